@@ -1,0 +1,57 @@
+"""The errors of evolver, and whose fault each of them is.
+
+    EvolverError
+    ├── UsageError             the user can mend it: one line that says how, exit code 2
+    ├── SandboxError           the host's fault: the sandbox could not be started or broke
+    ├── ModelError             a model did not answer, after retries
+    ├── ProposalError          an operator found no child; what was paid for stays paid
+    ├── EvaluatorError         the evaluator raised, or returned what is no measurement
+    └── CandidateError         the candidate's fault: a status and a sentence, the run goes on
+        ├── CandidateCrashed
+        ├── CandidateTimeout
+        └── CandidateOutputError
+
+A failing candidate is a value (an `Evaluation` with a status); a failing host is an exception.
+"""
+
+from __future__ import annotations
+
+
+class EvolverError(Exception):
+    """Root of every error that evolver raises on purpose."""
+
+
+class UsageError(EvolverError):
+    """The user can mend this; the message says how."""
+
+
+class SandboxError(EvolverError):
+    """The sandbox itself failed, which is no verdict on a candidate."""
+
+
+class ModelError(EvolverError):
+    """A model gave no usable answer after its retries."""
+
+
+class ProposalError(EvolverError):
+    """An operator could not propose a child from its context."""
+
+
+class EvaluatorError(EvolverError):
+    """The evaluator raised, or returned something that is no measurement."""
+
+
+class CandidateError(EvolverError):
+    """The candidate failed; the message is feedback for whoever edits it next."""
+
+
+class CandidateCrashed(CandidateError):
+    """The candidate raised, exited, was killed by a signal or by a limit."""
+
+
+class CandidateTimeout(CandidateError):
+    """The candidate was killed at its deadline."""
+
+
+class CandidateOutputError(CandidateError):
+    """The candidate returned what is not allowed: wrong type, too large, malformed."""

@@ -1,0 +1,321 @@
+"""The nouns of evolver and its ports, on the standard library only.
+
+Everything here is immutable: records travel between the controller, the workers and the store,
+and nobody can change what another holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, Literal, Protocol
+
+Status = Literal["ok", "rejected", "crashed", "timeout"]
+Files = Mapping[str, bytes]  # POSIX paths relative to the program's root -> contents
+
+
+# --- programs and their evaluations -------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Program:
+    """A program as it was proposed; a "candidate" is a program being judged.
+
+    `id` is the number of the attempt that made it, so ids are unique within a run and grow.
+    """
+
+    id: int
+    files: Files  # the editable files; the unchanging rest is the task's base tree
+    base: str = ""  # hash of that base tree
+    parents: tuple[int, ...] = ()
+    operator: str = "seed"
+    island: int = 0
+    generation: int = 0  # 0 for a seed, else 1 + the first parent's
+    summary: str = ""  # what the operator says it changed
+
+
+@dataclass(frozen=True)
+class Result:
+    """What an evaluator may return instead of a bare mapping of metrics.
+
+    Attributes:
+        metrics: name -> finite number. Shown, stored, put into prompts.
+        private: name -> finite number. Stored and shown, never put into a prompt.
+        features: name -> finite number, for archives that keep diverse programs.
+        feedback: text for whoever edits the program next.
+        artifacts: name -> bytes, stored with the evaluation; 1 MiB each, 8 MiB together.
+    """
+
+    metrics: Mapping[str, float]
+    private: Mapping[str, float] = field(default_factory=dict)
+    features: Mapping[str, float] = field(default_factory=dict)
+    feedback: str = ""
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The verdict on one program. `objectives` is None unless the status is "ok"."""
+
+    status: Status
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    private: Mapping[str, float] = field(default_factory=dict)
+    objectives: tuple[float, ...] | None = None  # signed so that higher is better
+    features: Mapping[str, float] = field(default_factory=dict)
+    feedback: str = ""
+    artifacts: Mapping[str, bytes] = field(default_factory=dict)
+    seconds: float = 0.0  # wall clock in the worker, sandbox and tuning included
+    stage: int = 0  # index of the last stage that ran
+    isolation: str = ""  # tier of the sandbox it ran in
+    trusted: bool = True  # False where candidate and scorer shared a process
+    fault: Literal["", "candidate", "evaluator"] = ""
+    evaluations: int = 1  # what it cost of the evaluation budget
+    tuned: Files | None = None  # the program's files with fitted literals; None where unchanged
+
+
+@dataclass(frozen=True)
+class Elite:
+    """A program with its verdict, as archives keep it and operators see it."""
+
+    program: Program
+    evaluation: Evaluation
+
+    @property
+    def objectives(self) -> tuple[float, ...]:
+        """The objectives, higher is better. Only programs with status "ok" become elites."""
+        assert self.evaluation.objectives is not None
+        return self.evaluation.objectives
+
+
+# --- operators ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tune:
+    """A wish that the worker fit the child's float literals before it is scored.
+
+    Attributes:
+        limit: most evaluations the fit may spend where the evaluator offers no `residuals`.
+        starts: how many starting vectors a least-squares fit tries, the child's own among them.
+        carried: known good values for some of the literals, tried as starting vectors: each a
+            full vector in the order of `literals.find`.
+    """
+
+    limit: int = 100
+    starts: int = 48
+    carried: tuple[tuple[float, ...], ...] = ()
+
+
+@dataclass(frozen=True)
+class Proposal:
+    """A child as an operator proposes it, before any filter has seen it."""
+
+    files: Files
+    summary: str = ""
+    parents: tuple[int, ...] | None = None  # None: the context's parent alone
+    tune: Tune | None = None
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What a model is sent."""
+
+    system: str
+    user: str
+
+
+@dataclass(frozen=True)
+class Completion:
+    """What a model answered, with its bill."""
+
+    text: str
+    model: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    dollars: float | None = None  # None: the price is unknown
+    seconds: float = 0.0
+    finish_reason: str = "stop"
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What operators may know of the task.
+
+    Attributes:
+        seed: the seed program's editable files; their markers define the editable regions.
+        readonly: the files that stand beside them and never change.
+        context: read-only material for prompts, name -> text.
+        objectives: (metric, "maximize" | "minimize") in the order of `Evaluation.objectives`.
+        require: metric -> condition such as "<= 12".
+    """
+
+    description: str
+    seed: Files
+    readonly: Files = field(default_factory=dict)
+    context: Mapping[str, str] = field(default_factory=dict)
+    objectives: tuple[tuple[str, str], ...] = ()
+    require: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Context:
+    """Everything an operator sees. The same context gives the same proposal."""
+
+    brief: Brief
+    parent: Elite
+    inspirations: Sequence[Elite]  # other elites of the island, best last
+    rng: Random  # from (run seed, attempt): the operator's only source of chance
+    is_seen: Callable[[Files], bool]  # was this program, up to formatting, judged before?
+    model: Model | None = None
+
+
+# --- ports ----------------------------------------------------------------------------------------
+
+
+class Operator(Protocol):
+    """Proposes a child from a context. Plug-ins are frozen dataclasses: fields are settings."""
+
+    async def propose(self, context: Context) -> Proposal:
+        """Return a child of `context.parent`.
+
+        Raises:
+            ProposalError: no child was found, or the model's answer could not be applied.
+            ModelError: the model did not answer.
+        """
+        ...
+
+
+class Model(Protocol):
+    """One LLM endpoint."""
+
+    async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
+        """Return `n` completions.
+
+        Raises:
+            ModelError: no answer after the retries.
+        """
+        ...
+
+
+class Candidate(Protocol):
+    """A program in its sandbox, as an evaluator is handed it.
+
+    Calls are plain and synchronous. Values are None, bool, int, float, str, bytes, numpy arrays,
+    and lists, tuples and string-keyed dicts of them: never pickled objects. NaN and infinities
+    are allowed inside arrays and as floats; the evaluator checks what it gets.
+    """
+
+    files: Files
+    rng: Random  # host side, from (run seed, attempt): draw secret inputs from it
+
+    @property
+    def parameters(self) -> Sequence[float]:
+        """The float literals of the editable regions, in the order of `literals.find`."""
+        ...
+
+    def at(self, parameters: Sequence[float]) -> Candidate:
+        """Return the same candidate with other values for its float literals, in the same process.
+
+        The program's modules are executed afresh with the new values at the next call.
+        """
+        ...
+
+    def call(self, function: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a function of the candidate and return its value.
+
+        Args:
+            function: "name" in the first program file, "module:name" in another,
+                "guest:name" in the evaluator's guest code.
+            *args: positional arguments.
+            timeout: seconds for this call; never more than what is left of the evaluation's.
+            **kwargs: keyword arguments.
+
+        Raises:
+            CandidateCrashed: it raised (the message ends with its traceback) or its process died.
+            CandidateTimeout: it was killed at the deadline.
+            CandidateOutputError: the value is of a type that is not allowed, or too large.
+            SandboxError: the sandbox itself failed.
+        """
+        ...
+
+
+class Sandbox(Protocol):
+    """Runs candidates apart from the process that scores them."""
+
+    isolation: str  # the tier, stored with every evaluation
+
+    def open(
+        self, program: Program, *, seed: int, timeout: float
+    ) -> AbstractContextManager[Candidate]:
+        """Start a candidate in a fresh process; at exit, kill everything that it started.
+
+        Args:
+            program: its files are laid over the base tree that the sandbox was made with.
+            seed: seeds `random`, numpy and torch inside, and `Candidate.rng` outside.
+            timeout: seconds that the evaluation may take in all; enforced by killing.
+
+        Raises:
+            SandboxError: no process could be started.
+        """
+        ...
+
+    def close(self) -> None:
+        """Kill everything; the sandbox cannot be opened again."""
+        ...
+
+
+@dataclass(frozen=True)
+class Job:
+    """One program for a worker to judge."""
+
+    program: Program
+    seed: int  # from (run seed, attempt)
+    tune: Tune | None = None
+
+
+class Executor(Protocol):
+    """Judges programs somewhere else: in local worker processes, on a cluster."""
+
+    slots: int  # evaluations that can run at once
+
+    async def evaluate(self, job: Job) -> Evaluation:
+        """Judge one program. A bad program gives a bad Evaluation, never an exception.
+
+        Raises:
+            SandboxError: this host cannot run candidates; the run must stop.
+        """
+        ...
+
+    async def close(self) -> None:
+        """End every worker at once, whatever it is doing."""
+        ...
+
+
+class Archive(Protocol):
+    """Keeps the elites of one island."""
+
+    def add(self, elite: Elite) -> bool:
+        """Offer an elite; return whether it was kept."""
+        ...
+
+    def elites(self) -> Sequence[Elite]:
+        """The kept elites, best first."""
+        ...
+
+
+class Policy(Protocol):
+    """Chooses whom to edit next. Plug-ins are frozen dataclasses."""
+
+    def select(self, elites: Sequence[Elite], rng: Random) -> Elite:
+        """Choose a parent from a non-empty sequence that is sorted best first."""
+        ...
+
+
+class Filter(Protocol):
+    """A pure reason not to evaluate."""
+
+    def __call__(self, files: Files, context: Context) -> str | None:
+        """Return the reason to reject these files, or None."""
+        ...
