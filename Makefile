@@ -1,0 +1,56 @@
+# make demo    evolve programs for 2**x for about two minutes and show them against the classics
+# make test    every test
+# make fast    the tests that need about a second or less each
+# make lint    ruff and mypy
+# make check   lint and test
+# make clean   remove the environment and what the tools left
+#
+# Each of them first makes the environment .venv, once; it is brought up to date only when
+# pyproject.toml or constraints.txt changed.
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+EXTRAS := dev
+DEMO := run examples/exp2 --seconds 110
+
+# The first interpreter that runs and is new enough. (A name on PATH may be a shim that does not run.)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
+	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
+	{ command -v "$$python"; break; }; done)
+
+.PHONY: demo test fast lint check environment clean
+
+demo: environment
+	$(BIN)/evolver $(DEMO)
+
+test: environment
+	$(BIN)/python -m pytest
+
+fast: environment
+	$(BIN)/python -m pytest -m "not slow"
+
+lint: environment
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+check: lint test
+
+environment: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or newer is on PATH: install one (Debian 12, \
+	Ubuntu 24.04: apt-get install python3 python3-venv), or name it: make PYTHON=/path/to/python3." \
+	>&2; exit 1; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) cannot make virtual \
+	environments: install its venv package (Debian, Ubuntu: apt-get install python3-venv), then run \
+	make again." >&2; exit 1; }
+	@$(BIN)/python -c '' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
+		--no-build-isolation -e '.[$(EXTRAS)]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis dist build
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
