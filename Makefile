@@ -32,6 +32,7 @@ fast: environment
 
 lint: environment
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 check: lint test

@@ -6,9 +6,7 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(
-    name="evolver", help="Evolve a program against a score.", no_args_is_help=True
-)
+app = typer.Typer(name="evolver", help="Evolve a program against a score.", no_args_is_help=True)
 
 
 def _print_version(wanted: bool) -> None:
