@@ -4,7 +4,9 @@
     ├── UsageError             the user can mend it: one line that says how, exit code 2
     ├── SandboxError           the host's fault: the sandbox could not be started or broke
     ├── ModelError             a model did not answer, after retries
+    │   └── ModelRefused       it refuses the key, the model's name or the request itself
     ├── ProposalError          an operator found no child; what was paid for stays paid
+    │   └── EditError          a model's answer holds no edit that can be applied
     ├── EvaluatorError         the evaluator raised, or returned what is no measurement
     └── CandidateError         the candidate's fault: a status and a sentence, the run goes on
         ├── CandidateCrashed
@@ -33,8 +35,24 @@ class ModelError(EvolverError):
     """A model gave no usable answer after its retries."""
 
 
+class ModelRefused(ModelError):
+    """The endpoint refuses the settings themselves; no retry mends that, the user can."""
+
+
 class ProposalError(EvolverError):
     """An operator could not propose a child from its context."""
+
+
+class EditError(ProposalError):
+    """A model's answer holds no edit that can be applied.
+
+    Attributes:
+        report: what a repair prompt tells the model; the message is its one-sentence form.
+    """
+
+    def __init__(self, message: str, report: str = "") -> None:
+        super().__init__(message)
+        self.report = report or message
 
 
 class EvaluatorError(EvolverError):
