@@ -1,0 +1,249 @@
+"""Git: what a run started from, and its winner as commits on a branch of its own.
+
+Commits are built from blobs and trees with an index in a temporary folder, so the user's branch,
+index and working tree stay as they are. GitPython is imported where it is used: it needs a git.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evolver.errors import UsageError
+from evolver.types import Elite, Files
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from git import Commit, Repo
+
+_ABSENT = "0" * 40  # what `git update-ref` takes for "must not exist yet"
+
+
+@dataclass(frozen=True)
+class State:
+    """The repository a folder lies in.
+
+    Attributes:
+        root: its working tree.
+        commit: the checked-out commit; "" where there is none yet.
+        branch: the checked-out branch; "" where HEAD is detached.
+        dirty: whether tracked files differ from the commit.
+    """
+
+    root: Path
+    commit: str
+    branch: str
+    dirty: bool
+
+
+@dataclass(frozen=True)
+class Step:
+    """One commit to be: the task's editable files, and the message."""
+
+    files: Files
+    message: str
+
+
+def _open(folder: Path) -> Repo | None:
+    # Without this GitPython raises at import on a machine that has no git.
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    import git
+
+    try:
+        repository = git.Repo(folder, search_parent_directories=True)
+    except (git.InvalidGitRepositoryError, git.NoSuchPathError):
+        return None
+    return None if repository.bare else repository
+
+
+@contextmanager
+def _sentences(doing: str) -> Iterator[None]:
+    """Turn git's own complaints into ours."""
+    import git
+
+    try:
+        yield
+    except git.GitCommandNotFound as error:
+        raise UsageError(f"{doing} needs git, which is not installed; install it") from error
+    except git.GitCommandError as error:
+        said = str(error.stderr).strip().removeprefix("stderr:").strip(" '\n")
+        raise UsageError(f"{doing} failed; git says: {said}") from error
+
+
+def state(folder: Path) -> State | None:
+    """Return the state of the repository that a folder lies in, or None where it lies in none.
+
+    Raises:
+        UsageError: git refuses to read the repository.
+    """
+    repository = _open(folder)
+    if repository is None:
+        return None
+    with _sentences("reading the repository"):
+        commit = repository.head.commit.hexsha if repository.head.is_valid() else ""
+        branch = "" if repository.head.is_detached else repository.active_branch.name
+        dirty = bool(commit) and repository.is_dirty(untracked_files=False)
+    return State(Path(repository.working_dir), commit, branch, dirty)
+
+
+def apply(
+    folder: Path,
+    seed: Files,
+    steps: Sequence[Step],
+    branch: str,
+    *,
+    recorded: str = "",
+) -> str:
+    """Put the steps on a new branch, one commit each; touch nothing else.
+
+    The branch starts at the checked-out commit, or, where the program has changed there since, at
+    the commit that the run recorded.
+
+    Args:
+        folder: the task's folder, somewhere in a repository.
+        seed: the editable files as the run started from them; paths relative to `folder`.
+        steps: the commits, oldest first; steps that change no file are left out.
+        branch: name of the branch to make.
+        recorded: the commit that was checked out when the run started, or "".
+
+    Returns:
+        The hash of the last commit.
+
+    Raises:
+        UsageError: no repository, the branch exists, the program as the run started from it is in
+            neither commit, no step changes a file, or git refuses.
+    """
+    repository = _open(folder)
+    if repository is None:
+        raise UsageError(
+            f"{folder} lies in no git repository; put it into one ('git init', then commit), or "
+            "take the program from the run directory"
+        )
+    with _sentences(f"making the branch '{branch}'"):
+        _check_branch(repository, branch)
+        root = Path(repository.working_dir).resolve()
+        prefix = folder.resolve().relative_to(root)
+        paths = {path: (prefix / path).as_posix() for path in seed}
+        base = _base_of(repository, {paths[path]: seed[path] for path in seed}, recorded)
+        with tempfile.TemporaryDirectory() as scratch:
+            index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+            repository.git.read_tree(base, env=index)
+            commit = base
+            for step in steps:
+                files = {paths[path]: content for path, content in step.files.items()}
+                commit = _commit(repository, files, step.message, commit, index)
+        if commit == base:
+            raise UsageError("the program is what the repository holds already; nothing to apply")
+        repository.git.update_ref(f"refs/heads/{branch}", commit, _ABSENT)
+    return commit
+
+
+def steps_of(
+    lineage: Sequence[Elite],
+    directions: Sequence[tuple[str, str]],
+    source: str,
+    *,
+    each: bool,
+) -> list[Step]:
+    """Describe a lineage as commits: what changed, and what it gained by measurement.
+
+    Args:
+        lineage: from the seed to the winner, each with its evaluation.
+        directions: (metric, "maximize" | "minimize"), the order of the objectives.
+        source: one line that says which run found it, and how it was measured.
+        each: a commit for every step, not one for all of them.
+    """
+    ends = list(pairwise(lineage)) if each else [(lineage[0], lineage[-1])]
+    return [
+        Step(child.program.files, _message(parent, child, directions, source))
+        for parent, child in ends
+    ]
+
+
+def _message(
+    parent: Elite, child: Elite, directions: Sequence[tuple[str, str]], source: str
+) -> str:
+    before, after = parent.evaluation.metrics, child.evaluation.metrics
+    gains = {
+        metric: f"{metric} {before[metric]:.6g} -> {after[metric]:.6g}" for metric, _ in directions
+    }
+    changed = [gains[metric] for metric, _ in directions if before[metric] != after[metric]]
+    lines = [f"evolver: {', '.join(changed) or 'same score, another program'}", ""]
+    if child.program.summary:
+        lines += [child.program.summary, ""]
+    lines += [f"{gains[metric]} ({direction}d)" for metric, direction in directions]
+    lines += [
+        "",
+        f"Program {child.program.id} by {child.program.operator}, from program "
+        f"{parent.program.id}; isolation {child.evaluation.isolation or 'unknown'}.",
+        source,
+    ]
+    return "\n".join(lines)
+
+
+def _check_branch(repository: Repo, branch: str) -> None:
+    import git
+
+    try:
+        repository.git.check_ref_format(f"refs/heads/{branch}")
+    except git.GitCommandError:
+        raise UsageError(f"'{branch}' is no name for a branch; choose another --branch") from None
+    if branch in [head.name for head in repository.heads]:
+        raise UsageError(
+            f"the branch '{branch}' exists already; choose another --branch, or delete it by "
+            f"'git branch -D {branch}'"
+        )
+
+
+def _blob(repository: Repo, path: str, content: bytes, *options: str) -> str:
+    """Hash content as git would store it at a path, its line-ending and other filters applied."""
+    with tempfile.TemporaryFile() as file:  # a real one: GitPython hands it to git as stdin
+        file.write(content)
+        file.seek(0)
+        return str(repository.git.hash_object(*options, "--stdin", path=path, istream=file))
+
+
+def _held(commit: Commit, path: str) -> str | None:
+    try:
+        return commit.tree.join(path).hexsha
+    except KeyError:
+        return None
+
+
+def _base_of(repository: Repo, seed: Files, recorded: str) -> str:
+    """Return the first of HEAD and the recorded commit that holds the seed's files."""
+    wanted = {path: _blob(repository, path, content) for path, content in seed.items()}
+    missing = "nothing is committed yet"
+    for revision in ("HEAD", recorded):
+        if not revision or (revision == "HEAD" and not repository.head.is_valid()):
+            continue
+        commit = repository.commit(revision)
+        differing = [path for path in wanted if _held(commit, path) != wanted[path]]
+        if not differing:
+            return commit.hexsha
+        missing = f"{', '.join(differing)} differs from what {commit.hexsha[:10]} holds"
+    raise UsageError(
+        f"the run started from a program that is not committed ({missing}); commit that program "
+        "('evolver show' prints it with id 0), then apply again"
+    )
+
+
+def _commit(
+    repository: Repo, files: Files, message: str, parent: str, index: dict[str, str]
+) -> str:
+    """Commit the files on top of a parent; return the parent where they change nothing."""
+    for path, content in files.items():
+        mode = str(repository.git.ls_files("--stage", "--", path, env=index)).split(" ", 1)[0]
+        blob = _blob(repository, path, content, "-w")
+        repository.git.update_index("--cacheinfo", f"{mode},{blob},{path}", env=index)
+    tree = str(repository.git.write_tree(env=index))
+    if tree == repository.commit(parent).tree.hexsha:
+        return parent
+    return str(repository.git.commit_tree(tree, p=parent, m=message))
