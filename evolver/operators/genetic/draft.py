@@ -1,0 +1,169 @@
+"""A child under construction: one fragment, its survey, and the changes that edits make to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+import libcst as cst
+
+from evolver.operators.genetic.fragment import Fragment
+from evolver.operators.genetic.grammar import Grammar
+from evolver.operators.genetic.survey import NUMBER, SEQUENCE, Line, Site, Survey
+from evolver.operators.genetic.tree import Path, at, number, placed, replaced, walk
+
+
+class Change(NamedTuple):
+    """What an edit returns: the new tree, and what was done, in words."""
+
+    module: cst.Module
+    summary: str
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What an edit gets. It returns a `Change`, or None where it finds nothing to do."""
+
+    fragment: Fragment
+    survey: Survey
+    grammar: Grammar
+    rng: Random
+
+    @property
+    def module(self) -> cst.Module:
+        """The tree to edit."""
+        return self.fragment.module
+
+    def numeric(self) -> list[Site]:
+        """Return the sites of numbers; now and then also those of which nothing is known."""
+        known = [site for site in self.survey.sites if site.kind & NUMBER]
+        if known and self.rng.random() < 0.95:
+            return known
+        return [site for site in self.survey.sites if site.kind & NUMBER or not site.kind]
+
+    def put(self, site: Site, new: cst.BaseExpression) -> cst.Module:
+        """Return the tree with another expression at a site."""
+        return replaced(self.module, site.path, placed(new, site.floor))
+
+    def can_extract(self, site: Site) -> bool:
+        """Can the expression be computed by a statement above its own?"""
+        return (
+            site.line is not None
+            and site.kind != SEQUENCE
+            and number(site.node) is None
+            and self.grammar.is_pure(site.node)
+        )
+
+    def parents(self) -> dict[Path, Site]:
+        """Return the site directly above each site that has one, by the lower one's path."""
+        by_path = {site.path: site for site in self.survey.sites}
+        found = {}
+        for path in by_path:
+            for cut in range(1, 5):
+                above = by_path.get(path[:-cut])
+                if above is not None:
+                    found[path] = above
+                    break
+        return found
+
+
+def overlap(one: Path, other: Path) -> bool:
+    """Does one path lead through the other?"""
+    shorter = min(len(one), len(other))
+    return one[:shorter] == other[:shorter]
+
+
+def follows(path: Path, line: Path) -> bool:
+    """Does a path lead into the statement at `line` or into one after it in the same suite?"""
+    last = len(line) - 1
+    return (
+        len(path) >= len(line) and path[:last] == line[:last] and int(path[last]) >= int(line[last])
+    )
+
+
+def loads(node: cst.CSTNode) -> list[str]:
+    """Return the names in an expression or statement, each once, stored ones included."""
+    skipped = {id(part.attr) for part in walk(node) if isinstance(part, cst.Attribute)}
+    return list(
+        dict.fromkeys(
+            part.value
+            for part in walk(node)
+            if isinstance(part, cst.Name) and id(part) not in skipped
+        )
+    )
+
+
+def stored(line: cst.CSTNode) -> list[str]:
+    """Return the names that a statement, or one below it, binds."""
+    found: dict[str, None] = {}
+    for node in walk(line):
+        targets: Iterable[cst.CSTNode] = ()
+        match node:
+            case cst.Assign():
+                targets = [target.target for target in node.targets]
+            case cst.AugAssign() | cst.AnnAssign() | cst.For() | cst.NamedExpr() | cst.CompFor():
+                targets = [node.target]
+            case cst.FunctionDef() | cst.ClassDef():
+                targets = [node.name]
+            case cst.AsName():
+                targets = [node.name]
+        for target in targets:
+            if isinstance(target, cst.Name | cst.Tuple | cst.List):
+                found.update(dict.fromkeys(loads(target)))
+    return list(found)
+
+
+def assignment(name: str, value: cst.BaseExpression) -> cst.SimpleStatementLine:
+    """Return the statement `name = value`."""
+    target = cst.AssignTarget(cst.Name(name))
+    return cst.SimpleStatementLine([cst.Assign([target], placed(value, 0))])
+
+
+def assigned(node: cst.CSTNode) -> tuple[str, cst.BaseExpression] | None:
+    """Return name and value of a line that is `name = value` and nothing else."""
+    match node:
+        case cst.SimpleStatementLine(
+            body=[cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))], value=value)]
+        ):
+            return name, value
+    return None
+
+
+def insert_lines(module: cst.Module, line: Path, new: Sequence[cst.BaseStatement]) -> cst.Module:
+    """Return the tree with statements inserted before the one at `line`."""
+    suite, position = line[:-2], int(line[-1])
+    body = list(at(module, suite).body)
+    body[position:position] = new
+    return replaced(module, (*suite, "body"), body)
+
+
+def replace_line(module: cst.Module, line: Path, new: Sequence[Any]) -> cst.Module:
+    """Return the tree with the statement at `line` replaced by others, or deleted.
+
+    Comments above it are kept: they go to what stands there now.
+    """
+    suite, position = line[:-2], int(line[-1])
+    block = at(module, suite)
+    body = list(block.body)
+    leading = list(body[position].leading_lines)
+    if not any(empty.comment for empty in leading):
+        leading = []
+    statements = list(new)
+    if not statements and len(body) == 1 and suite:
+        statements = [cst.SimpleStatementLine([cst.Pass()])]
+    body[position : position + 1] = statements
+    if leading and position < len(body):
+        heir = body[position]
+        body[position] = heir.with_changes(leading_lines=[*leading, *heir.leading_lines])
+    module = replaced(module, (*suite, "body"), body)
+    if leading and position >= len(body):
+        module = replaced(module, (*suite, "footer"), [*leading, *at(module, suite).footer])
+    return module
+
+
+def top_level_name(line: Line) -> str:
+    """Return the name that a line assigns, or ""."""
+    found = assigned(line.node)
+    return found[0] if found else ""

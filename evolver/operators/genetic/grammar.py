@@ -1,0 +1,254 @@
+"""What may be inserted: operators, functions, constants and variables, and trees grown from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from random import Random
+
+import libcst as cst
+
+from evolver.errors import UsageError
+from evolver.operators.genetic.survey import (
+    INTEGER,
+    NUMBER,
+    REAL,
+    SEQUENCE,
+    TEXT,
+    TRUTH,
+    Site,
+    Survey,
+)
+from evolver.operators.genetic.tree import (
+    BINARY,
+    BOOLEAN,
+    COMPARISONS,
+    join,
+    key,
+    literal,
+    number,
+    symbol,
+    walk,
+)
+
+_PURE = frozenset(
+    "abs all any bool complex divmod enumerate float int isinstance len list max min ord pow range "
+    "reversed round set sorted str sum tuple zip".split()
+)
+_PURE_MODULES = ("math", "cmath")
+
+
+@dataclass(frozen=True)
+class Function:
+    """A callable that may be inserted."""
+
+    name: str  # as it is called: "math.sqrt"
+    takes: tuple[int, ...]  # the kind of each argument
+    gives: int
+
+
+def parse_functions(texts: Iterable[str]) -> tuple[Function, ...]:
+    """Read settings such as "math.sqrt" or "max/2": numbers in, a number out.
+
+    Raises:
+        UsageError: a text is no dotted name with an optional arity behind a slash.
+    """
+    functions = []
+    for text in texts:
+        name, slash, arity = text.partition("/")
+        if not all(part.isidentifier() for part in name.split(".")) or (
+            slash and (not arity.isdigit() or int(arity) < 1)
+        ):
+            raise UsageError(
+                f'functions: "{text}" is no callable; write its name and, if it takes more than '
+                'one argument, how many, as in "math.sqrt" or "max/2"'
+            )
+        functions.append(Function(name, (NUMBER,) * int(arity or 1), NUMBER))
+    return tuple(functions)
+
+
+@dataclass(frozen=True)
+class Grammar:
+    """What edits may insert. `derive` fills it from the program where the task says nothing."""
+
+    binary: tuple[str, ...]
+    comparisons: tuple[str, ...]
+    boolean: tuple[str, ...]
+    functions: tuple[Function, ...]
+    constants: tuple[float, ...] = ()
+    floats: bool = True  # are new numbers floats, where either kind would do?
+    control: bool = True  # may `if` be inserted, and statements be moved, deleted, repeated?
+
+    def arithmetic(self, kind: int) -> tuple[str, ...]:
+        """Return the binary operators that may give this kind."""
+        if kind == INTEGER:
+            return tuple(op for op in self.binary if op not in ("/", "**", "@"))
+        if self.floats:
+            return tuple(op for op in self.binary if op not in ("<<", ">>", "&", "|", "^"))
+        return self.binary
+
+    def constant(self, rng: Random, kind: int = NUMBER) -> cst.BaseExpression:
+        """Return a new number."""
+        if kind == TRUTH:
+            return literal(rng.random() < 0.5)
+        if kind != INTEGER and self.constants:
+            return literal(rng.choice(self.constants))
+        if kind == INTEGER or (kind != REAL and not self.floats):
+            return literal(rng.choice((1, 1, 1, 2, 2, 3, 0, -1)))
+        magnitude = float(f"{10 ** rng.gauss(0.0, 0.7):.3g}")
+        return literal(-magnitude if rng.random() < 0.3 else magnitude)
+
+    def leaf(self, rng: Random, survey: Survey, site: Site, kind: int) -> cst.BaseExpression:
+        """Return a variable in scope at `site`, or a constant."""
+        names = survey.fitting(site.names, kind)
+        known = tuple(name for name in names if survey.kind_of(name))
+        names = known or (names if kind == site.kind or kind == NUMBER else ())
+        if names and (kind == SEQUENCE or rng.random() < 0.6):
+            return cst.Name(rng.choice(names))
+        return self.constant(rng, kind)
+
+    def tree(
+        self, rng: Random, survey: Survey, site: Site, kind: int, depth: int = 2
+    ) -> cst.BaseExpression:
+        """Grow a random expression of at most `depth` operators above each other."""
+        if depth == 0 or kind & (SEQUENCE | TEXT) or rng.random() < 0.25:
+            return self.leaf(rng, survey, site, kind)
+        if kind == TRUTH:
+            return self.condition(rng, survey, site) or self.leaf(rng, survey, site, kind)
+        functions = tuple(f for f in self.functions if f.gives & kind or not f.gives)
+        operators = self.arithmetic(kind)
+        if functions and (not operators or rng.random() < 0.25):
+            function = rng.choice(functions)
+            arguments = [self.tree(rng, survey, site, k, depth - 1) for k in function.takes]
+            return call(function.name, arguments)
+        if not operators:
+            return self.leaf(rng, survey, site, kind)
+        left = self.tree(rng, survey, site, kind, depth - 1)
+        right = self.tree(rng, survey, site, kind, depth - 1)
+        return self.joined(rng, left, operators, right)
+
+    def joined(
+        self,
+        rng: Random,
+        left: cst.BaseExpression,
+        operators: Sequence[str],
+        right: cst.BaseExpression,
+    ) -> cst.BaseExpression:
+        """Join two expressions by one of `operators`, not into `e - e` or `e / e`."""
+        if key(left) == key(right):
+            operators = [op for op in operators if op in ("+", "*")] or operators
+        operator = rng.choice(operators)
+        value = number(right)
+        opposite = {"+": "-", "-": "+"}.get(operator, "")
+        if value is not None and value < 0 and opposite in self.binary:
+            return join(left, opposite, literal(-value))
+        return join(left, operator, right)
+
+    def condition(self, rng: Random, survey: Survey, site: Site) -> cst.BaseExpression | None:
+        """Return a comparison of what is in scope, or None where none may be inserted."""
+        names = survey.fitting(site.names, NUMBER)
+        if not self.comparisons or not names:
+            return None
+        left = cst.Name(rng.choice(names))
+        right = self.leaf(rng, survey, site, survey.kind_of(left.value) & NUMBER or NUMBER)
+        if key(left) == key(right):
+            right = self.constant(rng, survey.kind_of(left.value))
+        target = cst.ComparisonTarget(COMPARISONS[rng.choice(self.comparisons)](), right)
+        return cst.Comparison(left, [target])
+
+    def is_pure(self, node: cst.CSTNode) -> bool:
+        """Can the expression be moved, repeated and dropped without anyone noticing?"""
+        for part in walk(node):
+            if isinstance(part, cst.Call):
+                name = key(part.func)
+                root, _, rest = name.partition(".")
+                if name in _PURE or (rest and root in _PURE_MODULES):
+                    continue
+                return False
+            if isinstance(part, cst.Await | cst.Yield | cst.NamedExpr | cst.Lambda):
+                return False
+        return True
+
+
+def call(name: str, arguments: Iterable[cst.BaseExpression]) -> cst.Call:
+    """Return a call of a dotted name."""
+    first, *rest = name.split(".")
+    function: cst.BaseExpression = cst.Name(first)
+    for part in rest:
+        function = cst.Attribute(function, cst.Name(part))
+    return cst.Call(function, [cst.Arg(argument) for argument in arguments])
+
+
+_NEVER_INSERTED = frozenset("print input open exec eval exit range super isinstance".split())
+
+
+def _called(surveys: Iterable[Survey]) -> tuple[Function, ...]:
+    """Return the functions that the program calls by position, with the kinds seen there."""
+    found: dict[tuple[str, int], Function] = {}
+    for survey in surveys:
+        by_path = {site.path: site for site in survey.sites}
+        own = {name.rpartition(".")[2] for name in survey.functions}
+        for site in survey.sites:
+            node = site.node
+            if not isinstance(node, cst.Call) or not node.args:
+                continue
+            name = key(node.func)
+            dotted = all(part.isidentifier() for part in name.split("."))
+            if not dotted or name.split(".")[0] in {*survey.marks, *own, *_NEVER_INSERTED}:
+                continue
+            if any(argument.star or argument.keyword for argument in node.args):
+                continue
+            inner = [by_path.get((*site.path, "args", i, "value")) for i in range(len(node.args))]
+            takes = tuple(each.kind if each else 0 for each in inner)
+            found.setdefault((name, len(takes)), Function(name, takes, site.kind))
+    return tuple(found.values())
+
+
+def derive(
+    surveys: Sequence[Survey],
+    operators: Sequence[str],
+    functions: Sequence[Function] | None,
+    constants: Sequence[float],
+    statements: bool,
+    tune: bool,
+) -> Grammar:
+    """Return what may be inserted into a program.
+
+    Args:
+        surveys: of all its fragments.
+        operators: those that the task allows; empty means what the program uses, and + - * /
+            in a program that computes, and comparisons.
+        functions: those that the task allows; None means what the program calls.
+        constants: the only floats that may be inserted; empty means any.
+        statements: may statements be inserted under conditions, moved, deleted, repeated?
+        tune: will a tuner fit the floats? Then new numbers are floats.
+    """
+    used: dict[str, None] = {}
+    floats = tune
+    for survey in surveys:
+        for site in survey.sites:
+            node = site.node
+            if isinstance(node, cst.BinaryOperation | cst.BooleanOperation):
+                used[symbol(node.operator)] = None
+            floats = floats or site.kind == REAL or isinstance(node, cst.Float)
+    if operators:
+        binary = tuple(op for op in operators if op in BINARY)
+        comparisons = tuple(op for op in operators if op in COMPARISONS)
+        boolean = tuple(op for op in operators if op in BOOLEAN)
+    else:
+        binary = tuple(op for op in BINARY if op in used or op in ("+", "-", "*"))
+        if floats and "/" not in binary:
+            binary = (*binary, "/")
+        comparisons = tuple(COMPARISONS) if statements else ()
+        boolean = tuple(BOOLEAN) if statements else ()
+    if functions is None:
+        functions = _called(surveys)
+    return Grammar(
+        binary,
+        comparisons,
+        boolean,
+        tuple(functions),
+        tuple(float(value) for value in constants),
+        floats,
+        statements,
+    )

@@ -1,0 +1,188 @@
+"""The operator `mutate`: one to four random edits of the parent's syntax tree."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from random import Random
+
+from evolver.edits import violation
+from evolver.errors import ProposalError, UsageError
+from evolver.operators.genetic import expressions, statements
+from evolver.operators.genetic.draft import Change, Draft
+from evolver.operators.genetic.fragment import Fragment, read_fragments, write_fragments
+from evolver.operators.genetic.grammar import Grammar, derive, parse_functions
+from evolver.operators.genetic.survey import Survey, survey
+from evolver.operators.genetic.tree import BINARY, BOOLEAN, COMPARISONS
+from evolver.types import Brief, Context, Files, Proposal, Tune
+
+Edit = Callable[[Draft], Change | None]
+
+EDITS: Mapping[str, tuple[Edit, float]] = {
+    "constant": (expressions.constant, 2.0),
+    "operator": (expressions.operator, 1.5),
+    "insert": (expressions.insert, 2.0),
+    "identity": (expressions.identity, 1.0),
+    "square": (expressions.square, 0.7),
+    "reciprocal": (expressions.reciprocal, 0.7),
+    "delete": (expressions.delete, 2.0),
+    "replace": (expressions.replace, 1.5),
+    "reuse": (expressions.reuse, 1.5),
+    "swap": (expressions.swap, 0.7),
+    "compose": (expressions.compose, 1.0),
+    "insert_statement": (statements.insert_statement, 1.0),
+    "delete_statement": (statements.delete_statement, 0.7),
+    "duplicate_statement": (statements.duplicate_statement, 0.3),
+    "swap_statements": (statements.swap_statements, 0.5),
+    "extract": (statements.extract, 0.3),
+    "guard": (statements.guard, 0.5),
+    "conditional": (statements.conditional, 0.3),
+    "unwrap": (statements.unwrap, 0.3),
+}
+"""Kinds of edits with the weights they have unless the task sets others."""
+
+_OPERATORS = (*BINARY, *COMPARISONS, *BOOLEAN)
+
+
+def applies_to(brief: Brief) -> bool:
+    """Does the program have an editable region that holds Python?"""
+    return bool(read_fragments(brief.seed))
+
+
+def _nearest(word: str, known: Sequence[str]) -> str:
+    close = get_close_matches(word, known, n=1, cutoff=0.4)
+    return f'; did you mean "{close[0]}"?' if close else f"; known: {', '.join(known)}"
+
+
+@dataclass(frozen=True)
+class Mutate:
+    """Edit the parent's syntax tree at random: one to four edits, then simplification.
+
+    Attributes:
+        operators: what may be inserted or changed to, of + - * / // % ** @ << >> & | ^, < <= > >=
+            == !=, and, or. Empty: what the program uses, + - * /, and comparisons. Without
+            a comparison no condition is ever inserted.
+        functions: callables of numbers that may be inserted, "name" or "name/arity". None: those
+            that the program calls.
+        constants: the only floats that may be inserted. Empty: any.
+        weights: kind of edit -> weight, instead of the default one; 0 turns a kind off.
+        edits: weights of one, two, ... edits a child.
+        statements: may statements be put under conditions, moved, deleted, repeated?
+        simplify: fold constants and drop dead code afterwards?
+        tune: ask for the child's float literals to be fitted?
+        limit: see `Tune.limit`.
+        starts: see `Tune.starts`.
+        tries: children drawn before giving up on finding one that is new.
+    """
+
+    operators: tuple[str, ...] = ()
+    functions: tuple[str, ...] | None = None
+    constants: tuple[float, ...] = ()
+    weights: Mapping[str, float] = field(default_factory=dict)
+    edits: tuple[float, ...] = (0.5, 0.25, 0.15, 0.1)
+    statements: bool = True
+    simplify: bool = True
+    tune: bool = False
+    limit: int = 100
+    starts: int = 48
+    tries: int = 50
+
+    def __post_init__(self) -> None:
+        for kind, weight in self.weights.items():
+            if kind not in EDITS:
+                raise UsageError(
+                    f'mutate: weights has no edit "{kind}"{_nearest(kind, tuple(EDITS))}'
+                )
+            if not weight >= 0:
+                raise UsageError(f"mutate: the weight of {kind} is {weight}; it must be 0 or more")
+        for operator in self.operators:
+            if operator not in _OPERATORS:
+                raise UsageError(
+                    f'mutate: operators has "{operator}"{_nearest(operator, _OPERATORS)}'
+                )
+        if not any(weight > 0 for weight in self.edits) or min(self.edits) < 0:
+            raise UsageError(
+                "mutate: edits holds the weights of one, two, ... edits; one must be above 0"
+            )
+        parse_functions(self.functions or ())
+
+    async def propose(self, context: Context) -> Proposal:
+        """Return a child that is new.
+
+        Raises:
+            ProposalError: no region holds Python, or no new child was found in `tries` tries.
+        """
+        parent = context.parent.program.files
+        fragments = read_fragments(parent)
+        if not fragments:
+            raise ProposalError(
+                "no editable Python: no editable region of a .py file holds whole statements"
+            )
+        surveys = [survey(fragment) for fragment in fragments]
+        grammar = self._grammar(surveys)
+        for _ in range(self.tries):
+            files, summaries = self._child(parent, fragments, surveys, grammar, context.rng)
+            if not summaries or files == parent or not _is_sound(context.brief, files):
+                continue
+            if not context.is_seen(files):
+                tune = Tune(self.limit, self.starts) if self.tune else None
+                return Proposal(files, "; ".join(summaries), tune=tune)
+        raise ProposalError(f"no new child was found in {self.tries} tries")
+
+    def _grammar(self, surveys: Sequence[Survey]) -> Grammar:
+        functions = None if self.functions is None else parse_functions(self.functions)
+        return derive(
+            surveys, self.operators, functions, self.constants, self.statements, self.tune
+        )
+
+    def _weights(self) -> dict[str, float]:
+        weights = {kind: weight for kind, (_, weight) in EDITS.items()}
+        if self.tune:
+            weights["constant"] *= 0.1  # the tuner finds them anyway
+        return {**weights, **self.weights}
+
+    def _child(
+        self,
+        parent: Files,
+        fragments: Sequence[Fragment],
+        surveys: Sequence[Survey],
+        grammar: Grammar,
+        rng: Random,
+    ) -> tuple[Files, list[str]]:
+        """Return the parent's files after some edits, and what these were."""
+        edited, surveyed = list(fragments), list(surveys)
+        (count,) = rng.choices(range(1, len(self.edits) + 1), self.edits)
+        summaries: list[str] = []
+        for _ in range(count):
+            sizes = [len(each.sites) + 1 for each in surveyed]
+            (chosen,) = rng.choices(range(len(edited)), sizes)
+            draft = Draft(edited[chosen], surveyed[chosen], grammar, rng)
+            change = self._edit(draft)
+            if change is not None:
+                edited[chosen] = edited[chosen].with_module(change.module)
+                surveyed[chosen] = survey(edited[chosen])
+                summaries.append(change.summary)
+        return write_fragments(parent, edited), summaries
+
+    def _edit(self, draft: Draft) -> Change | None:
+        weights = self._weights()
+        while any(weights.values()):
+            (kind,) = draft.rng.choices(list(weights), list(weights.values()))
+            change = EDITS[kind][0](draft)
+            if change is not None:
+                return change
+            del weights[kind]
+        return None
+
+
+def _is_sound(brief: Brief, files: Files) -> bool:
+    """Does every Python file compile, and is nothing changed outside the regions?"""
+    for path, source in files.items():
+        if path.endswith(".py") and source != brief.seed.get(path):
+            try:
+                compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError):
+                return False
+    return violation(brief.seed, files) is None

@@ -1,0 +1,239 @@
+"""Edits of statements: each takes a draft and returns a change, or None where it finds no place."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from evolver.operators.genetic.draft import (
+    Change,
+    Draft,
+    assigned,
+    assignment,
+    follows,
+    insert_lines,
+    loads,
+    overlap,
+    replace_line,
+    stored,
+)
+from evolver.operators.genetic.survey import NUMBER, Line, Site
+from evolver.operators.genetic.tree import (
+    at,
+    brief,
+    key,
+    placed,
+    replaced,
+)
+
+
+def _is_movable(line: Line) -> bool:
+    """Is it a statement that can be deleted or repeated without leaving a broken program behind?"""
+    match line.node:
+        case cst.SimpleStatementLine(body=[small]):
+            return isinstance(small, cst.Assign | cst.AugAssign | cst.Expr) and not (
+                isinstance(small, cst.Expr) and not isinstance(small.value, cst.Call)
+            )
+        case cst.If() | cst.For() | cst.While():
+            return bool(line.function)
+    return False
+
+
+def insert_statement(draft: Draft) -> Change | None:
+    """Assign a fresh expression to a new intermediate and use it."""
+    rng, grammar = draft.rng, draft.grammar
+    sites = [site for site in draft.survey.sites if site.kind & NUMBER and site.line is not None]
+    if not sites:
+        return None
+    site = rng.choice(sites)
+    assert site.line is not None
+    value = grammar.tree(rng, draft.survey, site, site.kind & NUMBER)
+    name = draft.survey.fresh_name()
+    used: cst.BaseExpression = cst.Name(name)
+    operators = grammar.arithmetic(site.kind)
+    if operators and rng.random() < 0.5:
+        used = grammar.joined(rng, site.node, operators, used)
+    module = insert_lines(draft.put(site, used), site.line, [assignment(name, value)])
+    return Change(module, f"insert {name} = {brief(value)} for {brief(site.node)}")
+
+
+def delete_statement(draft: Draft) -> Change | None:
+    """Delete a statement; a variable that only it assigned is replaced by another in scope."""
+    lines = [line for line in draft.survey.lines if _is_movable(line)]
+    if not draft.grammar.control:
+        lines = [line for line in lines if assigned(line.node)]
+    if not lines:
+        return None
+    line = draft.rng.choice(lines)
+    module = draft.module
+    found = assigned(line.node)
+    if found is not None:
+        name, _ = found
+        uses = [
+            site
+            for site in draft.survey.sites
+            if isinstance(site.node, cst.Name)
+            and site.node.value == name
+            and follows(site.path, line.path)
+        ]
+        if uses and name not in line.names:
+            kind = draft.survey.kind_of(name)
+            others = [other for other in draft.survey.fitting(line.names, kind) if other != name]
+            if not others:
+                return None
+            other = cst.Name(draft.rng.choice(others))
+            for site in uses:
+                module = replaced(module, site.path, placed(other, site.floor))
+    return Change(replace_line(module, line.path, []), f"delete {brief(line.node)}")
+
+
+def duplicate_statement(draft: Draft) -> Change | None:
+    """Repeat a statement whose repetition does something."""
+    if not draft.grammar.control:
+        return None
+    lines = []
+    for line in draft.survey.lines:
+        found = assigned(line.node)
+        repeats = found is None or found[0] in loads(found[1])
+        if _is_movable(line) and repeats:
+            lines.append(line)
+    if not lines:
+        return None
+    line = draft.rng.choice(lines)
+    module = replace_line(draft.module, line.path, [line.node, _without_comments(line.node)])
+    return Change(module, f"repeat {brief(line.node)}")
+
+
+def _without_comments(node: cst.BaseStatement) -> cst.BaseStatement:
+    return node.with_changes(leading_lines=[])
+
+
+def swap_statements(draft: Draft) -> Change | None:
+    """Swap two statements that stand next to each other."""
+    if not draft.grammar.control:
+        return None
+    by_path = {line.path: line for line in draft.survey.lines}
+    pairs = []
+    for line in draft.survey.lines:
+        below = by_path.get((*line.path[:-1], int(line.path[-1]) + 1))
+        if below is not None and _is_movable(line) and _is_movable(below):
+            pairs.append((line, below))
+    if not pairs:
+        return None
+    above, below = draft.rng.choice(pairs)
+    module = replaced(draft.module, above.path, below.node)
+    module = replaced(module, below.path, above.node)
+    return Change(module, f"swap {brief(above.node, 30)} and {brief(below.node, 30)}")
+
+
+def extract(draft: Draft) -> Change | None:
+    """Assign a subexpression that stands more than once to an intermediate."""
+    groups: dict[str, list[Site]] = {}
+    for site in draft.survey.sites:
+        if site.depth >= 0 and not isinstance(site.node, cst.Name) and draft.can_extract(site):
+            groups.setdefault(key(site.node), []).append(site)
+    repeated = [sites for sites in groups.values() if len(sites) > 1]
+    if not repeated:
+        return None
+    first, *rest = draft.rng.choice(repeated)
+    assert first.line is not None
+    same = [
+        site
+        for site in rest
+        if follows(site.path, first.line)
+        and not overlap(site.path, first.path)
+        and not _is_changed_between(draft, first, site)
+    ]
+    if not same:
+        return None
+    name = draft.survey.fresh_name()
+    module = draft.module
+    for site in (first, *same):
+        module = replaced(module, site.path, cst.Name(name))
+    module = insert_lines(module, first.line, [assignment(name, first.node)])
+    return Change(module, f"extract {name} = {brief(first.node)}")
+
+
+def _is_changed_between(draft: Draft, first: Site, later: Site) -> bool:
+    """May a statement from the first site's to the later one's bind a name that the first reads?"""
+    assert first.line is not None
+    suite, start = first.line[:-1], int(first.line[-1])
+    end = int(later.path[len(suite)])
+    between = at(draft.module, suite)[start : end + 1]
+    read = set(loads(first.node))
+    writers = between[:-1] if isinstance(between[-1], cst.SimpleStatementLine) else between
+    return any(read & set(stored(statement)) for statement in writers)
+
+
+def guard(draft: Draft) -> Change | None:
+    """Put a statement under a new condition, or insert a conditional `break` or `continue`."""
+    rng, grammar = draft.rng, draft.grammar
+    if not grammar.control or not grammar.comparisons:
+        return None
+    lines = [line for line in draft.survey.lines if line.function and _may_be_skipped(line)]
+    if not lines:
+        return None
+    line = rng.choice(lines)
+    numbers = draft.survey.fitting(line.names, NUMBER)
+    if not numbers:
+        return None
+    place = Site(line.path, cst.Name(numbers[0]), 1, NUMBER, line.names, line.path, 0)
+    test = grammar.condition(rng, draft.survey, place)
+    if test is None:
+        return None
+    if line.is_in_loop and rng.random() < 0.25:
+        word = cst.Break() if rng.random() < 0.5 else cst.Continue()
+        inner: cst.BaseStatement = cst.SimpleStatementLine([word])
+        module = insert_lines(draft.module, line.path, [_under(test, inner)])
+        name = type(word).__name__.lower()
+        return Change(module, f"{name} if {brief(test)}")
+    inner = line.node.with_changes(leading_lines=[])
+    module = replace_line(draft.module, line.path, [_under(test, inner)])
+    return Change(module, f"only if {brief(test)}: {brief(line.node)}")
+
+
+def _under(test: cst.BaseExpression, inner: cst.BaseStatement) -> cst.If:
+    return cst.If(test, cst.IndentedBlock([inner]))
+
+
+def _may_be_skipped(line: Line) -> bool:
+    return _is_movable(line) and set(stored(line.node)) <= set(line.names)
+
+
+def unwrap(draft: Draft) -> Change | None:
+    """Replace a conditional statement or a loop-free branch by what stands under it."""
+    if not draft.grammar.control:
+        return None
+    lines = [
+        line
+        for line in draft.survey.lines
+        if isinstance(line.node, cst.If) and isinstance(line.node.body, cst.IndentedBlock)
+    ]
+    if not lines:
+        return None
+    line = draft.rng.choice(lines)
+    node = line.node
+    assert isinstance(node, cst.If)
+    body = node.body
+    if isinstance(node.orelse, cst.Else) and draft.rng.random() < 0.5:
+        body = node.orelse.body
+    if not isinstance(body, cst.IndentedBlock):
+        return None
+    module = replace_line(draft.module, line.path, list(body.body))
+    return Change(module, f"always do what was under if {brief(node.test)}")
+
+
+def conditional(draft: Draft) -> Change | None:
+    """Replace `e` by `e if condition else other`."""
+    rng, grammar = draft.rng, draft.grammar
+    if not grammar.control or not grammar.comparisons:
+        return None
+    sites = [site for site in draft.numeric() if site.kind]
+    if not sites:
+        return None
+    site = rng.choice(sites)
+    test = grammar.condition(rng, draft.survey, site)
+    if test is None:
+        return None
+    other = grammar.tree(rng, draft.survey, site, site.kind & NUMBER or NUMBER, depth=1)
+    new = cst.IfExp(test=placed(test, 3), body=placed(site.node, 3), orelse=placed(other, 2))
+    return Change(draft.put(site, new), f"{brief(site.node)} only if {brief(test)}")

@@ -1,0 +1,393 @@
+"""Python syntax trees as the genetic operators see them: paths, operands, precedence, literals.
+
+libcst keeps every byte, which is why it is used, but its visitors and its metadata cost
+milliseconds a pass. Here a node is addressed by its path from the root, and `operands` is the one
+table of where expressions stand; both cost microseconds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeVar, cast
+
+import libcst as cst
+
+Path = tuple[str | int, ...]  # attribute names and positions, from the root to a node
+Node = TypeVar("Node")
+
+# How tightly expressions bind, in the order of Python's grammar.
+BARE, LAMBDA, CONDITIONAL, OR, AND, NOT, COMPARE, BIT_OR = range(8)
+BIT_XOR, BIT_AND, SHIFT, SUM, PRODUCT, UNARY, POWER, AWAIT, ATOM = range(8, 17)
+
+BINARY: dict[str, tuple[type[cst.BaseBinaryOp], int]] = {
+    "+": (cst.Add, SUM),
+    "-": (cst.Subtract, SUM),
+    "*": (cst.Multiply, PRODUCT),
+    "/": (cst.Divide, PRODUCT),
+    "//": (cst.FloorDivide, PRODUCT),
+    "%": (cst.Modulo, PRODUCT),
+    "@": (cst.MatrixMultiply, PRODUCT),
+    "**": (cst.Power, POWER),
+    "<<": (cst.LeftShift, SHIFT),
+    ">>": (cst.RightShift, SHIFT),
+    "&": (cst.BitAnd, BIT_AND),
+    "^": (cst.BitXor, BIT_XOR),
+    "|": (cst.BitOr, BIT_OR),
+}
+AUGMENTED: dict[str, type[cst.BaseAugOp]] = {
+    "+": cst.AddAssign,
+    "-": cst.SubtractAssign,
+    "*": cst.MultiplyAssign,
+    "/": cst.DivideAssign,
+    "//": cst.FloorDivideAssign,
+    "%": cst.ModuloAssign,
+    "**": cst.PowerAssign,
+    "@": cst.MatrixMultiplyAssign,
+    "<<": cst.LeftShiftAssign,
+    ">>": cst.RightShiftAssign,
+    "&": cst.BitAndAssign,
+    "^": cst.BitXorAssign,
+    "|": cst.BitOrAssign,
+}
+COMPARISONS: dict[str, type[cst.BaseCompOp]] = {
+    "<": cst.LessThan,
+    "<=": cst.LessThanEqual,
+    ">": cst.GreaterThan,
+    ">=": cst.GreaterThanEqual,
+    "==": cst.Equal,
+    "!=": cst.NotEqual,
+}
+BOOLEAN: dict[str, type[cst.BaseBooleanOp]] = {"and": cst.And, "or": cst.Or}
+
+_SYMBOLS: dict[type[Any], str] = {
+    **{kind: symbol for symbol, (kind, _) in BINARY.items()},
+    **{kind: symbol for symbol, kind in AUGMENTED.items()},
+    **{kind: symbol for symbol, kind in COMPARISONS.items()},
+    **{kind: symbol for symbol, kind in BOOLEAN.items()},
+    cst.Minus: "-",
+    cst.Plus: "+",
+    cst.Not: "not ",
+    cst.BitInvert: "~",
+}
+
+
+def symbol(operator: cst.CSTNode) -> str:
+    """Return how an operator is written, without spaces; "" for `in`, `is` and their negations."""
+    return _SYMBOLS.get(type(operator), "")
+
+
+# --- where expressions stand --------------------------------------------------------------------
+
+
+class Operand(NamedTuple):
+    """An expression inside another node: where, what, and how tightly it must bind there."""
+
+    path: Path
+    node: cst.BaseExpression
+    floor: int
+
+
+def _binary(node: cst.BinaryOperation) -> Iterator[Operand]:
+    level = BINARY[symbol(node.operator)][1]
+    if level == POWER:
+        yield Operand(("left",), node.left, AWAIT)
+        yield Operand(("right",), node.right, UNARY)
+    else:
+        yield Operand(("left",), node.left, level)
+        yield Operand(("right",), node.right, level + 1)
+
+
+def _unary(node: cst.UnaryOperation) -> Iterator[Operand]:
+    floor = NOT if isinstance(node.operator, cst.Not) else UNARY
+    yield Operand(("expression",), node.expression, floor)
+
+
+def _boolean(node: cst.BooleanOperation) -> Iterator[Operand]:
+    level = OR if isinstance(node.operator, cst.Or) else AND
+    yield Operand(("left",), node.left, level)
+    yield Operand(("right",), node.right, level + 1)
+
+
+def _comparison(node: cst.Comparison) -> Iterator[Operand]:
+    yield Operand(("left",), node.left, BIT_OR)
+    for i, target in enumerate(node.comparisons):
+        yield Operand(("comparisons", i, "comparator"), target.comparator, BIT_OR)
+
+
+def _conditional(node: cst.IfExp) -> Iterator[Operand]:
+    yield Operand(("body",), node.body, OR)
+    yield Operand(("test",), node.test, OR)
+    yield Operand(("orelse",), node.orelse, CONDITIONAL)
+
+
+def _call(node: cst.Call) -> Iterator[Operand]:
+    if not isinstance(node.func, cst.Name):
+        yield Operand(("func",), node.func, ATOM)
+    for i, argument in enumerate(node.args):
+        yield Operand(("args", i, "value"), argument.value, BIT_OR if argument.star else LAMBDA)
+
+
+def _subscript(node: cst.Subscript) -> Iterator[Operand]:
+    yield Operand(("value",), node.value, ATOM)
+    for i, element in enumerate(node.slice):
+        part = element.slice
+        if isinstance(part, cst.Index):
+            yield Operand(("slice", i, "slice", "value"), part.value, LAMBDA)
+        elif isinstance(part, cst.Slice):
+            for name in ("lower", "upper", "step"):
+                bound = getattr(part, name)
+                if bound is not None:
+                    yield Operand(("slice", i, "slice", name), bound, LAMBDA)
+
+
+def _elements(node: cst.Tuple | cst.List | cst.Set) -> Iterator[Operand]:
+    for i, element in enumerate(node.elements):
+        floor = BIT_OR if isinstance(element, cst.StarredElement) else LAMBDA
+        yield Operand(("elements", i, "value"), element.value, floor)
+
+
+def _dictionary(node: cst.Dict) -> Iterator[Operand]:
+    for i, element in enumerate(node.elements):
+        if isinstance(element, cst.DictElement):
+            yield Operand(("elements", i, "key"), element.key, LAMBDA)
+            yield Operand(("elements", i, "value"), element.value, LAMBDA)
+
+
+def _comprehension(node: cst.BaseComp) -> Iterator[Operand]:
+    if isinstance(node, cst.DictComp):
+        yield Operand(("key",), node.key, LAMBDA)
+        yield Operand(("value",), node.value, LAMBDA)
+    elif isinstance(node, cst.BaseSimpleComp):
+        yield Operand(("elt",), node.elt, LAMBDA)
+    path: Path = ("for_in",)
+    loop: cst.CompFor | None = node.for_in
+    while loop is not None:
+        yield Operand((*path, "iter"), loop.iter, OR)
+        for i, condition in enumerate(loop.ifs):
+            yield Operand((*path, "ifs", i, "test"), condition.test, OR)
+        path, loop = (*path, "inner_for_in"), loop.inner_for_in
+
+
+def _assign(node: cst.Assign) -> Iterator[Operand]:
+    for i, target in enumerate(node.targets):
+        if isinstance(target.target, cst.Subscript):
+            for operand in _subscript(target.target):
+                yield operand._replace(path=("targets", i, "target", *operand.path))
+    yield Operand(("value",), node.value, BARE)
+
+
+def _augmented(node: cst.AugAssign) -> Iterator[Operand]:
+    if isinstance(node.target, cst.Subscript):
+        for operand in _subscript(node.target):
+            yield operand._replace(path=("target", *operand.path))
+    yield Operand(("value",), node.value, BARE)
+
+
+def _single(name: str, floor: int) -> Callable[[Any], Iterator[Operand]]:
+    def of(node: Any) -> Iterator[Operand]:
+        value = getattr(node, name)
+        if isinstance(value, cst.BaseExpression):
+            yield Operand((name,), value, floor)
+
+    return of
+
+
+_OPERANDS: dict[type[cst.CSTNode], Callable[[Any], Iterator[Operand]]] = {
+    cst.BinaryOperation: _binary,
+    cst.UnaryOperation: _unary,
+    cst.BooleanOperation: _boolean,
+    cst.Comparison: _comparison,
+    cst.IfExp: _conditional,
+    cst.Call: _call,
+    cst.Subscript: _subscript,
+    cst.Attribute: _single("value", ATOM),
+    cst.Tuple: _elements,
+    cst.List: _elements,
+    cst.Set: _elements,
+    cst.Dict: _dictionary,
+    cst.ListComp: _comprehension,
+    cst.SetComp: _comprehension,
+    cst.GeneratorExp: _comprehension,
+    cst.DictComp: _comprehension,
+    cst.Lambda: _single("body", LAMBDA),
+    cst.NamedExpr: _single("value", LAMBDA),
+    cst.Yield: _single("value", BARE),
+    cst.Assign: _assign,
+    cst.AnnAssign: _single("value", BARE),
+    cst.AugAssign: _augmented,
+    cst.Return: _single("value", BARE),
+    cst.Expr: _single("value", BARE),
+    cst.Assert: _single("test", LAMBDA),
+    cst.If: _single("test", LAMBDA),
+    cst.While: _single("test", LAMBDA),
+    cst.For: _single("iter", BARE),
+}
+
+
+def operands(node: cst.CSTNode) -> Iterator[Operand]:
+    """Yield the expressions directly under an expression or a statement, in reading order.
+
+    What an edit must not touch has none: targets, annotations, decorators, patterns, f-strings.
+    """
+    of = _OPERANDS.get(type(node))
+    return of(node) if of is not None else iter(())
+
+
+# --- paths --------------------------------------------------------------------------------------
+
+
+def at(root: Any, path: Path) -> Any:
+    """Return the node at a path."""
+    for step in path:
+        root = root[step] if isinstance(step, int) else getattr(root, step)
+    return root
+
+
+def replaced(root: Node, path: Path, new: object) -> Node:
+    """Return a copy of the tree with `new` at `path`; the rest is shared."""
+    if not path:
+        return cast(Node, new)
+    step, rest = path[0], path[1:]
+    if isinstance(step, int):
+        items = list(cast(Any, root))
+        items[step] = replaced(items[step], rest, new)
+        return cast(Node, tuple(items))
+    changed = replaced(getattr(root, step), rest, new)
+    return cast(Node, dataclasses.replace(cast(Any, root), **{step: changed}))
+
+
+def rewritten(
+    node: Node, change: Callable[[cst.BaseExpression, int], cst.BaseExpression | None]
+) -> Node:
+    """Return a copy with expressions changed from the leaves upwards.
+
+    Args:
+        node: an expression or a statement without a suite.
+        change: gets an expression, its operands already rewritten, and the floor of its place;
+            returns its replacement, which must fit that place, or None to keep it.
+    """
+    for path, operand, floor in operands(cast(cst.CSTNode, node)):
+        new = rewritten(operand, change)
+        new = change(new, floor) or new
+        if new is not operand:
+            node = replaced(node, path, new)
+    return node
+
+
+_SKIPPED = ("whitespace", "par", "leading_lines", "header", "footer", "semicolon", "comma", "colon")
+_FIELDS: dict[type, tuple[str, ...]] = {
+    kind: tuple(
+        field.name
+        for field in dataclasses.fields(kind)
+        if not any(part in field.name for part in _SKIPPED) or field.name == "params"
+    )
+    for kind in vars(cst).values()
+    if isinstance(kind, type) and issubclass(kind, cst.CSTNode) and dataclasses.is_dataclass(kind)
+}
+
+
+def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
+    """Yield a node and everything under it but whitespace, in reading order."""
+    yield node
+    for name in _FIELDS[type(node)]:
+        value = getattr(node, name)
+        if isinstance(value, cst.CSTNode):
+            yield from walk(value)
+        elif isinstance(value, list | tuple):
+            for item in value:
+                yield from walk(item)
+
+
+# --- text, parentheses, literals ----------------------------------------------------------------
+
+_PRINTER = cst.Module([])
+
+
+def code(node: cst.CSTNode) -> str:
+    """Return a node as it is written."""
+    return _PRINTER.code_for_node(node)
+
+
+def brief(node: cst.CSTNode, width: int = 40) -> str:
+    """Return a node on one line, cut to `width` characters, for summaries."""
+    text = " ".join(code(node).split())
+    return text if len(text) <= width else text[: width - 3] + "..."
+
+
+def binding(node: cst.BaseExpression) -> int:
+    """Return how tightly an expression binds without its parentheses."""
+    match node:
+        case cst.BinaryOperation():
+            return BINARY[symbol(node.operator)][1]
+        case cst.UnaryOperation():
+            return NOT if isinstance(node.operator, cst.Not) else UNARY
+        case cst.BooleanOperation():
+            return OR if isinstance(node.operator, cst.Or) else AND
+        case cst.Comparison():
+            return COMPARE
+        case cst.IfExp():
+            return CONDITIONAL
+        case cst.Lambda():
+            return LAMBDA
+        case cst.Await():
+            return AWAIT
+        case cst.Tuple() | cst.GeneratorExp() | cst.NamedExpr() | cst.Yield():
+            return BARE
+    return ATOM
+
+
+def placed(node: cst.BaseExpression, floor: int) -> cst.BaseExpression:
+    """Return an expression with the parentheses that a place of this floor needs, and no more."""
+    level = binding(node)
+    wanted = level < floor or level == BARE
+    if level < ATOM and not wanted and "\n" in code(node):
+        wanted = True
+    if bool(node.lpar) == wanted:
+        return node
+    if wanted:
+        return node.with_changes(lpar=[cst.LeftParen()], rpar=[cst.RightParen()])
+    return node.with_changes(lpar=[], rpar=[])
+
+
+def join(left: cst.BaseExpression, operator: str, right: cst.BaseExpression) -> cst.BinaryOperation:
+    """Return `left operator right`, with the parentheses that it needs."""
+    kind, level = BINARY[operator]
+    floors = (AWAIT, UNARY) if level == POWER else (level, level + 1)
+    return cst.BinaryOperation(placed(left, floors[0]), kind(), placed(right, floors[1]))
+
+
+def literal(value: float | bool) -> cst.BaseExpression:
+    """Return a finite number, or a truth value, as it is written."""
+    if isinstance(value, bool):
+        return cst.Name(str(value))
+    if value < 0 or (value == 0 and math.copysign(1, value) < 0):
+        return cst.UnaryOperation(cst.Minus(), literal(-value))
+    return cst.Integer(str(value)) if isinstance(value, int) else cst.Float(repr(float(value)))
+
+
+def number(node: cst.CSTNode) -> float | int | None:
+    """Return the value of a numeric literal, its minus sign included, or None."""
+    match node:
+        case cst.Integer() | cst.Float():
+            return cast(float, node.evaluated_value)
+        case cst.UnaryOperation(operator=cst.Minus(), expression=cst.Integer() | cst.Float()):
+            return -cast(float, node.expression.evaluated_value)  # type: ignore[union-attr]
+    return None
+
+
+def key(node: cst.CSTNode) -> str:
+    """Return a text that is equal for expressions that differ in nothing but layout."""
+    match node:
+        case cst.Name() | cst.Integer() | cst.Float():
+            return node.value
+        case cst.BinaryOperation():
+            return f"({key(node.left)}{symbol(node.operator)}{key(node.right)})"
+        case cst.UnaryOperation():
+            return f"({symbol(node.operator)}{key(node.expression)})"
+        case cst.Attribute():
+            return f"{key(node.value)}.{node.attr.value}"
+        case cst.Call(func=func, args=args) if not any(a.star or a.keyword for a in args):
+            return f"{key(func)}({','.join(key(a.value) for a in args)})"
+    return " ".join(code(node).split())
