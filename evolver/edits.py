@@ -104,7 +104,7 @@ def violation(seed: Files, child: Files) -> str | None:
 
 
 def replace_regions(files: Files, bodies: Mapping[Region, bytes]) -> dict[str, bytes]:
-    """Return the files with the bodies of some regions replaced; a missing last newline is added."""
+    """Return the files with some regions replaced; a missing last newline is added."""
     result = dict(files)
     for region in sorted(bodies, key=lambda r: r.start, reverse=True):
         body = bodies[region]

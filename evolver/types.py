@@ -304,12 +304,16 @@ class Archive(Protocol):
         """The kept elites, best first."""
         ...
 
+    def front(self) -> Sequence[Elite]:
+        """The elites that no kept one beats: the best one, or the Pareto front."""
+        ...
+
 
 class Policy(Protocol):
     """Chooses whom to edit next. Plug-ins are frozen dataclasses."""
 
-    def select(self, elites: Sequence[Elite], rng: Random) -> Elite:
-        """Choose a parent from a non-empty sequence that is sorted best first."""
+    def select(self, archive: Archive, rng: Random) -> Elite:
+        """Choose a parent from an archive that is not empty."""
         ...
 
 

@@ -1,0 +1,482 @@
+"""The loop: one coroutine walks one candidate from selection to storage.
+
+What an attempt decides depends only on the run's seed, its number, and the first `seen` finished
+attempts in commit order, and `seen` is in its row before anything is spent. So a run that was
+killed goes on from its rows, and with `deterministic` the same seed gives the same run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from random import Random
+
+from evolver.budget import Budget, Ledger
+from evolver.errors import ModelError, ProposalError, UsageError
+from evolver.filters import FILTERS
+from evolver.operators.mix import Mix
+from evolver.population import Population
+from evolver.store import Attempt, Bill, Outcome, Store
+from evolver.types import (
+    Brief,
+    Completion,
+    Context,
+    Elite,
+    Evaluation,
+    Executor,
+    Files,
+    Job,
+    Model,
+    Program,
+    Prompt,
+    Proposal,
+)
+
+SEED = "seed"  # the operator of the programs that a run starts from
+
+_EXHAUSTED = 1000  # attempts in a row that spend nothing
+_EVALUATOR_FAULTS = 20  # in a row
+_MODEL_FAILURES = 5  # in a row
+_HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
+
+
+@dataclass(frozen=True)
+class EngineSettings:
+    """How the loop runs.
+
+    Attributes:
+        seed: of all decisions.
+        in_flight: attempts begun and not yet committed, at most.
+        deterministic: attempts are committed in the order of their numbers, so that attempt n
+            sees exactly those up to n - in_flight.
+        model_slots: requests to models at once.
+    """
+
+    seed: int = 0
+    in_flight: int = 4
+    deterministic: bool = False
+    model_slots: int = 8
+
+
+@dataclass(frozen=True)
+class OperatorRecord:
+    """What came of an operator's attempts."""
+
+    attempts: int = 0
+    evaluated: int = 0
+    improved: int = 0  # raised the score of the run
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot of a run for whoever watches it."""
+
+    evaluations: int
+    budget: Budget
+    attempts: int  # finished
+    seconds: float
+    best_score: float | None
+    best: Elite | None
+    front: Sequence[Elite]
+    islands: Sequence[tuple[int, float | None]]  # elites, best first objective
+    operators: Mapping[str, OperatorRecord]
+    statuses: Mapping[str, int]  # of evaluations; and "filtered", "unproposed"
+    bill: Bill
+    in_flight: int
+    message: str = ""  # set when something happened that is worth a line
+
+
+class RecordedModel:
+    """A model whose answers are stored before anybody reads them, and used again on resume."""
+
+    def __init__(self, model: Model, store: Store, attempt: int, slots: asyncio.Semaphore,
+                 billed: Callable[[Completion], None]) -> None:  # fmt: skip
+        """Wrap a model for one attempt."""
+        self._model = model
+        self._store = store
+        self._attempt = attempt
+        self._slots = slots
+        self._billed = billed
+        self._stored = store.completions(attempt)
+        self._calls = 0
+
+    async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
+        """Answer from the store, else from the model."""
+        call = self._calls
+        self._calls += 1
+        if call in self._stored:
+            return self._stored[call]
+        async with self._slots:
+            answers = await self._model.complete(prompt, n)
+        self._store.record(self._attempt, call, prompt, answers)
+        for answer in answers:
+            self._billed(answer)
+        return answers
+
+
+@dataclass
+class _Tally:
+    """Counts in a row, by which hopeless runs are ended."""
+
+    idle: int = 0
+    evaluator_faults: int = 0
+    model_failures: int = 0
+    operators: dict[str, OperatorRecord] = field(default_factory=dict)
+    statuses: Counter[str] = field(default_factory=Counter)
+
+
+class Engine:
+    """Runs the loop of one run until something stops it."""
+
+    def __init__(
+        self,
+        *,
+        brief: Brief,
+        base: str,
+        seeds: Sequence[Files],
+        store: Store,
+        population: Population,
+        mix: Mix,
+        executor: Executor,
+        budget: Budget,
+        settings: EngineSettings,
+        model: Model | None = None,
+        reserve: Mapping[str, int] | None = None,
+        listener: Callable[[Progress], None] | None = None,
+    ) -> None:
+        """Put a run together; `run` starts it.
+
+        Args:
+            brief: what operators may know of the task.
+            base: hash of the unchanging base tree.
+            seeds: the programs to start from; the first one must evaluate.
+            store: where facts go; what it holds already is replayed first.
+            population: empty.
+            mix: the operators.
+            executor: judges programs.
+            budget: when to stop.
+            settings: how to run.
+            model: for the operators that need one.
+            reserve: operator -> evaluations that an attempt of its may spend (1 where missing).
+            listener: is told of progress, on the event loop's thread.
+        """
+        self._brief = brief
+        self._base = base
+        self._seeds = seeds
+        self._store = store
+        self.population = population
+        self._mix = mix
+        self._executor = executor
+        self._budget = budget
+        self._settings = settings
+        self._model = model
+        self._reserve = reserve or {}
+        self._listener = listener
+        self._slots = asyncio.Semaphore(settings.model_slots)
+        self._walks: dict[int, asyncio.Task[Outcome]] = {}
+        self._done: asyncio.Queue[asyncio.Task[Outcome] | None] = asyncio.Queue()
+        self._held: dict[int, Outcome] = {}  # finished out of turn, in deterministic mode
+        self._tally = _Tally()
+        self._stopped: str | None = None
+        self._reported = 0.0
+        self._replay()
+
+    # --- the state, from the facts -------------------------------------------------------------
+
+    def _replay(self) -> None:
+        """Rebuild every view from the stored facts."""
+        self._ledger = Ledger(self._budget.evaluations)
+        self._next = self._turn = 0
+        for outcome in self._store.outcomes():
+            self._take_in(outcome)
+        self._bill = self._store.bill()
+        self._before = self._store.seconds()
+        self._started = time.monotonic()
+        self._unfinished = self._store.attempts(unfinished=True)
+        if self._unfinished:
+            self._next = max(self._next, self._unfinished[-1].id + 1)
+
+    def _take_in(self, outcome: Outcome) -> bool:
+        """Update the views with one finished attempt; return whether the score rose."""
+        attempt, evaluation = outcome.attempt, outcome.evaluation
+        spent = 0 if evaluation is None else evaluation.evaluations
+        self._ledger.settle(attempt.id, spent)
+        if attempt.operator in self._mix.shares:
+            self._mix.finish(attempt.operator, spent)
+        elite = None
+        if outcome.program is not None and evaluation is not None and evaluation.status == "ok":
+            elite = Elite(outcome.program, evaluation)
+        proposed = outcome.proposed
+        if proposed is None and outcome.program is not None:
+            proposed = outcome.program.files
+        improved = self.population.record(proposed, elite, self._islands_of(attempt))
+        tally = self._tally
+        tally.idle = 0 if spent else tally.idle + 1
+        if evaluation is not None:
+            at_fault = evaluation.fault == "evaluator"
+            tally.evaluator_faults = tally.evaluator_faults + 1 if at_fault else 0
+        tally.statuses[evaluation.status if evaluation is not None else outcome.verdict] += 1
+        record = tally.operators.get(attempt.operator, OperatorRecord())
+        tally.operators[attempt.operator] = OperatorRecord(
+            record.attempts + 1,
+            record.evaluated + (evaluation is not None),
+            record.improved + improved,
+        )
+        self._next = max(self._next, attempt.id + 1)
+        self._turn += 1
+        return improved
+
+    def _islands_of(self, attempt: Attempt) -> Sequence[int]:
+        """The task's seed settles every island, all others the one they were made on."""
+        return range(len(self.population.islands)) if attempt.id == 0 else (attempt.island,)
+
+    # --- the loop --------------------------------------------------------------------------------
+
+    async def run(self) -> str:
+        """Run until a budget is reached, or nothing more can be done; return why it stopped.
+
+        Raises:
+            UsageError: the seed fails its own evaluation, the evaluator fails again and again.
+            ModelError: the model does not answer.
+            SandboxError: this host cannot run candidates.
+        """
+        timer: asyncio.TimerHandle | None = None
+        if self._budget.seconds is not None:
+            left = max(0.0, self._budget.seconds - self.seconds)
+            timer = asyncio.get_running_loop().call_later(left, self.stop, "seconds")
+        try:
+            for attempt in self._unfinished:
+                self._ledger.reserve(attempt.id, self._wanted(attempt.operator))
+                if attempt.operator in self._mix.shares:
+                    self._mix.begin(attempt.operator)
+                self._start(attempt)
+            self._check()
+            self._fill()
+            while self._walks and self._stopped is None:
+                task = await self._done.get()
+                if task is None:
+                    break
+                for outcome in self._in_turn(task.result()):
+                    self._commit(outcome)
+                    self._fill()
+        finally:
+            if timer is not None:
+                timer.cancel()
+            for walk in self._walks.values():
+                walk.cancel()
+            await asyncio.gather(*self._walks.values(), return_exceptions=True)
+            self._walks.clear()
+        self._report("", force=True)
+        return self._stopped or "evaluations"
+
+    def stop(self, reason: str) -> None:
+        """End the run: nothing new starts, what is in flight is cancelled."""
+        if self._stopped is None:
+            self._stopped = reason
+        self._done.put_nowait(None)
+
+    @property
+    def seconds(self) -> float:
+        """Time worked on the run, earlier sessions included."""
+        return self._before + time.monotonic() - self._started
+
+    def _fill(self) -> None:
+        """Begin attempts while there is room and budget."""
+        while self._stopped is None and len(self._walks) < self._settings.in_flight:
+            if self._next >= len(self._seeds) and not self.population.elites:
+                return  # nothing to select from until the seed is judged
+            if self._next in range(1, len(self._seeds)) and self.population.finished == 0:
+                return  # the first seed alone, then the others
+            operator = SEED if self._next < len(self._seeds) else self._mix.choose()
+            if not self._ledger.reserve(self._next, self._wanted(operator)):
+                return
+            self._begin(operator)
+
+    def _wanted(self, operator: str) -> int:
+        return self._reserve.get(operator, 1)
+
+    def _begin(self, operator: str) -> None:
+        """Decide an attempt, record the decision, set the candidate on its way."""
+        number = self._next
+        self._next += 1
+        seen = self.population.finished
+        if operator == SEED:
+            attempt = Attempt(number, seen, SEED, number % len(self.population.islands), None)
+        else:
+            rng = Random(f"{self._settings.seed}/{number}/select")
+            chosen = self.population.select(number, rng)
+            inspirations = tuple(elite.program.id for elite in chosen.inspirations)
+            attempt = Attempt(
+                number, seen, operator, chosen.island, chosen.parent.program.id, inspirations
+            )
+            self._mix.begin(operator)
+        self._store.begin(attempt)
+        self._start(attempt)
+
+    def _start(self, attempt: Attempt) -> None:
+        walk = asyncio.ensure_future(self._walk(attempt))
+        self._walks[attempt.id] = walk
+        walk.add_done_callback(self._done.put_nowait)
+
+    def _in_turn(self, outcome: Outcome) -> Iterator[Outcome]:
+        """Yield what may be committed now: in deterministic mode, strictly by number."""
+        if not self._settings.deterministic:
+            yield outcome
+            return
+        self._held[outcome.attempt.id] = outcome
+        while self._turn in self._held:
+            yield self._held.pop(self._turn)
+
+    def _commit(self, outcome: Outcome) -> None:
+        """Make an outcome durable, take it into the views, and see whether the run goes on."""
+        self._store.finish(outcome)
+        del self._walks[outcome.attempt.id]
+        improved = self._take_in(outcome)
+        self._check()
+        self._report(f"program {outcome.attempt.id}" if improved else "")
+
+    def _check(self) -> None:
+        """Stop the run where its budget, its target or its patience is reached."""
+        score, target, budget = self.population.score, self._budget.target, self._budget
+        if self.population.finished and not self.population.elites:
+            self._refuse_seed()
+        if target is not None and score is not None and score >= target:
+            self.stop("target")
+        if budget.tokens is not None and self._bill.tokens >= budget.tokens:
+            self.stop("tokens")
+        if budget.dollars is not None and (self._bill.dollars or 0.0) >= budget.dollars:
+            self.stop("dollars")
+        if self._tally.idle >= _EXHAUSTED:
+            self.stop("exhausted")
+        if self._tally.evaluator_faults >= _EVALUATOR_FAULTS:
+            raise UsageError(
+                f"the evaluator failed {_EVALUATOR_FAULTS} times in a row; mend it, then resume"
+            )
+
+    def _refuse_seed(self) -> None:
+        for outcome in self._store.outcomes():
+            evaluation = outcome.evaluation
+            if outcome.attempt.id == 0 and evaluation is not None:
+                raise UsageError(
+                    f"the seed program fails its own evaluation ({evaluation.status}); "
+                    f"mend the program or the evaluator first:\n{evaluation.feedback}"
+                )
+
+    # --- one candidate ---------------------------------------------------------------------------
+
+    async def _walk(self, attempt: Attempt) -> Outcome:
+        """Walk one candidate from its decision to its verdict."""
+        if attempt.operator == SEED:
+            program = Program(
+                attempt.id, self._seeds[attempt.id], self._base, island=attempt.island
+            )
+            return await self._judge(attempt, program, None)
+        elites = self.population.elites
+        context = Context(
+            brief=self._brief,
+            parent=elites[attempt.parent],  # type: ignore[index]  # only seeds have none
+            inspirations=tuple(elites[id_] for id_ in attempt.inspirations),
+            rng=Random(f"{self._settings.seed}/{attempt.id}/propose"),
+            is_seen=partial(self.population.seen.holds, upto=attempt.seen),
+            model=self._recorded(attempt),
+        )
+        try:
+            proposal = await self._mix.operators[attempt.operator].operator.propose(context)
+        except ProposalError as error:
+            return Outcome(attempt, "unproposed", str(error))
+        except ModelError as error:
+            self._tally.model_failures += 1
+            if self._tally.model_failures >= _MODEL_FAILURES:
+                raise
+            return Outcome(attempt, "unproposed", str(error))
+        for reason in (check(proposal.files, context) for check in FILTERS):
+            if reason is not None:
+                return Outcome(attempt, "filtered", reason)
+        program = Program(
+            attempt.id,
+            dict(proposal.files),
+            self._base,
+            proposal.parents or (context.parent.program.id,),
+            attempt.operator,
+            attempt.island,
+            context.parent.program.generation + 1,
+            proposal.summary,
+        )
+        return await self._judge(attempt, program, proposal)
+
+    def _recorded(self, attempt: Attempt) -> Model | None:
+        if self._model is None or not self._mix.operators[attempt.operator].needs_model:
+            return None
+        return RecordedModel(self._model, self._store, attempt.id, self._slots, self._billed)
+
+    def _billed(self, completion: Completion) -> None:
+        self._bill = self._bill.plus(completion)
+        self._tally.model_failures = 0
+
+    async def _judge(
+        self, attempt: Attempt, program: Program, proposal: Proposal | None
+    ) -> Outcome:
+        tune = proposal.tune if proposal is not None else None
+        if tune is not None:
+            tune = replace(tune, limit=min(tune.limit, self._ledger.granted(attempt.id)))
+        evaluation = await self._executor.evaluate(
+            Job(program, self._job_seed(attempt.id, "score"), tune)
+        )
+        if evaluation.tuned is None:
+            return Outcome(attempt, "evaluated", "", program, evaluation)
+        proposed, program = program.files, replace(program, files=evaluation.tuned)
+        return Outcome(attempt, "evaluated", "", program, replace(evaluation, tuned=None), proposed)
+
+    def _job_seed(self, attempt: int, purpose: str) -> int:
+        return Random(f"{self._settings.seed}/{attempt}/{purpose}").getrandbits(63)
+
+    async def confirm(self) -> dict[int, Evaluation]:
+        """Measure the front again, with other secret inputs, before it is announced.
+
+        Confirmations are stored and not counted. Returns program id -> the repeated evaluation.
+        """
+        done = self._store.confirmations()
+        front = [elite.program for elite in self.population.front]
+        waiting = [program for program in front if program.id not in done]
+        jobs = [Job(program, self._job_seed(program.id, "confirm")) for program in waiting]
+        for program, evaluation in zip(
+            waiting, await asyncio.gather(*map(self._executor.evaluate, jobs)), strict=True
+        ):
+            self._store.confirm(program.id, evaluation)
+            done[program.id] = evaluation
+        return {program.id: done[program.id] for program in front}
+
+    # --- reporting -------------------------------------------------------------------------------
+
+    def progress(self, message: str = "") -> Progress:
+        """Return a snapshot of the run."""
+        islands = []
+        for island in self.population.islands:
+            elites = island.archive.elites()
+            islands.append((len(elites), elites[0].objectives[0] if elites else None))
+        return Progress(
+            evaluations=self._ledger.spent,
+            budget=self._budget,
+            attempts=self.population.finished,
+            seconds=self.seconds,
+            best_score=self.population.score,
+            best=self.population.best(),
+            front=tuple(self.population.front),
+            islands=tuple(islands),
+            operators=dict(self._tally.operators),
+            statuses=dict(self._tally.statuses),
+            bill=self._bill,
+            in_flight=len(self._walks),
+            message=message,
+        )
+
+    def _report(self, message: str, *, force: bool = False) -> None:
+        now = time.monotonic()
+        if self._listener is None or not (force or message or now - self._reported >= _HEARTBEAT):
+            return
+        self._reported = now
+        self._listener(self.progress(message))

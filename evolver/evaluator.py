@@ -1,0 +1,154 @@
+"""Load an evaluator and read what it returns; the evaluator is trusted, its mistakes are named."""
+
+from __future__ import annotations
+
+import inspect
+import math
+import numbers
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+from evolver.errors import EvaluatorError, UsageError
+from evolver.plugins import builtin_evaluators, check_keywords, configure, find
+from evolver.types import Candidate, Files, Result
+
+
+@runtime_checkable
+class Evaluator(Protocol):
+    """Scores a candidate; it may also have, each optional, the following.
+
+    - `guest`: name (or names) of files beside it that run in the candidate's process,
+    - `residuals(candidate)`: see `evolver.tuning.Residuals`,
+    - `references()`: series name -> points in metric space that reports show beside the results.
+    """
+
+    def evaluate(self, candidate: Candidate) -> Mapping[str, float] | Result:
+        """Return the metrics of a candidate.
+
+        Raises:
+            CandidateError: the candidate failed; sets the status of the evaluation.
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class FunctionEvaluator:
+    """A plain function with its keyword arguments, as an evaluator."""
+
+    function: Callable[..., Mapping[str, float] | Result]
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def evaluate(self, candidate: Candidate) -> Mapping[str, float] | Result:
+        """Call the function."""
+        return self.function(candidate, **self.settings)
+
+
+@dataclass(frozen=True)
+class EvaluatorSource:
+    """Where an evaluator comes from; travels to the workers instead of the evaluator itself."""
+
+    use: str
+    root: Path
+    pickled: bytes | None = None  # cloudpickle of a closure: trusted, host to worker only
+
+    def load(self, settings: Mapping[str, Any], where: str = "[evaluator] with") -> Evaluator:
+        """Import the evaluator and configure it.
+
+        Raises:
+            UsageError: it is not found, is no evaluator, or its settings are wrong.
+        """
+        if self.pickled is not None:
+            import cloudpickle
+
+            plugin = cloudpickle.loads(self.pickled)
+        else:
+            plugin = find(self.use, root=self.root, kind="evaluator", builtin=builtin_evaluators())
+        if inspect.isclass(plugin):
+            plugin = configure(plugin, settings, where)
+        elif inspect.isroutine(plugin):
+            check_keywords(plugin, settings, where)
+            plugin = FunctionEvaluator(plugin, dict(settings))
+        if not isinstance(plugin, Evaluator):
+            raise UsageError(
+                f"[evaluator] use = '{self.use}' is no evaluator; name a function that takes a "
+                "candidate, or a class with a method evaluate(candidate)"
+            )
+        return plugin
+
+
+def guest_files(evaluator: Evaluator) -> Files:
+    """Return the evaluator's guest code: file name -> contents.
+
+    Raises:
+        UsageError: a file that `guest` names is not beside the evaluator.
+    """
+    names = getattr(evaluator, "guest", ())
+    folder = Path(inspect.getfile(type(evaluator))).parent
+    files = {}
+    for name in (names,) if isinstance(names, str) else names:
+        path = folder / name
+        if not path.is_file():
+            raise UsageError(f"the evaluator's guest file {path} does not exist")
+        files[Path(name).name] = path.read_bytes()
+    return files
+
+
+_ARTIFACT = 2**20  # bytes
+_ARTIFACTS = 8 * 2**20
+
+
+def read_result(returned: object) -> Result:
+    """Check what an evaluator returned.
+
+    Raises:
+        EvaluatorError: it is no mapping and no Result, has no metric, or one that is no finite
+            number.
+    """
+    if isinstance(returned, Mapping):
+        returned = Result(returned)
+    if not isinstance(returned, Result):
+        raise EvaluatorError(
+            "the evaluator must return a mapping of metrics or a Result, "
+            f"not {type(returned).__name__}"
+        )
+    if not returned.metrics:
+        raise EvaluatorError("the evaluator returned no metric")
+    return Result(
+        _numbers(returned.metrics, "metric"),
+        _numbers(returned.private, "private metric"),
+        _numbers(returned.features, "feature"),
+        str(returned.feedback),
+        _cut(returned.artifacts),
+    )
+
+
+def _numbers(values: Mapping[str, object], kind: str) -> dict[str, float]:
+    checked: dict[str, float] = {}
+    for name, value in values.items():
+        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+            raise EvaluatorError(
+                f"{kind} '{name}' is {value!r}, which is no number; return a float"
+            )
+        if not math.isfinite(value):
+            raise EvaluatorError(
+                f"{kind} '{name}' is {float(value)}; return a finite number, or raise "
+                "evolver.CandidateOutputError to reject the candidate"
+            )
+        checked[str(name)] = float(value)
+    return checked
+
+
+def _cut(artifacts: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Keep what fits the limits; what is cut ends with a note that says so."""
+    kept, total = {}, 0
+    for name, content in artifacts.items():
+        content = bytes(content)
+        room = min(_ARTIFACT, _ARTIFACTS - total)
+        if len(content) > room:
+            note = f"\n[cut: {len(content)} bytes, only the first are kept]".encode()
+            content = content[: max(0, room - len(note))] + note
+        kept[str(name)] = content
+        total += len(content)
+    return kept

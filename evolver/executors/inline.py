@@ -1,0 +1,48 @@
+"""An executor without processes, for tests and for measuring the engine by itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from random import Random
+
+from evolver.errors import CandidateError
+from evolver.objective import Objective
+from evolver.types import Evaluation, Job, Program
+
+
+@dataclass(frozen=True)
+class InlineExecutor:
+    """Judges programs by a trusted function of their text. No candidate code is ever run.
+
+    Attributes:
+        measure: returns the metrics of a program, or raises a CandidateError.
+        objective: what becomes of the metrics.
+        slots: evaluations at once.
+        delay: longest sleep before an answer, in seconds, so that answers come out of order; how
+            long depends on the job's seed.
+    """
+
+    measure: Callable[[Program], Mapping[str, float]]
+    objective: Objective
+    slots: int = 2
+    delay: float = 0.0
+
+    async def evaluate(self, job: Job) -> Evaluation:
+        """Judge one program."""
+        if self.delay:
+            await asyncio.sleep(Random(job.seed).uniform(0, self.delay))
+        try:
+            metrics = self.measure(job.program)
+        except CandidateError as error:
+            return Evaluation("crashed", feedback=str(error), fault="candidate")
+        missed = self.objective.violations(metrics)
+        if missed:
+            return Evaluation(
+                "rejected", metrics=metrics, feedback="; ".join(missed), fault="candidate"
+            )
+        return Evaluation("ok", metrics=metrics, objectives=self.objective.objectives(metrics))
+
+    async def close(self) -> None:
+        """Nothing to end."""

@@ -1,0 +1,71 @@
+"""The mix: which operator an attempt uses, by shares of evaluations."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from evolver.types import Operator
+
+
+@dataclass(frozen=True)
+class Weighted:
+    """An operator with its weight in the mix."""
+
+    name: str
+    operator: Operator
+    weight: float
+    needs_model: bool = False
+
+
+class Mix:
+    """Chooses the operator that is furthest behind its share of the evaluations.
+
+    Shares, not races: a genetic operator proposes hundreds of children a second and would drown a
+    model's few if whoever is ready went first. What counts for a share is what attempts spent, and
+    one for each attempt in flight, so an operator whose children are filtered out is asked again.
+    """
+
+    def __init__(self, operators: list[Weighted], *, model_share: float = 0.7) -> None:
+        """Turn weights into shares.
+
+        Args:
+            operators: at least one, weights above zero.
+            model_share: part of the evaluations that operators with a model get together, where
+                there are operators of both kinds.
+        """
+        self.operators = {entry.name: entry for entry in operators}
+        kinds = Counter[bool]()
+        for entry in operators:
+            kinds[entry.needs_model] += 1
+        totals = {
+            kind: sum(entry.weight for entry in operators if entry.needs_model is kind)
+            for kind in kinds
+        }
+        part = (
+            {True: model_share, False: 1 - model_share}
+            if len(kinds) > 1
+            else dict.fromkeys(kinds, 1.0)
+        )
+        self.shares: Mapping[str, float] = {
+            entry.name: part[entry.needs_model] * entry.weight / totals[entry.needs_model]
+            for entry in operators
+        }
+        self._spent = Counter[str]()
+        self._begun = Counter[str]()
+
+    def choose(self) -> str:
+        """Return the name of the operator whose turn it is."""
+        counts = {name: self._spent[name] + self._begun[name] for name in self.shares}
+        total = sum(counts.values()) + 1
+        return max(self.shares, key=lambda name: self.shares[name] * total - counts[name])
+
+    def begin(self, name: str) -> None:
+        """Count an attempt in flight."""
+        self._begun[name] += 1
+
+    def finish(self, name: str, spent: int) -> None:
+        """Count what a finished attempt spent."""
+        self._begun[name] -= 1
+        self._spent[name] += spent

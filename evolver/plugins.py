@@ -1,0 +1,152 @@
+"""Plug-ins: find them by name, path or import path, and configure them from task.toml.
+
+A plug-in is a class whose dataclass fields are its settings, or a function whose keyword arguments
+are. A user's and ours are found and configured alike.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import hashlib
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from evolver.bundled import bundled
+from evolver.errors import UsageError
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ": did you mean ...?" with the nearest known name, or the list of them."""
+    known = sorted(known)
+    close = difflib.get_close_matches(name, known, n=1)
+    if close:
+        return f"did you mean '{close[0]}'?"
+    return f"known: {', '.join(known) or 'none'}"
+
+
+def load_module(path: Path) -> ModuleType:
+    """Execute a Python file, or a folder with an `__init__.py`, as a module of its own.
+
+    Raises:
+        UsageError: there is no such file, or it fails to import.
+    """
+    path = path.resolve()
+    file = path / "__init__.py" if path.is_dir() else path
+    if not file.is_file():
+        raise UsageError(f"{path} does not exist; check the path")
+    name = f"evolver_plugin_{path.stem}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(
+        name, file, submodule_search_locations=[str(path)] if path.is_dir() else None
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = str(file.parent)
+    if not path.is_dir() and folder not in sys.path:
+        sys.path.append(folder)  # a plug-in file may import its neighbours
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def find(use: str, *, root: Path, kind: str, builtin: Mapping[str, str]) -> Any:
+    """Find a plug-in.
+
+    Args:
+        use: "file.py:name" relative to `root`, "package.module:name", or a bare name: a built-in
+            one, or an entry point of the group "evolver.<kind>s".
+        root: the task's folder.
+        kind: "evaluator", "operator", "policy", "archive": for messages and entry points.
+        builtin: bare name -> "package.module:name".
+
+    Raises:
+        UsageError: nothing is found there.
+    """
+    if ":" not in use:
+        if use in builtin:
+            use = builtin[use]
+        else:
+            points = importlib.metadata.entry_points(group=f"evolver.{kind}s")
+            for point in points:
+                if point.name == use:
+                    return point.load()
+            raise UsageError(
+                f"there is no {kind} named '{use}'; {nearest(use, [*builtin, *points.names])}"
+            )
+    place, _, name = use.rpartition(":")
+    if place.endswith(".py") or "/" in place:
+        module = load_module(root / place)
+    else:
+        try:
+            module = importlib.import_module(place)
+        except ModuleNotFoundError as error:
+            raise UsageError(f"the {kind} '{use}' cannot be imported: {error}") from error
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        public = [known for known in vars(module) if not known.startswith("_")]
+        raise UsageError(f"{place} defines no '{name}'; {nearest(name, public)}") from None
+
+
+def builtin_evaluators() -> dict[str, str]:
+    """Bare names of the evaluators that come with evolver: files or folders in evaluators/."""
+    folder = bundled("evaluators")
+    return {
+        path.stem: f"{path}:Evaluator"
+        for path in sorted(folder.iterdir())
+        if not path.name.startswith(("_", ".")) and (path.is_dir() or path.suffix == ".py")
+    }
+
+
+def configure(plugin: Any, settings: Mapping[str, Any], where: str) -> Any:
+    """Make a plug-in's instance from its settings, validated by the types of its fields.
+
+    Args:
+        plugin: a dataclass.
+        settings: field -> value, as TOML gives them.
+        where: names the place of the settings in messages, such as "[evaluator] with".
+
+    Raises:
+        UsageError: an unknown key (the nearest known one is named), or a value of a wrong type.
+    """
+    from pydantic import TypeAdapter, ValidationError
+
+    known = [f.name for f in dataclasses.fields(plugin) if f.init]
+    for key in settings:
+        if key not in known:
+            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
+    try:
+        return TypeAdapter(plugin).validate_python(dict(settings))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UsageError(f"{where}: {place}: {first['msg']}, got {first['input']!r}") from error
+
+
+def check_keywords(function: Any, settings: Mapping[str, Any], where: str) -> None:
+    """Check that a function takes the settings as keyword arguments.
+
+    Raises:
+        UsageError: it does not; the nearest name that it takes is given.
+    """
+    parameters = list(inspect.signature(function).parameters.values())
+    if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):
+        return
+    known = [p.name for p in parameters[1:]]
+    for key in settings:
+        if key not in known:
+            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")

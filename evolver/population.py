@@ -1,0 +1,158 @@
+"""The population: an in-memory view of the finished attempts, islands and all.
+
+It is a function of the outcomes in commit order and nothing else, so replaying the store's facts
+rebuilds it exactly.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from evolver.filters import normalised_hash
+from evolver.objective import Objective, front
+from evolver.types import Archive, Elite, Files, Policy
+
+
+@dataclass(frozen=True)
+class Island:
+    """A sub-population with its own archive and its own selection policy."""
+
+    archive: Archive
+    policy: Policy
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Whom an attempt edits: elites of one island."""
+
+    island: int
+    parent: Elite
+    inspirations: tuple[Elite, ...]  # best last
+
+
+class Seen:
+    """When each program, up to formatting, was first judged.
+
+    Attempts ask about the past as it was when they began (`upto` finished attempts), so that the
+    answer does not depend on what else happened to finish meanwhile.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[str, int] = {}
+
+    def add(self, files: Files, finished: int) -> None:
+        """Record a program as known once `finished` attempts are finished."""
+        self._first.setdefault(normalised_hash(files), finished)
+
+    def holds(self, files: Files, upto: int) -> bool:
+        """Tell whether the program was among the first `upto` finished attempts."""
+        return self._first.get(normalised_hash(files), upto + 1) <= upto
+
+
+class Population:
+    """Islands of elites, the global front and the index of everything seen."""
+
+    def __init__(
+        self,
+        objective: Objective,
+        island: Callable[[], Island],
+        *,
+        islands: int = 1,
+        inspirations: int = 2,
+        migration_interval: int = 0,
+        migrants: int = 1,
+    ) -> None:
+        """Start empty.
+
+        Args:
+            objective: how elites compare.
+            island: makes one island.
+            islands: how many of them.
+            inspirations: how many other elites a selection holds, at most.
+            migration_interval: finished attempts between two migrations; 0 for none.
+            migrants: elites that each island sends to the next one at a migration.
+        """
+        self._objective = objective
+        self.islands = [island() for _ in range(islands)]
+        self._inspirations = inspirations
+        self._interval = migration_interval
+        self._migrants = migrants
+        self.finished = 0
+        self.front: list[Elite] = []
+        self.score: float | None = None
+        self.elites: dict[int, Elite] = {}  # every program with status ok, by id
+        self.seen = Seen()
+
+    def select(self, attempt: int, rng: Random) -> Selection:
+        """Choose island, parent and inspirations for an attempt."""
+        occupied = [i for i, island in enumerate(self.islands) if island.archive.elites()]
+        index = occupied[attempt % len(occupied)]
+        island = self.islands[index]
+        parent = island.policy.select(island.archive, rng)
+        others = [e for e in island.archive.elites() if e.program.id != parent.program.id]
+        best = list(island.archive.front())
+        chosen: dict[int, Elite] = {}
+        for pool in (best, others):
+            pool = [e for e in pool if e.program.id != parent.program.id]
+            if pool and len(chosen) < self._inspirations:
+                elite = rng.choice(pool)
+                chosen[elite.program.id] = elite
+        while len(chosen) < min(self._inspirations, len(others)):
+            elite = rng.choice(others)
+            chosen.setdefault(elite.program.id, elite)
+        inspirations = sorted(chosen.values(), key=lambda e: (e.objectives, -e.program.id))
+        return Selection(index, parent, tuple(inspirations))
+
+    def record(self, files: Files | None, elite: Elite | None, islands: Sequence[int]) -> bool:
+        """Take in one finished attempt, in commit order; return whether it raised the score.
+
+        Args:
+            files: what was judged, None where the attempt made no program.
+            elite: the judged program where its status is "ok".
+            islands: where to offer it.
+        """
+        self.finished += 1
+        if files is not None:
+            self.seen.add(files, self.finished)
+        improved = elite is not None and self._admit(elite, islands)
+        if self._interval and self.finished % self._interval == 0:
+            self._migrate()
+        return improved
+
+    def _admit(self, elite: Elite, islands: Sequence[int]) -> bool:
+        self.elites[elite.program.id] = elite
+        self.seen.add(elite.program.files, self.finished)
+        for index in islands:
+            self.islands[index].archive.add(elite)
+        vectors = [kept.objectives for kept in self.front] + [elite.objectives]
+        kept = front(vectors)
+        if len(vectors) - 1 not in kept:
+            return False
+        self.front = [(*self.front, elite)[i] for i in kept]
+        self.front.sort(key=lambda e: e.objectives, reverse=True)
+        before, self.score = self.score, self._objective.score(e.objectives for e in self.front)
+        return before is None or (self.score is not None and self.score > before)
+
+    def _migrate(self) -> None:
+        """Copy members of each island's front to the next island round the ring.
+
+        Which members rotates with the migrations, so that in time all trade-offs travel.
+        """
+        turn = self.finished // self._interval
+        leaving = []
+        for island in self.islands:
+            best = island.archive.front()
+            picks = {(turn + k) % len(best) for k in range(self._migrants)} if best else set()
+            leaving.append([best[pick] for pick in sorted(picks)])
+        for index, elites in enumerate(leaving):
+            target = self.islands[(index + 1) % len(self.islands)]
+            for elite in elites:
+                target.archive.add(elite)
+
+    def best(self, metrics: Callable[[Mapping[str, float]], bool] | None = None) -> Elite | None:
+        """Return the front's best by the first objective, among those whose metrics pass."""
+        pool = self.front if metrics is None else list(self.elites.values())
+        fitting = [e for e in pool if metrics is None or metrics(e.evaluation.metrics)]
+        return max(fitting, key=lambda e: (e.objectives, -e.program.id), default=None)

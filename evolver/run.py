@@ -1,0 +1,249 @@
+"""A run is a directory: the facts, the configuration, the task as it was, the log, the results."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from evolver import config
+from evolver.errors import UsageError
+from evolver.objective import Objective, front
+from evolver.store import DATABASE, Bill, Outcome, Store
+from evolver.task import Task, assemble_task
+from evolver.types import Elite, Evaluation, Program
+
+TASK = "task"  # the task's folder as it was at the start
+LOG = "run.log"
+BEST = "best"  # the best program's files
+RUNS = "runs"  # where runs go without --out
+
+_NOT_COPIED = shutil.ignore_patterns(".*", RUNS, "__pycache__", "*.pyc", "node_modules")
+_LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied
+
+
+def new_directory(task: Task, out: Path | None) -> Path:
+    """Make the directory of a new run; without `out`, runs/<task>-<time> where one stands.
+
+    Raises:
+        UsageError: the directory holds a run, or something else, already.
+    """
+    if out is None:
+        stamp = time.strftime("%Y%m%d-%H%M%S")
+        names = (
+            f"{task.name}-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 99)))
+        )
+        out = next(Path(RUNS) / name for name in names if not (Path(RUNS) / name).exists())
+    if (out / DATABASE).exists():
+        raise UsageError(
+            f"{out} holds another run; choose another --out, or go on with it by "
+            f"'evolver resume {out}'"
+        )
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is there already and not empty; choose another --out")
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"{out} cannot be made: {error.strerror}; choose another --out") from error
+    return out.resolve()
+
+
+def latest_directory() -> Path:
+    """Return the run under runs/ that was written last.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [path.parent for path in Path(RUNS).glob(f"*/{DATABASE}")]
+    if not found:
+        raise UsageError(f"there is no run under {RUNS}/; name the directory of a run")
+    return max(found, key=lambda path: (path / DATABASE).stat().st_mtime)
+
+
+def copy_task(task: Task, directory: Path) -> None:
+    """Keep the task beside the run, so that it can be resumed whatever becomes of the original."""
+
+    def copy(source: str, target: str) -> str:
+        if Path(source).stat().st_size > _LARGE:
+            Path(target).symlink_to(source)
+            return target
+        return str(shutil.copyfile(source, target))
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        own = {n for n in names if (Path(folder) / n).resolve() == directory}
+        holding = {n for n in names if (Path(folder) / n / DATABASE).exists()}
+        return set(_NOT_COPIED(folder, names)) | own | holding
+
+    shutil.copytree(task.root, directory / TASK, ignore=ignored, copy_function=copy)
+
+
+@dataclass(frozen=True)
+class Run:
+    """The results of a run, read from its facts; also of one that is still going on."""
+
+    directory: Path
+
+    @classmethod
+    def open(cls, directory: Path | str | None = None) -> Run:
+        """Open a run; without a directory the latest one under runs/.
+
+        Raises:
+            UsageError: there is no run, or its database is damaged.
+        """
+        run = cls(Path(directory) if directory is not None else latest_directory())
+        Store.read(run.directory).close()
+        return run
+
+    def _read(self, question: Callable[[Store], Any]) -> Any:
+        store = Store.read(self.directory)
+        try:
+            return question(store)
+        finally:
+            store.close()
+
+    @cached_property
+    def configuration(self) -> config.Configuration:
+        """What the run was started with."""
+        return config.read(self.directory)
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """Name and origin of the task, its repository, the version of evolver."""
+        facts: Mapping[str, Any] = self._read(lambda store: store.facts())
+        return facts
+
+    @cached_property
+    def task(self) -> Task:
+        """The task as it was when the run began."""
+        return assemble_task(self.facts["task"], self.directory / TASK, self.configuration.task)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """Which metrics count."""
+        return self.task.objective
+
+    @cached_property
+    def outcomes(self) -> Sequence[Outcome]:
+        """How each attempt ended, in commit order."""
+        outcomes: list[Outcome] = self._read(lambda store: list(store.outcomes()))
+        return outcomes
+
+    @cached_property
+    def confirmations(self) -> Mapping[int, Evaluation]:
+        """Repeated measurements of programs on the front, by program id."""
+        confirmations: dict[int, Evaluation] = self._read(lambda store: store.confirmations())
+        return confirmations
+
+    @cached_property
+    def bill(self) -> Bill:
+        """What the completions cost."""
+        bill: Bill = self._read(lambda store: store.bill())
+        return bill
+
+    @cached_property
+    def elites(self) -> Mapping[int, Elite]:
+        """Every program with status "ok", by id."""
+        return {
+            o.program.id: Elite(o.program, o.evaluation)
+            for o in self.outcomes
+            if o.program is not None and o.evaluation is not None and o.evaluation.status == "ok"
+        }
+
+    @cached_property
+    def front(self) -> Sequence[Elite]:
+        """The programs that no other beats, best first objective first.
+
+        A program whose confirmation failed is not among them.
+        """
+        failed = {id_ for id_, again in self.confirmations.items() if again.status != "ok"}
+        elites = [elite for id_, elite in self.elites.items() if id_ not in failed]
+        kept = [elites[i] for i in front([elite.objectives for elite in elites])]
+        return sorted(kept, key=lambda e: e.objectives, reverse=True)
+
+    @property
+    def score(self) -> float | None:
+        """The best score; with several objectives the hypervolume of the front."""
+        return self.objective.score(elite.objectives for elite in self.front)
+
+    @property
+    def best(self) -> Elite | None:
+        """The front's best by the first objective; None where nothing is ok."""
+        return self.front[0] if self.front else None
+
+    def best_where(self, passes: Callable[[Mapping[str, float]], bool]) -> Elite | None:
+        """Return the best by the first objective among all programs whose metrics pass."""
+        fitting = [e for e in self.elites.values() if passes(e.evaluation.metrics)]
+        return max(fitting, key=lambda e: (e.objectives, -e.program.id), default=None)
+
+    def program(self, number: int) -> tuple[Program, Evaluation | None]:
+        """Return a program and its evaluation by id.
+
+        Raises:
+            UsageError: the run has no such program.
+        """
+        for outcome in self.outcomes:
+            if outcome.program is not None and outcome.program.id == number:
+                return outcome.program, outcome.evaluation
+        raise UsageError(f"{self.directory} has no program {number}; see 'evolver show'")
+
+    def lineage(self, number: int) -> Sequence[Elite]:
+        """Return a program and its first parents, the seed first.
+
+        Raises:
+            UsageError: the run has no such program with status "ok".
+        """
+        chain = []
+        current: int | None = number
+        while current is not None:
+            if current not in self.elites:
+                raise UsageError(f"{self.directory} has no judged program {current}")
+            elite = self.elites[current]
+            chain.append(elite)
+            current = elite.program.parents[0] if elite.program.parents else None
+        return chain[::-1]
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations spent."""
+        return sum(o.evaluation.evaluations for o in self.outcomes if o.evaluation is not None)
+
+    @property
+    def seconds(self) -> float:
+        """Time worked on the run, over all sessions."""
+        seconds: float = self._read(lambda store: store.seconds())
+        return seconds
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the last session ended; None where it was killed or is still at work."""
+        reason: str | None = self._read(lambda store: store.last_stop())
+        return reason
+
+    def summary(self) -> dict[str, Any]:
+        """What `--json` prints."""
+        best = self.best
+        return {
+            "best_score": self.score,
+            "best_metrics": None if best is None else dict(best.evaluation.metrics),
+            "best_program": None if best is None else best.program.id,
+            "evaluations": self.evaluations,
+            "attempts": len(self.outcomes),
+            "seconds": round(self.seconds, 3),
+            "run_dir": str(self.directory),
+            "stopped": self.stopped,
+        }
+
+    def write_best(self) -> Path | None:
+        """Write the best program's files into the run directory; return where."""
+        if self.best is None:
+            return None
+        folder = self.directory / BEST
+        for path, content in self.best.program.files.items():
+            target = folder / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+        return folder

@@ -1,0 +1,55 @@
+"""Selection policies: whom to edit next. Each is one frozen dataclass with one method."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from evolver.types import Archive, Elite
+
+
+@dataclass(frozen=True)
+class Tournament:
+    """The best of `size` elites drawn at random, with replacement.
+
+    Attributes:
+        size: 1 is uniform choice, larger presses harder towards the best.
+    """
+
+    size: int = 2
+
+    def select(self, archive: Archive, rng: Random) -> Elite:
+        """Choose by rank in the archive."""
+        elites = archive.elites()
+        return elites[min(rng.randrange(len(elites)) for _ in range(self.size))]
+
+
+@dataclass(frozen=True)
+class PowerLaw:
+    """Rank r (from 1) with probability proportional to r**-exponent.
+
+    The parent distribution of ShinkaEvolve (Lange 2025, https://arxiv.org/abs/2509.19349).
+    """
+
+    exponent: float = 1.0
+
+    def select(self, archive: Archive, rng: Random) -> Elite:
+        """Choose by rank in the archive."""
+        elites = archive.elites()
+        weights = [(rank + 1.0) ** -self.exponent for rank in range(len(elites))]
+        return rng.choices(elites, weights)[0]
+
+
+@dataclass(frozen=True)
+class FrontFirst:
+    """With probability `greed` a uniform member of the front, else a uniform elite.
+
+    Made for Pareto archives: every trade-off on the front is edited equally often, however many
+    programs crowd one end of it.
+    """
+
+    greed: float = 0.7
+
+    def select(self, archive: Archive, rng: Random) -> Elite:
+        """Choose from the front or from all elites."""
+        return rng.choice(archive.front() if rng.random() < self.greed else archive.elites())

@@ -1,0 +1,515 @@
+"""The one durable writer: append-only facts in SQLite, from which everything else is a view.
+
+A completion is committed when it arrives, an outcome when its attempt is finished, each in one
+transaction. Nothing is ever updated or deleted, so a `kill -9` loses at most what was in flight.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from evolver.errors import UsageError
+from evolver.types import Completion, Evaluation, Files, Program, Prompt
+
+DATABASE = "evolver.db"
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One pass of the loop, as it was decided before anything was spent."""
+
+    id: int
+    seen: int  # finished attempts, in commit order, that the decision knew of
+    operator: str
+    island: int
+    parent: int | None  # None for seeds
+    inspirations: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    `verdict` is "evaluated", "filtered" (a filter's reason not to evaluate) or "unproposed" (the
+    operator found no child); `reason` says why for the latter two.
+    """
+
+    attempt: Attempt
+    verdict: Literal["evaluated", "filtered", "unproposed"]
+    reason: str = ""
+    program: Program | None = None
+    evaluation: Evaluation | None = None
+    proposed: Files | None = None  # the files before tuning, where tuning changed them
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What completions cost together; `dollars` is None once one price was unknown."""
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    dollars: float | None = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def plus(self, completion: Completion) -> Bill:
+        """Return the bill with one more completion on it."""
+        unknown = self.dollars is None or completion.dollars is None
+        return Bill(
+            self.calls + 1,
+            self.prompt_tokens + completion.prompt_tokens,
+            self.completion_tokens + completion.completion_tokens,
+            None if unknown else (self.dollars or 0.0) + (completion.dollars or 0.0),
+        )
+
+
+def _first_tables(database: sqlite3.Connection) -> None:
+    database.executescript(
+        """
+        CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
+        CREATE TABLE sessions (
+            id INTEGER PRIMARY KEY, started REAL NOT NULL, version TEXT NOT NULL) STRICT;
+        CREATE TABLE contents (hash TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
+        CREATE TABLE attempts (
+            id INTEGER PRIMARY KEY, session INTEGER NOT NULL, started REAL NOT NULL,
+            seen INTEGER NOT NULL, operator TEXT NOT NULL, island INTEGER NOT NULL,
+            parent INTEGER, inspirations TEXT NOT NULL) STRICT;
+        CREATE TABLE completions (
+            attempt INTEGER NOT NULL, call INTEGER NOT NULL, session INTEGER NOT NULL,
+            arrived REAL NOT NULL, prompt TEXT NOT NULL, answers TEXT NOT NULL,
+            PRIMARY KEY (attempt, call)) STRICT;
+        CREATE TABLE outcomes (
+            sequence INTEGER PRIMARY KEY, attempt INTEGER NOT NULL UNIQUE,
+            session INTEGER NOT NULL, finished REAL NOT NULL,
+            verdict TEXT NOT NULL, reason TEXT NOT NULL, proposed TEXT) STRICT;
+        CREATE TABLE programs (
+            id INTEGER PRIMARY KEY, files TEXT NOT NULL, base TEXT NOT NULL,
+            parents TEXT NOT NULL, operator TEXT NOT NULL, island INTEGER NOT NULL,
+            generation INTEGER NOT NULL, summary TEXT NOT NULL) STRICT;
+        CREATE TABLE evaluations (
+            program INTEGER NOT NULL, purpose TEXT NOT NULL, status TEXT NOT NULL,
+            metrics TEXT NOT NULL, private TEXT NOT NULL, objectives TEXT, features TEXT NOT NULL,
+            feedback TEXT NOT NULL, artifacts TEXT NOT NULL, seconds REAL NOT NULL,
+            stage INTEGER NOT NULL, isolation TEXT NOT NULL, trusted INTEGER NOT NULL,
+            fault TEXT NOT NULL, evaluations INTEGER NOT NULL) STRICT;
+        CREATE INDEX evaluations_of_program ON evaluations (program);
+        CREATE TABLE stops (
+            id INTEGER PRIMARY KEY, session INTEGER NOT NULL, stopped REAL NOT NULL,
+            reason TEXT NOT NULL) STRICT;
+        """
+    )
+
+
+# Appended to, never edited: a database records how many of them it has been through.
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_tables,)
+
+
+class Store:
+    """The facts of one run.
+
+    Open it with `create`, `resume` or `read`. Only the first two may write, and only one process
+    at a time can hold them. Not safe to share between threads.
+    """
+
+    def __init__(self, database: sqlite3.Connection, lock: IO[str] | None, session: int) -> None:
+        """Use the class methods instead."""
+        self._database = database
+        self._lock = lock
+        self._session = session
+
+    # --- opening and closing -----------------------------------------------------------------
+
+    @classmethod
+    def create(cls, directory: Path, facts: Mapping[str, Any], version: str) -> Store:
+        """Start the facts of a new run in an existing directory.
+
+        Raises:
+            UsageError: the directory holds a run already.
+        """
+        path = directory / DATABASE
+        lock = _lock(directory)
+        if path.exists():
+            lock.close()
+            raise UsageError(
+                f"{directory} holds another run; choose another --out, or go on with it by "
+                f"'evolver resume {directory}'"
+            )
+        database = _connect(path)
+        database.execute("PRAGMA journal_mode = WAL")
+        _migrate(database)
+        with database:
+            database.executemany(
+                "INSERT INTO facts VALUES (?, ?)",
+                [(name, json.dumps(value)) for name, value in facts.items()],
+            )
+        return cls(database, lock, _new_session(database, version))
+
+    @classmethod
+    def resume(cls, directory: Path, version: str) -> Store:
+        """Open the facts of a run for going on with it.
+
+        Raises:
+            UsageError: no run is there, another process holds it, or it is damaged.
+        """
+        path = _existing(directory)
+        lock = _lock(directory)
+        try:
+            database = _connect(path)
+            _migrate(database)
+            check_integrity(database, directory)
+            return cls(database, lock, _new_session(database, version))
+        except sqlite3.DatabaseError as error:
+            lock.close()
+            raise _damaged(directory, error) from error
+        except UsageError:
+            lock.close()
+            raise
+
+    @classmethod
+    def read(cls, directory: Path) -> Store:
+        """Open the facts of a run for reading, also while another process writes them.
+
+        Raises:
+            UsageError: no run is there, or it is damaged.
+        """
+        path = _existing(directory)
+        try:
+            database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+            database.execute("SELECT count(*) FROM facts").fetchone()
+        except sqlite3.DatabaseError as error:
+            raise _damaged(directory, error) from error
+        return cls(database, None, 0)
+
+    def close(self) -> None:
+        """Close the database and let others write."""
+        self._database.close()
+        if self._lock is not None:
+            self._lock.close()
+
+    # --- writing -----------------------------------------------------------------------------
+
+    def note(self, name: str, value: Any) -> None:
+        """Record a fact that was not known when the run was created; the first value stays."""
+        with self._database:
+            self._database.execute(
+                "INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, json.dumps(value))
+            )
+
+    def begin(self, attempt: Attempt) -> None:
+        """Record an attempt before anything is spent on it."""
+        with self._database:
+            self._database.execute(
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    attempt.id,
+                    self._session,
+                    time.time(),
+                    attempt.seen,
+                    attempt.operator,
+                    attempt.island,
+                    attempt.parent,
+                    json.dumps(attempt.inspirations),
+                ),
+            )
+
+    def record(
+        self, attempt: int, call: int, prompt: Prompt, answers: Sequence[Completion]
+    ) -> None:
+        """Record what a model answered to an attempt's `call`-th request, before it is parsed.
+
+        This is money, so it is on the disk when the method returns, power cuts included.
+        """
+        self._database.execute("PRAGMA synchronous = FULL")
+        with self._database:
+            self._database.execute(
+                "INSERT INTO completions VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    attempt,
+                    call,
+                    self._session,
+                    time.time(),
+                    json.dumps(asdict(prompt)),
+                    json.dumps([asdict(answer) for answer in answers]),
+                ),
+            )
+        self._database.execute("PRAGMA synchronous = NORMAL")
+
+    def finish(self, outcome: Outcome) -> None:
+        """Record how an attempt ended, with its program and its evaluation."""
+        with self._database:
+            proposed = None if outcome.proposed is None else self._keep(outcome.proposed)
+            self._database.execute(
+                "INSERT INTO outcomes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
+                (
+                    outcome.attempt.id,
+                    self._session,
+                    time.time(),
+                    outcome.verdict,
+                    outcome.reason,
+                    proposed,
+                ),
+            )
+            if outcome.program is not None:
+                self._add_program(outcome.program)
+                if outcome.evaluation is not None:
+                    self._add_evaluation(outcome.program.id, "score", outcome.evaluation)
+
+    def confirm(self, program: int, evaluation: Evaluation) -> None:
+        """Record a measurement that repeats one, made before a winner is announced."""
+        with self._database:
+            self._add_evaluation(program, "confirmation", evaluation)
+
+    def stop(self, reason: str) -> None:
+        """Record that this session ended, and why."""
+        with self._database:
+            self._database.execute(
+                "INSERT INTO stops VALUES (NULL, ?, ?, ?)", (self._session, time.time(), reason)
+            )
+
+    def _keep(self, files: Files) -> str:
+        """Store contents once, by hash; return the mapping path -> hash as JSON."""
+        hashes = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+        self._database.executemany(
+            "INSERT OR IGNORE INTO contents VALUES (?, ?)",
+            [(hashes[path], content) for path, content in files.items()],
+        )
+        return json.dumps(hashes)
+
+    def _add_program(self, program: Program) -> None:
+        self._database.execute(
+            "INSERT INTO programs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                program.id,
+                self._keep(program.files),
+                program.base,
+                json.dumps(program.parents),
+                program.operator,
+                program.island,
+                program.generation,
+                program.summary,
+            ),
+        )
+
+    def _add_evaluation(self, program: int, purpose: str, evaluation: Evaluation) -> None:
+        objectives = evaluation.objectives
+        self._database.execute(
+            "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                program,
+                purpose,
+                evaluation.status,
+                json.dumps(dict(evaluation.metrics)),
+                json.dumps(dict(evaluation.private)),
+                None if objectives is None else json.dumps(objectives),
+                json.dumps(dict(evaluation.features)),
+                evaluation.feedback,
+                self._keep(evaluation.artifacts),
+                evaluation.seconds,
+                evaluation.stage,
+                evaluation.isolation,
+                int(evaluation.trusted),
+                evaluation.fault,
+                evaluation.evaluations,
+            ),
+        )
+
+    # --- reading -----------------------------------------------------------------------------
+
+    def facts(self) -> dict[str, Any]:
+        """What the run was started with."""
+        rows = self._database.execute("SELECT name, value FROM facts")
+        return {name: json.loads(value) for name, value in rows}
+
+    def attempts(self, *, unfinished: bool = False) -> list[Attempt]:
+        """Every attempt by id, or only those without an outcome."""
+        where = "WHERE id NOT IN (SELECT attempt FROM outcomes)" if unfinished else ""
+        rows = self._database.execute(
+            "SELECT id, seen, operator, island, parent, inspirations "
+            f"FROM attempts {where} ORDER BY id"
+        )
+        return [Attempt(*row, tuple(json.loads(others))) for *row, others in rows]
+
+    def outcomes(self) -> Iterator[Outcome]:
+        """Every outcome in commit order, programs and evaluations included."""
+        attempts = {attempt.id: attempt for attempt in self.attempts()}
+        rows = self._database.execute(
+            "SELECT o.attempt, o.verdict, o.reason, o.proposed, p.id, p.files, p.base, p.parents, "
+            f"p.operator, p.island, p.generation, p.summary, {_EVALUATION} "
+            "FROM outcomes o LEFT JOIN programs p ON p.id = o.attempt "
+            "LEFT JOIN evaluations e ON e.program = p.id AND e.purpose = 'score' "
+            "ORDER BY o.sequence"
+        )
+        for row in rows:
+            yield Outcome(
+                attempts[row[0]],
+                row[1],
+                row[2],
+                self._program(row[4:12]) if row[4] is not None else None,
+                self._evaluation(row[12:]) if row[12] is not None else None,
+                None if row[3] is None else self._files(row[3]),
+            )
+
+    def confirmations(self) -> dict[int, Evaluation]:
+        """The last confirmation of each program that has one."""
+        rows = self._database.execute(
+            f"SELECT e.program, {_EVALUATION} FROM evaluations e "
+            "WHERE e.purpose = 'confirmation' ORDER BY e.rowid"
+        )
+        return {row[0]: self._evaluation(row[1:]) for row in rows}
+
+    def completions(self, attempt: int) -> dict[int, tuple[Completion, ...]]:
+        """The stored answers of an attempt by the number of the request."""
+        rows = self._database.execute(
+            "SELECT call, answers FROM completions WHERE attempt = ?", (attempt,)
+        )
+        return {
+            call: tuple(Completion(**answer) for answer in json.loads(answers))
+            for call, answers in rows
+        }
+
+    def bill(self) -> Bill:
+        """What all stored completions cost together."""
+        bill = Bill()
+        for (answers,) in self._database.execute("SELECT answers FROM completions"):
+            for answer in json.loads(answers):
+                bill = bill.plus(Completion(**answer))
+        return bill
+
+    def seconds(self) -> float:
+        """How long the run was worked on: its sessions, each to its last sign of life."""
+        (total,) = self._database.execute(
+            """
+            SELECT coalesce(sum(ended - started), 0) FROM (
+                SELECT s.started, max(
+                    s.started,
+                    coalesce((SELECT max(finished) FROM outcomes WHERE session = s.id), 0),
+                    coalesce((SELECT max(arrived) FROM completions WHERE session = s.id), 0),
+                    coalesce((SELECT max(stopped) FROM stops WHERE session = s.id), 0)) AS ended
+                FROM sessions s)
+            """
+        ).fetchone()
+        return float(total)
+
+    def last_stop(self) -> str | None:
+        """Why the last session ended; None where it was killed or is still at work."""
+        row = self._database.execute(
+            "SELECT reason FROM stops WHERE session = (SELECT max(id) FROM sessions)"
+        ).fetchone()
+        return None if row is None else str(row[0])
+
+    def _files(self, hashes: str) -> dict[str, bytes]:
+        files = {}
+        for path, key in json.loads(hashes).items():
+            row = self._database.execute(
+                "SELECT content FROM contents WHERE hash = ?", (key,)
+            ).fetchone()
+            files[path] = bytes(row[0])
+        return files
+
+    def _program(self, row: Sequence[Any]) -> Program:
+        return Program(row[0], self._files(row[1]), row[2], tuple(json.loads(row[3])), *row[4:])
+
+    def _evaluation(self, row: Sequence[Any]) -> Evaluation:
+        return Evaluation(
+            status=row[0],
+            metrics=json.loads(row[1]),
+            private=json.loads(row[2]),
+            objectives=None if row[3] is None else tuple(json.loads(row[3])),
+            features=json.loads(row[4]),
+            feedback=row[5],
+            artifacts=self._files(row[6]),
+            seconds=row[7],
+            stage=row[8],
+            isolation=row[9],
+            trusted=bool(row[10]),
+            fault=row[11],
+            evaluations=row[12],
+        )
+
+
+_EVALUATION = (
+    "e.status, e.metrics, e.private, e.objectives, e.features, e.feedback, e.artifacts, "
+    "e.seconds, e.stage, e.isolation, e.trusted, e.fault, e.evaluations"
+)
+
+
+def _existing(directory: Path) -> Path:
+    path = directory / DATABASE
+    if not path.is_file():
+        raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")
+    return path
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path, timeout=10)
+    database.execute("PRAGMA synchronous = NORMAL")
+    return database
+
+
+def _lock(directory: Path) -> IO[str]:
+    """Hold the directory against a second writer for as long as the file stays open."""
+    file = (directory / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise UsageError(
+            f"{directory} is being written by process {owner}; wait for it or stop it first"
+        ) from None
+    file.seek(0)
+    file.truncate()
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def _migrate(database: sqlite3.Connection) -> None:
+    (done,) = database.execute("PRAGMA user_version").fetchone()
+    if done > len(MIGRATIONS):
+        raise UsageError("this run was written by a newer evolver; upgrade evolver to open it")
+    for number, migration in enumerate(MIGRATIONS[done:], start=done + 1):
+        migration(database)
+        database.execute(f"PRAGMA user_version = {number}")
+        database.commit()
+
+
+def _new_session(database: sqlite3.Connection, version: str) -> int:
+    with database:
+        cursor = database.execute(
+            "INSERT INTO sessions VALUES (NULL, ?, ?)", (time.time(), version)
+        )
+    assert cursor.lastrowid is not None
+    return cursor.lastrowid
+
+
+def check_integrity(database: sqlite3.Connection, directory: Path) -> None:
+    """Read the whole database once.
+
+    Raises:
+        UsageError: SQLite found damage.
+    """
+    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise _damaged(directory, verdict)
+
+
+def _damaged(directory: Path, reason: object) -> UsageError:
+    return UsageError(
+        f"the database of {directory} is damaged ({reason}); "
+        f"'evolver doctor {directory}' says what can be had back"
+    )

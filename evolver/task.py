@@ -1,0 +1,257 @@
+"""Load a task: a folder with a task.toml, the seed program and the evaluator."""
+
+from __future__ import annotations
+
+import hashlib
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from evolver.edits import find_regions
+from evolver.errors import UsageError
+from evolver.objective import Condition, Objective
+from evolver.plugins import nearest
+from evolver.types import Brief, Files
+
+TASK_FILE = "task.toml"
+_LARGEST_FILE = 16 * 2**20  # bytes; a program is source, not data
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class TaskSection(_Section):
+    """[task]: what to evolve."""
+
+    description: str = ""
+    program: tuple[str, ...] = ()  # files or globs that go into the sandbox
+    edit: tuple[str, ...] = ()  # those of them that may be edited; default: all, or the marked
+    context: tuple[str, ...] = ()  # read-only material for prompts
+
+
+class EvaluatorSection(_Section):
+    """[evaluator]: how to judge it."""
+
+    use: str
+    timeout: float = Field(default=10.0, gt=0)  # seconds for one evaluation
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+
+
+class ObjectiveSection(_Section):
+    """[objective]: which metrics count, and how."""
+
+    maximize: tuple[str, ...] = ()
+    minimize: tuple[str, ...] = ()
+    require: dict[str, str] = Field(default_factory=dict)
+    reference: dict[str, float] = Field(default_factory=dict)
+
+
+class StageSection(_Section):
+    """[[stage]]: one step of a cascade; a program that misses `require` goes no further."""
+
+    name: str = ""
+    with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    require: dict[str, str] = Field(default_factory=dict)
+
+
+class IslandsSection(_Section):
+    """[islands]: the shape of the population. Plug-ins are a name or a table with `use`."""
+
+    number: int = Field(default=4, ge=1, le=1000)
+    archive: str | dict[str, Any] = ""  # default: "best", or "pareto" with several objectives
+    policy: str | dict[str, Any] = ""  # default: "tournament", or "front" with several objectives
+    migration: int = Field(default=200, ge=0)  # finished attempts between migrations; 0: never
+    migrants: int = Field(default=1, ge=1)
+    inspirations: int = Field(default=2, ge=0)
+
+
+class BudgetSection(_Section):
+    """[budget]: when to stop; the first limit reached counts."""
+
+    evaluations: int | None = Field(default=None, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+    dollars: float | None = Field(default=None, ge=0)
+    tokens: int | None = Field(default=None, ge=0)
+    target: float | None = None
+
+
+class SandboxSection(_Section):
+    """[sandbox]: what the candidate may use."""
+
+    use: str = "local"
+    preload: tuple[str, ...] = ()  # modules imported once, before candidates are forked
+    memory: int = Field(default=1024, ge=16)  # MiB
+    processes: int = Field(default=64, ge=1)
+    network: bool = False
+    result_bytes: int = Field(default=16 * 2**20, ge=1024)
+    require: str = ""  # the weakest tier accepted
+    allow_unisolated: bool = False
+
+
+class TaskSettings(_Section):
+    """A whole task.toml, as it was read and with command-line options laid over it."""
+
+    task: TaskSection
+    evaluator: EvaluatorSection
+    objective: ObjectiveSection = ObjectiveSection()
+    stage: tuple[StageSection, ...] = ()
+    model: tuple[dict[str, Any], ...] = ()
+    operator: tuple[dict[str, Any], ...] = ()
+    model_share: float = Field(default=0.7, gt=0, lt=1)  # of the evaluations, beside genetic ones
+    islands: IslandsSection = IslandsSection()
+    budget: BudgetSection = BudgetSection()
+    sandbox: SandboxSection = SandboxSection()
+
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
+    """Return the keys that stand where a wrong one was found."""
+    current: type[BaseModel] = model
+    for part in location:
+        if isinstance(part, int):
+            continue
+        field = current.model_fields.get(part)
+        annotation = None if field is None else field.annotation
+        nested = getattr(annotation, "__args__", (annotation,))
+        found = [t for t in nested if isinstance(t, type) and issubclass(t, BaseModel)]
+        if found:
+            current = found[0]
+    return [field.alias or name for name, field in current.model_fields.items()]
+
+
+def validate(model: type[_M], content: Mapping[str, Any], source: str) -> _M:
+    """Validate settings.
+
+    Raises:
+        UsageError: the first mistake, as one sentence; for an unknown key with the nearest one.
+    """
+    try:
+        return model.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        location = first["loc"]
+        place = ".".join(str(part) for part in location)
+        if first["type"] == "extra_forbidden":
+            known = _known_keys(model, location[:-1])
+            raise UsageError(
+                f"{source}: unknown key '{place}'; {nearest(str(location[-1]), known)}"
+            ) from error
+        if first["type"] == "missing":
+            raise UsageError(f"{source}: '{place}' is missing; add it") from error
+        raise UsageError(f"{source}: {place}: {first['msg']}, got {first['input']!r}") from error
+
+
+@dataclass(frozen=True)
+class Task:
+    """A task as loaded: its settings, and the contents of its files."""
+
+    name: str
+    root: Path
+    settings: TaskSettings
+    files: Files  # editable
+    readonly: Files
+    context: Mapping[str, str]
+
+    @cached_property
+    def objective(self) -> Objective:
+        """Which metrics count."""
+        section = self.settings.objective
+        return Objective(
+            section.maximize,
+            section.minimize,
+            tuple(Condition.parse(name, text) for name, text in section.require.items()),
+            section.reference,
+        )
+
+    @cached_property
+    def base(self) -> str:
+        """Hash of the files that never change."""
+        digest = hashlib.sha256()
+        for path in sorted(self.readonly):
+            digest.update(f"{path}\0{len(self.readonly[path])}\0".encode())
+            digest.update(self.readonly[path])
+        return digest.hexdigest()
+
+    @cached_property
+    def brief(self) -> Brief:
+        """What operators may know."""
+        return Brief(
+            description=self.settings.task.description,
+            seed=self.files,
+            readonly=self.readonly,
+            context=self.context,
+            objectives=self.objective.directions,
+            require={c.metric: f"{c.comparison} {c.bound:g}" for c in self.objective.require},
+        )
+
+
+def load_task(folder: Path) -> Task:
+    """Load a task folder.
+
+    Raises:
+        UsageError: something is missing or wrong; the message says what to do.
+    """
+    folder = folder.resolve()
+    path = folder / TASK_FILE
+    if not folder.exists():
+        raise UsageError(f"{folder} does not exist; name the folder of a task")
+    if not path.is_file():
+        raise UsageError(
+            f"{folder} has no {TASK_FILE}; make one with 'evolver init PROGRAM SCORING_FUNCTION'"
+        )
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    settings = validate(TaskSettings, content, str(path))
+    return assemble_task(folder.name, folder, settings)
+
+
+def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
+    """Read the files that the settings name.
+
+    Raises:
+        UsageError: a pattern matches nothing, a file is outside the folder, markers do not pair.
+    """
+    section = settings.task
+    program = _read(root, [*section.program, *section.edit], "[task] program")
+    if not program:
+        raise UsageError(f"{root / TASK_FILE}: [task] program names no file; add the seed program")
+    wanted = _read(root, section.edit, "[task] edit") if section.edit else program
+    regions = find_regions(wanted)
+    paths = {region.path for region in regions}
+    files = {path: content for path, content in program.items() if path in paths}
+    context = _read(root, section.context, "[task] context")
+    task = Task(
+        name,
+        root,
+        settings,
+        files,
+        {path: content for path, content in program.items() if path not in paths},
+        {path: content.decode("utf-8", "replace") for path, content in context.items()},
+    )
+    assert task.objective is not None  # refuses a bad [objective] now, not at the first score
+    return task
+
+
+def _read(root: Path, patterns: Iterable[str], where: str) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for pattern in patterns:
+        if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
+            raise UsageError(f"{where}: '{pattern}' leaves the task's folder; move the file in")
+        matches = sorted(path for path in root.glob(pattern) if path.is_file())
+        if not matches:
+            raise UsageError(f"{where}: '{pattern}' matches no file in {root}")
+        for path in matches:
+            if path.stat().st_size > _LARGEST_FILE:
+                raise UsageError(f"{where}: {path} is larger than 16 MiB; a program is source")
+            found[path.relative_to(root).as_posix()] = path.read_bytes()
+    return found

@@ -1,0 +1,289 @@
+"""An evaluator worker: a trusted process without keys that judges one program at a time.
+
+It owns the evaluator and one warm sandbox. The controller starts it with an explicit environment,
+sends a `Setup` and then `Job`s over a pipe, and kills it when it does not answer in time.
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import signal
+import struct
+import sys
+import time
+import traceback
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import IO, Any
+
+from evolver import literals
+from evolver.errors import (
+    CandidateCrashed,
+    CandidateError,
+    CandidateTimeout,
+    EvaluatorError,
+    EvolverError,
+    SandboxError,
+    UsageError,
+)
+from evolver.evaluator import EvaluatorSource, guest_files, read_result
+from evolver.objective import Condition, Objective
+from evolver.plugins import find
+from evolver.sandboxes import SandboxSettings, protect_process
+from evolver.tuning import fit
+from evolver.types import Candidate, Evaluation, Files, Job, Program, Sandbox
+
+HEADER = struct.Struct(">Q")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a cascade: the evaluator's settings for it, and what it takes to pass."""
+
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    require: tuple[Condition, ...] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """All that a worker needs before its first job."""
+
+    evaluator: EvaluatorSource
+    objective: Objective
+    stages: tuple[Stage, ...]
+    timeout: float  # seconds for one evaluation
+    sandbox: SandboxSettings
+    sandbox_class: str  # "package.module:Class"
+    base: Files = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Ready:
+    """What a worker tells of itself when it is set up."""
+
+    isolation: str
+    notes: tuple[str, ...] = ()  # what the user should know of the sandbox
+    fits_residuals: bool = False  # tuning costs no evaluations
+    references: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+
+
+class Judge:
+    """Judges programs with one evaluator in one warm sandbox."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Load the evaluator and start the sandbox.
+
+        Raises:
+            UsageError: the evaluator or its settings are wrong.
+            SandboxError: the sandbox cannot be started.
+        """
+        self._setup = setup
+        self._stages = [setup.evaluator.load(stage.settings) for stage in setup.stages]
+        self._guest = guest_files(self._stages[0])
+        self._sandbox = self._start()
+
+    def _start(self) -> Sandbox:
+        make = find(
+            self._setup.sandbox_class, root=self._setup.evaluator.root, kind="sandbox", builtin={}
+        )
+        sandbox: Sandbox = make(self._setup.sandbox, base=self._setup.base, guest=self._guest)
+        return sandbox
+
+    def ready(self) -> Ready:
+        """Describe this worker."""
+        first = self._stages[0]
+        references: Any = getattr(first, "references", dict)()
+        return Ready(
+            self._sandbox.isolation,
+            tuple(getattr(self._sandbox, "notes", ())),
+            self.fits_residuals,
+            references,
+        )
+
+    def judge(self, job: Job) -> Evaluation:
+        """Judge one program: tune it where asked, then run the stages.
+
+        Raises:
+            SandboxError: this host cannot run candidates any more.
+        """
+        started = time.monotonic()
+        try:
+            evaluation = self._judge(job)
+        except CandidateError as error:  # while the sandbox was opened or tuned in
+            evaluation = _failure(error)
+        except SandboxError as error:
+            self._replace_sandbox(error)
+            evaluation = Evaluation(
+                "crashed",
+                feedback=f"the sandbox broke while this program ran in it: {error}",
+                fault="candidate",
+            )
+        return replace(
+            evaluation,
+            seconds=time.monotonic() - started,
+            isolation=self._sandbox.isolation,
+        )
+
+    def _judge(self, job: Job) -> Evaluation:
+        limit = job.tune.limit if job.tune is not None and not self.fits_residuals else 0
+        timeout = self._setup.timeout * (1 + limit)
+        with self._sandbox.open(job.program, seed=job.seed, timeout=timeout) as candidate:
+            fitted = None
+            if job.tune is not None:
+                fitted = fit(self._stages[0], candidate, job.tune, job.seed, self._measure)
+            if fitted is None:
+                return self._measure(candidate)
+            tuned = literals.substitute(job.program.files, fitted.parameters)
+            evaluation = fitted.evaluation or self._measure(candidate.at(fitted.parameters))
+            return replace(
+                evaluation,
+                evaluations=fitted.evaluations + (fitted.evaluation is None),
+                tuned=tuned if tuned != dict(job.program.files) else None,
+            )
+
+    @property
+    def fits_residuals(self) -> bool:
+        """Whether tuning goes by residuals, which costs no evaluations."""
+        return hasattr(self._stages[0], "residuals")
+
+    def _measure(self, candidate: Candidate) -> Evaluation:
+        """Run the stages on a candidate; a failure is a value."""
+        evaluation = Evaluation("crashed")
+        for index, (stage, evaluator) in enumerate(
+            zip(self._setup.stages, self._stages, strict=True)
+        ):
+            try:
+                result = read_result(evaluator.evaluate(candidate))
+                evaluation = Evaluation(
+                    "ok",
+                    metrics=result.metrics,
+                    private=result.private,
+                    features=result.features,
+                    feedback=result.feedback,
+                    artifacts=result.artifacts,
+                    stage=index,
+                )
+                missed = [
+                    f"required {condition}, got {result.metrics.get(condition.metric, 'nothing')}"
+                    for condition in stage.require
+                    if not condition.holds(result.metrics)
+                ]
+                last = index == len(self._stages) - 1
+                if last:
+                    missed += self._setup.objective.violations(result.metrics)
+                if missed:
+                    feedback = "; ".join([*missed, *filter(None, [result.feedback])])
+                    return replace(
+                        evaluation, status="rejected", feedback=feedback, fault="candidate"
+                    )
+                if last:
+                    objectives = self._setup.objective.objectives(result.metrics)
+                    return replace(evaluation, objectives=objectives)
+            except CandidateError as error:
+                return replace(_failure(error), stage=index)
+            except (SandboxError, KeyboardInterrupt):
+                raise
+            except Exception as error:  # noqa: BLE001 - a user's evaluator may raise anything
+                return replace(_evaluator_failure(error), stage=index)
+        return evaluation
+
+    def _replace_sandbox(self, error: SandboxError) -> None:
+        """Start a fresh sandbox and run a canary in it: whose fault was it?
+
+        Raises:
+            SandboxError: the canary failed too, so it is the host's.
+        """
+        self._sandbox.close()
+        self._sandbox = self._start()
+        canary = Program(-1, {"canary.py": b"def sing():\n    return 'alive'\n"})
+        try:
+            with self._sandbox.open(canary, seed=0, timeout=30.0) as candidate:
+                alive = candidate.call("sing") == "alive"
+        except (CandidateError, SandboxError) as failure:
+            raise SandboxError(f"a harmless program fails in the sandbox too: {failure}") from error
+        if not alive:
+            raise SandboxError("a harmless program returns nonsense in the sandbox") from error
+
+    def close(self) -> None:
+        """End the sandbox."""
+        self._sandbox.close()
+
+
+def _failure(error: CandidateError) -> Evaluation:
+    status = {CandidateTimeout: "timeout", CandidateCrashed: "crashed"}.get(type(error), "rejected")
+    return Evaluation(status, feedback=str(error), fault="candidate")  # type: ignore[arg-type]
+
+
+def _evaluator_failure(error: Exception) -> Evaluation:
+    if isinstance(error, EvaluatorError):
+        feedback = str(error)
+    else:
+        feedback = "the evaluator raised:\n" + "".join(traceback.format_exception(error))
+    return Evaluation("crashed", feedback=feedback, fault="evaluator")
+
+
+# --- the process --------------------------------------------------------------------------------
+
+
+def send(stream: IO[bytes], message: object) -> None:
+    """Write one message; the other end is as trusted as this one."""
+    content = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+    stream.write(HEADER.pack(len(content)) + content)
+    stream.flush()
+
+
+def receive(stream: IO[bytes]) -> Any:
+    """Read one message; None at the end of the stream."""
+    header = stream.read(HEADER.size)
+    if len(header) < HEADER.size:
+        return None
+    return pickle.loads(stream.read(HEADER.unpack(header)[0]))
+
+
+def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
+    """Answer jobs until the controller is gone.
+
+    Each answer is a `Ready`, an `Evaluation`, or an EvolverError that the controller raises.
+    """
+    try:
+        judge = Judge(receive(inbox))
+        send(outbox, judge.ready())
+    except EvolverError as error:
+        send(outbox, error)
+        return
+    except Exception as error:  # noqa: BLE001 - a user's module may raise anything on import
+        send(outbox, UsageError(_import_failure(error)))
+        return
+    try:
+        while (job := receive(inbox)) is not None:
+            answer: Evaluation | EvolverError
+            try:
+                answer = judge.judge(job)
+            except EvolverError as error:
+                answer = error
+            send(outbox, answer)
+    finally:
+        judge.close()
+
+
+def _import_failure(error: Exception) -> str:
+    return "the evaluator fails to load:\n" + "".join(traceback.format_exception(error)).rstrip()
+
+
+def main() -> None:
+    """Serve on stdin and stdout; whatever the evaluator prints goes to stderr, the run's log."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the controller's
+    protect_process()
+    inbox = os.fdopen(os.dup(0), "rb")
+    outbox = os.fdopen(os.dup(1), "wb")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.dup2(2, 1)
+    serve(inbox, outbox)
+
+
+if __name__ == "__main__":
+    main()
+    sys.exit(0)

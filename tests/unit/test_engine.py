@@ -1,0 +1,310 @@
+"""The loop: exact budgets, resume from the facts alone, order that can be repeated."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+import pytest
+
+from evolver.archives import BestN
+from evolver.budget import Budget
+from evolver.engine import Engine, EngineSettings
+from evolver.errors import CandidateCrashed, ModelError, ProposalError, UsageError
+from evolver.executors.inline import InlineExecutor
+from evolver.objective import Objective
+from evolver.operators.mix import Mix, Weighted
+from evolver.population import Island, Population
+from evolver.selection import Tournament
+from evolver.store import Store
+from evolver.types import Brief, Completion, Context, Prompt, Proposal
+
+SEED = {"n.txt": b"1"}
+OBJECTIVE = Objective(("value",))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Adds a random number to the parent's."""
+
+    async def propose(self, context: Context) -> Proposal:
+        value = int(context.parent.program.files["n.txt"]) + context.rng.randrange(-50, 100)
+        return Proposal({"n.txt": str(value).encode()})
+
+
+@dataclass(frozen=True)
+class Same:
+    """Never has an idea."""
+
+    async def propose(self, context: Context) -> Proposal:
+        return Proposal(context.parent.program.files)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Does what the model says."""
+
+    async def propose(self, context: Context) -> Proposal:
+        (answer,) = await context.model.complete(Prompt("", str(context.parent.program.id)))
+        if not answer.text.isdigit():
+            raise ProposalError("prose")
+        return Proposal({"n.txt": answer.text.encode()})
+
+
+def measure(program):
+    value = int(program.files["n.txt"])
+    if value % 7 == 0:
+        raise CandidateCrashed("a multiple of seven")
+    return {"value": float(value)}
+
+
+def engine_on(store, *, evaluations=60, slots=2, delay=0.0, operators=None, **settings):
+    budget = settings.pop("budget", Budget(evaluations=evaluations))
+    extra = {key: settings.pop(key) for key in ("model", "listener") if key in settings}
+    return Engine(
+        brief=Brief("", SEED),
+        base="",
+        seeds=settings.pop("seeds", [SEED]),
+        store=store,
+        population=Population(
+            OBJECTIVE, lambda: Island(BestN(20), Tournament()), islands=3, migration_interval=10
+        ),
+        mix=Mix(operators or [Weighted("step", Step(), 1.0)]),
+        executor=settings.pop("executor", None)
+        or InlineExecutor(settings.pop("measure", measure), OBJECTIVE, slots, delay),
+        budget=budget,
+        settings=EngineSettings(**settings),
+        **extra,
+    )
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store.create(tmp_path, {}, "test")
+    yield store
+    store.close()
+
+
+def history(store):
+    return [
+        (o.attempt, o.verdict, o.program, o.evaluation and o.evaluation.objectives)
+        for o in store.outcomes()
+    ]
+
+
+def test_as_many_evaluations_as_asked(store):
+    engine = engine_on(store, evaluations=60, delay=0.002)
+    assert asyncio.run(engine.run()) == "evaluations"
+    outcomes = list(store.outcomes())
+    assert sum(o.evaluation is not None for o in outcomes) == 60
+    assert engine.progress().evaluations == 60
+    assert engine.population.score == max(
+        e.objectives[0] for e in engine.population.elites.values()
+    )
+    assert engine.population.score > 200
+
+
+def test_every_attempt_has_a_row_and_an_outcome_and_saw_only_the_past(store):
+    asyncio.run(engine_on(store, delay=0.002).run())
+    assert store.attempts(unfinished=True) == []
+    finished = []
+    for outcome in store.outcomes():
+        attempt = outcome.attempt
+        if attempt.parent is not None:
+            assert attempt.parent in finished
+            assert attempt.seen <= len(finished)
+        finished.append(attempt.id)
+
+
+@pytest.mark.parametrize("stop_at", [1, 2, 17, 40])
+def test_a_killed_run_goes_on_from_its_rows_to_exactly_its_budget(tmp_path, stop_at):
+    class Killed(Exception):
+        pass
+
+    def listener(progress):
+        if progress.evaluations >= stop_at:
+            raise Killed
+
+    store = Store.create(tmp_path, {}, "test")
+    with pytest.raises(Killed):
+        asyncio.run(engine_on(store, delay=0.002, listener=listener).run())
+    store.close()
+    store = Store.resume(tmp_path, "test")
+    before = history(store)
+    engine = engine_on(store, delay=0.002)
+    asyncio.run(engine.run())
+    after = history(store)
+    assert after[: len(before)] == before
+    assert engine.progress().evaluations == 60
+    ids = [attempt.id for attempt, *_ in after]
+    assert len(ids) == len(set(ids))
+    assert store.attempts(unfinished=True) == []
+    store.close()
+
+
+def deterministic_run(folder, *, slots, kill_at=None):
+    folder.mkdir()
+    store = Store.create(folder, {}, "test")
+
+    def listener(progress):
+        if kill_at is not None and progress.evaluations >= kill_at:
+            raise InterruptedError
+
+    common = {"slots": slots, "delay": 0.003, "deterministic": True, "in_flight": 4, "seed": 5}
+    try:
+        asyncio.run(engine_on(store, listener=listener, **common).run())
+    except InterruptedError:
+        store.close()
+        store = Store.resume(folder, "test")
+        asyncio.run(engine_on(store, **common).run())
+    result = history(store)
+    store.close()
+    return result
+
+
+def test_deterministic_runs_agree_on_one_slot_and_on_four_and_after_a_kill(tmp_path):
+    one = deterministic_run(tmp_path / "one", slots=1)
+    assert one == deterministic_run(tmp_path / "four", slots=4)
+    assert one == deterministic_run(tmp_path / "killed", slots=3, kill_at=23)
+    assert [attempt.id for attempt, *_ in one] == list(range(len(one)))
+
+
+def test_a_finished_run_can_be_given_more(tmp_path):
+    store = Store.create(tmp_path, {}, "test")
+    asyncio.run(engine_on(store, evaluations=10).run())
+    store.close()
+    store = Store.resume(tmp_path, "test")
+    engine = engine_on(store, evaluations=25)
+    asyncio.run(engine.run())
+    assert engine.progress().evaluations == 25
+    store.close()
+
+
+def test_the_target_stops_the_run(store):
+    engine = engine_on(store, budget=Budget(target=300.0))
+    assert asyncio.run(engine.run()) == "target"
+    assert engine.population.score >= 300
+
+
+def test_seconds_stop_the_run_and_cancel_what_is_in_flight(store):
+    engine = engine_on(store, budget=Budget(seconds=0.2), delay=0.05)
+    assert asyncio.run(engine.run()) == "seconds"
+    assert engine.seconds < 2
+
+
+def test_no_new_programs_is_exhausted(store):
+    engine = engine_on(store, operators=[Weighted("same", Same(), 1.0)])
+    assert asyncio.run(engine.run()) == "exhausted"
+    assert {o.verdict for o in store.outcomes()} == {"evaluated", "filtered"}
+
+
+def test_a_seed_that_fails_stops_the_run_with_its_feedback(store):
+    def crash(program):
+        raise CandidateCrashed("Traceback: no such thing")
+
+    with pytest.raises(UsageError, match=r"seed program fails(.|\n)*no such thing"):
+        asyncio.run(engine_on(store, measure=crash).run())
+
+
+def test_more_seeds_settle_their_islands(store):
+    seeds = [SEED, {"n.txt": b"1000"}, {"n.txt": b"2000"}]
+    engine = engine_on(store, seeds=seeds, evaluations=3)
+    asyncio.run(engine.run())
+    best = [island.archive.elites()[0].objectives[0] for island in engine.population.islands]
+    assert best == [1.0, 1000.0, 2000.0]
+
+
+class CountingModel:
+    """Answers numbers and counts what it is asked."""
+
+    def __init__(self):
+        self.asked = 0
+
+    async def complete(self, prompt, n=1):
+        self.asked += 1
+        text = "prose" if self.asked % 3 == 0 else str(self.asked)
+        return [Completion(text, prompt_tokens=10, completion_tokens=5, dollars=0.5)] * n
+
+
+def test_stored_completions_are_not_bought_again(tmp_path):
+    class Killed(Exception):
+        pass
+
+    class Dying(InlineExecutor):
+        async def evaluate(self, job):
+            if job.program.id == 8:
+                raise Killed
+            return await super().evaluate(job)
+
+    model = CountingModel()
+    operators = [Weighted("ask", Ask(), 1.0, needs_model=True)]
+    store = Store.create(tmp_path, {}, "test")
+    dying = Dying(measure, OBJECTIVE)
+    engine = engine_on(store, operators=operators, model=model, in_flight=1, executor=dying)
+    with pytest.raises(Killed):
+        asyncio.run(engine.run())
+    store.close()
+    asked = model.asked
+    store = Store.resume(tmp_path, "test")
+    engine = engine_on(store, operators=operators, model=model, in_flight=1, evaluations=8)
+    asyncio.run(engine.run())
+    numbers = [o.attempt.id for o in store.outcomes() if o.verdict != "unproposed"]
+    assert 8 in numbers
+    stored = sum(len(store.completions(a.id)) for a in store.attempts())
+    assert stored == model.asked > asked
+    assert store.bill().dollars == pytest.approx(0.5 * model.asked)
+    store.close()
+
+
+def test_the_dollar_cap_stops_the_run(store):
+    engine = engine_on(
+        store,
+        operators=[Weighted("ask", Ask(), 1.0, needs_model=True)],
+        model=CountingModel(),
+        budget=Budget(dollars=5.0),
+    )
+    assert asyncio.run(engine.run()) == "dollars"
+    assert 5.0 <= store.bill().dollars <= 5.0 + 4 * 0.5
+
+
+def test_a_model_that_never_answers_ends_the_run_and_burns_nothing(store):
+    class Deaf:
+        async def complete(self, prompt, n=1):
+            raise ModelError("no answer from nowhere")
+
+    engine = engine_on(
+        store, operators=[Weighted("ask", Ask(), 1.0, needs_model=True)], model=Deaf()
+    )
+    with pytest.raises(ModelError, match="nowhere"):
+        asyncio.run(engine.run())
+    assert engine.progress().evaluations == 1
+
+
+def test_operators_share_the_evaluations_not_the_attempts(store):
+    operators = [Weighted("step", Step(), 3.0), Weighted("ask", Ask(), 1.0, needs_model=True)]
+    engine = engine_on(store, operators=operators, model=CountingModel(), evaluations=201)
+    asyncio.run(engine.run())
+    spent = {}
+    for outcome in store.outcomes():
+        if outcome.evaluation is not None:
+            spent[outcome.attempt.operator] = spent.get(outcome.attempt.operator, 0) + 1
+    assert spent["ask"] == pytest.approx(140, abs=5)
+    assert spent["step"] == pytest.approx(60, abs=5)
+
+
+def test_confirmations_repeat_the_front_once_and_are_not_counted(store):
+    engine = engine_on(store, evaluations=20)
+
+    async def work():
+        await engine.run()
+        return await engine.confirm(), await engine.confirm()
+
+    first, second = asyncio.run(work())
+    assert first == second == store.confirmations()
+    assert set(first) == {elite.program.id for elite in engine.population.front}
+    assert engine.progress().evaluations == 20
+
+
+def test_a_second_writer_is_refused_and_told_who(tmp_path, store):
+    with pytest.raises(UsageError, match="being written by process"):
+        Store.resume(tmp_path, "test")
