@@ -4,7 +4,7 @@
     ├── UsageError             the user can mend it: one line that says how, exit code 2
     ├── SandboxError           the host's fault: the sandbox could not be started or broke
     ├── ModelError             a model did not answer, after retries
-    │   └── ModelRefused       it refuses the key, the model's name or the request itself
+    │   └── ModelRefused       it refuses the key, the account or the model's name
     ├── ProposalError          an operator found no child; what was paid for stays paid
     │   └── EditError          a model's answer holds no edit that can be applied
     ├── EvaluatorError         the evaluator raised, or returned what is no measurement
@@ -36,7 +36,7 @@ class ModelError(EvolverError):
 
 
 class ModelRefused(ModelError):
-    """The endpoint refuses the settings themselves; no retry mends that, the user can."""
+    """The endpoint refuses the key, the account or the model's name: waiting mends nothing."""
 
 
 class ProposalError(EvolverError):

@@ -1,0 +1,94 @@
+"""Any OpenAI-compatible endpoint: OpenAI itself, vLLM, Ollama, llama.cpp, gateways."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from evolver.errors import UsageError
+from evolver.models.chat import ChatModel
+from evolver.models.remote import check_allowed, is_loopback
+from evolver.types import Prompt
+
+if TYPE_CHECKING:
+    from openai import AsyncOpenAI
+
+_OPENAI = "https://api.openai.com/v1"
+
+
+@dataclass(frozen=True)
+class OpenAIModel(ChatModel):
+    """A chat model behind an OpenAI-compatible endpoint.
+
+    Without `api_base` requests go to ``OPENAI_BASE_URL`` if that is set, else to OpenAI. A local
+    endpoint needs no key.
+    """
+
+    @property
+    def endpoint(self) -> str:
+        """The address that requests are sent to."""
+        return self.api_base or os.environ.get("OPENAI_BASE_URL") or _OPENAI
+
+    async def send(self, prompt: Prompt, n: int) -> bytes:
+        """Send one request; see `ChatModel.send`."""
+        settings: dict[str, Any] = {}
+        if n > 1:
+            settings["n"] = n
+        if self.temperature is not None:
+            settings["temperature"] = self.temperature
+        if self.max_tokens is not None:
+            # OpenAI's newer models refuse the old name, most other servers know only that.
+            is_openai = self.endpoint.startswith(_OPENAI)
+            settings["max_completion_tokens" if is_openai else "max_tokens"] = self.max_tokens
+        answer = await self._client().chat.completions.with_raw_response.create(
+            model=self.name,
+            messages=[
+                {"role": "system", "content": prompt.system},
+                {"role": "user", "content": prompt.user},
+            ],
+            **settings,
+        )
+        body: bytes = answer.http_response.content
+        return body
+
+    async def close(self) -> None:
+        """Close the connections that are kept open for this event loop."""
+        client = self._clients.pop(asyncio.get_running_loop(), None)
+        if client is not None:
+            await client.close()
+
+    @cached_property
+    def _clients(self) -> WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI]:
+        # Connections belong to the event loop that opened them, and a model may outlive it.
+        return WeakKeyDictionary()
+
+    def _client(self) -> AsyncOpenAI:
+        import openai
+
+        address = self.endpoint
+        if not address.startswith(("http://", "https://")):
+            raise UsageError(f"the address {address!r} must begin with http:// or https://")
+        check_allowed(address)
+        if self.key is None and address == _OPENAI:
+            raise UsageError(
+                f"{self.name} needs a key: set {self.key_env}, or give the address of a local "
+                "server (--api-base URL)"
+            )
+        loop = asyncio.get_running_loop()
+        client = self._clients.get(loop)
+        if client is None:
+            # Proxies of the environment are not for this machine's own addresses.
+            http = openai.DefaultAsyncHttpxClient(trust_env=False) if is_loopback(address) else None
+            client = openai.AsyncOpenAI(
+                base_url=address,
+                api_key=self.key or "none",
+                timeout=self.timeout,
+                max_retries=0,
+                http_client=http,
+            )
+            self._clients[loop] = client
+        return client

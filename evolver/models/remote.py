@@ -1,0 +1,37 @@
+"""The switch that forbids every request beyond this machine.
+
+Tests turn it off, so that no paid call can happen by accident; so may a user who wants to be sure,
+with ``EVOLVER_ALLOW_REMOTE_REQUESTS=0`` in the environment.
+"""
+
+from __future__ import annotations
+
+import os
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+
+from evolver.errors import UsageError
+
+ALLOW_REMOTE_REQUESTS: bool = os.environ.get("EVOLVER_ALLOW_REMOTE_REQUESTS", "1") != "0"
+
+
+def is_loopback(address: str) -> bool:
+    """Is this URL's host this very machine?"""
+    host = urlsplit(address).hostname or ""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_allowed(address: str) -> None:
+    """Let a request to `address` pass, or not.
+
+    Raises:
+        UsageError: it is not on this machine, and `ALLOW_REMOTE_REQUESTS` is off.
+    """
+    if not ALLOW_REMOTE_REQUESTS and not is_loopback(address):
+        raise UsageError(
+            f"a request to {address} was stopped: requests beyond this machine are switched off "
+            "(EVOLVER_ALLOW_REMOTE_REQUESTS=0, or evolver.models.remote.ALLOW_REMOTE_REQUESTS)"
+        )
