@@ -1,0 +1,170 @@
+"""Find lines in a text: exactly, then whatever their whitespace, then the closest that there are.
+
+Lines are strings without their line endings.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+
+_TAB_WIDTH = 4  # columns, where nothing says otherwise
+
+
+@dataclass(frozen=True)
+class Match:
+    """What a replacement changes at one place where the searched lines stand.
+
+    Lines that search and replacement begin or end with alike are context, and no part of it.
+
+    Attributes:
+        start: index of the first line that changes.
+        end: index after the last line that changes.
+        lines: the new lines, in the indentation of this place.
+    """
+
+    start: int
+    end: int
+    lines: tuple[str, ...]
+
+
+def find(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> list[Match]:
+    """Return the places where `search` stands, by the strictest reading that finds any.
+
+    The readings: to the letter; ignoring white space at the ends of lines; ignoring blank lines
+    around the search as well; ignoring how deep it is indented, as long as what is indented alike
+    in the search is indented alike in the text.
+    """
+    for key in (str, str.rstrip):
+        starts = list(_windows(lines, search, key))
+        if starts:
+            return [_match(at, search, replace, replace) for at in starts]
+    search, replace = _without_blank_edges(search, replace)
+    starts = list(_windows(lines, search, str.rstrip))
+    if starts:
+        return [_match(at, search, replace, replace) for at in starts]
+    shifted = []
+    for at in _windows(lines, search, str.strip):
+        mapping = _indent_mapping(search, lines[at : at + len(search)])
+        if mapping is not None:
+            reindented = [_reindent(line, mapping) for line in replace]
+            shifted.append(_match(at, search, replace, reindented))
+    return shifted
+
+
+def _match(
+    at: int, search: Sequence[str], replace: Sequence[str], reindented: Sequence[str]
+) -> Match:
+    shorter = min(len(search), len(replace))
+    before = 0
+    while before < shorter and search[before] == replace[before]:
+        before += 1
+    after = 0
+    while after < shorter - before and search[-1 - after] == replace[-1 - after]:
+        after += 1
+    return Match(
+        start=at + before,
+        end=at + len(search) - after,
+        lines=tuple(reindented[before : len(replace) - after]),
+    )
+
+
+def nearest(lines: Sequence[str], search: Sequence[str]) -> tuple[int, int] | None:
+    """Return start and end of the lines most like `search`, or None where nothing is like it.
+
+    Each searched line votes for the place where it would begin if its likes in the text were it:
+    lines equal up to their indentation, else lines with most characters in common.
+    """
+    places: dict[str, list[int]] = {}
+    for index, line in enumerate(lines):
+        if line.strip():
+            places.setdefault(line.strip(), []).append(index)
+    wanted = [(index, line.strip()) for index, line in enumerate(search) if line.strip()]
+    votes: Counter[int] = Counter()
+    for offset, line in wanted:
+        votes.update(index - offset for index in places.get(line, ()))
+    if not votes:
+        for offset, line in wanted[:20]:
+            for close in get_close_matches(line, list(places), n=1):
+                votes.update(index - offset for index in places[close])
+    if not votes:
+        return None
+    most = max(votes.values())
+    start = min(at for at, count in votes.items() if count == most)
+    return max(0, start), min(len(lines), start + max(1, len(search)))
+
+
+def _windows(
+    lines: Sequence[str], search: Sequence[str], key: Callable[[str], str]
+) -> Iterator[int]:
+    if not search:
+        return
+    wanted = [key(line) for line in search]
+    keyed = [key(line) for line in lines]
+    for start in range(len(lines) - len(search) + 1):
+        if keyed[start] == wanted[0] and keyed[start : start + len(wanted)] == wanted:
+            yield start
+
+
+def _without_blank_edges(
+    search: Sequence[str], replace: Sequence[str]
+) -> tuple[Sequence[str], Sequence[str]]:
+    """Cut blank lines off both ends of the search, and as many off the replacement's."""
+    while search and not search[0].strip():
+        search = search[1:]
+        if replace and not replace[0].strip():
+            replace = replace[1:]
+    while search and not search[-1].strip():
+        search = search[:-1]
+        if replace and not replace[-1].strip():
+            replace = replace[:-1]
+    return search, replace
+
+
+def indent_of(line: str) -> str:
+    """Return the white space that a line begins with."""
+    return line[: len(line) - len(line.lstrip())]
+
+
+def _indent_mapping(search: Sequence[str], found: Sequence[str]) -> dict[str, str] | None:
+    """Map each indent of the search to the text's; None where one would map to two."""
+    mapping: dict[str, str] = {}
+    for wanted, line in zip(search, found, strict=True):
+        if wanted.strip() and mapping.setdefault(indent_of(wanted), indent_of(line)) != indent_of(
+            line
+        ):
+            return None
+    return mapping
+
+
+def _reindent(line: str, mapping: Mapping[str, str]) -> str:
+    if not line.strip():
+        return ""
+    indent, code = indent_of(line), line.lstrip()
+    known = [deep for deep in mapping if indent.startswith(deep)]
+    if known:
+        base = max(known, key=len)
+        return mapping[base] + _convert(indent[len(base) :], mapping) + code
+    base = min(mapping, key=len)  # shallower than all that was searched
+    if mapping[base].endswith(base):
+        return mapping[base].removesuffix(base) + indent + code
+    if base.endswith(mapping[base]):
+        return indent.removeprefix(base.removesuffix(mapping[base])) + code
+    return _convert(indent, mapping) + code
+
+
+def _convert(indent: str, mapping: Mapping[str, str]) -> str:
+    """Write an indent in the text's own characters: tabs or spaces."""
+    widths = [
+        max(len(wanted), len(found)) // min(len(wanted), len(found))
+        for wanted, found in mapping.items()
+        if wanted and found and ("\t" in wanted) != ("\t" in found)
+    ]
+    width = max(widths, default=_TAB_WIDTH)
+    if any("\t" in found for found in mapping.values()):
+        return indent.replace(" " * width, "\t")
+    if any("\t" in wanted for wanted in mapping):
+        return indent.replace("\t", " " * width)
+    return indent
