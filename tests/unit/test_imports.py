@@ -20,13 +20,23 @@ PACKAGE = Path(evolver.__file__).parent
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
     ("bundled", "edits", "literals"),
-    ("objective", "task", "prompts", "plugins", "selection", "archives", "filters", "diffs"),
-    ("store", "models", "sandboxes"),
+    (
+        "objective",
+        "task",
+        "prompts",
+        "plugins",
+        "evaluator",
+        "selection",
+        "archives",
+        "filters",
+        "diffs",
+    ),
+    ("store", "models", "sandboxes", "repository"),
     ("operators", "population", "budget", "tuning", "worker"),
     ("engine", "executors"),
-    ("config", "run"),
+    ("config", "runs"),
     ("assemble",),
-    ("display", "export", "report", "repository", "dashboard"),
+    ("api", "display", "export", "report", "dashboard"),
     ("cli",),
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}
@@ -75,7 +85,7 @@ def _violations(module: str, imported: set[str]) -> list[str]:
         f"{module} imports {other}"
         for other in sorted(imported - {module})
         if other in LAYER_OF
-        and (LAYER_OF[other] > LAYER_OF[module] or (module, other) in FORBIDDEN)
+        and (LAYER_OF[other] > LAYER_OF.get(module, 0) or (module, other) in FORBIDDEN)
     ]
 
 

@@ -1,0 +1,96 @@
+"""Every program of a run as rows of a table or as JSON lines, with metrics and lineage."""
+
+from __future__ import annotations
+
+import base64
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import IO, Any
+
+from evolver.store import Outcome
+from evolver.types import Files
+
+_COLUMNS = (
+    "id", "parents", "operator", "island", "generation", "verdict", "status", "summary",
+    "feedback", "seconds", "isolation", "trusted", "evaluations",
+)  # fmt: skip
+
+
+def records(outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
+    """Describe every program that was made, in the order in which they were committed.
+
+    Programs that a filter rejected were not stored, and attempts without a program have none;
+    neither has a record.
+    """
+    for outcome in outcomes:
+        program, evaluation = outcome.program, outcome.evaluation
+        if program is None:
+            continue
+        record: dict[str, Any] = {
+            "id": program.id,
+            "parents": list(program.parents),
+            "operator": program.operator,
+            "island": program.island,
+            "generation": program.generation,
+            "verdict": outcome.verdict,
+            "summary": program.summary,
+            "files": _texts(program.files),
+        }
+        if evaluation is not None:
+            record |= {
+                "status": evaluation.status,
+                "metrics": dict(evaluation.metrics),
+                "private": dict(evaluation.private),
+                "features": dict(evaluation.features),
+                "feedback": evaluation.feedback,
+                "seconds": evaluation.seconds,
+                "isolation": evaluation.isolation,
+                "trusted": evaluation.trusted,
+                "evaluations": evaluation.evaluations,
+            }
+        yield record
+
+
+def _texts(files: Files) -> dict[str, Any]:
+    """Files as text; what is no UTF-8 as {"base64": ...}."""
+    texts: dict[str, Any] = {}
+    for path, content in files.items():
+        try:
+            texts[path] = content.decode("utf-8")
+        except UnicodeDecodeError:
+            texts[path] = {"base64": base64.b64encode(content).decode("ascii")}
+    return texts
+
+
+def write_jsonl(outcomes: Iterable[Outcome], stream: IO[str]) -> int:
+    """Write one JSON object a line, file contents included; return how many."""
+    count = 0
+    for record in records(outcomes):
+        stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+        count += 1
+    return count
+
+
+def write_csv(outcomes: Sequence[Outcome], stream: IO[str]) -> int:
+    """Write a table without file contents, a column for each metric; return the number of rows.
+
+    Private metrics are headed `private:name`, features `feature:name`; parents are separated by
+    spaces.
+    """
+    groups = (("", "metrics"), ("private:", "private"), ("feature:", "features"))
+    rows, names = [], dict[str, None]()  # a dict keeps the order of first appearance
+    for record in records(outcomes):
+        row = {column: record.get(column, "") for column in _COLUMNS}
+        row["parents"] = " ".join(str(parent) for parent in record["parents"])
+        for prefix, group in groups:
+            for name, value in record.get(group, {}).items():
+                # A metric that is named like a column keeps apart from it.
+                heading = f"metric:{name}" if prefix + name in _COLUMNS else prefix + name
+                names[heading] = None
+                row[heading] = repr(value)
+        rows.append(row)
+    writer = csv.DictWriter(stream, [*_COLUMNS, *names], restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return len(rows)

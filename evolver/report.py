@@ -1,0 +1,410 @@
+"""What a run found, beside what was known: tables, a plot for the terminal, a page with plots.
+
+References come from the evaluator: named series of points in metric space, for example
+`{"Taylor": [{"operations": 4, "digits": 2.05, "error": 9.0e-3}, ...]}`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from evolver.objective import Objective, dominates
+from evolver.store import Outcome
+from evolver.types import Files
+
+Point = Mapping[str, float]
+References = Mapping[str, Sequence[Point]]
+
+EVOLVED = "evolved"
+PLOTS_NEED = "report.html has no plots: pip install 'evolver[report]' adds them"
+
+
+@dataclass(frozen=True)
+class Row:
+    """The best of each series at most at one cost; None where a series has nothing so cheap."""
+
+    cost: float
+    evolved: float | None
+    known: Mapping[str, float | None]
+    ratio: float | None  # evolved to the best known; None where either is missing or zero
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A front against references.
+
+    Attributes:
+        cost: the objective that the rows run over.
+        value: the objective that is compared at equal cost.
+        shown: the metric that stands for it: itself, or one that goes along with it in every
+            reference, such as the error beside its number of digits.
+        is_lower_better: of `shown`.
+        rows: by growing cost, never empty.
+    """
+
+    cost: str
+    value: str
+    shown: str
+    is_lower_better: bool
+    rows: Sequence[Row]
+
+
+def axes(objective: Objective) -> tuple[str, str] | None:
+    """Return the objectives to compare by: the cost and the value; None with fewer than two.
+
+    The cost is the first minimised objective, or else the second one.
+    """
+    names = objective.names
+    if len(names) < 2:
+        return None
+    cost = next(iter(objective.minimize), names[1])
+    return cost, next(name for name in names if name != cost)
+
+
+def compare(
+    front: Sequence[Point], references: References, objective: Objective
+) -> Comparison | None:
+    """Tabulate a front beside references; None where there is nothing to compare.
+
+    A row's entries are the best that each series offers at this cost or a better one.
+    """
+    found = axes(objective)
+    series = {
+        name: [p for p in points if found is not None and set(found) <= set(p)]
+        for name, points in references.items()
+    }
+    if found is None or not any(series.values()) or not front:
+        return None
+    cost, value = found
+    directions = dict(objective.directions)
+    signs = {name: 1.0 if directions[name] == "maximize" else -1.0 for name in found}
+    shown = _companion(front, series, objective, value)
+    is_lower_better = signs[value] < 0
+    if shown != value:
+        is_lower_better = _falls_with(shown, value, series) == (signs[value] > 0)
+
+    def best(points: Sequence[Point], limit: float) -> float | None:
+        affordable = [p for p in points if signs[cost] * p[cost] >= signs[cost] * limit]
+        best_point = max(affordable, key=lambda p: signs[value] * p[value], default=None)
+        return None if best_point is None else best_point[shown]
+
+    # The rows run over what was reached and what is known in the same range.
+    costs = {p[cost] for p in front} | {p[cost] for points in series.values() for p in points}
+    reached = [p[cost] for p in front]
+    rows = []
+    for limit in sorted(c for c in costs if min(reached) <= c <= max(reached)):
+        known = {name: best(points, limit) for name, points in series.items()}
+        evolved = best(front, limit)
+        there = [entry for entry in known.values() if entry is not None]
+        rival = (min(there) if is_lower_better else max(there)) if there else None
+        rows.append(Row(limit, evolved, known, evolved / rival if evolved and rival else None))
+    return Comparison(cost, value, shown, is_lower_better, rows)
+
+
+def _companion(front: Sequence[Point], series: References, objective: Objective, value: str) -> str:
+    """Return a metric, no objective, that front and references share, or else the value."""
+    points = [*front, *(p for points in series.values() for p in points)]
+    shared = set.intersection(*(set(p) for p in points)) - set(objective.names)
+    # It must order the points as the value does, or it tells something else.
+    ordered = sorted(points, key=lambda p: p[value])
+    for name in sorted(shared):
+        values = [p[name] for p in ordered]
+        if values in (sorted(values), sorted(values, reverse=True)):
+            return name
+    return value
+
+
+def _falls_with(shown: str, value: str, series: References) -> bool:
+    points = sorted((p for ps in series.values() for p in ps), key=lambda p: p[value])
+    return points[-1][shown] < points[0][shown]
+
+
+def comparison_table(comparison: Comparison) -> Table:
+    """Lay a comparison out for a terminal; where evolution wins, its entry is green."""
+    better = "lower" if comparison.is_lower_better else "higher"
+    table = Table(
+        title=f"{comparison.shown} by {comparison.cost}, {better} is better",
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+    )
+    names = list(comparison.rows[0].known)
+    heads = [(comparison.cost, ""), (EVOLVED, ""), ("ratio to best", "")]
+    for name, style in [*heads, *((name, "dim") for name in names)]:
+        table.add_column(name, justify="right", style=style, min_width=_ENTRY, overflow="fold")
+    for row in comparison.rows:
+        style = "green" if _wins(row, comparison) else ""
+        table.add_row(
+            f"{row.cost:g}",
+            Text(_entry(row.evolved), style=style),
+            Text(_entry(row.ratio), style=style),
+            *(_entry(row.known[name]) for name in names),
+        )
+    return table
+
+
+_ENTRY = len("1.23e-4")
+
+
+def _wins(row: Row, comparison: Comparison) -> bool:
+    return row.ratio is not None and (row.ratio < 1) == comparison.is_lower_better != (
+        row.ratio == 1
+    )
+
+
+def _entry(value: float | None) -> str:
+    if value is None:
+        return "-"
+    if value and not 1e-2 <= abs(value) < 1e5:
+        mantissa, _, exponent = f"{value:.2e}".partition("e")
+        return f"{mantissa}e{int(exponent)}"
+    return f"{value:.3g}"
+
+
+def terminal_plot(
+    front: Sequence[Point],
+    references: References,
+    objective: Objective,
+    *,
+    width: int = 80,
+    height: int = 20,
+) -> Text | None:
+    """Plot a front and references in characters; None with fewer than two objectives.
+
+    Args:
+        front: the evolved points; they are drawn last, so they hide others.
+        references: the known points.
+        objective: names the axes.
+        width: columns of the whole plot.
+        height: rows of the plotting area.
+    """
+    found = axes(objective)
+    if found is None or not front:
+        return None
+    cost, value = found
+    markers = iter("o+x*#@%&$" * 9)
+    series = [(name, next(markers), "dim", points) for name, points in references.items()]
+    series.append((EVOLVED, "●", "bold green", front))
+    points = [(p[cost], p[value]) for *_, ps in series for p in ps if cost in p and value in p]
+    columns, rows = width - _GUTTER - 2, height
+    across = _Axis.over([x for x, _ in points], columns)
+    upward = _Axis.over([y for _, y in points], rows)
+    cells: dict[tuple[int, int], tuple[str, str]] = {}
+    for _, marker, style, ps in series:
+        for p in ps:
+            if cost in p and value in p:
+                cells[across.cell(p[cost]), upward.cell(p[value])] = (marker, style)
+    return _assemble(cells, across, upward, (cost, value), series)
+
+
+_GUTTER = 7  # columns for the labels of the vertical axis
+
+
+@dataclass(frozen=True)
+class _Axis:
+    """A range of numbers over a number of character cells."""
+
+    low: float
+    high: float
+    cells: int
+
+    @classmethod
+    def over(cls, values: Sequence[float], cells: int) -> _Axis:
+        low, high = min(values), max(values)
+        return cls(low, high, cells) if high > low else cls(low - 0.5, high + 0.5, cells)
+
+    def cell(self, value: float) -> int:
+        return round((value - self.low) / (self.high - self.low) * (self.cells - 1))
+
+    def ticks(self, wanted: int) -> dict[int, str]:
+        """Cells to label, at steps of 1, 2 or 5 times a power of ten."""
+        rough = (self.high - self.low) / wanted
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)
+        first, last = math.ceil(self.low / step), math.floor(self.high / step)
+        return {self.cell(n * step): f"{n * step:.6g}" for n in range(first, last + 1)}
+
+
+def _assemble(
+    cells: Mapping[tuple[int, int], tuple[str, str]],
+    across: _Axis,
+    upward: _Axis,
+    names: tuple[str, str],
+    series: Sequence[tuple[str, str, str, Sequence[Point]]],
+) -> Text:
+    cost, value = names
+    plot = Text(f"{value}\n", no_wrap=True)
+    labels = upward.ticks(max(2, upward.cells // 4))
+    for row in reversed(range(upward.cells)):
+        plot.append(f"{labels.get(row, ''):>{_GUTTER}} {'┤' if row in labels else '│'}")
+        for column in range(across.cells):
+            plot.append(*cells.get((column, row), (" ", "")))
+        plot.append("\n")
+    marks = across.ticks(max(2, across.cells // 8))
+    ruler = "".join("┬" if column in marks else "─" for column in range(across.cells))
+    plot.append(f"{'':{_GUTTER}} └{ruler}\n")
+    written = [" "] * across.cells
+    for column, label in marks.items():
+        start = min(column, across.cells - len(label))
+        written[start : start + len(label)] = label
+    plot.append(f"{'':{_GUTTER}}  {''.join(written).rstrip()}\n")
+    plot.append(f"{'':{_GUTTER}}  {cost:>{across.cells}}\n\n")
+    for name, marker, style, _ in reversed(series):
+        plot.append(f"{'':{_GUTTER}}  ")
+        plot.append(marker, style)
+        plot.append(f" {name}\n")
+    plot.rstrip()
+    return plot
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+def history(outcomes: Iterable[Outcome], objective: Objective) -> list[tuple[int, float]]:
+    """Return (evaluations, best score so far) at the start, each improvement and the end."""
+    points: list[tuple[int, float]] = []
+    front: list[tuple[float, ...]] = []
+    evaluations = 0
+    for outcome in outcomes:
+        evaluation = outcome.evaluation
+        if evaluation is None:
+            continue
+        evaluations += evaluation.evaluations
+        new = evaluation.objectives
+        if new is None or any(old == new or dominates(old, new) for old in front):
+            continue
+        front = [old for old in front if not dominates(new, old)] + [new]
+        score = objective.score(front)
+        if score is not None:
+            points.append((evaluations, score))
+    if points and points[-1][0] < evaluations:
+        points.append((evaluations, points[-1][1]))
+    return points
+
+
+# --- the page -------------------------------------------------------------------------------------
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; background: #fff; }}
+table {{ border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }}
+td {{ white-space: nowrap; }}
+td.win {{ color: #0a7a2f; font-weight: 600; }}
+pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
+.scroll {{ overflow-x: auto; }}
+</style></head><body>
+<h1>{title}</h1>
+{body}
+</body></html>
+"""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What report.html shows."""
+
+    title: str
+    facts: Mapping[str, str]
+    front: Sequence[Point]
+    references: References
+    objective: Objective
+    history: Sequence[tuple[int, float]]
+    best: Files
+
+
+def write_html(page: Page, path: Path) -> bool:
+    """Write a page that needs no network; return whether it has plots (plotly is an extra)."""
+    figures = _figures(page)
+    comparison = compare(page.front, page.references, page.objective)
+    facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in
+                    page.facts.items())  # fmt: skip
+    parts = [f"<table>{facts}</table>", *(figures or [f"<p>{escape(PLOTS_NEED)}.</p>"])]
+    if comparison is not None:
+        parts.append(_comparison_html(comparison))
+    for name, content in page.best.items():
+        text = escape(content.decode("utf-8", "replace"))
+        parts.append(f"<h2>{escape(name)}, the best program</h2><pre>{text}</pre>")
+    path.write_text(_PAGE.format(title=escape(page.title), body="\n".join(parts)), encoding="utf-8")
+    return figures is not None
+
+
+def _comparison_html(comparison: Comparison) -> str:
+    names = list(comparison.rows[0].known)
+    head = [comparison.cost, EVOLVED, "ratio to best", *names]
+    rows = []
+    for row in comparison.rows:
+        win = ' class="win"' if _wins(row, comparison) else ""
+        known = "".join(f"<td>{_entry(row.known[name])}</td>" for name in names)
+        rows.append(
+            f"<tr><td>{row.cost:g}</td><td{win}>{_entry(row.evolved)}</td>"
+            f"<td{win}>{_entry(row.ratio)}</td>{known}</tr>"
+        )
+    better = "lower" if comparison.is_lower_better else "higher"
+    heading = f"{comparison.shown} by {comparison.cost}, {better} is better"
+    return (
+        f'<h2>{escape(heading)}</h2><div class="scroll"><table><tr>'
+        + "".join(f"<th>{escape(name)}</th>" for name in head)
+        + f"</tr>{''.join(rows)}</table></div>"
+    )
+
+
+def _figures(page: Page) -> list[str] | None:
+    """Return the plots as pieces of HTML, the first with the whole library; None without it."""
+    try:
+        import plotly.graph_objects as go
+    except ImportError:
+        return None
+    figures = []
+    found = axes(page.objective)
+    if found is not None:
+        figures.append(_front_figure(go, page, *found))
+    if page.history:
+        steps = go.Scatter(
+            x=[evaluations for evaluations, _ in page.history],
+            y=[score for _, score in page.history],
+            line={"shape": "hv"},
+        )
+        progress = go.Figure(steps)
+        progress.update_layout(
+            title="Best score", xaxis_title="evaluations", yaxis_title="score",
+            template="plotly_white",
+        )  # fmt: skip
+        figures.append(progress)
+    return [
+        figure.to_html(full_html=False, include_plotlyjs=index == 0)
+        for index, figure in enumerate(figures)
+    ]
+
+
+def _front_figure(go: Any, page: Page, cost: str, value: str) -> Any:
+    figure = go.Figure()
+    for name, points in [*page.references.items(), (EVOLVED, page.front)]:
+        usable = sorted(
+            (p for p in points if cost in p and value in p), key=lambda p: (p[cost], p[value])
+        )
+        is_evolved = name == EVOLVED
+        hover = ["<br>".join(f"{k} = {v:.6g}" for k, v in p.items()) for p in usable]
+        figure.add_scatter(
+            x=[p[cost] for p in usable], y=[p[value] for p in usable], name=name, text=hover,
+            hoverinfo="text+name", mode="lines+markers",
+            line={"width": 3 if is_evolved else 1, "dash": "solid" if is_evolved else "dot"}
+            | ({"color": "#0a7a2f"} if is_evolved else {}),
+            marker={"size": 10 if is_evolved else 6},
+        )  # fmt: skip
+    figure.update_layout(
+        title=f"{value} by {cost}", xaxis_title=cost, yaxis_title=value, template="plotly_white"
+    )
+    return figure

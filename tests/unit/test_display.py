@@ -1,0 +1,103 @@
+"""What a run shows while it runs."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+
+from evolver import display
+from evolver.budget import Budget
+from evolver.engine import OperatorRecord, Progress
+from evolver.store import Bill
+from evolver.types import Elite, Evaluation, Program
+
+ELITE = Elite(Program(7, {}), Evaluation("ok", {"digits": 3.25, "operations": 4.0}))
+PROGRESS = Progress(
+    evaluations=100,
+    budget=Budget(evaluations=400, seconds=60.0),
+    attempts=120,
+    seconds=10.0,
+    best_score=12.5,
+    best=ELITE,
+    front=(ELITE, ELITE),
+    islands=((3, 2.0), (0, None)),
+    operators={"mutate": OperatorRecord(90, 80, 4)},
+    statuses={"ok": 70, "crashed": 10, "filtered": 20},
+    bill=Bill(),
+    in_flight=4,
+)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (65, "1:05"), (3725, "1:02:05")]
+)
+def test_durations(seconds: float, text: str) -> None:
+    assert display.duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(4.0, "4"), (2.5, "2.5"), (1 / 3, "0.33333"), (1e-9, "1e-09"), (None, "-")]
+)
+def test_numbers(value: float | None, text: str) -> None:
+    assert display.number(value) == text
+
+
+def test_the_rate_is_that_of_the_last_seconds() -> None:
+    rate = display.Rate()
+    assert rate.update(PROGRESS) is None
+    for second in range(1, 60):
+        # 10 a second at first, 2 a second later
+        done = 100 + (10 * second if second < 20 else 200 + 2 * (second - 20))
+        last = rate.update(replace(PROGRESS, seconds=10.0 + second, evaluations=done))
+    assert last == pytest.approx(2, rel=0.01)
+
+
+def test_time_left_is_that_of_the_nearest_limit() -> None:
+    assert display.Rate.left(PROGRESS, 10.0) == 30.0
+    assert display.Rate.left(PROGRESS, 1.0) == 50.0  # 60 seconds in all, 10 spent
+    assert display.Rate.left(replace(PROGRESS, budget=Budget(target=1.0)), 1.0) is None
+    assert display.share_done(PROGRESS) == 0.25
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_plain_lines_are_few_and_the_last_word_is_said() -> None:
+    stream, clock = io.StringIO(), Clock()
+    with display.PlainView(stream, clock) as view:
+        view(PROGRESS)
+        for tenth in range(1, 100):
+            clock.now = tenth / 10
+            improved = "program 9" if tenth in (12, 13, 14) else ""
+            view(replace(PROGRESS, evaluations=100 + tenth, message=improved))
+    lines = stream.getvalue().splitlines()
+    # At 0 s, the improvement at 1.2 s (not those that follow at once), 5 s later, at the end.
+    assert [int(line.split()[2]) for line in lines] == [100, 112, 162, 199]
+    assert "program 9" in lines[1]
+    assert "100 of 400 evaluations" in lines[0]
+
+
+def test_the_picture_tells_what_matters() -> None:
+    console = Console(width=100, record=True, file=io.StringIO())
+    costly = replace(PROGRESS, bill=Bill(3, 100, 50, 0.25))
+    console.print(display.picture(costly, 10.0, "exp2"))
+    text = console.export_text()
+    for expected in ("12.5", "100 of 400", "10/s", "30 s left", "$0.2500", "150 tokens", "mutate",
+                     "3.25", "10 crashed", "4 in flight", "2 (3)"):  # fmt: skip
+        assert expected in text
+
+
+def test_a_terminal_gets_the_live_view_and_others_lines() -> None:
+    terminal = Console(force_terminal=True, file=io.StringIO(), width=100)
+    with display.view(terminal, "exp2") as live:
+        live(PROGRESS)
+    assert isinstance(live, display.LiveView)
+    assert "12.5" in terminal.file.getvalue()  # type: ignore[attr-defined]
+    assert isinstance(display.view(Console(file=io.StringIO()), "exp2"), display.PlainView)
