@@ -27,7 +27,7 @@ from evolver.objective import Condition
 from evolver.operators.mix import Mix, Weighted
 from evolver.plugins import configure, find
 from evolver.population import Island, Population
-from evolver.run import LOG, TASK, Run, copy_task, new_directory
+from evolver.runs import LOG, TASK, Run, copy_task, new_directory
 from evolver.sandboxes import SandboxSettings, protect_process
 from evolver.store import Store
 from evolver.task import Task, assemble_task

@@ -164,7 +164,7 @@ class Store:
         Raises:
             UsageError: no run is there, another process holds it, or it is damaged.
         """
-        path = _existing(directory)
+        path = existing(directory)
         lock = _lock(directory)
         try:
             database = _connect(path)
@@ -185,7 +185,7 @@ class Store:
         Raises:
             UsageError: no run is there, or it is damaged.
         """
-        path = _existing(directory)
+        path = existing(directory)
         try:
             database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
             database.execute("SELECT count(*) FROM facts").fetchone()
@@ -446,7 +446,12 @@ _EVALUATION = (
 )
 
 
-def _existing(directory: Path) -> Path:
+def existing(directory: Path) -> Path:
+    """Return the path of a run's database.
+
+    Raises:
+        UsageError: there is none.
+    """
     path = directory / DATABASE
     if not path.is_file():
         raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")

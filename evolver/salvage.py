@@ -1,0 +1,143 @@
+"""What can be had back of a run whose database is damaged.
+
+Rows are read one by one, the unreadable ones passed over, and what is whole is written as a new
+run: an outcome with its program, its evaluation and all their contents, or not at all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from evolver.errors import UsageError
+from evolver.store import DATABASE, MIGRATIONS, existing
+
+_GAP = 4096  # row ids without a readable row before the rest of a table is given up
+
+_TABLES = (
+    "facts", "sessions", "contents", "attempts", "completions", "outcomes", "programs",
+    "evaluations", "stops",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Salvage:
+    """What is whole in a database.
+
+    Attributes:
+        rows: table -> readable rows.
+        damage: what SQLite says is wrong; "" where nothing is.
+    """
+
+    rows: dict[str, list[sqlite3.Row]]
+    damage: str
+
+    @property
+    def outcomes(self) -> list[sqlite3.Row]:
+        """The outcomes that nothing is missing of, in commit order."""
+        contents = {row["hash"] for row in self.rows["contents"]}
+        evaluated = {row["program"] for row in self.rows["evaluations"]}
+        attempts = {row["id"] for row in self.rows["attempts"]}
+        programs = {
+            row["id"]
+            for row in self.rows["programs"]
+            if row["id"] in evaluated and set(json.loads(row["files"]).values()) <= contents
+        }
+        return [
+            row
+            for row in sorted(self.rows["outcomes"], key=lambda row: row["sequence"])
+            if row["attempt"] in attempts
+            and (row["verdict"] != "evaluated" or row["attempt"] in programs)
+        ]
+
+    @property
+    def resumable(self) -> bool:
+        """Whether a run can be made of it that goes on: its facts and its seed are there."""
+        seed = any(row["attempt"] == 0 for row in self.outcomes)
+        return seed and {"task", "seeds"} <= {row["name"] for row in self.rows["facts"]}
+
+
+def examine(directory: Path) -> Salvage:
+    """Read all that can be read of a run's database.
+
+    Raises:
+        UsageError: there is no database at all.
+    """
+    path = existing(directory)
+    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    database.row_factory = sqlite3.Row
+    try:
+        try:
+            verdict = str(database.execute("PRAGMA quick_check(3)").fetchone()[0])
+        except sqlite3.DatabaseError as error:
+            verdict = str(error)
+        rows = {table: list(_readable(database, table)) for table in _TABLES}
+    finally:
+        database.close()
+    return Salvage(rows, "" if verdict == "ok" else verdict)
+
+
+def _readable(database: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
+    """Yield the rows that can be read, walking over the row ids of those that cannot."""
+    position, gap = -1, 0
+    query = f"SELECT rowid AS position, * FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1"
+    while gap < _GAP:
+        try:
+            row = database.execute(query, (position,)).fetchone()
+        except sqlite3.DatabaseError:
+            position, gap = position + 1, gap + 1
+            continue
+        if row is None:
+            return
+        position, gap = row["position"], 0
+        yield row
+
+
+def recover(directory: Path, out: Path) -> Salvage:
+    """Write what is whole as a new run, which can be resumed.
+
+    Raises:
+        UsageError: too little is left, or `out` is there already.
+    """
+    salvage = examine(directory)
+    if not salvage.resumable:
+        raise UsageError(
+            f"too little of {directory} can be read to go on with it; "
+            f"its task is still in {directory / 'task'}"
+        )
+    if out.exists():
+        raise UsageError(f"{out} is there already; choose another directory")
+    shutil.copytree(
+        directory, out, symlinks=True, ignore=lambda _f, names: [n for n in names if n == "lock"
+                                                                or n.startswith(DATABASE)]
+    )  # fmt: skip
+    database = sqlite3.connect(out / DATABASE)
+    database.execute("PRAGMA journal_mode = WAL")
+    for number, migration in enumerate(MIGRATIONS, start=1):
+        migration(database)
+        database.execute(f"PRAGMA user_version = {number}")
+    outcomes = salvage.outcomes
+    attempts = {row["attempt"] for row in outcomes}
+    keep: dict[str, Callable[[sqlite3.Row], bool]] = {
+        "attempts": lambda row: row["id"] in attempts,
+        "programs": lambda row: row["id"] in attempts,
+        "evaluations": lambda row: row["program"] in attempts,
+    }
+    for table in _TABLES:
+        rows = outcomes if table == "outcomes" else filter(keep.get(table), salvage.rows[table])
+        _insert(database, table, list(rows))
+    database.commit()
+    database.close()
+    return salvage
+
+
+def _insert(database: sqlite3.Connection, table: str, rows: Sequence[sqlite3.Row]) -> None:
+    for row in rows:
+        values: list[Any] = list(row)[1:]  # without the row id
+        marks = ", ".join("?" * len(values))
+        database.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)

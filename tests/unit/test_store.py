@@ -1,0 +1,111 @@
+"""The store: facts survive, damage is named, and what is whole can be had back."""
+
+from __future__ import annotations
+
+import sqlite3
+
+import pytest
+
+from evolver.errors import UsageError
+from evolver.salvage import examine, recover
+from evolver.store import DATABASE, Attempt, Outcome, Store
+from evolver.types import Completion, Evaluation, Program, Prompt
+
+
+def filled(directory, programs=60):
+    store = Store.create(directory, {"task": "t", "seeds": []}, "test")
+    for number in range(programs):
+        attempt = Attempt(number, max(0, number - 1), "step", 0, number - 1 if number else None)
+        store.begin(attempt)
+        store.record(number, 0, Prompt("s", "u"), [Completion(f"answer {number}", dollars=0.25)])
+        files = {"p.py": f"x = {number}\n".encode() + b"# " + b"z" * 300}
+        evaluation = Evaluation(
+            "ok", {"value": number}, {"secret": 1.0}, (float(number),), artifacts={"a": b"\0\xff"}
+        )
+        program = Program(number, files, parents=(number - 1,) if number else ())
+        store.finish(Outcome(attempt, "evaluated", "", program, evaluation))
+    store.close()
+
+
+def test_what_was_written_is_read_back(tmp_path):
+    filled(tmp_path, 3)
+    store = Store.read(tmp_path)
+    outcomes = list(store.outcomes())
+    assert [o.program.files["p.py"][:6] for o in outcomes] == [b"x = 0\n", b"x = 1\n", b"x = 2\n"]
+    assert outcomes[2].evaluation.artifacts == {"a": b"\0\xff"}
+    assert outcomes[2].evaluation.private == {"secret": 1.0}
+    assert outcomes[2].program.parents == (1,)
+    assert store.completions(1)[0][0].text == "answer 1"
+    assert store.bill().dollars == 0.75
+    store.close()
+
+
+def test_an_unknown_price_is_unknown_in_the_bill(tmp_path):
+    store = Store.create(tmp_path, {}, "test")
+    store.record(1, 0, Prompt("", ""), [Completion("a", dollars=1.0), Completion("b")])
+    assert store.bill().dollars is None
+    assert store.bill().calls == 2
+    store.close()
+
+
+def test_a_directory_with_another_run_is_refused(tmp_path):
+    filled(tmp_path, 1)
+    with pytest.raises(UsageError, match="holds another run"):
+        Store.create(tmp_path, {}, "test")
+
+
+def test_no_run_is_named(tmp_path):
+    with pytest.raises(UsageError, match="holds no run"):
+        Store.read(tmp_path)
+
+
+def test_a_newer_database_is_refused(tmp_path):
+    filled(tmp_path, 1)
+    with sqlite3.connect(tmp_path / DATABASE) as database:
+        database.execute("PRAGMA user_version = 99")
+    with pytest.raises(UsageError, match="newer evolver"):
+        Store.resume(tmp_path, "test")
+
+
+def test_a_truncated_database_is_named_as_damaged(tmp_path):
+    filled(tmp_path)
+    path = tmp_path / DATABASE
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(UsageError, match=r"damaged.*evolver doctor"):
+        Store.resume(tmp_path, "test")
+
+
+def test_a_file_of_noise_is_named_as_damaged(tmp_path):
+    (tmp_path / DATABASE).write_bytes(b"not a database" * 1000)
+    with pytest.raises(UsageError, match="damaged"):
+        Store.read(tmp_path)
+
+
+def test_of_a_damaged_database_what_is_whole_comes_back_and_goes_on(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    filled(run)
+    (run / "settings.json").write_text("{}")
+    path = run / DATABASE
+    content = bytearray(path.read_bytes())
+    page = 4096
+    for number in range(30, len(content) // page, 9):
+        content[number * page : (number + 1) * page] = b"\xa5" * page
+    path.write_bytes(content)
+    salvage = examine(run)
+    assert salvage.damage
+    assert 0 < len(salvage.outcomes) < 60
+    recover(run, tmp_path / "new")
+    store = Store.resume(tmp_path / "new", "test")
+    outcomes = list(store.outcomes())
+    assert len(outcomes) == len(salvage.outcomes)
+    assert all(o.program.files["p.py"].startswith(b"x = ") for o in outcomes)
+    store.close()
+    assert (tmp_path / "new" / "settings.json").exists()
+
+
+def test_an_undamaged_run_is_said_to_be_whole(tmp_path):
+    filled(tmp_path, 5)
+    salvage = examine(tmp_path)
+    assert salvage.damage == ""
+    assert len(salvage.outcomes) == 5
