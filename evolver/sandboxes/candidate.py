@@ -1,0 +1,248 @@
+"""A program in its sandbox, as the evaluator's process sees it: everything it says is checked."""
+
+from __future__ import annotations
+
+import secrets
+import signal
+import struct
+import time
+from collections.abc import Sequence
+from random import Random
+from typing import Any
+
+from evolver import literals
+from evolver.errors import (
+    CandidateCrashed,
+    CandidateError,
+    CandidateOutputError,
+    CandidateTimeout,
+    SandboxError,
+)
+from evolver.sandboxes import wire
+from evolver.sandboxes.channel import Channel, RunnerGone
+from evolver.sandboxes.settings import SandboxSettings
+from evolver.types import Files, Program
+
+_GRACE = 0.5  # seconds that the runner has, after a deadline, to say that it has killed
+_ENVELOPE = 1 << 16  # bytes of a frame besides the value
+_TEXT = 20_000  # characters of a message that are kept
+
+
+class Evaluation:
+    """One candidate process, from the runner's "open" to its "closed".
+
+    Args:
+        channel: to a runner that has no candidate at the moment.
+        settings: limits on what is believed.
+        timeout: seconds for all of it.
+    """
+
+    def __init__(self, channel: Channel, settings: SandboxSettings, timeout: float) -> None:
+        self._channel = channel
+        self._settings = settings
+        self.timeout = timeout
+        self.deadline = time.monotonic() + timeout
+        self._frames = wire.Frames(settings.result_bytes + _ENVELOPE)
+        self._verdict: CandidateError | None = None  # once it is dead
+        self._is_closed = False
+
+    def start(self, program: Program, seed: int, places: Sequence[literals.Literal]) -> None:
+        """Have the process made and confined; the program is not executed yet.
+
+        Raises:
+            SandboxError: there is no such process.
+        """
+        tree, buffers = wire.encode(dict(program.files))
+        start = {
+            "files": tree,
+            "first": next(iter(program.files)),
+            "literals": [[place.path, place.line, place.column] for place in places],
+            "values": [place.value for place in places],
+            "seed": seed,
+        }
+        self._channel.send({"op": "open", "timeout": self.timeout}, deadline=self.deadline)
+        self._send(start, buffers, self.deadline)
+        try:
+            header, _ = self._receive(self.deadline)
+        except CandidateError as error:
+            raise SandboxError(f"the candidate's process did not start: {error}") from None
+        if header.get("op") != "confined":
+            raise SandboxError(f"the sandbox could not confine its process: {header.get('message')}")
+
+    def call(self, request: dict[str, Any], buffers: Sequence[bytes], timeout: float | None) -> Any:
+        """Send a call and return the value of its answer.
+
+        Raises:
+            CandidateError: as `evolver.types.Candidate.call` says.
+            SandboxError: the runner broke.
+        """
+        if self._verdict is not None:
+            raise self._verdict
+        token = secrets.token_hex(8)
+        ends = self.deadline
+        if timeout is not None:
+            ends = min(ends, time.monotonic() + timeout)
+        try:
+            self._send({**request, "token": token}, buffers, ends)
+            header, body = self._receive(ends)
+            return self._value(header, body, token)
+        except TimeoutError:
+            what = (
+                f"the evaluation did not end in its {self.timeout:g} s"
+                if ends == self.deadline
+                else f"{request['function']} did not return in its {timeout:g} s"
+            )
+            self._end(CandidateTimeout(f"{what} and was killed"))
+        except wire.WireError as error:
+            self._end(CandidateOutputError(f"{request['function']} returned {error}"))
+        raise AssertionError  # _end raises
+
+    def _value(self, header: dict[str, Any], body: bytes, token: str) -> Any:
+        if header.get("token") != token:
+            self._end(CandidateOutputError("it wrote to the sandbox's channel by itself"))
+        match header:
+            case {"value": tree}:
+                return wire.decode(tree, body)
+            case {"refused": str(reason)}:
+                raise CandidateOutputError(f"it returned {_printable(reason)}")
+            case {"error": str(text)}:
+                raise CandidateCrashed(_printable(text))
+        raise wire.WireError("an answer that is none")
+
+    def _send(self, header: dict[str, Any], buffers: Sequence[bytes], deadline: float) -> None:
+        inner = wire.frame(header, *buffers)
+        self._channel.send({"op": "data"}, inner, deadline=deadline)
+
+    def _receive(self, deadline: float) -> tuple[dict[str, Any], bytes]:
+        """Return the candidate's next frame; its death is a verdict."""
+        while True:
+            message = self._frames.take()
+            if message is not None:
+                return message
+            header, body = self._channel.receive(deadline)
+            if header["op"] == "data":
+                self._frames.feed(body)
+            elif header["op"] == "ended":
+                self._died(header)
+
+    def _died(self, header: dict[str, Any]) -> None:
+        if header["status"] is None:
+            raise SandboxError(f"no process could be started: {header.get('message')}")
+        if header["late"]:
+            raise TimeoutError
+        self._verdict = CandidateCrashed(describe_status(header["status"], self._settings))
+        raise self._verdict
+
+    def _end(self, verdict: CandidateError) -> None:
+        self._verdict = verdict
+        self.close()
+        raise verdict
+
+    def close(self) -> None:
+        """Kill the process and all that it started; return when they are dead.
+
+        Raises:
+            SandboxError: the runner does not answer; it has to be replaced.
+        """
+        if self._is_closed:
+            return
+        self._is_closed = True
+        if self._verdict is None:
+            self._verdict = CandidateCrashed("the evaluation is over")
+        deadline = time.monotonic() + _GRACE
+        try:
+            self._channel.send({"op": "close"}, deadline=deadline)
+            while self._channel.receive(deadline)[0]["op"] != "closed":
+                pass
+        except TimeoutError:
+            raise RunnerGone("the sandbox's runner does not answer") from None
+
+
+def describe_status(status: int, settings: SandboxSettings) -> str:
+    """Say in words how a process ended, from its wait status."""
+    code = status >> 8 & 0xFF
+    number = status & 0x7F
+    if not number:
+        return f"its process exited with code {code}"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    hint = {
+        "SIGSEGV": " (segmentation fault or stack overflow)",
+        "SIGKILL": f" (most likely out of its {settings.memory} MiB of memory)",
+        "SIGXCPU": " (too much CPU time)",
+        "SIGXFSZ": " (a file grew too large)",
+    }.get(name, "")
+    return f"its process was killed by {name}{hint}"
+
+
+def _printable(text: str) -> str:
+    return text[:_TEXT].encode("utf-8", "replace").decode()
+
+
+class SandboxedCandidate:
+    """A `Candidate` whose program runs in a sandbox.
+
+    Args:
+        evaluation: its process.
+        program: what runs there.
+        rng: the host's own chance, from the job's seed.
+        places: the float literals of its editable regions.
+        parameters: other values for them; None for the program's own.
+    """
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        program: Program,
+        rng: Random,
+        places: Sequence[literals.Literal],
+        parameters: tuple[float, ...] | None = None,
+    ) -> None:
+        self.files: Files = program.files
+        self.rng = rng
+        self._evaluation = evaluation
+        self._program = program
+        self._places = places
+        self._parameters = parameters
+
+    @property
+    def parameters(self) -> Sequence[float]:
+        """The float literals of the editable regions, in the order of `literals.find`."""
+        if self._parameters is not None:
+            return self._parameters
+        return tuple(place.value for place in self._places)
+
+    def at(self, parameters: Sequence[float]) -> SandboxedCandidate:
+        """Return the same candidate with other values for its float literals.
+
+        Raises:
+            ValueError: the number of values is not the number of literals.
+        """
+        values: tuple[float, ...] | None = tuple(float(value) for value in parameters)
+        assert values is not None
+        if len(values) != len(self._places):
+            raise ValueError(f"{len(values)} values for {len(self._places)} literals")
+        if _bits(values) == _bits(tuple(place.value for place in self._places)):
+            values = None  # as in the source: the program runs as it was written
+        return SandboxedCandidate(
+            self._evaluation, self._program, self.rng, self._places, values
+        )
+
+    def call(self, function: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        """Call a function of the candidate and return its value.
+
+        Lists, tuples and dicts come back as what they were, subclasses of them as their base,
+        numpy's scalars as Python's, arrays as writable C-ordered arrays. See
+        `evolver.types.Candidate.call` for the rest.
+        """
+        tree, buffers = wire.encode((args, kwargs))
+        request = {"function": function, "arguments": tree, "parameters": self._parameters}
+        return self._evaluation.call(request, buffers, timeout)
+
+
+def _bits(values: Sequence[float]) -> bytes:
+    return struct.pack(f"={len(values)}d", *values)
+
+

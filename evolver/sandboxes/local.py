@@ -1,0 +1,178 @@
+"""The local backend: a runner on this host, at the strongest tier that the host allows."""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+import json
+import socket
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+from typing import Any
+
+from evolver.bundled import bundled
+from evolver.errors import SandboxError
+from evolver.sandboxes.channel import Channel
+from evolver.sandboxes.settings import SandboxSettings
+from evolver.sandboxes.warm import WarmSandbox
+from evolver.types import Files, Program
+
+TIERS = ("A", "B", "C")
+_SOURCES = ("wire", "kernel", "seccomp", "landlock", "terms", "program", "cells", "session",
+            "zygote", "runner")  # fmt: skip
+_ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+#: What a dynamic loader and the C library need besides the libraries.
+_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache",
+           "/etc/localtime")  # fmt: skip
+_NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki",
+            "/usr/share/ca-certificates")  # fmt: skip
+
+
+class LocalSandbox(WarmSandbox):
+    """Runs candidates on this host; see `WarmSandbox` for the arguments.
+
+    Args:
+        tier: use this tier; the strongest that works where it is empty.
+
+    Raises:
+        SandboxError: the tier is weaker than `require`, or it is C and `allow_unisolated` is not
+            set.
+    """
+
+    def __init__(
+        self,
+        settings: SandboxSettings,
+        *,
+        base: Files | None = None,
+        guest: Files | None = None,
+        tier: str = "",
+    ) -> None:
+        super().__init__(settings, base=base, guest=guest)
+        self.isolation = tier or strongest_tier()
+        self._check_tier()
+
+    def _check_tier(self) -> None:
+        needed = self.settings.require
+        if needed and TIERS.index(self.isolation) > TIERS.index(needed):
+            raise SandboxError(
+                f"the task requires isolation {needed}, this host offers {self.isolation}: "
+                + "; ".join(lacks(needed))
+            )
+        if self.isolation == "C" and not self.settings.allow_unisolated:
+            raise SandboxError(
+                "this host can isolate candidates only by resource limits (tier C), which stops "
+                "accidents and no attack: " + "; ".join((*lacks("A"), *lacks("B"))) + ". Run on a "
+                "host that has one of them, or accept it with --allow-unisolated"
+            )
+
+    def _launch(self) -> tuple[Channel, dict[str, Any]]:
+        ours, theirs = socket.socketpair()
+        with theirs:
+            process = subprocess.Popen(
+                [sys.executable, "-s", "-S", "-B", "-P", "-c", _source("boot")],
+                stdin=theirs,
+                stdout=theirs,
+                stderr=None,
+                env=_ENVIRONMENT,
+                cwd="/",
+                start_new_session=True,  # a Ctrl-C is for the controller
+            )
+        modules = json.dumps([[name, _source(name)] for name in _SOURCES]).encode()
+        ours.sendall(len(modules).to_bytes(8, "big") + modules)
+        ours.setblocking(False)
+
+        def close() -> None:
+            ours.close()
+            try:
+                process.wait(1.0)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+        path, visible = python_paths()
+        if self.settings.network:
+            visible += _NETWORK
+        terms = {"tier": self.isolation, "path": path, "visible": visible, "hidden": hidden_paths()}
+        return Channel(ours.fileno(), ours.fileno(), close), terms
+
+
+@functools.cache
+def _source(name: str) -> str:
+    return (bundled("sandbox") / f"{name}.py").read_text("utf-8")
+
+
+def python_paths() -> tuple[list[str], list[str]]:
+    """Return `sys.path` for candidates, and what of the host they have to see for it."""
+    library = sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix})
+    installed = [
+        entry for entry in sys.path if entry.endswith(("/site-packages", "/dist-packages"))
+    ]
+    path = [library, f"{library}/lib-dynload", *installed]
+    interpreter = str(Path(sys.executable).resolve())
+    shared = sysconfig.get_config_var("LIBDIR") or ""
+    visible = [*_SYSTEM, library, interpreter, *installed]
+    name = sysconfig.get_config_var("INSTSONAME") or ""
+    if shared and name.endswith(".so") or ".so." in name:
+        visible.append(f"{shared}/{name}")
+    return path, [place for place in dict.fromkeys(visible) if Path(place).exists()]
+
+
+@functools.cache
+def _evaluator_packages() -> tuple[str, ...]:
+    found = importlib.metadata.entry_points(group="evolver.evaluators")
+    return tuple({entry.module.partition(".")[0] for entry in found})
+
+
+def hidden_paths() -> list[str]:
+    """Return where evolver and installed evaluators lie among the installed packages.
+
+    Candidates must not read an evaluator: it may hold the answers.
+    """
+    found = []
+    for folder in python_paths()[0]:
+        for name in ("evolver", *_evaluator_packages()):
+            for place in (f"{folder}/{name}", f"{folder}/{name}.py"):
+                if Path(place).exists():
+                    found.append(place)
+    return found
+
+
+# --- tiers ----------------------------------------------------------------------------------------
+
+_CANARY = Program(id=0, files={"canary.py": b"def sing():\n    import colorsys\n    return 'tweet'\n"})
+
+
+@functools.cache
+def _failure(tier: str) -> str:
+    """Try a tier by running a candidate in it; return why it fails, or nothing."""
+    sandbox = LocalSandbox(SandboxSettings(allow_unisolated=True), tier=tier)
+    try:
+        with sandbox.open(_CANARY, seed=0, timeout=10.0) as canary:
+            canary.call("sing")
+    except SandboxError as error:
+        return str(error)
+    finally:
+        sandbox.close()
+    return ""
+
+
+def strongest_tier() -> str:
+    """Return the strongest tier in which a candidate really runs here; found out once."""
+    return next((tier for tier in TIERS if not _failure(tier)), "C")
+
+
+def lacks(tier: str) -> list[str]:
+    """Return, in short sentences, what this host lacks for a tier."""
+    reason = _failure(tier)
+    return [f"tier {tier}: {reason.strip().splitlines()[-1]}"] if reason else []
+
+

@@ -1,0 +1,30 @@
+"""What a task may set about its sandbox."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+MIB = 1 << 20
+
+
+@dataclass(frozen=True)
+class SandboxSettings:
+    """The `[sandbox]` section of a task, whatever the backend.
+
+    Attributes:
+        preload: modules that the runner imports once, so that no candidate waits for them.
+        memory: MiB that a candidate may use beyond what the preload takes.
+        processes: most processes and threads of one candidate.
+        network: may candidates reach the network?
+        result_bytes: most bytes of one value that a candidate returns.
+        require: weakest tier that will do: "A", "B" or "" for any that is safe.
+        allow_unisolated: accept tier C, which stops accidents and no attack.
+    """
+
+    preload: tuple[str, ...] = ()
+    memory: int = 1024  # MiB
+    processes: int = 64
+    network: bool = False
+    result_bytes: int = 16 * MIB
+    require: str = ""
+    allow_unisolated: bool = False

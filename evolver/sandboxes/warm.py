@@ -1,0 +1,173 @@
+"""A sandbox with a warm runner: what every backend shares. A backend adds how to start one."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import PurePosixPath
+from random import Random
+from typing import Any
+
+from evolver import literals
+from evolver.errors import SandboxError, UsageError
+from evolver.sandboxes import wire
+from evolver.sandboxes.candidate import Evaluation, SandboxedCandidate
+from evolver.sandboxes.channel import Channel, RunnerGone
+from evolver.sandboxes.settings import SandboxSettings
+from evolver.types import Candidate, Files, Program
+
+_START = 60.0  # seconds for a runner to start and to import what is preloaded
+SCRATCH = 64  # MiB of a candidate's scratch directory
+
+
+class WarmSandbox(ABC):
+    """Opens candidates in the processes of one warm runner, one at a time.
+
+    Args:
+        settings: limits and what is preloaded.
+        base: read-only files that lie beside those of every program.
+        guest: the evaluator's guest modules, file name -> source: `candidate.call("guest:trace")`
+            calls `trace` of "guest.py" in the candidate's process. There `import candidate` gives
+            a module with `candidate.load(parameters=None)`, which executes the first program file
+            afresh, with any objects as the values of its float literals, and returns its module;
+            and `candidate.parameters`, the tuple of those floats.
+
+    Attributes:
+        isolation: the tier, stored with every evaluation.
+        notes: what is not as it should be, in sentences, once a runner has started.
+    """
+
+    isolation: str
+
+    def __init__(
+        self, settings: SandboxSettings, *, base: Files | None = None, guest: Files | None = None
+    ) -> None:
+        self.settings = settings
+        self.notes: tuple[str, ...] = ()
+        self._base = dict(base or {})
+        self._guest = dict(guest or {})
+        for path in (*self._base, *self._guest):
+            check_path(path)
+        self._channel: Channel | None = None
+        self._is_open = False
+        self._is_closed = False
+
+    @abstractmethod
+    def _launch(self) -> tuple[Channel, dict[str, Any]]:
+        """Start a runner; return its channel and the terms that depend on where it runs.
+
+        Raises:
+            SandboxError: it cannot be started.
+        """
+
+    @contextmanager
+    def open(self, program: Program, *, seed: int, timeout: float) -> Iterator[Candidate]:
+        """Start a candidate in a fresh process; at exit, kill everything that it started.
+
+        Only one candidate of a sandbox is open at a time.
+
+        Raises:
+            SandboxError: no process could be started.
+            UsageError: a file of the program has a name that cannot be.
+        """
+        if self._is_open or self._is_closed:
+            state = "has a candidate already" if self._is_open else "is closed"
+            raise SandboxError(f"this sandbox {state}; make another one")
+        self._check(program)
+        places = literals.find(program.files)
+        evaluation = self._start(program, seed, timeout, places)
+        self._is_open = True
+        try:
+            yield SandboxedCandidate(evaluation, program, Random(seed), places)
+        finally:
+            self._is_open = False
+            try:
+                evaluation.close()
+            except SandboxError:
+                self._hang_up()  # kills it and all below it; the next open starts another
+
+    def close(self) -> None:
+        """Kill everything; the sandbox cannot be opened again."""
+        self._is_closed = True
+        self._hang_up()
+
+    def _start(
+        self, program: Program, seed: int, timeout: float, places: Sequence[literals.Literal]
+    ) -> Evaluation:
+        for is_last in (False, True):
+            try:
+                channel = self._running()
+                evaluation = Evaluation(channel, self.settings, timeout)
+                evaluation.start(program, seed, places)
+                return evaluation
+            except (SandboxError, TimeoutError) as error:
+                self._hang_up()
+                if is_last:
+                    raise SandboxError(f"{error}") from error
+        raise AssertionError
+
+    def _running(self) -> Channel:
+        if self._channel is not None:
+            return self._channel
+        channel, terms = self._launch()
+        settings = self.settings
+        tree, buffers = wire.encode({"base": self._base, "guest": self._guest})
+        terms |= {
+            "files": tree,
+            "preload": list(settings.preload),
+            "memory": settings.memory,
+            "processes": settings.processes,
+            "scratch": SCRATCH,
+            "network": settings.network,
+            "result_bytes": settings.result_bytes,
+        }
+        deadline = time.monotonic() + _START
+        try:
+            channel.send(terms, *buffers, deadline=deadline)
+            report, _ = channel.receive(deadline)
+        except (TimeoutError, RunnerGone):
+            channel.close()
+            raise SandboxError("the sandbox's runner did not start") from None
+        if report["op"] != "ready":
+            channel.close()
+            raise SandboxError(f"the sandbox's runner could not start:\n{report.get('message')}")
+        self.notes = tuple(report["notes"])
+        self._channel = channel
+        return channel
+
+    def _hang_up(self) -> None:
+        channel, self._channel = self._channel, None
+        if channel is not None:
+            with contextlib.suppress(OSError):
+                channel.close()
+
+    def _check(self, program: Program) -> None:
+        if not program.files:
+            raise UsageError("a program without files cannot be run")
+        for path in program.files:
+            check_path(path)
+        clash = {PurePosixPath(path).stem for path in self._guest} & {
+            PurePosixPath(path).parts[0].removesuffix(".py")
+            for path in (*program.files, *self._base)
+        }
+        if self._guest and any(path == "candidate.py" for path in (*program.files, *self._base)):
+            clash.add("candidate")
+        if clash:
+            raise UsageError(
+                f"the program's {', '.join(sorted(clash))} has the name of a module of the "
+                "evaluator's guest code, where `candidate` is the program; rename one of them"
+            )
+
+
+def check_path(path: str) -> None:
+    """Refuse a path that could lead out of its folder.
+
+    Raises:
+        UsageError: it is absolute, empty, or has a part such as "..".
+    """
+    parts = path.split("/")
+    if "\0" in path or any(part in ("", ".", "..") for part in parts):
+        raise UsageError(f"{path!r} is no path relative to the program's folder")

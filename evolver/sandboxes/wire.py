@@ -1,0 +1,23 @@
+"""The codec of `sandbox/wire.py`, loaded by path: the one file that both sides run."""
+
+from __future__ import annotations
+
+import importlib.util
+from typing import TYPE_CHECKING
+
+from evolver.bundled import bundled
+
+if TYPE_CHECKING:
+    from sandbox.wire import Frames, UnsupportedValue, WireError, decode, encode, frame
+else:
+    _spec = importlib.util.spec_from_file_location(__name__, bundled("sandbox") / "wire.py")
+    _module = importlib.util.module_from_spec(_spec)
+    _spec.loader.exec_module(_module)
+    Frames, WireError, UnsupportedValue = (
+        _module.Frames,
+        _module.WireError,
+        _module.UnsupportedValue,
+    )
+    decode, encode, frame = _module.decode, _module.encode, _module.frame
+
+__all__ = ["Frames", "UnsupportedValue", "WireError", "decode", "encode", "frame"]

@@ -1,0 +1,390 @@
+"""What keeps a candidate in: one class per tier, strongest first.
+
+A   `NamespaceCells`: own user, process, network, IPC, host-name and mount namespaces, a root that
+    holds nothing but Python and its libraries, read-only; and all of B.
+B   `LandlockCells`: the host's file tree and processes, where Landlock lets it read Python and
+    write to its scratch directory only; a filter of system calls; and all of C.
+C   `PlainCells`: resource limits, no new privileges, where the host is root a fresh uid.
+
+A's namespaces are made once, around the zygote; each candidate gets process and mount namespaces
+of its own inside them. The network namespace has no interface up and nobody who could change that,
+and whoever was in it before is dead, so a fresh one for each candidate (0.7 ms, and a global lock
+of the kernel) would keep nothing more apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import resource
+import shutil
+import signal
+import time
+from pathlib import Path
+
+from sandbox import kernel, landlock, seccomp
+from sandbox.terms import Terms
+
+_MIB = 1 << 20
+_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+_FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
+_RANGE = 65_535
+
+
+class PlainCells:
+    """Resource limits and a process group: tier C, and what the stronger tiers build on."""
+
+    flags = 0  # namespaces in which the zygote starts
+
+    def __init__(self, terms: Terms) -> None:
+        self._terms = terms
+        self._is_root = os.getuid() == 0
+        self._first_uid = _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (_RANGE + 1)
+        self._used_uids = 0
+        self._place = ""
+
+    # --- in the zygote ------------------------------------------------------------------------
+
+    def prepare(self) -> None:
+        """Make the place in which candidates will live.
+
+        Raises:
+            OSError: this host cannot.
+        """
+        self._place = self._make_place()
+        kernel.become_subreaper()
+
+    def _make_place(self) -> str:
+        import tempfile
+
+        place = tempfile.mkdtemp(prefix="evolver-sandbox-")
+        Path(place).chmod(0o711)
+        write_files(f"{place}/base", self._terms.base)
+        return place
+
+    def measure(self) -> None:
+        """Learn what the zygote itself takes, after the preload and before the first fork."""
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        self._own_memory = pages * resource.getpagesize()
+
+    def fork(self) -> int:
+        """Fork a candidate; returns 0 in it."""
+        self._used_uids = self._used_uids % (_RANGE - 1) + 1
+        return os.fork()
+
+    def sweep(self) -> None:
+        """Kill and reap everything that the last candidate left, and wipe what it wrote."""
+        self._kill_survivors()
+        for name in ("program", "scratch"):
+            shutil.rmtree(f"{self._place}/{name}", ignore_errors=True)
+
+    def _kill_survivors(self) -> None:
+        while True:
+            for pid in descendants(os.getpid()):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            try:
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
+            except ChildProcessError:
+                return
+            time.sleep(0.001)
+
+    def remove(self) -> None:
+        """Remove the place, when the runner ends."""
+        shutil.rmtree(self._place, ignore_errors=True)
+
+    # --- in the candidate's process -------------------------------------------------------------
+
+    @property
+    def _uid(self) -> int:
+        return self._first_uid + self._used_uids
+
+    def furnish(self, files: dict[str, bytes]) -> tuple[str, str]:
+        """Lay out the program and an empty scratch directory; return where they are."""
+        root, scratch = f"{self._place}/program", f"{self._place}/scratch"
+        lay_out(root, files, f"{self._place}/base")
+        Path(scratch).mkdir(mode=0o700)
+        if self._is_root:
+            os.chown(scratch, self._uid, self._uid)
+        return root, scratch
+
+    def confine(self, seconds: float) -> None:
+        """Give up everything that the candidate must not have.
+
+        Raises:
+            OSError: the host refuses one of the steps.
+        """
+        self._limit(seconds)
+        self._drop()
+
+    def _limit(self, seconds: float) -> None:
+        terms = self._terms
+        cores = os.cpu_count() or 1
+        others = 0 if self._is_root else tasks_of(os.getuid())
+        for what, most in {
+            resource.RLIMIT_AS: self._own_memory + terms.memory * _MIB,
+            resource.RLIMIT_CPU: int(seconds * cores) + 2,
+            resource.RLIMIT_CORE: 0,
+            resource.RLIMIT_FSIZE: terms.scratch * _MIB,
+            resource.RLIMIT_NOFILE: 256,
+            resource.RLIMIT_NPROC: others + terms.processes,
+            resource.RLIMIT_MSGQUEUE: 0,
+            resource.RLIMIT_MEMLOCK: 65536,
+        }.items():
+            ceiling = resource.getrlimit(what)[1]
+            if ceiling != resource.RLIM_INFINITY:
+                most = min(most, ceiling)
+            resource.setrlimit(what, (most, most))
+
+    def _drop(self) -> None:
+        kernel.lock_privileges()
+        if self._is_root:
+            os.setgroups([])
+            os.setresgid(self._uid, self._uid, self._uid)
+            os.setresuid(self._uid, self._uid, self._uid)
+        kernel.drop_capabilities()
+        kernel.die_with_parent()
+        kernel.set_dumpable(True)  # its own /proc/self again; nobody else is of its uid
+
+
+class LandlockCells(PlainCells):
+    """Landlock and a filter of system calls: tier B."""
+
+    def prepare(self) -> None:
+        """Make the place, and the rules that every candidate will apply."""
+        super().prepare()
+        self._rules = self._make_rules()
+        self._filter = self._make_filter()
+
+    def _make_rules(self) -> landlock.Ruleset:
+        rules = landlock.Ruleset(network=self._terms.network)
+        for path in self._terms.visible:
+            for part in around(path, self._terms.hidden):
+                rules.allow(part)
+        for path in _DEVICES:
+            rules.allow(path, write=True)
+        rules.allow(self._place)
+        return rules
+
+    def _make_filter(self) -> bytes:
+        inside = self._is_root or landlock.keeps_signals()
+        return seccomp.build_filter(network=self._terms.network, signals=inside)
+
+    def confine(self, seconds: float) -> None:
+        """Give up everything, and then the right to ask for more."""
+        super().confine(seconds)
+        self._rules.apply()
+        kernel.install_filter(self._filter)
+
+
+class NamespaceCells(LandlockCells):
+    """Namespaces, a root of its own, and all of tier B: tier A."""
+
+    def __init__(self, terms: Terms, *, own_users: bool) -> None:
+        super().__init__(terms)
+        self.flags = kernel.NEWPID | kernel.NEWNS | kernel.NEWIPC | kernel.NEWUTS
+        if not terms.network:
+            self.flags |= kernel.NEWNET
+        if own_users:
+            self.flags |= kernel.NEWUSER
+        self._own_users = own_users
+
+    def map_users(self, zygote: int) -> None:
+        """Give the zygote's user namespace its uids; called by the zygote's parent."""
+        if not self._own_users:
+            return
+        folder = Path(f"/proc/{zygote}")
+        uid, gid = os.getuid(), os.getgid()
+        if self._is_root:
+            fresh = f"\n1 {self._first_uid} {_RANGE}"
+        else:
+            fresh = ""
+            (folder / "setgroups").write_text("deny")
+        (folder / "uid_map").write_text(f"0 {uid} 1{fresh}")
+        (folder / "gid_map").write_text(f"0 {gid} 1{fresh}")
+
+    @property
+    def _uid(self) -> int:
+        return self._used_uids if self._own_users else super()._uid
+
+    def prepare(self) -> None:
+        """Build the root that holds only what candidates may see, and move into it."""
+        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        super().prepare()
+
+    def _make_place(self) -> str:
+        kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
+        kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID, "mode=755")
+        os.mkdir("/tmp/host")
+        kernel.pivot_root("/tmp", "/tmp/host")
+        os.chdir("/")
+        for path in (*self._terms.visible, *_DEVICES):
+            self._show(path)
+        for path in self._terms.hidden:
+            if Path(path).exists():
+                kernel.mount("tmpfs", path, "tmpfs", kernel.MS_RDONLY, "mode=000,size=4k")
+        for folder in ("/proc", "/box/program", "/box/scratch"):
+            os.makedirs(folder)
+        # A new /proc may be mounted only while another is in sight, so this one stays below the
+        # candidates' own. Where the host's is masked, as in a container, there is none at all.
+        self._has_proc = self._mount_proc()
+        kernel.unmount("/host")
+        os.rmdir("/host")
+        write_files("/base", self._terms.base)
+        kernel.set_read_only("/")
+        return "/box"
+
+    def _show(self, path: str) -> None:
+        source = Path("/host" + path)
+        target = Path(path)
+        if target.exists() or target.is_symlink() or not os.path.lexists(source):
+            return  # below something that is shown already, or nothing
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_symlink():
+            target.symlink_to(os.readlink(source))
+            return
+        if source.is_dir():
+            target.mkdir()
+        else:
+            target.touch()
+        kernel.bind(str(source), path)
+
+    def _mount_proc(self) -> bool:
+        flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+        try:
+            kernel.mount("proc", "/proc", "proc", flags)
+        except OSError:
+            return False
+        return True
+
+    def _make_rules(self) -> landlock.Ruleset:
+        rules = landlock.Ruleset(network=self._terms.network)
+        rules.allow("/")
+        for path in (*_DEVICES, "/box/scratch"):
+            rules.allow(path, write=True)
+        return rules
+
+    def _make_filter(self) -> bytes:
+        return seccomp.build_filter(network=self._terms.network, signals=True)
+
+    def measure(self) -> None:
+        """Learn what the zygote takes, and lock its privileges once for all of its children."""
+        if self._has_proc:
+            super().measure()
+        else:
+            self._own_memory = 512 * _MIB
+        kernel.lock_privileges()
+
+    def fork(self) -> int:
+        """Fork a candidate as the first process of a new process namespace."""
+        kernel.unshare(kernel.NEWPID)
+        pid = super().fork()
+        if pid:
+            kernel.setns(self._own_pids, kernel.NEWPID)
+        return pid
+
+    def sweep(self) -> None:
+        """Do nothing: with its first process all of a namespace is dead, and its mounts gone."""
+
+    def remove(self) -> None:
+        """Do nothing: the place goes with the zygote."""
+
+    def furnish(self, files: dict[str, bytes]) -> tuple[str, str]:
+        """Mount the program, a scratch directory and a /proc that only this candidate sees."""
+        root, scratch = "/box/program", "/box/scratch"
+        kernel.unshare(kernel.NEWNS)
+        flags = kernel.MS_NOSUID | kernel.MS_NODEV
+        kernel.mount("tmpfs", root, "tmpfs", flags, "mode=755")
+        lay_out(root, files, "/base")
+        kernel.set_read_only(root)
+        owner = f"uid={self._uid},gid={self._uid}," if self._is_root else ""
+        size = f"size={self._terms.scratch}m,nr_inodes=8192"
+        kernel.mount("tmpfs", scratch, "tmpfs", flags, f"mode=700,{owner}{size}")
+        if self._has_proc:
+            self._mount_proc()
+        return root, scratch
+
+
+def choose(terms: Terms) -> PlainCells:
+    """Return the cells of the tier that the terms name."""
+    match terms.tier:
+        case "A":
+            return NamespaceCells(terms, own_users=own_users_work())
+        case "B":
+            return LandlockCells(terms)
+    return PlainCells(terms)
+
+
+def own_users_work() -> bool:
+    """May this process make a user namespace? Root can do without one."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            kernel.unshare(kernel.NEWUSER)
+        except OSError:
+            os._exit(1)
+        os._exit(0)
+    return os.waitpid(pid, 0)[1] == 0 or os.getuid() != 0
+
+
+def write_files(root: str, files: dict[str, bytes]) -> None:
+    """Write a tree of read-only files."""
+    os.makedirs(root, exist_ok=True)
+    for path, content in files.items():
+        target = f"{root}/{path}"
+        folder = os.path.dirname(target)
+        if folder != root:
+            os.makedirs(folder, exist_ok=True)
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
+        with open(fd, "wb") as file:
+            file.write(content)
+
+
+def lay_out(root: str, files: dict[str, bytes], base: str) -> None:
+    """Write a program's files, with links to the base files that they do not replace."""
+    write_files(root, files)
+    for folder, _, names in os.walk(base):
+        inner = os.path.relpath(folder, base)
+        os.makedirs(f"{root}/{inner}", exist_ok=True)
+        for name in names:
+            with contextlib.suppress(FileExistsError):
+                os.symlink(f"{folder}/{name}", f"{root}/{inner}/{name}")
+
+
+def around(path: str, hidden: list[str]) -> list[str]:
+    """Return paths that cover all that is at and below `path` but for the hidden ones."""
+    if path in hidden:
+        return []
+    if not any(place.startswith(path + "/") for place in hidden):
+        return [path] if os.path.exists(path) else []
+    return [part for name in os.listdir(path) for part in around(f"{path}/{name}", hidden)]
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the pids of all processes below `pid`, nearest first."""
+    found: list[int] = []
+    queue = [pid]
+    while queue:
+        try:
+            text = Path(f"/proc/{queue[0]}/task/{queue.pop(0)}/children").read_text()
+        except OSError:
+            continue
+        children = [int(word) for word in text.split()]
+        found += children
+        queue += children
+    return found
+
+
+def tasks_of(uid: int) -> int:
+    """Count the threads of a user; RLIMIT_NPROC counts them all, whoever started them."""
+    count = 0
+    for entry in os.scandir("/proc"):
+        if entry.name.isdigit():
+            with contextlib.suppress(OSError):
+                if entry.stat().st_uid == uid:
+                    count += len(os.listdir(f"/proc/{entry.name}/task"))
+    return count
+
+

@@ -1,0 +1,290 @@
+"""The runner: a relay between the host and one candidate at a time, and the zygote below it.
+
+    host  <--- one channel --->  relay  <--- a socket for each evaluation --->  candidate
+                                   |                                               ^
+                                   '--- control --->  zygote  ------ forks --------'
+
+The relay copies a candidate's bytes without reading them, marks where they come from, ends
+evaluations at their deadline, and ends everything when the host is gone. It is a process of its
+own so that the zygote, whose memory every candidate inherits, holds nobody's data, and so that a
+backend needs no more than one attached stream.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import time
+import traceback
+from collections.abc import Sequence
+from typing import Any
+
+from sandbox import cells, kernel, wire, zygote
+from sandbox.terms import Terms
+
+_PIECE = 1 << 18  # bytes read at once, and held at most on the way to the host
+_PATIENCE = 1.0  # seconds for the zygote to bury a candidate
+
+
+class Zygote:
+    """The relay's end of the fork server.
+
+    Raises:
+        OSError: this host has not what the tier needs.
+    """
+
+    def __init__(
+        self, terms: Terms, place: cells.PlainCells, is_warm: bool, channel: Sequence[int]
+    ) -> None:
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.pid = kernel.clone(place.flags) if place.flags else os.fork()
+        if self.pid == 0:
+            for fd in channel:  # the host's: nothing below has it
+                os.close(fd)
+            self.control.close()
+            zygote.run(theirs, terms, place, is_warm)
+        theirs.close()
+        if isinstance(place, cells.NamespaceCells):
+            place.map_users(self.pid)
+
+    def start(self) -> dict[str, Any]:
+        """Let it prepare and preload; return its report."""
+        self.control.sendall(b"!")
+        return self.receive()
+
+    def receive(self) -> dict[str, Any]:
+        """Return its next message; "gone" when there will be none."""
+        packet = self.control.recv(8192)
+        return json.loads(packet) if packet else {"op": "gone", "message": "the zygote died"}
+
+    def end(self) -> None:
+        """End it and all that lives below it; in tier A the kernel sees to that."""
+        self.control.close()  # it kills its candidate and leaves
+        ended = os.pidfd_open(self.pid)
+        watch = select.poll()
+        watch.register(ended, select.POLLIN)
+        if not watch.poll(_PATIENCE * 1000):
+            os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        os.close(ended)
+
+
+def start(terms: Terms, *channel: int) -> tuple[Zygote, dict[str, Any]]:
+    """Start a zygote on these terms; return it with its report and the notes on it.
+
+    A preload that starts threads makes forking unsafe: a lock that a thread holds stays locked in
+    the fork for ever. Then the preload is left to each candidate.
+
+    Raises:
+        OSError: this host has not what the tier needs.
+    """
+    notes = []
+    is_warm = True
+    while True:
+        child = Zygote(terms, cells.choose(terms), is_warm, channel)
+        report = child.start()
+        if report["op"] != "threads":
+            return child, {**report, "notes": notes}
+        child.end()
+        is_warm = False
+        notes.append(
+            f"importing {', '.join(terms.preload)} starts threads ({report['count']} in all), so "
+            "each evaluation imports them afresh"
+        )
+
+
+def write_all(sink: int, content: bytes) -> None:
+    """Write everything to a blocking descriptor."""
+    while content:
+        content = content[os.write(sink, content) :]
+
+
+class Relay:
+    """Carries frames between the host and the candidate of the moment.
+
+    Args:
+        source: descriptor from which the host's frames are read.
+        sink: descriptor to which frames for the host are written.
+        frames: what has been read of `source` so far.
+        child: the zygote, ready.
+    """
+
+    def __init__(self, source: int, sink: int, frames: wire.Frames, child: Zygote) -> None:
+        self._source, self._sink = source, sink
+        self._frames = frames
+        self._zygote = child
+        self._link: socket.socket | None = None
+        self._to_host = bytearray()
+        self._to_candidate = bytearray()
+        self._deadline: float | None = None
+        self._is_alive = False  # has the zygote a candidate whose end it has not reported?
+        self._ending: dict[str, Any] | None = None  # to be told when all is read that it wrote
+        self._is_late = False
+        self._is_closing = False  # does the host wait for "closed"?
+
+    def serve(self) -> None:
+        """Work until the host or the zygote is gone."""
+        os.set_blocking(self._source, False)
+        os.set_blocking(self._sink, False)
+        while self._turn():
+            pass
+
+    def _turn(self) -> bool:
+        poll = select.poll()
+        poll.register(self._source, select.POLLIN)
+        poll.register(self._zygote.control, select.POLLIN)
+        if self._to_host:
+            poll.register(self._sink, select.POLLOUT)
+        if self._link is not None:
+            reading = select.POLLIN if len(self._to_host) < _PIECE else 0
+            poll.register(self._link, reading | (select.POLLOUT if self._to_candidate else 0))
+        wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        events = dict(poll.poll(None if wait is None else wait * 1000 + 1))
+        if self._zygote.control.fileno() in events and not self._hear_zygote():
+            return False
+        link = self._link  # may go while the host is heard
+        if link is not None and link.fileno() in events:
+            self._carry(link, events[link.fileno()])
+        if self._source in events and not self._hear_host():
+            return False
+        if self._deadline is not None and time.monotonic() >= self._deadline:
+            self._is_late = True
+            self._kill()
+        self._flush()
+        return True
+
+    def _hear_host(self) -> bool:
+        try:
+            piece = os.read(self._source, 1 << 20)
+        except BlockingIOError:
+            return True
+        if not piece:
+            return False
+        self._frames.feed(piece)
+        while (message := self._frames.take()) is not None:
+            header, body = message
+            match header["op"]:
+                case "open":
+                    self._open(header["timeout"])
+                case "data":
+                    if self._link is not None:
+                        self._to_candidate += body
+                case "close":
+                    self._close()
+        return True
+
+    def _open(self, timeout: float) -> None:
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        word = json.dumps({"op": "spawn", "timeout": timeout}).encode()
+        socket.send_fds(self._zygote.control, [word], [theirs.fileno()])
+        theirs.close()
+        self._link = ours
+        self._deadline = time.monotonic() + timeout
+        self._is_alive, self._is_late, self._is_closing, self._ending = True, False, False, None
+
+    def _close(self) -> None:
+        """Let nothing more of the candidate through, and report when it is dead."""
+        self._drop_link()
+        self._deadline = None
+        self._is_closing = True
+        if self._is_alive:
+            self._kill()
+        else:
+            self._report()
+
+    def _hear_zygote(self) -> bool:
+        message = self._zygote.receive()
+        if message["op"] != "ended":
+            return False
+        self._is_alive = False
+        self._deadline = None
+        self._ending = {**message, "late": self._is_late}
+        if self._link is None:
+            self._report()
+        return True
+
+    def _report(self) -> None:
+        """Tell the host that the candidate is dead, after the last byte that it wrote."""
+        if self._is_closing:
+            self._is_closing = False
+            self._to_host += wire.frame({"op": "closed"})
+        elif self._ending is not None:
+            self._to_host += wire.frame(self._ending)
+        self._ending = None
+
+    def _carry(self, link: socket.socket, events: int) -> None:
+        try:
+            if events & select.POLLOUT and self._to_candidate:
+                del self._to_candidate[: link.send(self._to_candidate)]
+            if events & ~select.POLLOUT and len(self._to_host) < _PIECE:
+                piece = link.recv(_PIECE)
+                if piece:
+                    self._to_host += wire.frame({"op": "data"}, piece)
+                else:
+                    self._hang_up()
+        except BlockingIOError:
+            pass
+        except OSError:
+            self._hang_up()
+
+    def _hang_up(self) -> None:
+        """The candidate's side is closed: it is dead, or of no use any more."""
+        self._drop_link()
+        if self._is_alive:
+            self._kill()
+        else:
+            self._report()
+
+    def _drop_link(self) -> None:
+        if self._link is not None:
+            self._link.close()
+            self._link = None
+        self._to_candidate.clear()
+
+    def _kill(self) -> None:
+        """Ask for the candidate's death; the zygote answers with its wait status."""
+        self._deadline = None
+        with contextlib.suppress(OSError):
+            zygote.send(self._zygote.control, {"op": "kill"})
+
+    def _flush(self) -> None:
+        if self._to_host:
+            with contextlib.suppress(BlockingIOError):
+                del self._to_host[: os.write(self._sink, self._to_host)]
+
+
+def main(source: int, sink: int) -> None:
+    """Be the runner on this channel: read the terms, start the zygote, relay. Never returns."""
+    source, sink = os.dup(source), os.dup(sink)
+    nothing = os.open(os.devnull, os.O_RDWR)
+    for fd in (0, 1, 2):
+        os.dup2(nothing, fd)
+    os.close(nothing)
+    frames = wire.Frames(1 << 40)
+    while (message := frames.take()) is None:
+        piece = os.read(source, 1 << 20)
+        if not piece:
+            os._exit(0)
+        frames.feed(piece)
+    header, body = message
+    terms = Terms.read(header, wire.decode(header["files"], body))
+    child = None
+    try:
+        child, report = start(terms, source, sink)
+        kernel.set_dumpable(False)
+        write_all(sink, wire.frame(report))
+        if report["op"] == "ready":
+            Relay(source, sink, frames, child).serve()
+    except Exception:  # nobody above this process could tell the host what went wrong
+        with contextlib.suppress(OSError):
+            message = traceback.format_exc()[-3000:]
+            write_all(sink, wire.frame({"op": "failed", "message": message}))
+    finally:
+        if child is not None:
+            child.end()
+        os._exit(0)

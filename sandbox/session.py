@@ -1,0 +1,148 @@
+"""One evaluation inside the candidate's process: read calls, run them, write their answers.
+
+Nothing here is a defence: the candidate shares this process and can forge whatever it likes. The
+host takes an answer for a value to check, and only the one that carries its question's token.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import os
+import random
+import socket
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any
+
+from sandbox import program, wire
+from sandbox.terms import Terms
+
+_TEXT = 16_000  # characters of a traceback that are worth sending
+
+
+class Connection:
+    """Frames to and from the host over the evaluation's own socket."""
+
+    def __init__(self, link: socket.socket) -> None:
+        self._link = link
+        self._frames = wire.Frames(1 << 40)  # the host is trusted, and bounded by memory
+
+    def receive(self) -> tuple[dict[str, Any], bytes]:
+        """Wait for the next frame; without a host there is nothing left to do."""
+        while (message := self._frames.take()) is None:
+            piece = self._link.recv(1 << 18)
+            if not piece:
+                os._exit(0)
+            self._frames.feed(piece)
+        return message
+
+    def send(self, header: dict[str, Any], *buffers: bytes) -> None:
+        """Send a frame."""
+        self._link.sendall(wire.frame(header, *buffers))
+
+
+class Session:
+    """The candidate's modules, the guest's, and the calls of them.
+
+    Args:
+        connection: to the host.
+        terms: the runner's terms.
+        start: the host's first frame: first, literals, values, seed.
+        files: the program's own files.
+        root: directory in which they and the base files lie.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        terms: Terms,
+        start: dict[str, Any],
+        files: dict[str, bytes],
+        root: str,
+    ) -> None:
+        self._connection = connection
+        self._limit = terms.result_bytes
+        self._first = start["first"]
+        literals = [tuple(place) for place in start["literals"]]
+        self._modules = program.Modules(root, {**terms.base, **files}, literals, start["values"])
+        self._guest = program.Modules("<guest>", terms.guest, [], [])
+        self._guests = {program.module_name(path) for path in terms.guest}
+        sys.path.insert(0, root)
+        sys.meta_path[:0] = [self._guest, self._modules]
+        if terms.guest:
+            sys.modules["candidate"] = program.CandidateModule(self._modules, self._first)
+        reseed(start["seed"])
+
+    def serve(self) -> None:
+        """Answer calls until the process is killed."""
+        # The candidate's own modules may have the names of the runner's.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
+            del sys.modules[name]
+        while True:
+            header, body = self._connection.receive()
+            answer, buffers = self._answer(header, body)
+            size = sum(map(len, buffers))
+            if size > self._limit:
+                answer, buffers = _refusal(f"{size} bytes; result_bytes allows {self._limit}")
+            self._connection.send({"token": header["token"], **answer}, *buffers)
+
+    def _answer(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], list[bytes]]:
+        try:
+            arguments, keywords = wire.decode(header["arguments"], body)
+            self._modules.set_parameters(header["parameters"])
+            value = self._resolve(header["function"])(*arguments, **keywords)
+        except BaseException as error:  # whatever it is, SystemExit too: it is the verdict
+            return {"error": describe(error)}, []
+        try:
+            tree, buffers = wire.encode(value)
+        except wire.UnsupportedValue as error:
+            return _refusal(str(error))
+        return {"value": tree}, buffers
+
+    def _resolve(self, function: str) -> Callable[..., Any]:
+        name, _, attribute = function.rpartition(":")
+        found: Any = importlib.import_module(name or program.module_name(self._first))
+        for part in attribute.split("."):
+            try:
+                found = getattr(found, part)
+            except AttributeError:
+                raise AttributeError(f"{name or self._first} has no {attribute!r}") from None
+        assert callable(found) or True
+        return found  # type: ignore[no-any-return]
+
+
+def _refusal(reason: str) -> tuple[dict[str, Any], list[bytes]]:
+    return {"refused": reason}, []
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception with its traceback, without the frames of the runner."""
+    with contextlib.suppress(Exception):
+        report = traceback.TracebackException.from_exception(error, compact=True)
+        _trim(report)
+        text = "".join(report.format())
+        return text if len(text) <= _TEXT else text[: _TEXT // 2] + "\n...\n" + text[-_TEXT // 2 :]
+    return type(error).__name__  # its own __str__ raises
+
+
+def _trim(report: traceback.TracebackException) -> None:
+    hidden = ("<sandbox>", "<frozen importlib")
+    report.stack = traceback.StackSummary.from_list(
+        [frame for frame in report.stack if not frame.filename.startswith(hidden)]
+    )
+    for cause in (report.__cause__, report.__context__):
+        if cause is not None:
+            _trim(cause)
+
+
+def reseed(seed: int) -> None:
+    """Seed every source of chance that has been imported."""
+    random.seed(seed)
+    if "numpy.random" in sys.modules:
+        sys.modules["numpy.random"].seed(seed % 2**32)
+    if "torch" in sys.modules:
+        sys.modules["torch"].manual_seed(seed % 2**63)
+
+

@@ -1,0 +1,47 @@
+"""What the host tells a runner once, when it starts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Terms:
+    """The terms on which every candidate of one runner lives.
+
+    Attributes:
+        tier: "A", "B" or "C"; see `cells`.
+        path: `sys.path` of the candidates: the standard library and installed packages.
+        visible: absolute paths of the host that candidates may read; in tiers A and B all others
+            are out of their reach.
+        hidden: absolute paths below those that they may not see.
+        preload: modules imported once, before the first fork.
+        memory: MiB of one process beyond what the preload takes, and of all of them together where
+            there is a cgroup.
+        processes: most processes and threads of one candidate.
+        scratch: MiB of its scratch directory.
+        network: may it reach the network?
+        result_bytes: most bytes of one answer.
+        base: files that lie beside those of every program.
+        guest: the evaluator's own modules, file name -> source.
+    """
+
+    tier: str
+    path: list[str]
+    visible: list[str]
+    hidden: list[str]
+    preload: list[str]
+    memory: int
+    processes: int
+    scratch: int
+    network: bool
+    result_bytes: int
+    base: dict[str, bytes]
+    guest: dict[str, bytes]
+
+    @classmethod
+    def read(cls, header: dict[str, Any], value: Any) -> Terms:
+        """Make them from the host's first frame: a header, and files as its value."""
+        fields = {name: header[name] for name in cls.__dataclass_fields__ if name in header}
+        return cls(**fields, base=value["base"], guest=value["guest"])

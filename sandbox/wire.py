@@ -1,0 +1,239 @@
+"""What travels between host, runner and candidate: frames, and the values inside them.
+
+A frame is two lengths, a JSON header and a body of raw bytes. A value becomes a JSON tree and a
+row of buffers: numbers, short strings and lists stand in the tree as they are, everything else is
+an object with its kind under "t"; bytes, arrays and long strings lie in the body, in the order in
+which the tree names them. Nothing is pickled, so that reading a frame can run nobody's code.
+
+Both sides use this file, and each treats what it reads as hostile: lengths are checked before
+anything is allocated or parsed, and whatever is not exactly a value is a `WireError`.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import sys
+from typing import Any
+
+_LENGTHS = struct.Struct(">IQ")  # bytes of the header, bytes of the body
+_DEPTH = 64  # nesting of values
+_NODES = 1 << 20  # items of one value outside its arrays: parsing more takes seconds
+_LONG = 4096  # characters from which a string goes into the body
+_INT64 = 1 << 63
+_DTYPES = frozenset(
+    ["|b1", "|i1", "|u1"]
+    + [f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)]
+    + ["<f2", "<f4", "<f8", "<c8", "<c16"]
+)
+
+
+class WireError(ValueError):
+    """What was read is no frame or no value."""
+
+
+class UnsupportedValue(TypeError):
+    """This value may not travel; the message says which and why."""
+
+
+# --- frames ---------------------------------------------------------------------------------------
+
+
+def frame(header: dict[str, Any], *buffers: bytes) -> bytes:
+    """Return the bytes of one frame; the buffers together are its body."""
+    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    return b"".join((_LENGTHS.pack(len(text), sum(map(len, buffers))), text, *buffers))
+
+
+class Frames:
+    """Takes bytes in pieces of any size and gives back whole frames.
+
+    Args:
+        limit: most bytes of one frame, header and body together.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._pending = bytearray()
+
+    def feed(self, piece: bytes) -> None:
+        """Add what was read."""
+        self._pending += piece
+
+    def take(self) -> tuple[dict[str, Any], bytes] | None:
+        """Return the next frame, or None until more has been read.
+
+        Raises:
+            WireError: the frame is too large, or its header is no JSON object.
+        """
+        if len(self._pending) < _LENGTHS.size:
+            return None
+        head, body = _LENGTHS.unpack_from(self._pending)
+        if head + body > self._limit:
+            raise WireError(f"a message of {head + body} bytes; the limit is {self._limit}")
+        start, end = _LENGTHS.size + head, _LENGTHS.size + head + body
+        if len(self._pending) < end:
+            return None
+        text = bytes(self._pending[_LENGTHS.size : start])
+        content = bytes(memoryview(self._pending)[start:end])
+        del self._pending[:end]
+        if text.count(b",") > _NODES:
+            raise WireError(f"more than {_NODES} items in one message; use an array")
+        try:
+            header = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise WireError(f"a message that is no JSON: {error}") from None
+        if type(header) is not dict:
+            raise WireError("a message that is no object")
+        return header, content
+
+
+# --- values ---------------------------------------------------------------------------------------
+
+
+def encode(value: Any) -> tuple[Any, list[bytes]]:
+    """Return a value as a JSON tree and the buffers that it names.
+
+    Tuples stay tuples, numpy's scalars become Python's, arrays lose their memory order.
+
+    Raises:
+        UnsupportedValue: something in it is not None, bool, int, float, str, bytes, a numpy array
+            of numbers, or a list, tuple or string-keyed dict of these; or it is nested too deeply.
+    """
+    buffers: list[bytes] = []
+    return _encode(value, buffers, _DEPTH), buffers
+
+
+def _encode(value: Any, buffers: list[bytes], depth: int) -> Any:
+    kind = type(value)
+    if value is None or kind is bool or kind is float:
+        return value
+    if kind is int:
+        return value if -_INT64 <= value < _INT64 else {"t": "int", "v": hex(value)}
+    if kind is str:
+        if len(value) < _LONG:
+            return value
+        return _buffer("str", value.encode("utf-8", "surrogatepass"), buffers)
+    if not depth:
+        raise UnsupportedValue(f"values nested more than {_DEPTH} deep (or inside themselves)")
+    if kind is list:
+        return [_encode(item, buffers, depth - 1) for item in value]
+    if kind is tuple:
+        return {"t": "tuple", "v": [_encode(item, buffers, depth - 1) for item in value]}
+    if kind is dict:
+        for key in value:
+            if type(key) is not str:
+                raise UnsupportedValue(f"a dict with a key of type {_name(key)}; keys must be str")
+        return {"t": "dict", "v": {k: _encode(v, buffers, depth - 1) for k, v in value.items()}}
+    if kind is bytes or kind is bytearray:
+        return _buffer("bytes", bytes(value), buffers)
+    return _encode_other(value, buffers, depth)
+
+
+def _encode_other(value: Any, buffers: list[bytes], depth: int) -> Any:
+    numpy = sys.modules.get("numpy")  # where it was never imported, nothing is an array
+    if numpy is not None and isinstance(value, numpy.ndarray):
+        array = numpy.asarray(value)
+        if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and sys.byteorder != "little"):
+            array = array.astype(array.dtype.newbyteorder("<"))
+        if array.dtype.str not in _DTYPES:
+            raise UnsupportedValue(f"an array of dtype {array.dtype}; only plain numbers may travel")
+        tree = _buffer("array", array.tobytes(), buffers)
+        tree["d"], tree["s"] = array.dtype.str, list(array.shape)
+        return tree
+    if numpy is not None and isinstance(value, numpy.generic):
+        value = value.item()
+        if type(value) in (bool, int, float, str, bytes):
+            return _encode(value, buffers, depth)
+    # Subclasses (IntEnum, namedtuple, OrderedDict, ...) travel as what they extend.
+    for base in (int, float, str, bytes, list, tuple, dict):
+        if isinstance(value, base):
+            return _encode(base(value), buffers, depth)
+    raise UnsupportedValue(
+        f"a value of type {_name(value)}; allowed are None, bool, int, float, str, bytes, numpy "
+        "arrays, and lists, tuples and string-keyed dicts of them"
+    )
+
+
+def _name(value: Any) -> str:
+    kind = type(value)
+    return str(kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}")
+
+
+def _buffer(kind: str, content: bytes, buffers: list[bytes]) -> dict[str, Any]:
+    buffers.append(content)
+    return {"t": kind, "n": len(content)}
+
+
+def decode(tree: Any, body: bytes) -> Any:
+    """Return the value that `encode` made into this tree and body.
+
+    Raises:
+        WireError: it is no value, or the body is not exactly what the tree names.
+    """
+    decoder = _Decoder(body)
+    value = decoder.decode(tree, _DEPTH)
+    if decoder.position != len(body):
+        raise WireError(f"{len(body) - decoder.position} bytes that nothing names")
+    return value
+
+
+class _Decoder:
+    def __init__(self, body: bytes) -> None:
+        self._body = body
+        self.position = 0
+
+    def decode(self, tree: Any, depth: int) -> Any:
+        if tree is None or type(tree) in (bool, int, float, str):
+            return tree
+        if not depth:
+            raise WireError(f"values nested more than {_DEPTH} deep")
+        if type(tree) is list:
+            return [self.decode(item, depth - 1) for item in tree]
+        if type(tree) is not dict:
+            raise WireError(f"a {type(tree).__name__} in a message")
+        match tree:
+            case {"t": "tuple", "v": list(items)}:
+                return tuple([self.decode(item, depth - 1) for item in items])
+            case {"t": "dict", "v": dict(items)}:
+                return {key: self.decode(item, depth - 1) for key, item in items.items()}
+            case {"t": "int", "v": str(digits)}:
+                return _int(digits)
+            case {"t": "bytes", "n": int(size)}:
+                return bytes(self._take(size))
+            case {"t": "str", "n": int(size)}:
+                try:
+                    return str(self._take(size), "utf-8", "surrogatepass")
+                except UnicodeDecodeError as error:
+                    raise WireError(f"a string that is no UTF-8: {error}") from None
+            case {"t": "array", "n": int(size), "d": str(dtype), "s": list(shape)}:
+                return self._array(size, dtype, shape)
+        raise WireError("an object of no known kind in a message")
+
+    def _take(self, size: int) -> memoryview:
+        if not 0 <= size <= len(self._body) - self.position:
+            raise WireError(f"a buffer of {size} bytes that is not there")
+        self.position += size
+        return memoryview(self._body)[self.position - size : self.position]
+
+    def _array(self, size: int, dtype: str, shape: list[Any]) -> Any:
+        if dtype not in _DTYPES:
+            raise WireError(f"an array of dtype {dtype[:20]!r}")
+        if len(shape) > 32 or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
+            raise WireError("an array of impossible shape")
+        expected = int(dtype[2:])
+        for n in shape:
+            expected *= n
+        if expected != size:
+            raise WireError(f"an array of shape {shape} and dtype {dtype} in {size} bytes")
+        import numpy  # only where an array really came: the guest may never need it
+
+        # A copy, so that the array is writable and does not keep the whole message alive.
+        return numpy.frombuffer(self._take(size), dtype).reshape(shape).copy()
+
+
+def _int(digits: str) -> int:
+    try:
+        return int(digits, 16)
+    except ValueError:
+        raise WireError("an integer that is none") from None
