@@ -52,11 +52,12 @@ class Pareto:
     size: int = 100
     _fronts: list[list[Elite]] = field(default_factory=list, init=False, repr=False)
     _flat: list[Elite] = field(default_factory=list, init=False, repr=False)
+    _vectors: set[tuple[float, ...]] = field(default_factory=set, init=False, repr=False)
 
     def add(self, elite: Elite) -> bool:
         """Offer an elite; return whether it was kept."""
         key = elite.objectives
-        if any(kept.objectives == key for kept in self._flat):
+        if key in self._vectors:
             return False
         rank = 0
         while rank < len(self._fronts) and any(
@@ -66,15 +67,16 @@ class Pareto:
         if rank >= len(self._fronts) and len(self._flat) >= self.size:
             return False
         self._insert(rank, elite)
+        self._vectors.add(key)
         self._flat = [kept for front in self._fronts for kept in front]
         if len(self._flat) > self.size:
             dropped = self._most_crowded(self._fronts[-1])
-            self._fronts[-1].remove(dropped)
+            self._fronts[-1] = [kept for kept in self._fronts[-1] if kept is not dropped]
             if not self._fronts[-1]:
                 self._fronts.pop()
-            self._flat.remove(dropped)
-            return dropped is not elite
-        return True
+            self._flat = [kept for kept in self._flat if kept is not dropped]
+            self._vectors.discard(dropped.objectives)
+        return key in self._vectors
 
     def _insert(self, rank: int, elite: Elite) -> None:
         """Put an elite into its front; what it dominates there moves down, front by front."""

@@ -32,6 +32,8 @@ class Region:
 
 def _regions_of(path: str, source: bytes) -> list[Region]:
     found: list[Region] = []
+    if b"EVOLVE-BLOCK-" not in source:
+        return found
     opened: tuple[str, int, int] | None = None  # name, offset of the body, line number
     offset = 0
     for number, line in enumerate(source.splitlines(keepends=True), start=1):

