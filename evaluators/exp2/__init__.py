@@ -1,0 +1,97 @@
+"""Scores programs that approximate 2**x with + - * / only: digits up, operations down.
+
+The candidate's function is traced in the sandbox on a symbolic argument; both numbers are then
+computed here from the straight-line list that comes out, which is checked against the function's
+own values at secret random inputs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evolver.errors import CandidateOutputError
+from evolver.types import Candidate, Result
+
+from . import measure
+from .residuals import RelativeResiduals
+from .straightline import StraightLine, count_operations, parse
+
+CHECKED_INPUTS = 16
+TOLERANCE = 1e-9  # relative; the list and the program make the same roundings, so it is generous
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures an approximation of 2**x on an interval.
+
+    Operations: each of + - * / on values that depend on x is 1 (so a fused multiply-add is 2);
+    see `straightline.count_operations`. Error: the largest relative error over the interval, in
+    real arithmetic, with the constants exactly as the floats of the source; c/0 is infinity and
+    c/infinity is 0.
+
+    Attributes:
+        function: name of the candidate's function of one argument.
+        x_min: lower end of the interval.
+        x_max: upper end of the interval.
+    """
+
+    function: str = "exp2"
+    x_min: float = 0.0
+    x_max: float = 1.0
+
+    guest = "guest.py"
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Return `digits` (-log10 of the largest relative error) and `operations`.
+
+        Further metrics: `error`, and `float64_error`, what float64 arithmetic makes of it.
+
+        Raises:
+            CandidateError: the program is no straight line, or has no finite value somewhere.
+        """
+        line = parse(candidate.call("guest:trace", self.function))
+        inputs = [candidate.rng.uniform(self.x_min, self.x_max) for _ in range(CHECKED_INPUTS)]
+        self._check(line, inputs, candidate.call("guest:values", self.function, inputs))
+        operations = count_operations(line)
+        measured = measure.measure(line, self.x_min, self.x_max, candidate.rng)
+        return Result(
+            metrics={
+                "digits": -math.log10(measured.error),
+                "operations": float(operations),
+                "error": measured.error,
+                "float64_error": measured.float64_error,
+            },
+            feedback=(
+                f"{operations} operations; largest relative error {measured.error:.4g} at "
+                f"x = {measured.worst_x:.6g}; the error changes sign {measured.sign_changes} times"
+            ),
+        )
+
+    def residuals(self, candidate: Candidate) -> RelativeResiduals:
+        """Return the relative residuals as a function of the literals, from one symbolic trace.
+
+        Raises:
+            CandidateError: the program is no straight line in its argument and its literals.
+        """
+        own = np.array(candidate.parameters, dtype=np.float64)
+        line = parse(candidate.call("guest:trace_parameters", self.function), len(own))
+        return RelativeResiduals.of(line, own, self.x_min, self.x_max)
+
+    def _check(self, line: StraightLine, inputs: Sequence[float], returned: object) -> None:
+        """Raise CandidateOutputError unless the returned values are those of the list."""
+        if not isinstance(returned, list | tuple) or len(returned) != len(inputs):
+            raise CandidateOutputError("the guest returned no value for each input")
+        if any(type(value) is not float for value in returned):
+            raise CandidateOutputError("the guest returned a value that is no float")
+        with np.errstate(all="ignore"):
+            expected = line.run(np.array(inputs))[-1]
+        expected = np.broadcast_to(expected, len(inputs))
+        if not np.allclose(returned, expected, rtol=TOLERANCE, atol=0.0, equal_nan=True):
+            raise CandidateOutputError(
+                f"{self.function}(x) called with a number differs from the same function called "
+                "with a symbol: it must compute the same straight line for every argument"
+            )

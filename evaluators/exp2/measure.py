@@ -1,0 +1,103 @@
+"""Measures the error of a straight-line program, much more finely than float64 resolves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+import numpy as np
+
+from evolver.errors import CandidateOutputError
+
+from . import target
+from .double_double import Array, DoubleDouble
+from .straightline import StraightLine
+
+RANDOM_DRAWS = 512
+SMALLEST_ERROR = 1e-30  # what the arithmetic resolves; a smaller error is reported as this
+ZOOM_ROUNDS = 9  # 33 points each: down to the spacing of floats
+ZOOM_POINTS = 33
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """The largest relative error of a program, where it is, and what float64 makes of it."""
+
+    error: float
+    float64_error: float
+    worst_x: float
+    sign_changes: int  # of the error over the interval
+
+
+def measure(line: StraightLine, low: float, high: float, rng: Random) -> Measurement:
+    """Measure a program at Chebyshev points, secret random points, and around its poles.
+
+    Raises:
+        CandidateOutputError: it is infinite or undefined somewhere on the interval.
+    """
+    grid, pool = target.chebyshev(low, high), target.pool(low, high)
+    drawn = np.random.default_rng(rng.getrandbits(64)).integers(len(pool.x), size=RANDOM_DRAWS)
+    x = np.concatenate([grid.x, pool.x[drawn]])
+    wanted = DoubleDouble(
+        np.concatenate([grid.values.high, pool.values.high[drawn]]),
+        np.concatenate([grid.values.low, pool.values.low[drawn]]),
+    )
+    with np.errstate(all="ignore"):
+        near_poles = _around_poles(line, grid.x)
+        if near_poles.size:
+            x = np.concatenate([x, near_poles])
+            exact = target.exp2(near_poles)
+            wanted = DoubleDouble(
+                np.concatenate([wanted.high, exact.high]), np.concatenate([wanted.low, exact.low])
+            )
+        exactly = DoubleDouble.of(line.run(DoubleDouble.of(x))[-1])
+        error = np.broadcast_to(((exactly - wanted) / wanted).high, x.shape)
+        in_float64 = np.broadcast_to(line.run(x)[-1], x.shape)
+        rounded = np.abs(((DoubleDouble.of(in_float64) - wanted) / wanted).high)
+    worst = int(np.argmax(np.where(np.isfinite(error), np.abs(error), np.inf)))
+    if not np.isfinite(error[worst]):
+        raise CandidateOutputError(f"the function has no finite value at x = {float(x[worst])!r}")
+    signs = np.sign(error[: grid.x.size])
+    signs = signs[signs != 0]
+    return Measurement(
+        error=max(float(abs(error[worst])), SMALLEST_ERROR),
+        float64_error=float(np.max(np.where(np.isfinite(rounded), rounded, 1e300))),
+        worst_x=float(x[worst]),
+        sign_changes=int(np.count_nonzero(signs[1:] != signs[:-1])),
+    )
+
+
+def _around_poles(line: StraightLine, grid: Array) -> Array:
+    """Return points that close in on every sign change of a denominator between grid points.
+
+    A pole that the output keeps shows there as an enormous error; one that a later division
+    takes back, as in ``a / (x + b / x)``, does not.
+    """
+    dependent = line.depends("x")
+    denominators = sorted(
+        {node.right for node in line.nodes if node.kind == "/" and dependent[node.right]}
+    )
+    if not denominators:
+        return np.empty(0)
+    values = line.run(grid)
+    points: list[Array] = []
+    for index in denominators:
+        signs = np.sign(values[index])
+        nonzero = np.flatnonzero(signs)
+        for place in np.flatnonzero(signs[nonzero][1:] != signs[nonzero][:-1]):
+            points.append(_zoomed(line, index, grid[nonzero[place]], grid[nonzero[place + 1]]))
+    return np.unique(np.concatenate(points)) if points else np.empty(0)
+
+
+def _zoomed(line: StraightLine, index: int, low: float, high: float) -> Array:
+    """Return nested grids around a sign change of node `index` between two points."""
+    points: list[Array] = []
+    for _ in range(ZOOM_ROUNDS):
+        inner = np.linspace(low, high, ZOOM_POINTS)
+        points.append(inner[1:-1])
+        signs = np.sign(line.run(inner)[index])
+        changes = np.flatnonzero(signs[1:] * signs[:-1] <= 0)
+        if not changes.size:
+            break
+        low, high = inner[changes[0]], inner[changes[0] + 1]
+    return np.concatenate(points)

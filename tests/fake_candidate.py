@@ -1,0 +1,105 @@
+"""A `Candidate` that runs its program and an evaluator's guest code in this very process.
+
+For tests of evaluators and tuning: no sandbox, no fork, no timeouts. The values that pass are
+those that would pass a sandbox's channel, and an exception becomes the same `CandidateCrashed`.
+"""
+
+from __future__ import annotations
+
+import ast
+import traceback
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from random import Random
+from types import CodeType, ModuleType
+from typing import Any
+
+from evolver import literals
+from evolver.errors import CandidateCrashed
+from evolver.types import Files
+
+
+class _Parameterised(ast.NodeTransformer):
+    """Puts `__parameters__[i]` in the place of the i-th float literal."""
+
+    def __init__(self, found: Sequence[literals.Literal]) -> None:
+        self.places = {(one.line, one.column): i for i, one in enumerate(found)}
+
+    def _replaced(self, node: ast.expr) -> ast.expr:
+        index = self.places.pop((node.lineno, node.col_offset))
+        return ast.parse(f"__parameters__[{index}]", mode="eval").body
+
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
+        is_literal = isinstance(node.operand, ast.Constant) and isinstance(node.op, ast.USub)
+        if is_literal and (node.lineno, node.col_offset) in self.places:
+            return self._replaced(node)
+        return self.generic_visit(node)
+
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
+        if isinstance(node.value, float) and (node.lineno, node.col_offset) in self.places:
+            return self._replaced(node)
+        return node
+
+
+class InProcessCandidate:
+    """A program of one file, judged in this process."""
+
+    def __init__(
+        self,
+        source: str,
+        *,
+        guest: Path | None = None,
+        seed: int = 0,
+        parameters: Sequence[float] | None = None,
+    ) -> None:
+        self.files: Files = {"program.py": source.encode()}
+        self.rng = Random(seed)
+        self._guest = guest
+        self._seed = seed
+        found = literals.find(self.files)
+        tree = _Parameterised(found).visit(ast.parse(source))
+        self._code = compile(ast.fix_missing_locations(tree), "program.py", "exec")
+        self._values = tuple(literal.value for literal in found)
+        if parameters is not None:
+            self._values = tuple(float(value) for value in parameters)
+
+    @property
+    def parameters(self) -> Sequence[float]:
+        return self._values
+
+    def at(self, parameters: Sequence[float]) -> InProcessCandidate:
+        source = self.files["program.py"].decode()
+        return InProcessCandidate(source, guest=self._guest, seed=self._seed, parameters=parameters)
+
+    def call(self, function: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
+        module, _, name = function.rpartition(":")
+        try:
+            if module == "guest":
+                return getattr(self._guest_module(), name)(*args, **kwargs)
+            return getattr(self._load(), name)(*args, **kwargs)
+        except Exception as error:  # the boundary: whatever a candidate raises is its verdict
+            raise CandidateCrashed("".join(traceback.format_exception(error))) from error
+
+    def _load(self, parameters: Sequence[Any] | None = None) -> ModuleType:
+        module = ModuleType("program")
+        module.__dict__["__parameters__"] = self._values if parameters is None else parameters
+        exec(self._code, module.__dict__)
+        return module
+
+    def _guest_module(self) -> ModuleType:
+        """Execute the guest code, with a module `candidate` for it as the sandbox's runner has."""
+        assert self._guest is not None
+        port = ModuleType("candidate")
+        port.load = self._load  # type: ignore[attr-defined]
+        port.parameters = self._values  # type: ignore[attr-defined]
+        guest = ModuleType("guest")
+        guest.__dict__["__candidate__"] = port
+        exec(_compiled_guest(self._guest), guest.__dict__)
+        return guest
+
+
+@cache
+def _compiled_guest(path: Path) -> CodeType:
+    code = path.read_text().replace("import candidate", "candidate = __candidate__")
+    return compile(code, str(path), "exec")
