@@ -10,7 +10,6 @@ import os
 import pickle
 import signal
 import struct
-import sys
 import time
 import traceback
 from collections.abc import Mapping, Sequence
@@ -282,8 +281,3 @@ def main() -> None:
     os.dup2(nothing, 0)
     os.dup2(2, 1)
     serve(inbox, outbox)
-
-
-if __name__ == "__main__":
-    main()
-    sys.exit(0)

@@ -100,8 +100,8 @@ class LocalExecutor:
     async def _spawn(self) -> _Worker:
         process = await asyncio.create_subprocess_exec(
             sys.executable,
-            "-m",
-            "evolver.worker",
+            "-c",  # not -m: the messages' classes must belong to the module of that name
+            "from evolver.worker import main; main()",
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
             stderr=self._log,
