@@ -31,12 +31,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "filters",
         "diffs",
     ),
-    ("store", "models", "sandboxes", "repository"),
+    ("store", "salvage", "models", "sandboxes", "repository"),
     ("operators", "population", "budget", "tuning", "worker"),
     ("engine", "executors"),
     ("config", "runs"),
     ("assemble",),
-    ("api", "display", "export", "report", "dashboard"),
+    ("api", "display", "export", "report", "scaffold", "dashboard"),
     ("cli",),
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

@@ -1,0 +1,342 @@
+"""Commands that read runs: show, best, diff, export; and what a finished run says."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from evolver.cli.places import console, print_json, run_and_programs
+from evolver.errors import UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evolver.runs import Run
+    from evolver.types import Elite, Evaluation, Program
+
+REPORT = "report.html"
+INTERRUPTED = "interrupted"
+
+_STOPPED = {
+    "evaluations": "all evaluations are spent",
+    "seconds": "the time is up",
+    "dollars": "the money is spent",
+    "tokens": "the tokens are spent",
+    "target": "the target is reached",
+    "exhausted": "a thousand attempts in a row brought nothing new to evaluate",
+    INTERRUPTED: "interrupted",
+}
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[DIR] [ID]", help="A run's directory (default: the latest), a program."
+    ),
+]
+
+
+# --- a finished run -------------------------------------------------------------------------------
+
+
+def conclude(run: Run, out: Console, *, as_json: bool) -> None:
+    """Tell what a run found, write its report, and exit 130 where it was interrupted."""
+    overview(run, out)
+    plots = write_report(run)
+    out.print()
+    if run.best is not None:
+        out.print(f"Best program: {run.directory / 'best'}")
+    out.print(f"Report: {run.directory / REPORT}")
+    if plots is not None:
+        out.print(plots)
+    if as_json:
+        print_json(run.summary())
+    if run.stopped == INTERRUPTED:
+        typer.echo(f"Stopped. Go on with: evolver resume {run.directory}", err=True)
+        raise typer.Exit(130)
+
+
+def overview(run: Run, out: Console) -> None:
+    """Print a run's outcome: front, comparison with what was known, plot."""
+    from evolver import display, report
+
+    stopped = run.stopped
+    end = "not finished" if stopped is None else _STOPPED.get(stopped, stopped)
+    out.print(
+        f"{run.evaluations} evaluations of {len(run.outcomes)} attempts in "
+        f"{display.duration(run.seconds)}; {end}."
+    )
+    if run.bill.calls:
+        price = "unknown" if run.bill.dollars is None else f"${run.bill.dollars:.4f}"
+        out.print(f"Models: {run.bill.calls} calls, {run.bill.tokens} tokens, price {price}.")
+    if run.best is None:
+        out.print("No program passed its evaluation.")
+        return
+    out.print(f"Best score: {display.number(run.score)}")
+    out.print()
+    points = [elite.evaluation.metrics for elite in run.front]
+    references = run.facts.get("references") or {}
+    comparison = report.compare(points, references, run.objective)
+    out.print(display.front_table(run.front))
+    confirmed = sum(again.status == "ok" for again in run.confirmations.values())
+    if confirmed:
+        out.print(f"{confirmed} of {len(run.front)} measured again and confirmed.")
+    if comparison is not None:
+        out.print()
+        out.print(report.comparison_table(comparison))
+    plot = report.terminal_plot(points, references, run.objective, width=min(out.width, 100))
+    if plot is not None and len(points) > 1:
+        out.print(plot)
+
+
+def write_report(run: Run) -> str | None:
+    """Write the page into the run's directory; return what keeps it from having plots."""
+    from evolver import display, report
+
+    best = run.best
+    stopped = run.stopped
+    facts = {
+        "task": str(run.facts["task"]),
+        "best score": display.number(run.score),
+        "evaluations": str(run.evaluations),
+        "attempts": str(len(run.outcomes)),
+        "time": display.duration(run.seconds),
+        "stopped": "no" if stopped is None else _STOPPED.get(stopped, stopped),
+    }
+    page = report.Page(
+        title=f"evolver: {run.facts['task']}",
+        facts=facts,
+        front=[elite.evaluation.metrics for elite in run.front],
+        references=run.facts.get("references") or {},
+        objective=run.objective,
+        history=report.history(run.outcomes, run.objective),
+        best={} if best is None else best.program.files,
+    )
+    has_plots = report.write_html(page, run.directory / REPORT)
+    return None if has_plots else f"{report.PLOTS_NEED}."
+
+
+# --- show -----------------------------------------------------------------------------------------
+
+
+def show(words: Words = None, as_json: Json = False) -> None:
+    """Show a run, or one of its programs.
+
+    A program is shown with its verdict, its lineage and its source.
+    """
+    run, ids = run_and_programs(words or [], most=1)
+    if ids:
+        program, evaluation = run.program(ids[0])
+        if as_json:
+            print_json(_record(run, program.id))
+        else:
+            _show_program(run, program, evaluation, console())
+        return
+    if as_json:
+        print_json(_run_record(run))
+        return
+    out = console()
+    source = run.facts.get("repository")
+    out.print(f"{run.directory}: task {run.facts['task']}")
+    if source:
+        dirty = ", with changes that were not committed" if source["dirty"] else ""
+        out.print(f"from commit {source['commit'][:10]} of {source['root']}{dirty}")
+    overview(run, out)
+    out.print()
+    for name, counts in sorted(_operators(run).items()):
+        out.print(f"{name}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
+
+
+def _operators(run: Run) -> dict[str, Counter[str]]:
+    """Count by operator how its attempts ended."""
+    found: dict[str, Counter[str]] = {}
+    for outcome in run.outcomes:
+        ending = outcome.verdict if outcome.evaluation is None else outcome.evaluation.status
+        found.setdefault(outcome.attempt.operator, Counter())[ending] += 1
+    return found
+
+
+def _run_record(run: Run) -> dict[str, Any]:
+    return {
+        **run.summary(),
+        "task": run.facts["task"],
+        "repository": run.facts.get("repository"),
+        "front": [_elite_record(elite) for elite in run.front],
+        "operators": {name: dict(counts) for name, counts in _operators(run).items()},
+        "dollars": run.bill.dollars,
+        "tokens": run.bill.tokens,
+    }
+
+
+def _elite_record(elite: Elite) -> dict[str, Any]:
+    evaluation = elite.evaluation
+    return {
+        "id": elite.program.id,
+        "metrics": dict(evaluation.metrics),
+        "objectives": evaluation.objectives,
+        "operator": elite.program.operator,
+    }
+
+
+def _record(run: Run, number: int) -> dict[str, Any]:
+    from evolver import export
+
+    chosen = [o for o in run.outcomes if o.program is not None and o.program.id == number]
+    record = next(export.records(chosen))
+    if number in run.elites:
+        record["lineage"] = [elite.program.id for elite in run.lineage(number)]
+    return record
+
+
+def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out: Console) -> None:
+    parents = ", ".join(str(parent) for parent in program.parents) or "none"
+    out.print(
+        f"program {program.id} by {program.operator}, parents {parents}, island {program.island}, "
+        f"generation {program.generation}"
+    )
+    if program.summary:
+        out.print(program.summary)
+    if evaluation is not None:
+        out.print(f"{evaluation.status}: {_written(evaluation.metrics)}")
+        if evaluation.private:
+            out.print(f"private: {_written(evaluation.private)}")
+        if evaluation.feedback:
+            out.print(evaluation.feedback)
+    if program.id in run.elites:
+        chain = run.lineage(program.id)
+        out.print("lineage: " + " -> ".join(str(elite.program.id) for elite in chain))
+    print_source(program, out)
+
+
+def _written(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.10g}" for name, value in metrics.items())
+
+
+def print_source(program: Program, out: Console) -> None:
+    """Print a program's files, coloured on a terminal, else exactly as they are."""
+    for path, content in program.files.items():
+        text = content.decode("utf-8", "replace")
+        if len(program.files) > 1:
+            out.print(f"--- {path} ---")
+        if out.is_terminal:
+            from rich.syntax import Syntax
+
+            out.print(Syntax(text, Syntax.guess_lexer(path, text), background_color="default"))
+        else:
+            out.file.write(text)
+
+
+# --- best, diff, export ---------------------------------------------------------------------------
+
+
+def best(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A run's directory (default: the latest)."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="CONDITION", help="Such as 'operations <= 8'; may be repeated."),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Print the best program.
+
+    Its metrics go to standard error, so that its source can be piped.
+    """
+    from evolver.objective import Condition
+    from evolver.runs import Run
+
+    run = Run.open(directory)
+    conditions = [Condition.parse_whole(text) for text in where or []]
+    _check_names(run, conditions)
+    found = (
+        run.best_where(lambda metrics: all(c.holds(metrics) for c in conditions))
+        if conditions
+        else run.best
+    )
+    if found is None:
+        wish = " and ".join(str(condition) for condition in conditions) or "status ok"
+        raise UsageError(f"{run.directory} has no program with {wish}; see 'evolver show'")
+    if as_json:
+        print_json(_record(run, found.program.id))
+        return
+    about = f"program {found.program.id}: {_written(found.evaluation.metrics)}"
+    console(to_stderr=True).print(about)
+    print_source(found.program, console())
+
+
+def _check_names(run: Run, conditions: list[Any]) -> None:
+    from evolver.plugins import nearest
+
+    known = {name for elite in run.elites.values() for name in elite.evaluation.metrics}
+    for condition in conditions:
+        if known and condition.metric not in known:
+            raise UsageError(
+                f"--where: no metric is named '{condition.metric}'; "
+                f"{nearest(condition.metric, known)}"
+            )
+
+
+def diff(
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR] [A] [B]",
+            help="A run's directory (default: the latest), two programs (seed, best).",
+        ),
+    ] = None,
+) -> None:
+    """Show what changed between two programs."""
+    import difflib
+
+    run, ids = run_and_programs(words or [], most=2)
+    if len(ids) < 2 and run.best is None:
+        raise UsageError(f"{run.directory} has no best program yet; name two programs by number")
+    old = run.program(ids[0] if ids else 0)[0]
+    new = run.program(ids[1])[0] if len(ids) > 1 else run.best.program  # type: ignore[union-attr]
+    out = console()
+    styles = {"+": "green", "-": "red", "@": "cyan"}
+    for path in sorted({*old.files, *new.files}):
+        before, after = (
+            p.files.get(path, b"").decode("utf-8", "replace").splitlines() for p in (old, new)
+        )
+        names = (f"{path} (program {old.id})", f"{path} (program {new.id})")
+        for line in difflib.unified_diff(before, after, *names, lineterm=""):
+            out.print(line, style=styles.get(line[:1], ""), soft_wrap=True)
+
+
+def export(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A run's directory (default: the latest)."),
+    ] = None,
+    format_: Annotated[
+        Literal["csv", "jsonl"], typer.Option("--format", help="jsonl holds the sources too.")
+    ] = "csv",
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to (default: standard output).")
+    ] = None,
+) -> None:
+    """Write every program with its metrics and parents."""
+    from evolver import export as exporting
+    from evolver.runs import Run
+
+    run = Run.open(directory)
+    write = exporting.write_csv if format_ == "csv" else exporting.write_jsonl
+    if out is None:
+        write(run.outcomes, sys.stdout)
+        return
+    try:
+        with out.open("w", encoding="utf-8", newline="") as stream:
+            count = write(run.outcomes, stream)
+    except OSError as error:
+        raise UsageError(
+            f"{out} cannot be written: {error.strerror}; choose another --out"
+        ) from error
+    typer.echo(f"{count} programs in {out}", err=True)

@@ -1,0 +1,205 @@
+"""Commands that run programs: run, resume, evaluate, prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolver.cli.places import console, print_json, task_folder
+from evolver.errors import UsageError
+
+if TYPE_CHECKING:
+    from evolver.task import Task
+    from evolver.types import Files
+
+Evaluations = Annotated[
+    int | None, typer.Option(min=1, help="Stop after that many evaluations, the seed's included.")
+]
+Seconds = Annotated[float | None, typer.Option(help="Stop after that many seconds.")]
+Dollars = Annotated[float | None, typer.Option(help="Stop when models have cost that much.")]
+Tokens = Annotated[int | None, typer.Option(help="Stop after that many tokens of models.")]
+Target = Annotated[float | None, typer.Option(help="Stop when the best score reaches this.")]
+Seed = Annotated[int | None, typer.Option(help="Seed of all random decisions.")]
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Evaluations at once (default: one per core).")
+]
+ModelName = Annotated[
+    str | None, typer.Option("--model", help="Model: NAME at --api-base, or PROVIDER/NAME.")
+]
+ApiBase = Annotated[
+    str | None, typer.Option(help="URL of an OpenAI-compatible endpoint; key from OPENAI_API_KEY.")
+]
+Deterministic = Annotated[
+    bool | None,
+    typer.Option("--deterministic", help="The same seed gives the same run, on any workers."),
+]
+AllowUnisolated = Annotated[
+    bool | None,
+    typer.Option("--allow-unisolated", help="Run candidates without isolation, where none works."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
+TaskFolder = Annotated[Path, typer.Argument(metavar="TASK", help="A folder with a task.toml.")]
+
+
+def run(
+    task: TaskFolder,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The run's directory (default: runs/TASK-TIME)."),
+    ] = None,
+    evaluations: Evaluations = None,
+    seconds: Seconds = None,
+    dollars: Dollars = None,
+    tokens: Tokens = None,
+    target: Target = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    model: ModelName = None,
+    api_base: ApiBase = None,
+    from_: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="DIR", help="Start from the front of another run too."),
+    ] = None,
+    deterministic: Deterministic = None,
+    allow_unisolated: AllowUnisolated = None,
+    as_json: Json = False,
+) -> None:
+    """Evolve the program of a task."""
+    from evolver import assemble, display
+    from evolver.cli.results import conclude
+    from evolver.config import Options
+    from evolver.task import load_task
+
+    loaded = load_task(task_folder(task))
+    options = Options(
+        evaluations, seconds, dollars, tokens, target, seed, workers, model, api_base,
+        deterministic, allow_unisolated,
+    )  # fmt: skip
+    out_to = console(to_stderr=as_json)
+    with display.view(out_to, loaded.name) as listener:
+        done = assemble.start(loaded, options, out=out, elites_of=from_, listener=listener)
+    conclude(done, out_to, as_json=as_json)
+
+
+def resume(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A run's directory (default: the latest)."),
+    ] = None,
+    evaluations: Evaluations = None,
+    seconds: Seconds = None,
+    dollars: Dollars = None,
+    tokens: Tokens = None,
+    target: Target = None,
+    workers: Workers = None,
+    model: ModelName = None,
+    api_base: ApiBase = None,
+    allow_unisolated: AllowUnisolated = None,
+    as_json: Json = False,
+) -> None:
+    """Go on with a run that was stopped or killed.
+
+    Budgets are totals over all its sessions: give more, and a finished run goes on.
+    """
+    from evolver import assemble, display
+    from evolver.cli.results import conclude
+    from evolver.config import Options
+    from evolver.runs import latest_directory
+
+    found = directory or latest_directory()
+    options = Options(
+        evaluations, seconds, dollars, tokens, target, None, workers, model, api_base, None,
+        allow_unisolated,
+    )  # fmt: skip
+    out_to = console(to_stderr=as_json)
+    with display.view(out_to, found.name) as listener:
+        done = assemble.resume(found, options, listener=listener)
+    conclude(done, out_to, as_json=as_json)
+
+
+def evaluate(
+    task: TaskFolder,
+    program: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="PATH", help="The program: a file, or a folder (default: the task's seed)."
+        ),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Judge one program as a run would.
+
+    Exit code 0 whatever the verdict is, 2 where the program could not be judged.
+    """
+    from evolver import assemble
+    from evolver.edits import violation
+    from evolver.task import load_task
+    from evolver.types import Evaluation
+
+    loaded = load_task(task_folder(task))
+    files = loaded.files if program is None else _files_at(program, loaded)
+    reason = violation(loaded.files, files)
+    if reason is not None:
+        verdict = Evaluation("rejected", feedback=reason, fault="candidate", evaluations=0)
+    else:
+        verdict = assemble.judge(loaded, files)
+    if verdict.fault == "evaluator":
+        raise UsageError(f"the evaluator failed; mend it:\n{verdict.feedback}")
+    if as_json:
+        print_json(
+            {
+                "status": verdict.status,
+                "metrics": dict(verdict.metrics),
+                "private": dict(verdict.private),
+                "objectives": verdict.objectives,
+                "feedback": verdict.feedback,
+                "seconds": round(verdict.seconds, 6),
+                "isolation": verdict.isolation,
+                "trusted": verdict.trusted,
+            }
+        )
+        return
+    out_to = console()
+    out_to.print(f"status      {verdict.status}")
+    for name, value in [*verdict.metrics.items(), *verdict.private.items()]:
+        private = " (private)" if name in verdict.private else ""
+        out_to.print(f"{name:<11} {value:.10g}{private}")
+    out_to.print(f"seconds     {verdict.seconds:.3f}")
+    if verdict.isolation:
+        out_to.print(f"isolation   {verdict.isolation}")
+    if verdict.feedback:
+        out_to.print(verdict.feedback)
+
+
+def _files_at(program: Path, task: Task) -> Files:
+    """Read the task's editable files from a folder, or its only one from a file.
+
+    Raises:
+        UsageError: they are not there.
+    """
+    names = list(task.files)
+    if program.is_file():
+        if len(names) > 1:
+            raise UsageError(
+                f"this task's program is {len(names)} files ({', '.join(names)}); "
+                "give --program a folder that holds them"
+            )
+        return {names[0]: program.read_bytes()}
+    missing = [name for name in names if not (program / name).is_file()]
+    if missing:
+        raise UsageError(f"{program} holds no {', '.join(missing)}; give --program a program")
+    return {name: (program / name).read_bytes() for name in names}
+
+
+def prompt(task: TaskFolder) -> None:
+    """Print what a model would be sent first.
+
+    None is needed, and none is asked.
+    """
+    from evolver import assemble
+    from evolver.task import load_task
+
+    sent = assemble.preview_prompt(load_task(task_folder(task)))
+    typer.echo(f"--- system ---\n{sent.system}\n--- user ---\n{sent.user}")
