@@ -41,7 +41,7 @@ class PlainCells:
         self._terms = terms
         self._is_root = os.getuid() == 0
         self._first_uid = _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (_RANGE + 1)
-        self._used_uids = 0
+        self._number = 0
         self._place = ""
 
     # --- in the zygote ------------------------------------------------------------------------
@@ -63,33 +63,32 @@ class PlainCells:
         write_files(f"{place}/base", self._terms.base)
         return place
 
-    def measure(self) -> None:
-        """Learn what the zygote itself takes, after the preload and before the first fork."""
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        self._own_memory = pages * resource.getpagesize()
+    def settle(self) -> None:
+        """Do once, after the preload, what would be the same in every candidate."""
+        self._limits = self._make_limits(memory_of_this_process())
+        kernel.lock_privileges()
 
-    def fork(self) -> int:
-        """Fork a candidate; returns 0 in it."""
-        self._used_uids = self._used_uids % (_RANGE - 1) + 1
+    def fork(self, number: int) -> int:
+        """Fork the candidate of this number; returns 0 in it."""
+        self._number = number
         return os.fork()
 
-    def sweep(self) -> None:
-        """Kill and reap everything that the last candidate left, and wipe what it wrote."""
-        self._kill_survivors()
-        for name in ("program", "scratch"):
-            shutil.rmtree(f"{self._place}/{name}", ignore_errors=True)
+    def bury(self, number: int, spared: set[int]) -> None:
+        """Kill and reap what a dead candidate left, and wipe what it wrote.
 
-    def _kill_survivors(self) -> None:
-        while True:
-            for pid in descendants(os.getpid()):
+        Args:
+            number: the candidate's.
+            spared: pids of others, which have no descendants yet.
+        """
+        while left := [pid for pid in descendants(os.getpid()) if pid not in spared]:
+            for pid in left:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGKILL)
-            try:
-                while os.waitpid(-1, os.WNOHANG)[0]:
-                    pass
-            except ChildProcessError:
-                return
-            time.sleep(0.001)
+            for pid in left:  # those that became our children when their parents died
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
+            time.sleep(0.0005)
+        shutil.rmtree(f"{self._place}/{number}", ignore_errors=True)
 
     def remove(self) -> None:
         """Remove the place, when the runner ends."""
@@ -99,47 +98,61 @@ class PlainCells:
 
     @property
     def _uid(self) -> int:
-        return self._first_uid + self._used_uids
+        return self._first_uid + self._number % _RANGE
 
-    def furnish(self, files: dict[str, bytes]) -> tuple[str, str]:
-        """Lay out the program and an empty scratch directory; return where they are."""
-        root, scratch = f"{self._place}/program", f"{self._place}/scratch"
-        lay_out(root, files, f"{self._place}/base")
-        Path(scratch).mkdir(mode=0o700)
+    def furnish(self) -> None:
+        """Make the directories in which the candidate will live, before it is known."""
+        self._root, self._scratch = (
+            f"{self._place}/{self._number}/{name}" for name in ("program", "scratch")
+        )
+        os.makedirs(self._root)
+        Path(self._scratch).mkdir(mode=0o700)
         if self._is_root:
-            os.chown(scratch, self._uid, self._uid)
-        return root, scratch
+            os.chown(self._scratch, self._uid, self._uid)
+
+    def move_in(self, files: dict[str, bytes]) -> tuple[str, str]:
+        """Lay out the program; return its directory and the scratch directory."""
+        self._lay_out(files, f"{self._place}/base")
+        return self._root, self._scratch
+
+    def _lay_out(self, files: dict[str, bytes], base: str) -> None:
+        write_files(self._root, files)
+        if self._terms.base:
+            link_missing(self._root, base)
 
     def confine(self, seconds: float) -> None:
         """Give up everything that the candidate must not have.
 
+        Args:
+            seconds: how long it may run.
+
         Raises:
             OSError: the host refuses one of the steps.
         """
-        self._limit(seconds)
+        cpu = int(seconds * (os.cpu_count() or 1)) + 2
+        for what, most in (*self._limits, (resource.RLIMIT_CPU, cpu)):
+            resource.setrlimit(what, (most, most))
         self._drop()
 
-    def _limit(self, seconds: float) -> None:
+    def _make_limits(self, own_memory: int) -> list[tuple[int, int]]:
         terms = self._terms
-        cores = os.cpu_count() or 1
         others = 0 if self._is_root else tasks_of(os.getuid())
-        for what, most in {
-            resource.RLIMIT_AS: self._own_memory + terms.memory * _MIB,
-            resource.RLIMIT_CPU: int(seconds * cores) + 2,
+        wanted = {
+            resource.RLIMIT_AS: own_memory + terms.memory * _MIB,
             resource.RLIMIT_CORE: 0,
             resource.RLIMIT_FSIZE: terms.scratch * _MIB,
             resource.RLIMIT_NOFILE: 256,
             resource.RLIMIT_NPROC: others + terms.processes,
             resource.RLIMIT_MSGQUEUE: 0,
             resource.RLIMIT_MEMLOCK: 65536,
-        }.items():
-            ceiling = resource.getrlimit(what)[1]
-            if ceiling != resource.RLIM_INFINITY:
-                most = min(most, ceiling)
-            resource.setrlimit(what, (most, most))
+        }
+        ceilings = {what: resource.getrlimit(what)[1] for what in wanted}
+        return [
+            (what, most if ceilings[what] == resource.RLIM_INFINITY else min(most, ceilings[what]))
+            for what, most in wanted.items()
+        ]
 
     def _drop(self) -> None:
-        kernel.lock_privileges()
         if self._is_root:
             os.setgroups([])
             os.setresgid(self._uid, self._uid, self._uid)
@@ -207,7 +220,7 @@ class NamespaceCells(LandlockCells):
 
     @property
     def _uid(self) -> int:
-        return self._used_uids if self._own_users else super()._uid
+        return self._number % _RANGE + 1 if self._own_users else super()._uid
 
     def prepare(self) -> None:
         """Build the root that holds only what candidates may see, and move into it."""
@@ -269,42 +282,37 @@ class NamespaceCells(LandlockCells):
     def _make_filter(self) -> bytes:
         return seccomp.build_filter(network=self._terms.network, signals=True)
 
-    def measure(self) -> None:
-        """Learn what the zygote takes, and lock its privileges once for all of its children."""
-        if self._has_proc:
-            super().measure()
-        else:
-            self._own_memory = 512 * _MIB
-        kernel.lock_privileges()
-
-    def fork(self) -> int:
+    def fork(self, number: int) -> int:
         """Fork a candidate as the first process of a new process namespace."""
         kernel.unshare(kernel.NEWPID)
-        pid = super().fork()
+        pid = super().fork(number)
         if pid:
             kernel.setns(self._own_pids, kernel.NEWPID)
         return pid
 
-    def sweep(self) -> None:
+    def bury(self, number: int, spared: set[int]) -> None:
         """Do nothing: with its first process all of a namespace is dead, and its mounts gone."""
 
     def remove(self) -> None:
         """Do nothing: the place goes with the zygote."""
 
-    def furnish(self, files: dict[str, bytes]) -> tuple[str, str]:
-        """Mount the program, a scratch directory and a /proc that only this candidate sees."""
-        root, scratch = "/box/program", "/box/scratch"
+    def furnish(self) -> None:
+        """Mount a program's directory, a scratch directory and a /proc of the candidate's own."""
+        self._root, self._scratch = "/box/program", "/box/scratch"
         kernel.unshare(kernel.NEWNS)
         flags = kernel.MS_NOSUID | kernel.MS_NODEV
-        kernel.mount("tmpfs", root, "tmpfs", flags, "mode=755")
-        lay_out(root, files, "/base")
-        kernel.set_read_only(root)
+        kernel.mount("tmpfs", self._root, "tmpfs", flags, "mode=755")
         owner = f"uid={self._uid},gid={self._uid}," if self._is_root else ""
         size = f"size={self._terms.scratch}m,nr_inodes=8192"
-        kernel.mount("tmpfs", scratch, "tmpfs", flags, f"mode=700,{owner}{size}")
+        kernel.mount("tmpfs", self._scratch, "tmpfs", flags, f"mode=700,{owner}{size}")
         if self._has_proc:
             self._mount_proc()
-        return root, scratch
+
+    def move_in(self, files: dict[str, bytes]) -> tuple[str, str]:
+        """Lay out the program, for good."""
+        self._lay_out(files, "/base")
+        kernel.set_read_only(self._root)
+        return self._root, self._scratch
 
 
 def choose(terms: Terms) -> PlainCells:
@@ -342,9 +350,8 @@ def write_files(root: str, files: dict[str, bytes]) -> None:
             file.write(content)
 
 
-def lay_out(root: str, files: dict[str, bytes], base: str) -> None:
-    """Write a program's files, with links to the base files that they do not replace."""
-    write_files(root, files)
+def link_missing(root: str, base: str) -> None:
+    """Link into a tree the files of another that it does not have itself."""
     for folder, _, names in os.walk(base):
         inner = os.path.relpath(folder, base)
         os.makedirs(f"{root}/{inner}", exist_ok=True)
@@ -375,6 +382,14 @@ def descendants(pid: int) -> list[int]:
         found += children
         queue += children
     return found
+
+
+def memory_of_this_process() -> int:
+    """Return the size of the address space in bytes."""
+    with contextlib.suppress(OSError):
+        pages = int(Path("/proc/self/statm").read_text().split()[0])
+        return pages * resource.getpagesize()
+    return 512 * _MIB  # no /proc: more than Python with numpy takes
 
 
 def tasks_of(uid: int) -> int:

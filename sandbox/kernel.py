@@ -128,9 +128,11 @@ def unmount(target: str) -> None:
     syscall("umount2", target.encode(), MNT_DETACH)
 
 
-def close_from(first: int) -> None:
-    """Close every descriptor from `first` on."""
-    syscall("close_range", first, 0x7FFFFFFF, 0)
+def close_all_but(kept: int) -> None:
+    """Close every descriptor but the standard ones and `kept`."""
+    if kept > 3:
+        syscall("close_range", 3, kept - 1, 0)
+    syscall("close_range", kept + 1, 0x7FFFFFFF, 0)
 
 
 def lock_privileges() -> None:

@@ -26,7 +26,8 @@ from typing import Any
 from sandbox import cells, kernel, wire, zygote
 from sandbox.terms import Terms
 
-_PIECE = 1 << 18  # bytes read at once, and held at most on the way to the host
+_PIECE = 1 << 16  # bytes read at once: more would be a mapping made and dropped each time
+_HELD = 1 << 18  # bytes held on the way to the host before the candidate has to wait
 _PATIENCE = 1.0  # seconds for the zygote to bury a candidate
 
 
@@ -117,14 +118,26 @@ class Relay:
         self._source, self._sink = source, sink
         self._frames = frames
         self._zygote = child
-        self._link: socket.socket | None = None
         self._to_host = bytearray()
         self._to_candidate = bytearray()
+        self._number = 0  # of the present candidate, or of the last one
+        self._link: socket.socket | None = None  # to it
         self._deadline: float | None = None
-        self._is_alive = False  # has the zygote a candidate whose end it has not reported?
-        self._ending: dict[str, Any] | None = None  # to be told when all is read that it wrote
-        self._is_late = False
-        self._is_closing = False  # does the host wait for "closed"?
+        self._is_alive = False  # its end has not been reported
+        self._is_late = False  # it is being killed at its deadline
+        self._is_closing = False  # the host waits for "closed"
+        self._ending: dict[str, Any] | None = None  # to be told when all that it wrote is
+        self._stillborn: dict[str, Any] | None = None  # how the next one ended before its time
+        self._next = self._spawn(1)
+
+    def _spawn(self, number: int) -> socket.socket:
+        """Have a candidate forked that waits for its program; return the link to it."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        word = json.dumps({"op": "spawn", "number": number}).encode()
+        socket.send_fds(self._zygote.control, [word], [theirs.fileno()])
+        theirs.close()
+        return ours
 
     def serve(self) -> None:
         """Work until the host or the zygote is gone."""
@@ -140,7 +153,7 @@ class Relay:
         if self._to_host:
             poll.register(self._sink, select.POLLOUT)
         if self._link is not None:
-            reading = select.POLLIN if len(self._to_host) < _PIECE else 0
+            reading = select.POLLIN if len(self._to_host) < _HELD else 0
             poll.register(self._link, reading | (select.POLLOUT if self._to_candidate else 0))
         wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
         events = dict(poll.poll(None if wait is None else wait * 1000 + 1))
@@ -159,7 +172,7 @@ class Relay:
 
     def _hear_host(self) -> bool:
         try:
-            piece = os.read(self._source, 1 << 20)
+            piece = os.read(self._source, _PIECE)
         except BlockingIOError:
             return True
         if not piece:
@@ -178,14 +191,14 @@ class Relay:
         return True
 
     def _open(self, timeout: float) -> None:
-        ours, theirs = socket.socketpair()
-        ours.setblocking(False)
-        word = json.dumps({"op": "spawn", "timeout": timeout}).encode()
-        socket.send_fds(self._zygote.control, [word], [theirs.fileno()])
-        theirs.close()
-        self._link = ours
+        self._number += 1
+        self._link = self._next
         self._deadline = time.monotonic() + timeout
-        self._is_alive, self._is_late, self._is_closing, self._ending = True, False, False, None
+        self._ending, self._stillborn = self._stillborn, None
+        self._is_alive = self._ending is None
+        self._is_late = self._is_closing = False
+        # Forked ahead, so that the next evaluation does not wait for it.
+        self._next = self._spawn(self._number + 1)
 
     def _close(self) -> None:
         """Let nothing more of the candidate through, and report when it is dead."""
@@ -201,9 +214,12 @@ class Relay:
         message = self._zygote.receive()
         if message["op"] != "ended":
             return False
+        if message["number"] != self._number:
+            self._stillborn = message
+            return True
         self._is_alive = False
         self._deadline = None
-        self._ending = {**message, "late": self._is_late}
+        self._ending = {"late": self._is_late, **message}
         if self._link is None:
             self._report()
         return True
@@ -221,7 +237,7 @@ class Relay:
         try:
             if events & select.POLLOUT and self._to_candidate:
                 del self._to_candidate[: link.send(self._to_candidate)]
-            if events & ~select.POLLOUT and len(self._to_host) < _PIECE:
+            if events & ~select.POLLOUT and len(self._to_host) < _HELD:
                 piece = link.recv(_PIECE)
                 if piece:
                     self._to_host += wire.frame({"op": "data"}, piece)
@@ -250,7 +266,7 @@ class Relay:
         """Ask for the candidate's death; the zygote answers with its wait status."""
         self._deadline = None
         with contextlib.suppress(OSError):
-            zygote.send(self._zygote.control, {"op": "kill"})
+            zygote.send(self._zygote.control, {"op": "kill", "number": self._number})
 
     def _flush(self) -> None:
         if self._to_host:

@@ -32,7 +32,7 @@ class Connection:
     def receive(self) -> tuple[dict[str, Any], bytes]:
         """Wait for the next frame; without a host there is nothing left to do."""
         while (message := self._frames.take()) is None:
-            piece = self._link.recv(1 << 18)
+            piece = self._link.recv(1 << 16)
             if not piece:
                 os._exit(0)
             self._frames.feed(piece)
@@ -49,7 +49,7 @@ class Session:
     Args:
         connection: to the host.
         terms: the runner's terms.
-        start: the host's first frame: first, literals, values, seed.
+        start: the host's first frame: sources, first, literals, values, seed.
         files: the program's own files.
         root: directory in which they and the base files lie.
     """
@@ -81,12 +81,16 @@ class Session:
         for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
             del sys.modules[name]
         while True:
-            header, body = self._connection.receive()
-            answer, buffers = self._answer(header, body)
-            size = sum(map(len, buffers))
-            if size > self._limit:
-                answer, buffers = _refusal(f"{size} bytes; result_bytes allows {self._limit}")
-            self._connection.send({"token": header["token"], **answer}, *buffers)
+            self.answer_one()
+
+    def answer_one(self) -> None:
+        """Wait for a call and answer it."""
+        header, body = self._connection.receive()
+        answer, buffers = self._answer(header, body)
+        size = sum(map(len, buffers))
+        if size > self._limit:
+            answer, buffers = _refusal(f"{size} bytes; result_bytes allows {self._limit}")
+        self._connection.send({"token": header["token"], **answer}, *buffers)
 
     def _answer(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], list[bytes]]:
         try:
@@ -111,6 +115,30 @@ class Session:
                 raise AttributeError(f"{name or self._first} has no {attribute!r}") from None
         assert callable(found) or True
         return found  # type: ignore[no-any-return]
+
+
+def rehearse(terms: Terms) -> None:
+    """Take a program of no meaning through a session, and forget it.
+
+    A fork shares its parent's memory until one of them writes to it; then a page is copied, at 4 µs
+    each. A session writes to some 250 pages, so a candidate that goes through one while it waits
+    for its program is quicker by a millisecond when the program comes.
+    """
+    path, meta_path, modules = list(sys.path), list(sys.meta_path), dict(sys.modules)
+    start = {"first": "rehearsal.py", "literals": [["rehearsal.py", 2, 11]], "values": [0.5]}
+    source = b"def rehearse(x):\n    return 0.5 + x\n"
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        host, guest = Connection(ours), Connection(theirs)
+        session = Session(guest, terms, {**start, "seed": 0}, {"rehearsal.py": source}, "/rehearsal")
+        tree, buffers = wire.encode(((1.5,), {}))
+        request = {"function": "rehearse", "arguments": tree, "parameters": [0.25], "token": ""}
+        host.send(request, *buffers)
+        session.answer_one()
+        host.receive()
+    sys.path[:], sys.meta_path[:] = path, meta_path
+    for name in set(sys.modules) - set(modules):
+        del sys.modules[name]
 
 
 def _refusal(reason: str) -> tuple[dict[str, Any], list[bytes]]:

@@ -29,87 +29,95 @@ class Zygote:
     Args:
         control: SOCK_SEQPACKET to the relay, one JSON object in each packet.
         terms: the runner's terms.
-        cells: where candidates live; prepared already.
+        place: where candidates live; prepared already.
         is_warm: is everything preloaded here? If not, each candidate does it for itself.
     """
 
     def __init__(
-        self, control: socket.socket, terms: Terms, cells: PlainCells, is_warm: bool
+        self, control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool
     ) -> None:
         self._control = control
         self._terms = terms
-        self._cells = cells
+        self._cells = place
         self._is_warm = is_warm
+        self._alive: dict[int, tuple[int, int]] = {}  # pidfd -> number, pid of each candidate
+        self._poll = select.poll()
+        self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
         """Work until the relay is gone."""
         while True:
-            message, fds = self._receive()
-            if message["op"] == "spawn":
-                self._spawn(message, fds[0])
+            for fd, _ in self._poll.poll():
+                if fd in self._alive:
+                    self._bury(fd)
+                else:
+                    self._hear()
 
-    def _receive(self) -> tuple[dict[str, Any], list[int]]:
+    def _hear(self) -> None:
         packet, fds, _, _ = socket.recv_fds(self._control, 4096, 1)
         if not packet:
-            self._cells.remove()
-            os._exit(0)
-        return json.loads(packet), fds
+            self._end()
+        message = json.loads(packet)
+        if message["op"] == "spawn":
+            self._spawn(message["number"], fds[0])
+        else:
+            for number, pid in self._alive.values():
+                if number == message["number"]:
+                    os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
 
-    def _spawn(self, message: dict[str, Any], link: int) -> None:
+    def _spawn(self, number: int, link: int) -> None:
         try:
-            pid = self._cells.fork()
+            pid = self._cells.fork(number)
         except OSError as error:
             os.close(link)
-            send(self._control, {"op": "ended", "status": None, "message": str(error)})
+            report = {"op": "ended", "number": number, "status": None, "message": str(error)}
+            send(self._control, report)
             return
         if pid == 0:
-            self._live(message, link)
+            self._live(link)
         os.close(link)
-        status = self._wait(pid)
-        self._cells.sweep()
-        send(self._control, {"op": "ended", "status": status})
-
-    def _wait(self, pid: int) -> int:
-        """Wait for a candidate to end, or for the word to kill it; return its wait status."""
         watched = os.pidfd_open(pid)
-        try:
-            ready = select.poll()
-            ready.register(watched, select.POLLIN)
-            ready.register(self._control, select.POLLIN)
-            if watched not in dict(ready.poll()):
-                os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
-                status = os.waitpid(pid, 0)[1]
-                message = self._control.recv(4096)
-                if not message:
-                    self._cells.sweep()
-                    self._cells.remove()
-                    os._exit(0)
-                return status
-            return os.waitpid(pid, 0)[1]
-        finally:
-            os.close(watched)
+        self._alive[watched] = number, pid
+        self._poll.register(watched, select.POLLIN)
 
-    def _live(self, message: dict[str, Any], link: int) -> None:
+    def _bury(self, watched: int) -> None:
+        """Reap a candidate and whatever it left behind, and report its wait status."""
+        self._poll.unregister(watched)
+        os.close(watched)
+        number, pid = self._alive.pop(watched)
+        status = os.waitpid(pid, 0)[1]
+        self._cells.bury(number, spared={pid for _, pid in self._alive.values()})
+        send(self._control, {"op": "ended", "number": number, "status": status})
+
+    def _end(self) -> None:
+        for _, pid in self._alive.values():
+            os.kill(pid, signal.SIGKILL)
+        for number, pid in self._alive.values():
+            os.waitpid(pid, 0)
+            self._cells.bury(number, spared=set())
+        self._cells.remove()
+        os._exit(0)
+
+    def _live(self, link: int) -> None:
         """Be the candidate's process; never returns."""
         try:
             kernel.die_with_parent()
             os.setsid()
-            os.dup2(link, 3)
-            with socket.socket(fileno=3) as channel:
-                connection = session.Connection(channel)
-                self._candidate(message, connection)
+            self._candidate(session.Connection(socket.socket(fileno=link)), link)
         finally:
             os._exit(70)
 
-    def _candidate(self, message: dict[str, Any], connection: session.Connection) -> None:
+    def _candidate(self, connection: session.Connection, link: int) -> None:
         try:
+            self._cells.furnish()
+            session.rehearse(self._terms)
             start, body = connection.receive()
             files = wire.decode(start["files"], body)
-            root, scratch = self._cells.furnish(files)
+            root, scratch = self._cells.move_in(files)
             os.chdir(scratch)
-            self._cells.confine(message["timeout"])
+            self._cells.confine(start["timeout"])
+            kernel.close_all_but(link)
             os.environ.update(HOME=scratch, TMPDIR=scratch)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
             if not self._is_warm:
                 preload(self._terms.preload)
             evaluation = session.Session(connection, self._terms, start, files, root)
@@ -135,14 +143,14 @@ def send(control: socket.socket, message: dict[str, Any]) -> None:
     control.sendall(json.dumps(message).encode())
 
 
-def run(control: socket.socket, terms: Terms, cells: PlainCells, is_warm: bool) -> None:
+def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) -> None:
     """Be the zygote: prepare, preload, report, serve. Never returns."""
     try:
         kernel.die_with_parent()
         if control.recv(1) != b"!":  # the relay has mapped our uids
             return
         sys.path[:] = terms.path
-        cells.prepare()
+        place.prepare()
         kernel.set_dumpable(False)
         if is_warm:
             preload(terms.preload)
@@ -152,11 +160,13 @@ def run(control: socket.socket, terms: Terms, cells: PlainCells, is_warm: bool) 
         if threads > 1:
             send(control, {"op": "threads", "count": threads})
             return
-        cells.measure()
+        session.rehearse(terms)  # imports what it needs before the first fork
+        place.settle()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
         gc.collect()
         gc.freeze()
         send(control, {"op": "ready"})
-        Zygote(control, terms, cells, is_warm).serve()
+        Zygote(control, terms, place, is_warm).serve()
     except BaseException:  # this process has nobody above it who could tell the host
         send(control, {"op": "failed", "message": traceback.format_exc()[-3000:]})
     finally:

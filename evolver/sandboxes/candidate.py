@@ -59,6 +59,7 @@ class Evaluation:
             "literals": [[place.path, place.line, place.column] for place in places],
             "values": [place.value for place in places],
             "seed": seed,
+            "timeout": self.timeout,
         }
         self._channel.send({"op": "open", "timeout": self.timeout}, deadline=self.deadline)
         self._send(start, buffers, self.deadline)

@@ -59,7 +59,7 @@ class Channel:
                 return message
             self._wait(self._source, select.POLLIN, deadline)
             try:
-                piece = os.read(self._source, 1 << 20)
+                piece = os.read(self._source, 1 << 16)
             except BlockingIOError:
                 continue
             except OSError as error:
