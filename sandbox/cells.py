@@ -105,6 +105,7 @@ class PlainCells:
         self._root, self._scratch = (
             f"{self._place}/{self._number}/{name}" for name in ("program", "scratch")
         )
+        offer_to_oom_killer()
         os.makedirs(self._root)
         Path(self._scratch).mkdir(mode=0o700)
         if self._is_root:
@@ -242,7 +243,7 @@ class NamespaceCells(LandlockCells):
             os.makedirs(folder)
         # A new /proc may be mounted only while another is in sight, so this one stays below the
         # candidates' own. Where the host's is masked, as in a container, there is none at all.
-        self._has_proc = self._mount_proc()
+        self._has_proc = self._mount_proc(0)
         kernel.unmount("/host")
         os.rmdir("/host")
         write_files("/base", self._terms.base)
@@ -264,8 +265,8 @@ class NamespaceCells(LandlockCells):
             target.touch()
         kernel.bind(str(source), path)
 
-    def _mount_proc(self) -> bool:
-        flags = kernel.MS_RDONLY | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
+    def _mount_proc(self, protection: int) -> bool:
+        flags = protection | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
         try:
             kernel.mount("proc", "/proc", "proc", flags)
         except OSError:
@@ -299,6 +300,7 @@ class NamespaceCells(LandlockCells):
     def furnish(self) -> None:
         """Mount a program's directory, a scratch directory and a /proc of the candidate's own."""
         self._root, self._scratch = "/box/program", "/box/scratch"
+        offer_to_oom_killer()
         kernel.unshare(kernel.NEWNS)
         flags = kernel.MS_NOSUID | kernel.MS_NODEV
         kernel.mount("tmpfs", self._root, "tmpfs", flags, "mode=755")
@@ -306,7 +308,7 @@ class NamespaceCells(LandlockCells):
         size = f"size={self._terms.scratch}m,nr_inodes=8192"
         kernel.mount("tmpfs", self._scratch, "tmpfs", flags, f"mode=700,{owner}{size}")
         if self._has_proc:
-            self._mount_proc()
+            self._mount_proc(kernel.MS_RDONLY)
 
     def move_in(self, files: dict[str, bytes]) -> tuple[str, str]:
         """Lay out the program, for good."""
@@ -382,6 +384,15 @@ def descendants(pid: int) -> list[int]:
         found += children
         queue += children
     return found
+
+
+def offer_to_oom_killer() -> None:
+    """Let the kernel, where memory is short, kill this process and its children first.
+
+    Before the zygote above all, which may well be the largest process of its group.
+    """
+    with contextlib.suppress(OSError):
+        Path("/proc/self/oom_score_adj").write_text("1000")
 
 
 def memory_of_this_process() -> int:

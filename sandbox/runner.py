@@ -23,11 +23,12 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox import cells, kernel, wire, zygote
+from sandbox import cells, cgroup, kernel, wire, zygote
 from sandbox.terms import Terms
 
 _PIECE = 1 << 16  # bytes read at once: more would be a mapping made and dropped each time
 _HELD = 1 << 18  # bytes held on the way to the host before the candidate has to wait
+_SLACK = 64  # MiB in the memory group for what all candidates share and for the one that waits
 _PATIENCE = 1.0  # seconds for the zygote to bury a candidate
 
 
@@ -74,7 +75,7 @@ class Zygote:
         os.close(ended)
 
 
-def start(terms: Terms, *channel: int) -> tuple[Zygote, dict[str, Any]]:
+def start(terms: Terms, channel: Sequence[int]) -> tuple[Zygote, dict[str, Any]]:
     """Start a zygote on these terms; return it with its report and the notes on it.
 
     A preload that starts threads makes forking unsafe: a lock that a thread holds stays locked in
@@ -83,7 +84,7 @@ def start(terms: Terms, *channel: int) -> tuple[Zygote, dict[str, Any]]:
     Raises:
         OSError: this host has not what the tier needs.
     """
-    notes = []
+    notes: list[str] = []
     is_warm = True
     while True:
         child = Zygote(terms, cells.choose(terms), is_warm, channel)
@@ -96,6 +97,19 @@ def start(terms: Terms, *channel: int) -> tuple[Zygote, dict[str, Any]]:
             f"importing {', '.join(terms.preload)} starts threads ({report['count']} in all), so "
             "each evaluation imports them afresh"
         )
+
+
+def make_group(terms: Terms, pid: int, notes: list[str]) -> cgroup.Group:
+    """Put the zygote under limits that count all candidates' processes together."""
+    # Besides the candidate's there are the zygote's own and those of the one that waits.
+    group = cgroup.Group((terms.memory + _SLACK) << 20, 2 * terms.processes + 16)
+    try:
+        group.admit(pid)
+    except OSError as error:
+        notes.append(f"control groups cannot be used: {error}")
+    if "memory" in group.lacks:
+        notes.append("no writable memory cgroup: memory is limited for each process by itself")
+    return group
 
 
 def write_all(sink: int, content: bytes) -> None:
@@ -112,12 +126,21 @@ class Relay:
         sink: descriptor to which frames for the host are written.
         frames: what has been read of `source` so far.
         child: the zygote, ready.
+        group: the control group that it is in.
     """
 
-    def __init__(self, source: int, sink: int, frames: wire.Frames, child: Zygote) -> None:
+    def __init__(
+        self,
+        source: int,
+        sink: int,
+        frames: wire.Frames,
+        child: Zygote,
+        group: cgroup.Group | None,
+    ) -> None:
         self._source, self._sink = source, sink
         self._frames = frames
         self._zygote = child
+        self._group = group
         self._to_host = bytearray()
         self._to_candidate = bytearray()
         self._number = 0  # of the present candidate, or of the last one
@@ -215,11 +238,12 @@ class Relay:
         if message["op"] != "ended":
             return False
         if message["number"] != self._number:
-            self._stillborn = message
+            self._stillborn = {**message, "late": False, "out_of_memory": False}
             return True
         self._is_alive = False
         self._deadline = None
-        self._ending = {"late": self._is_late, **message}
+        is_out_of_memory = self._group is not None and self._group.has_killed()
+        self._ending = {**message, "late": self._is_late, "out_of_memory": is_out_of_memory}
         if self._link is None:
             self._report()
         return True
@@ -289,13 +313,15 @@ def main(source: int, sink: int) -> None:
         frames.feed(piece)
     header, body = message
     terms = Terms.read(header, wire.decode(header["files"], body))
-    child = None
+    child = group = None
     try:
-        child, report = start(terms, source, sink)
+        child, report = start(terms, (source, sink))
+        if report["op"] == "ready":
+            group = make_group(terms, child.pid, report["notes"])
         kernel.set_dumpable(False)
         write_all(sink, wire.frame(report))
         if report["op"] == "ready":
-            Relay(source, sink, frames, child).serve()
+            Relay(source, sink, frames, child, group).serve()
     except Exception:  # nobody above this process could tell the host what went wrong
         with contextlib.suppress(OSError):
             message = traceback.format_exc()[-3000:]
@@ -303,4 +329,6 @@ def main(source: int, sink: int) -> None:
     finally:
         if child is not None:
             child.end()
+        if group is not None:
+            group.remove()
         os._exit(0)

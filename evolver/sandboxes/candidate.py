@@ -131,7 +131,11 @@ class Evaluation:
             raise SandboxError(f"no process could be started: {header.get('message')}")
         if header["late"]:
             raise TimeoutError
-        self._verdict = CandidateCrashed(describe_status(header["status"], self._settings))
+        if header["out_of_memory"]:
+            text = f"it ran out of its {self._settings.memory} MiB of memory and was killed"
+        else:
+            text = describe_status(header["status"])
+        self._verdict = CandidateCrashed(text)
         raise self._verdict
 
     def _end(self, verdict: CandidateError) -> None:
@@ -159,7 +163,7 @@ class Evaluation:
             raise RunnerGone("the sandbox's runner does not answer") from None
 
 
-def describe_status(status: int, settings: SandboxSettings) -> str:
+def describe_status(status: int) -> str:
     """Say in words how a process ended, from its wait status."""
     code = status >> 8 & 0xFF
     number = status & 0x7F
@@ -171,7 +175,7 @@ def describe_status(status: int, settings: SandboxSettings) -> str:
         name = f"signal {number}"
     hint = {
         "SIGSEGV": " (segmentation fault or stack overflow)",
-        "SIGKILL": f" (most likely out of its {settings.memory} MiB of memory)",
+        "SIGKILL": " (out of memory, or it closed the sandbox's channel)",
         "SIGXCPU": " (too much CPU time)",
         "SIGXFSZ": " (a file grew too large)",
     }.get(name, "")

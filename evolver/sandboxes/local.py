@@ -20,8 +20,8 @@ from evolver.sandboxes.warm import WarmSandbox
 from evolver.types import Files, Program
 
 TIERS = ("A", "B", "C")
-_SOURCES = ("wire", "kernel", "seccomp", "landlock", "terms", "program", "cells", "session",
-            "zygote", "runner")  # fmt: skip
+_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "terms", "program", "cells",
+            "session", "zygote", "runner")  # fmt: skip
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",

@@ -1,0 +1,140 @@
+"""One control group for all candidates of a runner: memory and processes, counted together.
+
+Resource limits count each process by itself; 64 processes of 1 GiB need a group to stop them. It is
+made once, because a group for each evaluation costs 2 ms, and used by one candidate after another.
+
+Both versions of the interface: https://docs.kernel.org/admin-guide/cgroup-v2.html
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import time
+from pathlib import Path
+
+_PREFIX = "evolver-"
+_FILES = {  # controller: (file of version 1, file of version 2)
+    "memory": ("memory.limit_in_bytes", "memory.max"),
+    "pids": ("pids.max", "pids.max"),
+}
+
+
+class Group:
+    """A control group, or what of it this host lets us make.
+
+    Args:
+        memory: bytes of all processes together.
+        processes: most processes and threads.
+    """
+
+    def __init__(self, memory: int, processes: int) -> None:
+        self._folders: dict[str, Path] = {}
+        limits = {"memory": memory, "pids": processes}
+        for controller, (old, new) in _FILES.items():
+            folder = self._find(controller, (old, new))
+            if folder is None:
+                continue
+            self._folders[controller] = folder
+            name = old if (folder / old).exists() else new
+            (folder / name).write_text(str(limits[controller]))
+        with contextlib.suppress(OSError):
+            self._forbid_swap(memory)
+        self._kills = self._count_kills()
+
+    @property
+    def lacks(self) -> list[str]:
+        """What it cannot limit."""
+        return [controller for controller in _FILES if controller not in self._folders]
+
+    def admit(self, pid: int) -> None:
+        """Put a process into it, with the children that it will have."""
+        for folder in set(self._folders.values()):
+            (folder / "cgroup.procs").write_text(str(pid))
+
+    def has_killed(self) -> bool:
+        """Has the kernel killed a process for lack of memory since this was last asked?"""
+        before, self._kills = self._kills, self._count_kills()
+        return self._kills > before
+
+    def remove(self) -> None:
+        """Remove it, when its last process is dead."""
+        for folder in set(self._folders.values()):
+            for _ in range(50):
+                try:
+                    folder.rmdir()
+                    break
+                except OSError:  # the kernel takes a moment to forget the dead
+                    time.sleep(0.01)
+
+    def _find(self, controller: str, files: tuple[str, str]) -> Path | None:
+        """Make a group where one can be made that has this controller."""
+        for made in self._folders.values():
+            if any((made / name).exists() for name in files):
+                return made  # version 2 has all of them in one place
+        for parent in _places(controller):
+            folder = parent / f"{_PREFIX}{os.getpid()}"
+            try:
+                folder.mkdir()
+            except OSError:
+                continue
+            if any((folder / name).exists() for name in files):
+                _sweep(parent)
+                return folder
+            folder.rmdir()
+        return None
+
+    def _forbid_swap(self, memory: int) -> None:
+        folder = self._folders.get("memory")
+        if folder is None:
+            return
+        if (folder / "memory.swap.max").exists():
+            (folder / "memory.swap.max").write_text("0")
+        elif (folder / "memory.memsw.limit_in_bytes").exists():
+            (folder / "memory.memsw.limit_in_bytes").write_text(str(memory))
+
+    def _count_kills(self) -> int:
+        folder = self._folders.get("memory")
+        if folder is not None:
+            for name in ("memory.events", "memory.oom_control"):
+                with contextlib.suppress(OSError):
+                    for line in (folder / name).read_text().splitlines():
+                        if line.startswith("oom_kill "):
+                            return int(line.split()[1])
+        return 0
+
+
+def _places(controller: str) -> list[Path]:
+    """Return folders in which a group with this controller may be possible, the nearest first."""
+    own: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/cgroup").read_text().splitlines():
+            _, controllers, path = line.split(":", 2)
+            for name in controllers.split(","):
+                own[name] = path  # "" for version 2
+    found = []
+    with contextlib.suppress(OSError):
+        for line in Path("/proc/self/mountinfo").read_text().splitlines():
+            before, _, after = line.partition(" - ")
+            root, point = before.split()[3:5]
+            kind, _, options = after.split(" ", 2)
+            if kind == "cgroup" and controller in options.split(","):
+                path = own.get(controller, "/")
+            elif kind == "cgroup2":
+                path = own.get("", "/")
+            else:
+                continue
+            inner = Path(point + "/" + os.path.relpath(path, root))
+            top = Path(point)
+            inner = inner if inner.is_dir() else top
+            found += [inner, *(place for place in inner.parents if place.is_relative_to(top))]
+    return found
+
+
+def _sweep(parent: Path) -> None:
+    """Remove the groups of runners that were killed."""
+    for folder in parent.glob(f"{_PREFIX}*"):
+        pid = folder.name.removeprefix(_PREFIX)
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            with contextlib.suppress(OSError):
+                folder.rmdir()
