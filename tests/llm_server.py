@@ -154,13 +154,10 @@ class LLMServer:
     """
 
     def __init__(self, script: Script, *, port: int = 0, latency: float = 0.0) -> None:
-        self._script = script
+        self.play(script)
         self._latency = latency
         self._socket = socket.create_server(("127.0.0.1", port))
         self.address = f"http://127.0.0.1:{self._socket.getsockname()[1]}/v1"
-        self.asked: list[Asked] = []
-        self.prompt_tokens = 0
-        self.completion_tokens = 0
         app = Starlette(
             routes=[
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
@@ -172,6 +169,13 @@ class LLMServer:
             uvicorn.Config(app, log_level="critical", lifespan="off", timeout_graceful_shutdown=1)
         )
         self._thread = threading.Thread(target=self.run, daemon=True)
+
+    def play(self, script: Script) -> None:
+        """Answer by another script from now on, and forget what was asked before."""
+        self._script = script
+        self.asked: list[Asked] = []
+        self.prompt_tokens = 0
+        self.completion_tokens = 0
 
     def run(self) -> None:
         """Serve in this thread until told to stop."""

@@ -156,7 +156,7 @@ class ChatModel(ABC):
     def _completions(self, answer: ChatAnswer, seconds: float) -> list[Completion]:
         usage = answer.usage or _Usage()
         prompt_price, completion_price = self.prices()
-        is_priced = answer.usage and prompt_price is not None and completion_price is not None
+        is_known = usage.prompt_tokens > 0 and None not in (prompt_price, completion_price)
         share, rest = divmod(usage.completion_tokens, len(answer.choices))
         completions = []
         for index, choice in enumerate(answer.choices):
@@ -164,7 +164,7 @@ class ChatModel(ABC):
                 "prompt_tokens": 0 if index else usage.prompt_tokens,
                 "completion_tokens": share + (index < rest),
             }
-            if is_priced:
+            if is_known:
                 assert prompt_price is not None
                 assert completion_price is not None
                 bill["dollars"] = 1e-6 * (

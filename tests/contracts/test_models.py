@@ -1,0 +1,359 @@
+"""One suite for every model; the HTTP ones talk to a real server on loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from email.utils import formatdate
+from typing import Any
+
+import pytest
+from llm_server import LLMServer, Reply, broken, in_turn, malformed, rate_limited
+
+from evolver.errors import ModelError, ModelRefused, UsageError
+from evolver.models import LiteLLMModel, OpenAIModel, ScriptedModel, remote
+from evolver.models.chat import ChatModel
+from evolver.plugins import configure
+from evolver.types import Completion, Model, Prompt
+
+PROMPT = Prompt("You answer briefly.", "Say hello.")
+
+
+def ask(model: Any, prompt: Prompt = PROMPT, n: int = 1) -> Sequence[Completion]:
+    async def asked() -> Sequence[Completion]:
+        try:
+            return await model.complete(prompt, n)
+        finally:
+            if hasattr(model, "close"):
+                await model.close()
+
+    return asyncio.run(asked())
+
+
+class ModelContract(ABC):
+    """What every model does; a subclass says how to make one that gives these answers."""
+
+    @abstractmethod
+    @pytest.fixture
+    def make(self) -> Callable[[Sequence[str]], Model]: ...
+
+    def test_answers_with_text_and_bill(self, make: Callable[[Sequence[str]], Model]) -> None:
+        (completion,) = ask(make(["hello there"]))
+        assert completion.text == "hello there"
+        assert completion.finish_reason == "stop"
+        assert completion.prompt_tokens == 5
+        assert completion.completion_tokens == 2
+        assert completion.seconds >= 0
+
+    def test_gives_n_completions_and_bills_the_prompt_once(
+        self, make: Callable[[Sequence[str]], Model]
+    ) -> None:
+        completions = ask(make(["one two three"] * 3), n=3)
+        assert [completion.text for completion in completions] == ["one two three"] * 3
+        assert sum(completion.prompt_tokens for completion in completions) == 5
+        assert sum(completion.completion_tokens for completion in completions) == 9
+
+    def test_answers_in_turn(self, make: Callable[[Sequence[str]], Model]) -> None:
+        model = make(["first", "second"])
+        assert [ask(model)[0].text, ask(model)[0].text] == ["first", "second"]
+
+    def test_unicode_survives(self, make: Callable[[Sequence[str]], Model]) -> None:
+        text = "ω → é\n\t\u2028é🦎"
+        assert ask(make([text]))[0].text == text
+
+
+class TestScriptedModel(ModelContract):
+    @pytest.fixture
+    def make(self) -> Callable[[Sequence[str]], Model]:
+        return ScriptedModel
+
+    def test_records_what_it_was_asked(self) -> None:
+        model = ScriptedModel(lambda prompt: prompt.user.upper())
+        assert ask(model)[0].text == "SAY HELLO."
+        assert model.asked == [PROMPT]
+
+    def test_a_used_up_list_is_a_model_error(self) -> None:
+        model = ScriptedModel(["only"])
+        ask(model)
+        with pytest.raises(ModelError, match="holds 1 answers"):
+            ask(model)
+
+    def test_an_exception_in_the_list_is_raised(self) -> None:
+        model = ScriptedModel([ModelError("down"), Completion("up", dollars=0.5)])
+        with pytest.raises(ModelError, match="down"):
+            ask(model)
+        assert ask(model)[0].dollars == 0.5
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[LLMServer]:
+    with LLMServer(in_turn([""])) as running:
+        yield running
+
+
+class HTTPModelContract(ModelContract):
+    """What models behind HTTP do about the faults of servers."""
+
+    @abstractmethod
+    def model(self, address: str) -> ChatModel: ...
+
+    @pytest.fixture
+    def serve(self, server: LLMServer) -> Callable[..., tuple[ChatModel, LLMServer]]:
+        def start(*replies: str | Reply) -> tuple[ChatModel, LLMServer]:
+            server.play(in_turn(replies))
+            return self.model(server.address), server
+
+        return start
+
+    @pytest.fixture
+    def make(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> Callable[[Sequence[str]], Model]:
+        return lambda answers: serve(*answers)[0]
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            rate_limited("0"),
+            rate_limited(),
+            broken(),
+            malformed(),
+            Reply("x", drop=True),
+            Reply(choices=0),
+            Reply(body=b"<html>proxy</html>"),
+            Reply(body=b'{"choices": null}'),
+            Reply(body=b'{"choices": [{"message": {}}], "usage": "much"}'),
+            Reply("busy", status=503, headers={"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
+        ],
+    )
+    def test_a_passing_fault_is_tried_again(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]], fault: Reply
+    ) -> None:
+        model, server = serve(fault, "hello")
+        assert ask(model)[0].text == "hello"
+        assert len(server.asked) == 2
+
+    @pytest.mark.parametrize(
+        ("fault", "sentence"),
+        [
+            (rate_limited("0"), "limits the rate of requests (slow down) (3 tries)"),
+            (broken(), "failed (500: out of order) (3 tries)"),
+            (Reply(choices=0), "no chat completion (choices: List should have at least 1 item"),
+        ],
+    )
+    def test_a_lasting_fault_is_an_error_after_the_retries(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]], fault: Reply, sentence: str
+    ) -> None:
+        model, server = serve(fault)
+        with pytest.raises(ModelError) as caught:
+            ask(model)
+        assert sentence in str(caught.value)
+        assert server.address in str(caught.value)
+        assert len(server.asked) == 3
+
+    @pytest.mark.parametrize(
+        ("fault", "sentence"),
+        [
+            (Reply("bad key", status=401), "refuses the request (401: bad key); set "),
+            (Reply("no such model", status=404), "(404: no such model); check the name"),
+            (Reply("insufficient_quota", status=429), "the account has no credit left"),
+        ],
+    )
+    def test_a_refusal_is_not_tried_again(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]], fault: Reply, sentence: str
+    ) -> None:
+        model, server = serve(fault)
+        with pytest.raises(ModelRefused) as caught:
+            ask(model)
+        assert sentence in str(caught.value)
+        assert len(server.asked) == 1
+
+    def test_a_bad_request_is_an_error_that_another_prompt_may_not_have(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, server = serve(Reply("the prompt is too long", status=400))
+        with pytest.raises(ModelError, match=r"refuses the request \(400: the prompt is too"):
+            ask(model)
+        assert len(server.asked) == 1
+
+    def test_retry_after_in_seconds_is_waited(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, _ = serve(rate_limited("0.4"), "hello")
+        started = time.monotonic()
+        ask(model)
+        assert time.monotonic() - started >= 0.4
+
+    def test_retry_after_as_a_date_is_understood(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, server = serve(rate_limited(formatdate(time.time() + 3600, usegmt=True)), "hello")
+        with pytest.raises(ModelError, match=r"asks to wait 3[56]\d\d seconds"):
+            ask(model)
+        assert len(server.asked) == 1
+
+    def test_a_slow_answer_is_cut_at_the_timeout(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, _ = serve(Reply("late", slow=30))
+        ask(replace(model, name=model.name, timeout=5), n=0)  # pays for the imports
+        started = time.monotonic()
+        with pytest.raises(ModelError, match=r"no answer from .* within 0\.3 seconds"):
+            ask(replace(model, timeout=0.3, retries=0))
+        assert time.monotonic() - started < 3
+
+    def test_a_server_that_is_gone_is_named(self) -> None:
+        with LLMServer(in_turn(["hello"])) as server:
+            model = self.model(server.address)
+        with pytest.raises(ModelError) as caught:
+            ask(model)
+        assert f"no answer from {server.address}" in str(caught.value)
+        assert "is the server running?" in str(caught.value)
+
+    def test_an_answer_that_was_cut_off_says_so(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, _ = serve(Reply("half a", finish_reason="length"))
+        assert ask(model)[0].finish_reason == "length"
+
+    def test_a_server_that_ignores_n_is_asked_again(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, server = serve(Reply("a b", choices=1))
+        completions = ask(model, n=3)
+        assert len(completions) == 3
+        assert len(server.asked) == 3
+        assert sum(completion.prompt_tokens for completion in completions) == server.prompt_tokens
+
+    def test_the_bill_is_the_servers_to_the_token(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, server = serve("one two three four five six seven")
+        completions = ask(model, n=4)
+        assert sum(c.prompt_tokens for c in completions) == server.prompt_tokens
+        assert sum(c.completion_tokens for c in completions) == server.completion_tokens
+
+    def test_an_unknown_price_is_unknown(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, _ = serve("hello there")
+        assert ask(model)[0].dollars is None
+        priced = replace(model, prompt_price=2.0, completion_price=10.0)
+        assert ask(priced)[0].dollars == pytest.approx((5 * 2.0 + 2 * 10.0) * 1e-6)
+        assert ask(replace(model, prompt_price=2.0))[0].dollars is None
+
+    def test_without_usage_the_price_is_unknown(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, _ = serve(Reply("hello", usage=False))
+        priced = replace(model, prompt_price=2.0, completion_price=10.0)
+        assert ask(priced)[0].dollars is None
+
+    def test_settings_reach_the_server(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, server = serve("hello")
+        ask(replace(model, temperature=0.25, max_tokens=77))
+        (asked,) = server.asked
+        assert (asked.system, asked.user) == (PROMPT.system, PROMPT.user)
+        assert asked.body["temperature"] == 0.25
+        assert asked.body["max_tokens"] == 77
+        assert asked.model == "any"
+
+    def test_the_key_of_the_environment_is_sent(
+        self,
+        serve: Callable[..., tuple[ChatModel, LLMServer]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("A_KEY_OF_MINE", "sesame")
+        model, server = serve("hello")
+        ask(replace(model, key_env="A_KEY_OF_MINE"))
+        assert server.asked[0].headers["authorization"] == "Bearer sesame"
+
+    def test_many_requests_at_once(self, serve: Callable[..., tuple[ChatModel, LLMServer]]) -> None:
+        model, server = serve(Reply("hello", latency=0.2))
+
+        async def asked() -> float:
+            await model.complete(PROMPT)
+            started = time.monotonic()
+            await asyncio.gather(*(model.complete(PROMPT) for _ in range(20)))
+            seconds = time.monotonic() - started
+            await model.close()
+            return seconds
+
+        assert asyncio.run(asked()) < 2.0  # one after the other it would be four
+        assert len(server.asked) == 21
+
+    def test_remote_requests_are_off_in_tests(self) -> None:
+        assert remote.ALLOW_REMOTE_REQUESTS is False
+        with pytest.raises(UsageError, match="switched off"):
+            ask(self.model("https://models.example.org/v1"))
+
+
+class TestOpenAIModel(HTTPModelContract):
+    def model(self, address: str) -> ChatModel:
+        settings = {"name": "any", "api_base": address, "retries": 2, "backoff": 0.01}
+        model = configure(OpenAIModel, settings, "[[model]]")
+        assert isinstance(model, OpenAIModel)
+        return model
+
+    def test_without_key_and_address_it_says_what_to_set(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL"):
+            monkeypatch.delenv(name, raising=False)
+        monkeypatch.setattr(remote, "ALLOW_REMOTE_REQUESTS", True)
+        with pytest.raises(UsageError, match="set OPENAI_API_KEY, or give the address"):
+            ask(OpenAIModel("gpt-any"))
+
+    def test_an_address_without_a_scheme_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="must begin with http"):
+            ask(OpenAIModel("any", api_base="localhost:8000"))
+
+    def test_a_proxy_of_the_environment_is_not_for_loopback(
+        self,
+        serve: Callable[..., tuple[ChatModel, LLMServer]],
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
+        model, _ = serve("hello")
+        assert ask(model)[0].text == "hello"
+
+
+class TestLiteLLMModel(HTTPModelContract):
+    def model(self, address: str) -> ChatModel:
+        settings = {"name": "openai/any", "api_base": address, "retries": 2, "backoff": 0.01}
+        model = configure(LiteLLMModel, settings, "[[model]]")
+        assert isinstance(model, LiteLLMModel)
+        return model
+
+    def test_without_an_address_every_provider_is_remote(self) -> None:
+        with pytest.raises(UsageError, match="switched off"):
+            ask(LiteLLMModel("anthropic/any"))
+
+    def test_a_listed_price_is_known(self) -> None:
+        model = LiteLLMModel("openai/gpt-4o-mini")
+        prompt_price, completion_price = model.prices()
+        assert prompt_price is not None
+        assert completion_price is not None
+        assert 0 < prompt_price < completion_price
+
+
+@pytest.mark.parametrize(
+    ("address", "is_loopback"),
+    [
+        ("http://localhost:8000/v1", True),
+        ("http://127.0.0.2/v1", True),
+        ("http://[::1]:8000/v1", True),
+        ("https://api.openai.com/v1", False),
+        ("http://localhost.example.org/v1", False),
+        ("http://127.0.0.1.example.org/v1", False),
+        ("http://127.0.0.1@example.org/v1", False),
+        ("nonsense", False),
+    ],
+)
+def test_loopback_is_told_from_the_rest(address: str, is_loopback: bool) -> None:
+    assert remote.is_loopback(address) is is_loopback
