@@ -16,14 +16,14 @@ equal length (`make` writes them) keep the block apart from what is in it.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 from evolver.diffs.answers import answer_lines, is_fence, line_above, path_in, resolve_path
 from evolver.diffs.matching import Match, find, nearest
 from evolver.diffs.text import Text, is_marker
-from evolver.edits import Region, find_regions
+from evolver.edits import Region, find_regions, violation
 from evolver.errors import EditError
 from evolver.types import Files
 
@@ -184,9 +184,9 @@ def _candidates(edit: Edit, files: Files, readonly: Collection[str]) -> list[str
 
 def _matches(edit: Edit, text: Text) -> list[Match]:
     search, replace = edit.search.split("\n")[:-1], edit.replace.split("\n")[:-1]
-    if not any(line.strip() for line in search) and not any(map(str.strip, text.lines)):
-        return [Match(0, len(text.lines), tuple(replace))]  # fills an empty file
     found = find(text.lines, search, replace)
+    if not found and not any(map(str.strip, [*search, *text.lines])):
+        return [Match(0, len(text.lines), tuple(replace))]  # fills an empty file
     if not found and len(search) > 2 and is_fence(search[0]) and is_fence(search[-1]):
         unfenced = replace[1:-1] if replace and is_fence(replace[0]) else replace
         found = find(text.lines, search[1:-1], unfenced)
@@ -255,42 +255,60 @@ def _mismatch(edit: Edit, texts: dict[str, Text]) -> EditError:
 def make(before: Files, after: Files) -> str:
     """Return blocks that turn one version of some files into the other.
 
-    Each search stands in its file once only, at the moment when its turn comes. The files must
-    be the same ones, each with one kind of line ending, and the last line of both versions must
-    end, or not end, in it.
+    Each search stands in its file once only, at the moment when its turn comes. Each file must
+    have one kind of line ending, and the last lines of both versions must both end in it, or both
+    not.
 
     Raises:
-        ValueError: the files are not the same ones.
+        ValueError: the versions differ outside the editable regions.
     """
-    if set(before) != set(after):
-        raise ValueError("SEARCH/REPLACE blocks cannot add or remove files")
-    blocks: list[str] = []
-    for path in before:
-        old, new = Text(before[path]).lines, Text(after[path]).lines
-        name = path if len(before) > 1 else None
-        blocks.extend(edit.render() for edit in _hunks(old, new, name))
-    return "\n".join(blocks)
+    reason = violation(before, after)
+    if reason is not None:
+        raise ValueError(f"no edit leads from one version to the other: {reason}")
+    edits: list[Edit] = []
+    for path, source in before.items():
+        changes = [
+            change
+            for old, new in zip(find_regions(before), find_regions(after), strict=True)
+            if old.path == path
+            for change in _line_changes(source, old, after[path][new.start : new.end])
+        ]
+        edits += _edits_for(Text(source).lines, changes, path if len(before) > 1 else None)
+    return "\n".join(edit.render() for edit in edits)
 
 
-def _hunks(old: Sequence[str], new: Sequence[str], path: str | None) -> list[Edit]:
-    current, shift, edits = list(old), 0, []
-    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(n=1):
+def _line_changes(
+    source: bytes, region: Region, body: bytes
+) -> Iterator[tuple[int, int, Sequence[str]]]:
+    """Yield start, end and new lines of what differs in a region, counted from the file's top."""
+    above = len(Text(source[: region.start]).lines)
+    old, new = Text(source[region.start : region.end]).lines, Text(body).lines
+    matcher = SequenceMatcher(None, old, new, autojunk=False)
+    for group in matcher.get_grouped_opcodes(n=1):
         changes = [opcode for opcode in group if opcode[0] != "equal"]
-        if not changes:
-            continue
-        start, end = changes[0][1] + shift, changes[-1][2] + shift
-        lines = list(new[changes[0][3] : changes[-1][4]])
+        if changes:
+            (_, start, _, low, _), (_, _, end, _, high) = changes[0], changes[-1]
+            yield above + start, above + end, new[low:high]
+
+
+def _edits_for(
+    lines: Sequence[str], changes: Sequence[tuple[int, int, Sequence[str]]], path: str | None
+) -> list[Edit]:
+    """Give each change enough context to be the only place that its search matches."""
+    current, shift, edits = list(lines), 0, []
+    for first, last, new in changes:
+        start, end = first + shift, last + shift
         margin = _CONTEXT
         while True:
             low, high = max(0, start - margin), min(len(current), end + margin)
             search = current[low:high]
-            replace = current[low:start] + lines + current[end:high]
-            if (low, high) == (0, len(current)) or len(find(current, search, replace)) == 1:
+            if (low, high) == (0, len(current)) or len(find(current, search, search)) == 1:
                 break
             margin += 1
+        replace = [*current[low:start], *new, *current[end:high]]
         edits.append(
             Edit("".join(f"{x}\n" for x in search), "".join(f"{x}\n" for x in replace), path)
         )
-        current[start:end] = lines
-        shift += len(lines) - (end - start)
+        current[start:end] = new
+        shift += len(new) - (end - start)
     return edits

@@ -30,8 +30,8 @@ class Text:
             parts.pop()
         self.lines = [part.removesuffix("\r") for part in parts]
         self._endings = ["\r\n" if part.endswith("\r") else "\n" for part in parts]
-        returns = self._endings.count("\r\n")
-        self._ending = "\r\n" if 2 * returns > len(parts) else "\n"
+        is_crlf = 2 * source.count(b"\r\n") > source.count(b"\n")
+        self._ending = "\r\n" if is_crlf else "\n"
         if parts and not self._has_last_ending:
             # A last line without an ending may well end in a lone carriage return.
             self.lines[-1], self._endings[-1] = parts[-1], self._ending
