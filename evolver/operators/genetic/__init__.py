@@ -1,5 +1,12 @@
-"""Operators that need no model: random edits and recombination of Python syntax trees."""
+"""Operators that need no model: random edits and recombination of Python syntax trees.
 
-from evolver.operators.genetic.mutate import EDITS, Mutate, applies_to
+Programs are trees of libcst, which keeps every byte; only the editable regions are parsed. The
+edits are the classical ones of genetic programming (Koza 1992, https://doi.org/10.1007/BF00175355)
+on ordinary Python, each put where the kinds of things agree.
+"""
 
-__all__ = ["EDITS", "Mutate", "applies_to"]
+from evolver.operators.genetic.child import applies_to
+from evolver.operators.genetic.crossover import Crossover
+from evolver.operators.genetic.mutate import EDITS, Mutate
+
+__all__ = ["EDITS", "Crossover", "Mutate", "applies_to"]

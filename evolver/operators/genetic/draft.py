@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, NamedTuple
@@ -11,7 +11,8 @@ import libcst as cst
 
 from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.grammar import Grammar
-from evolver.operators.genetic.survey import NUMBER, SEQUENCE, Line, Site, Survey
+from evolver.operators.genetic.kinds import NUMBER, SEQUENCE
+from evolver.operators.genetic.survey import Line, Site, Survey
 from evolver.operators.genetic.tree import Path, at, number, placed, replaced, walk
 
 
@@ -95,23 +96,20 @@ def loads(node: cst.CSTNode) -> list[str]:
     )
 
 
+_TARGETS = {
+    **dict.fromkeys((cst.AssignTarget, cst.AugAssign, cst.AnnAssign, cst.For), "target"),
+    **dict.fromkeys((cst.NamedExpr, cst.CompFor), "target"),
+    **dict.fromkeys((cst.FunctionDef, cst.ClassDef, cst.AsName), "name"),
+}
+
+
 def stored(line: cst.CSTNode) -> list[str]:
-    """Return the names that a statement, or one below it, binds."""
+    """Return the names that a statement binds, or whose elements it assigns."""
     found: dict[str, None] = {}
     for node in walk(line):
-        targets: Iterable[cst.CSTNode] = ()
-        match node:
-            case cst.Assign():
-                targets = [target.target for target in node.targets]
-            case cst.AugAssign() | cst.AnnAssign() | cst.For() | cst.NamedExpr() | cst.CompFor():
-                targets = [node.target]
-            case cst.FunctionDef() | cst.ClassDef():
-                targets = [node.name]
-            case cst.AsName():
-                targets = [node.name]
-        for target in targets:
-            if isinstance(target, cst.Name | cst.Tuple | cst.List):
-                found.update(dict.fromkeys(loads(target)))
+        attribute = _TARGETS.get(type(node))
+        if attribute is not None:
+            found.update(dict.fromkeys(loads(getattr(node, attribute))))
     return list(found)
 
 
@@ -123,6 +121,8 @@ def assignment(name: str, value: cst.BaseExpression) -> cst.SimpleStatementLine:
 
 def assigned(node: cst.CSTNode) -> tuple[str, cst.BaseExpression] | None:
     """Return name and value of a line that is `name = value` and nothing else."""
+    if type(node) is not cst.SimpleStatementLine:
+        return None
     match node:
         case cst.SimpleStatementLine(
             body=[cst.Assign(targets=[cst.AssignTarget(target=cst.Name(value=name))], value=value)]
@@ -163,7 +163,13 @@ def replace_line(module: cst.Module, line: Path, new: Sequence[Any]) -> cst.Modu
     return module
 
 
-def top_level_name(line: Line) -> str:
-    """Return the name that a line assigns, or ""."""
-    found = assigned(line.node)
-    return found[0] if found else ""
+def is_movable(line: Line) -> bool:
+    """Is it a statement that can be deleted or repeated without leaving a broken program behind?"""
+    match line.node:
+        case cst.SimpleStatementLine(body=[small]):
+            return isinstance(small, cst.Assign | cst.AugAssign | cst.Expr) and not (
+                isinstance(small, cst.Expr) and not isinstance(small.value, cst.Call)
+            )
+        case cst.If() | cst.For() | cst.While():
+            return bool(line.function)
+    return False

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import libcst as cst
 
 from evolver.edits import Region, find_regions, replace_regions
+from evolver.operators.genetic.surroundings import Surroundings, surroundings
 from evolver.types import Files
 
 _WRAPPER = "if 1:\n"  # makes an indented region a whole program; its printed form is cut off again
@@ -16,25 +17,19 @@ _WRAPPER = "if 1:\n"  # makes an indented region a whole program; its printed fo
 
 @dataclass(frozen=True)
 class Fragment:
-    """One editable region, with what the rest of its file says about names.
+    """One editable region.
 
     Attributes:
         region: where it stands in the files that it was read from.
-        module: its tree. The statements of an indented region stand in an `if`, see `root`.
-        visible: variables that are bound where the region starts.
-        shared: variables of the file's top level, which every function sees.
-        read_after: variables of the region that code behind it reads; None where every variable
-            counts, as at the top level of a module or class.
-        taken: every name that occurs in the file.
+        module: its tree; the statements of an indented region stand in an `if`, see `root`.
+        is_indented: does it stand in a class or a function?
+        around: its scope.
     """
 
     region: Region
     module: cst.Module
     is_indented: bool
-    visible: tuple[str, ...] = ()
-    shared: tuple[str, ...] = ()
-    read_after: frozenset[str] | None = None
-    taken: frozenset[str] = field(default_factory=frozenset)
+    around: Surroundings
 
     @property
     def root(self) -> tuple[str | int, ...]:
@@ -44,7 +39,7 @@ class Fragment:
     @property
     def is_in_function(self) -> bool:
         """Is the region a part of a function's body?"""
-        return self.read_after is not None
+        return self.around.read_after is not None
 
     def with_module(self, module: cst.Module) -> Fragment:
         """Return the same region with another tree."""
@@ -69,79 +64,6 @@ def _parse(source: str) -> tuple[cst.Module, bool] | None:
     return (module, is_indented) if module.body and whole else None
 
 
-def _stored(nodes: Sequence[ast.stmt], before: int) -> Iterator[str]:
-    """Yield the names that statements bind on lines before `before`, not those inside functions."""
-    for node in nodes:
-        if node.lineno >= before or isinstance(
-            node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-        ):
-            continue
-        for part in ast.walk(node):
-            if isinstance(part, ast.Name) and isinstance(part.ctx, ast.Store):
-                if part.lineno < before:
-                    yield part.id
-
-
-def _arguments(function: ast.FunctionDef | ast.AsyncFunctionDef) -> Iterator[str]:
-    arguments = function.args
-    for argument in (*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs):
-        if argument.arg not in ("self", "cls"):
-            yield argument.arg
-
-
-def _surroundings(tree: ast.Module, first: int, last: int) -> dict[str, object]:
-    """Describe the scope of the lines `first` to `last` of a file, both included."""
-    enclosing: list[ast.FunctionDef | ast.AsyncFunctionDef] = []
-    names: dict[str, None] = {}
-    in_region: list[int] = []
-    for node in ast.walk(tree):
-        match node:
-            case ast.Name(id=name) | ast.arg(arg=name) | ast.alias(name=name):
-                names[name] = None
-            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name):
-                names[name] = None
-        if isinstance(node, ast.stmt) and first <= node.lineno <= last:
-            in_region.append(node.lineno)
-    start = min(in_region, default=first)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            if node.lineno < first and (node.end_lineno or 0) >= start >= node.body[0].lineno:
-                enclosing.append(node)
-    visible = dict.fromkeys(() if enclosing else _stored(tree.body, first))
-    read_after: frozenset[str] | None = None
-    for function in enclosing:
-        visible.update(dict.fromkeys(_arguments(function)))
-        visible.update(dict.fromkeys(_stored(function.body, first)))
-    if enclosing and not _is_in_class(enclosing[-1], start):
-        loops = any(
-            isinstance(node, ast.For | ast.While)
-            and node.lineno < first
-            and (node.end_lineno or 0) >= start
-            for node in ast.walk(enclosing[-1])
-        )
-        read_after = frozenset(
-            node.id
-            for node in ast.walk(enclosing[-1])
-            if isinstance(node, ast.Name)
-            and isinstance(node.ctx, ast.Load)
-            and (node.lineno > last or (loops and node.lineno < first))
-        )
-    shared = tuple(dict.fromkeys(_stored(tree.body, before=1 << 30)))
-    return {
-        "visible": tuple(visible),
-        "shared": shared,
-        "read_after": read_after,
-        "taken": frozenset(names),
-    }
-
-
-def _is_in_class(function: ast.AST, line: int) -> bool:
-    return any(
-        isinstance(node, ast.ClassDef) and node.lineno < line <= (node.end_lineno or 0)
-        for node in ast.walk(function)
-    )
-
-
 def _read(files: Files, region: Region, tree: ast.Module) -> Fragment | None:
     source = files[region.path]
     try:
@@ -152,9 +74,9 @@ def _read(files: Files, region: Region, tree: ast.Module) -> Fragment | None:
     if parsed is None:
         return None
     first = source.count(b"\n", 0, region.start) + 1
-    last = first + len(text.splitlines()) - 1
+    last = first + text.removesuffix("\n").count("\n")
     module, is_indented = parsed
-    fragment = Fragment(region, module, is_indented, **_surroundings(tree, first, last))  # type: ignore[arg-type]
+    fragment = Fragment(region, module, is_indented, surroundings(tree, first, last))
     return fragment if fragment.render() == source[region.start : region.end] else None
 
 

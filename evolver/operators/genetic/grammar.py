@@ -1,4 +1,4 @@
-"""What may be inserted: operators, functions, constants and variables, and trees grown from them."""
+"""What may be inserted: operators, functions, constants, variables, and trees of them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,8 @@ from random import Random
 import libcst as cst
 
 from evolver.errors import UsageError
-from evolver.operators.genetic.survey import (
-    INTEGER,
-    NUMBER,
-    REAL,
-    SEQUENCE,
-    TEXT,
-    TRUTH,
-    Site,
-    Survey,
-)
+from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, SEQUENCE, TEXT, TRUTH
+from evolver.operators.genetic.survey import Site, Survey
 from evolver.operators.genetic.tree import (
     BINARY,
     BOOLEAN,
@@ -32,8 +24,33 @@ from evolver.operators.genetic.tree import (
 )
 
 _PURE = frozenset(
-    "abs all any bool complex divmod enumerate float int isinstance len list max min ord pow range "
-    "reversed round set sorted str sum tuple zip".split()
+    [
+        "abs",
+        "all",
+        "any",
+        "bool",
+        "complex",
+        "divmod",
+        "enumerate",
+        "float",
+        "int",
+        "isinstance",
+        "len",
+        "list",
+        "max",
+        "min",
+        "ord",
+        "pow",
+        "range",
+        "reversed",
+        "round",
+        "set",
+        "sorted",
+        "str",
+        "sum",
+        "tuple",
+        "zip",
+    ]
 )
 _PURE_MODULES = ("math", "cmath")
 
@@ -100,8 +117,8 @@ class Grammar:
 
     def leaf(self, rng: Random, survey: Survey, site: Site, kind: int) -> cst.BaseExpression:
         """Return a variable in scope at `site`, or a constant."""
-        names = survey.fitting(site.names, kind)
-        known = tuple(name for name in names if survey.kind_of(name))
+        names = survey.kinds.fitting(site.names, kind)
+        known = tuple(name for name in names if survey.kinds.of_name(name))
         names = known or (names if kind == site.kind or kind == NUMBER else ())
         if names and (kind == SEQUENCE or rng.random() < 0.6):
             return cst.Name(rng.choice(names))
@@ -146,13 +163,13 @@ class Grammar:
 
     def condition(self, rng: Random, survey: Survey, site: Site) -> cst.BaseExpression | None:
         """Return a comparison of what is in scope, or None where none may be inserted."""
-        names = survey.fitting(site.names, NUMBER)
+        names = survey.kinds.fitting(site.names, NUMBER)
         if not self.comparisons or not names:
             return None
         left = cst.Name(rng.choice(names))
-        right = self.leaf(rng, survey, site, survey.kind_of(left.value) & NUMBER or NUMBER)
+        right = self.leaf(rng, survey, site, survey.kinds.of_name(left.value) & NUMBER or NUMBER)
         if key(left) == key(right):
-            right = self.constant(rng, survey.kind_of(left.value))
+            right = self.constant(rng, survey.kinds.of_name(left.value))
         target = cst.ComparisonTarget(COMPARISONS[rng.choice(self.comparisons)](), right)
         return cst.Comparison(left, [target])
 
@@ -179,7 +196,9 @@ def call(name: str, arguments: Iterable[cst.BaseExpression]) -> cst.Call:
     return cst.Call(function, [cst.Arg(argument) for argument in arguments])
 
 
-_NEVER_INSERTED = frozenset("print input open exec eval exit range super isinstance".split())
+_NEVER_INSERTED = frozenset(
+    ["print", "input", "open", "exec", "eval", "exit", "range", "super", "isinstance"]
+)
 
 
 def _called(surveys: Iterable[Survey]) -> tuple[Function, ...]:
@@ -194,7 +213,7 @@ def _called(surveys: Iterable[Survey]) -> tuple[Function, ...]:
                 continue
             name = key(node.func)
             dotted = all(part.isidentifier() for part in name.split("."))
-            if not dotted or name.split(".")[0] in {*survey.marks, *own, *_NEVER_INSERTED}:
+            if not dotted or name.split(".")[0] in {*survey.kinds.marks, *own, *_NEVER_INSERTED}:
                 continue
             if any(argument.star or argument.keyword for argument in node.args):
                 continue

@@ -2,36 +2,34 @@
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from random import Random
 
-from evolver.edits import violation
-from evolver.errors import ProposalError, UsageError
-from evolver.operators.genetic import expressions, statements
+from evolver.errors import UsageError
+from evolver.operators.genetic import expressions, growth, statements
+from evolver.operators.genetic.child import Drawn, Tree, first_new, read_tree
 from evolver.operators.genetic.draft import Change, Draft
-from evolver.operators.genetic.fragment import Fragment, read_fragments, write_fragments
 from evolver.operators.genetic.grammar import Grammar, derive, parse_functions
-from evolver.operators.genetic.survey import Survey, survey
+from evolver.operators.genetic.survey import Survey
 from evolver.operators.genetic.tree import BINARY, BOOLEAN, COMPARISONS
-from evolver.types import Brief, Context, Files, Proposal, Tune
+from evolver.types import Context, Proposal, Tune
 
 Edit = Callable[[Draft], Change | None]
 
 EDITS: Mapping[str, tuple[Edit, float]] = {
     "constant": (expressions.constant, 2.0),
     "operator": (expressions.operator, 1.5),
-    "insert": (expressions.insert, 2.0),
-    "identity": (expressions.identity, 1.0),
-    "square": (expressions.square, 0.7),
-    "reciprocal": (expressions.reciprocal, 0.7),
+    "insert": (growth.insert, 2.0),
+    "identity": (growth.identity, 1.0),
+    "square": (growth.square, 0.7),
+    "reciprocal": (growth.reciprocal, 0.7),
     "delete": (expressions.delete, 2.0),
     "replace": (expressions.replace, 1.5),
-    "reuse": (expressions.reuse, 1.5),
+    "reuse": (growth.reuse, 1.5),
     "swap": (expressions.swap, 0.7),
-    "compose": (expressions.compose, 1.0),
+    "compose": (growth.compose, 1.0),
     "insert_statement": (statements.insert_statement, 1.0),
     "delete_statement": (statements.delete_statement, 0.7),
     "duplicate_statement": (statements.duplicate_statement, 0.3),
@@ -44,11 +42,6 @@ EDITS: Mapping[str, tuple[Edit, float]] = {
 """Kinds of edits with the weights they have unless the task sets others."""
 
 _OPERATORS = (*BINARY, *COMPARISONS, *BOOLEAN)
-
-
-def applies_to(brief: Brief) -> bool:
-    """Does the program have an editable region that holds Python?"""
-    return bool(read_fragments(brief.seed))
 
 
 def _nearest(word: str, known: Sequence[str]) -> str:
@@ -114,22 +107,17 @@ class Mutate:
         Raises:
             ProposalError: no region holds Python, or no new child was found in `tries` tries.
         """
-        parent = context.parent.program.files
-        fragments = read_fragments(parent)
-        if not fragments:
-            raise ProposalError(
-                "no editable Python: no editable region of a .py file holds whole statements"
-            )
-        surveys = [survey(fragment) for fragment in fragments]
-        grammar = self._grammar(surveys)
-        for _ in range(self.tries):
-            files, summaries = self._child(parent, fragments, surveys, grammar, context.rng)
-            if not summaries or files == parent or not _is_sound(context.brief, files):
-                continue
-            if not context.is_seen(files):
-                tune = Tune(self.limit, self.starts) if self.tune else None
-                return Proposal(files, "; ".join(summaries), tune=tune)
-        raise ProposalError(f"no new child was found in {self.tries} tries")
+        parent = read_tree(context.parent.program.files)
+        grammar = self._grammar(parent.surveys)
+        return first_new(
+            context,
+            parent,
+            lambda: self._draw(parent, grammar, context.rng),
+            grammar,
+            self.tries,
+            self.simplify,
+            Tune(self.limit, self.starts) if self.tune else None,
+        )
 
     def _grammar(self, surveys: Sequence[Survey]) -> Grammar:
         functions = None if self.functions is None else parse_functions(self.functions)
@@ -143,28 +131,17 @@ class Mutate:
             weights["constant"] *= 0.1  # the tuner finds them anyway
         return {**weights, **self.weights}
 
-    def _child(
-        self,
-        parent: Files,
-        fragments: Sequence[Fragment],
-        surveys: Sequence[Survey],
-        grammar: Grammar,
-        rng: Random,
-    ) -> tuple[Files, list[str]]:
-        """Return the parent's files after some edits, and what these were."""
-        edited, surveyed = list(fragments), list(surveys)
+    def _draw(self, parent: Tree, grammar: Grammar, rng: Random) -> Drawn | None:
+        """Return the parent after some edits."""
         (count,) = rng.choices(range(1, len(self.edits) + 1), self.edits)
-        summaries: list[str] = []
+        tree, summaries = parent, []
         for _ in range(count):
-            sizes = [len(each.sites) + 1 for each in surveyed]
-            (chosen,) = rng.choices(range(len(edited)), sizes)
-            draft = Draft(edited[chosen], surveyed[chosen], grammar, rng)
-            change = self._edit(draft)
+            (index,) = rng.choices(range(len(tree.fragments)), tree.sizes())
+            change = self._edit(Draft(tree.fragments[index], tree.surveys[index], grammar, rng))
             if change is not None:
-                edited[chosen] = edited[chosen].with_module(change.module)
-                surveyed[chosen] = survey(edited[chosen])
+                tree = tree.with_change(index, change)
                 summaries.append(change.summary)
-        return write_fragments(parent, edited), summaries
+        return Drawn(tree, "; ".join(summaries)) if summaries else None
 
     def _edit(self, draft: Draft) -> Change | None:
         weights = self._weights()
@@ -175,14 +152,3 @@ class Mutate:
                 return change
             del weights[kind]
         return None
-
-
-def _is_sound(brief: Brief, files: Files) -> bool:
-    """Does every Python file compile, and is nothing changed outside the regions?"""
-    for path, source in files.items():
-        if path.endswith(".py") and source != brief.seed.get(path):
-            try:
-                compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
-            except (SyntaxError, ValueError, RecursionError):
-                return False
-    return violation(brief.seed, files) is None

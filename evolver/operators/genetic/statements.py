@@ -11,12 +11,14 @@ from evolver.operators.genetic.draft import (
     assignment,
     follows,
     insert_lines,
+    is_movable,
     loads,
     overlap,
     replace_line,
     stored,
 )
-from evolver.operators.genetic.survey import NUMBER, Line, Site
+from evolver.operators.genetic.kinds import NUMBER
+from evolver.operators.genetic.survey import Line, Site
 from evolver.operators.genetic.tree import (
     at,
     brief,
@@ -24,18 +26,6 @@ from evolver.operators.genetic.tree import (
     placed,
     replaced,
 )
-
-
-def _is_movable(line: Line) -> bool:
-    """Is it a statement that can be deleted or repeated without leaving a broken program behind?"""
-    match line.node:
-        case cst.SimpleStatementLine(body=[small]):
-            return isinstance(small, cst.Assign | cst.AugAssign | cst.Expr) and not (
-                isinstance(small, cst.Expr) and not isinstance(small.value, cst.Call)
-            )
-        case cst.If() | cst.For() | cst.While():
-            return bool(line.function)
-    return False
 
 
 def insert_statement(draft: Draft) -> Change | None:
@@ -58,7 +48,7 @@ def insert_statement(draft: Draft) -> Change | None:
 
 def delete_statement(draft: Draft) -> Change | None:
     """Delete a statement; a variable that only it assigned is replaced by another in scope."""
-    lines = [line for line in draft.survey.lines if _is_movable(line)]
+    lines = [line for line in draft.survey.lines if is_movable(line)]
     if not draft.grammar.control:
         lines = [line for line in lines if assigned(line.node)]
     if not lines:
@@ -76,8 +66,10 @@ def delete_statement(draft: Draft) -> Change | None:
             and follows(site.path, line.path)
         ]
         if uses and name not in line.names:
-            kind = draft.survey.kind_of(name)
-            others = [other for other in draft.survey.fitting(line.names, kind) if other != name]
+            kind = draft.survey.kinds.of_name(name)
+            others = [
+                other for other in draft.survey.kinds.fitting(line.names, kind) if other != name
+            ]
             if not others:
                 return None
             other = cst.Name(draft.rng.choice(others))
@@ -94,7 +86,7 @@ def duplicate_statement(draft: Draft) -> Change | None:
     for line in draft.survey.lines:
         found = assigned(line.node)
         repeats = found is None or found[0] in loads(found[1])
-        if _is_movable(line) and repeats:
+        if is_movable(line) and repeats:
             lines.append(line)
     if not lines:
         return None
@@ -115,7 +107,7 @@ def swap_statements(draft: Draft) -> Change | None:
     pairs = []
     for line in draft.survey.lines:
         below = by_path.get((*line.path[:-1], int(line.path[-1]) + 1))
-        if below is not None and _is_movable(line) and _is_movable(below):
+        if below is not None and is_movable(line) and is_movable(below):
             pairs.append((line, below))
     if not pairs:
         return None
@@ -129,7 +121,7 @@ def extract(draft: Draft) -> Change | None:
     """Assign a subexpression that stands more than once to an intermediate."""
     groups: dict[str, list[Site]] = {}
     for site in draft.survey.sites:
-        if site.depth >= 0 and not isinstance(site.node, cst.Name) and draft.can_extract(site):
+        if not isinstance(site.node, cst.Name) and draft.can_extract(site):
             groups.setdefault(key(site.node), []).append(site)
     repeated = [sites for sites in groups.values() if len(sites) > 1]
     if not repeated:
@@ -173,10 +165,10 @@ def guard(draft: Draft) -> Change | None:
     if not lines:
         return None
     line = rng.choice(lines)
-    numbers = draft.survey.fitting(line.names, NUMBER)
+    numbers = draft.survey.kinds.fitting(line.names, NUMBER)
     if not numbers:
         return None
-    place = Site(line.path, cst.Name(numbers[0]), 1, NUMBER, line.names, line.path, 0)
+    place = Site(line.path, cst.Name(numbers[0]), 1, NUMBER, line.names, line.path)
     test = grammar.condition(rng, draft.survey, place)
     if test is None:
         return None
@@ -196,7 +188,7 @@ def _under(test: cst.BaseExpression, inner: cst.BaseStatement) -> cst.If:
 
 
 def _may_be_skipped(line: Line) -> bool:
-    return _is_movable(line) and set(stored(line.node)) <= set(line.names)
+    return is_movable(line) and set(stored(line.node)) <= set(line.names)
 
 
 def unwrap(draft: Draft) -> Change | None:

@@ -185,6 +185,12 @@ def _augmented(node: cst.AugAssign) -> Iterator[Operand]:
     yield Operand(("value",), node.value, BARE)
 
 
+def _line(node: cst.SimpleStatementLine) -> Iterator[Operand]:
+    for i, small in enumerate(node.body):
+        for path, operand, floor in operands(small):
+            yield Operand(("body", i, *path), operand, floor)
+
+
 def _single(name: str, floor: int) -> Callable[[Any], Iterator[Operand]]:
     def of(node: Any) -> Iterator[Operand]:
         value = getattr(node, name)
@@ -214,6 +220,7 @@ _OPERANDS: dict[type[cst.CSTNode], Callable[[Any], Iterator[Operand]]] = {
     cst.Lambda: _single("body", LAMBDA),
     cst.NamedExpr: _single("value", LAMBDA),
     cst.Yield: _single("value", BARE),
+    cst.SimpleStatementLine: _line,
     cst.Assign: _assign,
     cst.AnnAssign: _single("value", BARE),
     cst.AugAssign: _augmented,
@@ -264,7 +271,7 @@ def rewritten(
     """Return a copy with expressions changed from the leaves upwards.
 
     Args:
-        node: an expression or a statement without a suite.
+        node: an expression, or a statement, of which the suites are left alone.
         change: gets an expression, its operands already rewritten, and the floor of its place;
             returns its replacement, which must fit that place, or None to keep it.
     """
@@ -277,10 +284,10 @@ def rewritten(
 
 
 _SKIPPED = ("whitespace", "par", "leading_lines", "header", "footer", "semicolon", "comma", "colon")
-_FIELDS: dict[type, tuple[str, ...]] = {
+_FIELDS: dict[type, tuple[str, ...]] = {  # last first, as they are pushed on a stack
     kind: tuple(
         field.name
-        for field in dataclasses.fields(kind)
+        for field in reversed(dataclasses.fields(kind))
         if not any(part in field.name for part in _SKIPPED) or field.name == "params"
     )
     for kind in vars(cst).values()
@@ -290,14 +297,17 @@ _FIELDS: dict[type, tuple[str, ...]] = {
 
 def walk(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     """Yield a node and everything under it but whitespace, in reading order."""
-    yield node
-    for name in _FIELDS[type(node)]:
-        value = getattr(node, name)
-        if isinstance(value, cst.CSTNode):
-            yield from walk(value)
-        elif isinstance(value, list | tuple):
-            for item in value:
-                yield from walk(item)
+    stack: list[Any] = [node]
+    while stack:
+        node = stack.pop()
+        if type(node) in _FIELDS:
+            yield node
+            for name in _FIELDS[type(node)]:
+                value = getattr(node, name)
+                if type(value) in _FIELDS:
+                    stack.append(value)
+                elif type(value) in (list, tuple):
+                    stack.extend(reversed(value))
 
 
 # --- text, parentheses, literals ----------------------------------------------------------------
@@ -316,26 +326,25 @@ def brief(node: cst.CSTNode, width: int = 40) -> str:
     return text if len(text) <= width else text[: width - 3] + "..."
 
 
+_LEVELS: dict[type[cst.CSTNode], int] = {
+    **dict.fromkeys((cst.Tuple, cst.GeneratorExp, cst.NamedExpr, cst.Yield), BARE),
+    cst.Lambda: LAMBDA,
+    cst.IfExp: CONDITIONAL,
+    cst.Comparison: COMPARE,
+    cst.Await: AWAIT,
+}
+
+
 def binding(node: cst.BaseExpression) -> int:
     """Return how tightly an expression binds without its parentheses."""
-    match node:
-        case cst.BinaryOperation():
-            return BINARY[symbol(node.operator)][1]
-        case cst.UnaryOperation():
-            return NOT if isinstance(node.operator, cst.Not) else UNARY
-        case cst.BooleanOperation():
-            return OR if isinstance(node.operator, cst.Or) else AND
-        case cst.Comparison():
-            return COMPARE
-        case cst.IfExp():
-            return CONDITIONAL
-        case cst.Lambda():
-            return LAMBDA
-        case cst.Await():
-            return AWAIT
-        case cst.Tuple() | cst.GeneratorExp() | cst.NamedExpr() | cst.Yield():
-            return BARE
-    return ATOM
+    kind = type(node)
+    if kind is cst.BinaryOperation:
+        return BINARY[symbol(cast(cst.BinaryOperation, node).operator)][1]
+    if kind is cst.UnaryOperation:
+        return NOT if type(cast(cst.UnaryOperation, node).operator) is cst.Not else UNARY
+    if kind is cst.BooleanOperation:
+        return OR if type(cast(cst.BooleanOperation, node).operator) is cst.Or else AND
+    return _LEVELS.get(kind, ATOM)
 
 
 def placed(node: cst.BaseExpression, floor: int) -> cst.BaseExpression:
@@ -358,6 +367,14 @@ def join(left: cst.BaseExpression, operator: str, right: cst.BaseExpression) -> 
     return cst.BinaryOperation(placed(left, floors[0]), kind(), placed(right, floors[1]))
 
 
+def boolean(
+    left: cst.BaseExpression, operator: str, right: cst.BaseExpression
+) -> cst.BooleanOperation:
+    """Return `left and right` or `left or right`, with the parentheses that it needs."""
+    level = OR if operator == "or" else AND
+    return cst.BooleanOperation(placed(left, level), BOOLEAN[operator](), placed(right, level + 1))
+
+
 def literal(value: float | bool) -> cst.BaseExpression:
     """Return a finite number, or a truth value, as it is written."""
     if isinstance(value, bool):
@@ -369,25 +386,36 @@ def literal(value: float | bool) -> cst.BaseExpression:
 
 def number(node: cst.CSTNode) -> float | int | None:
     """Return the value of a numeric literal, its minus sign included, or None."""
-    match node:
-        case cst.Integer() | cst.Float():
-            return cast(float, node.evaluated_value)
-        case cst.UnaryOperation(operator=cst.Minus(), expression=cst.Integer() | cst.Float()):
-            return -cast(float, node.expression.evaluated_value)  # type: ignore[union-attr]
+    kind = type(node)  # isinstance is ten times slower on the abstract classes of libcst
+    if kind is cst.Float:
+        return float(cast(cst.Float, node).value)
+    if kind is cst.Integer:
+        return int(cast(cst.Integer, node).value, 0)
+    if kind is cst.UnaryOperation:
+        operation = cast(cst.UnaryOperation, node)
+        inner = operation.expression
+        if type(operation.operator) is cst.Minus and type(inner) in (cst.Float, cst.Integer):
+            value = number(inner)
+            return None if value is None else -value
     return None
 
 
 def key(node: cst.CSTNode) -> str:
     """Return a text that is equal for expressions that differ in nothing but layout."""
-    match node:
-        case cst.Name() | cst.Integer() | cst.Float():
-            return node.value
-        case cst.BinaryOperation():
-            return f"({key(node.left)}{symbol(node.operator)}{key(node.right)})"
-        case cst.UnaryOperation():
-            return f"({symbol(node.operator)}{key(node.expression)})"
-        case cst.Attribute():
-            return f"{key(node.value)}.{node.attr.value}"
-        case cst.Call(func=func, args=args) if not any(a.star or a.keyword for a in args):
-            return f"{key(func)}({','.join(key(a.value) for a in args)})"
-    return " ".join(code(node).split())
+    write = _KEYS.get(type(node))
+    return write(node) if write is not None else " ".join(code(node).split())
+
+
+def _call_key(node: cst.Call) -> str:
+    if any(argument.star or argument.keyword for argument in node.args):
+        return " ".join(code(node).split())
+    return f"{key(node.func)}({','.join(key(argument.value) for argument in node.args)})"
+
+
+_KEYS: dict[type[cst.CSTNode], Callable[[Any], str]] = {
+    **dict.fromkeys((cst.Name, cst.Integer, cst.Float), lambda node: str(node.value)),
+    cst.BinaryOperation: lambda node: f"({key(node.left)}{symbol(node.operator)}{key(node.right)})",
+    cst.UnaryOperation: lambda node: f"({symbol(node.operator)}{key(node.expression)})",
+    cst.Attribute: lambda node: f"{key(node.value)}.{node.attr.value}",
+    cst.Call: _call_key,
+}

@@ -1,0 +1,126 @@
+"""What every genetic operator does before and after its edits: read, simplify, check, propose."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from evolver.edits import violation
+from evolver.errors import ProposalError
+from evolver.operators.genetic.draft import Change
+from evolver.operators.genetic.fragment import Fragment, read_fragments, write_fragments
+from evolver.operators.genetic.grammar import Grammar
+from evolver.operators.genetic.simplify import simplify
+from evolver.operators.genetic.survey import Survey, survey
+from evolver.types import Brief, Context, Files, Proposal, Tune
+
+
+@dataclass(frozen=True)
+class Tree:
+    """A program's editable Python: its fragments, each with its survey."""
+
+    files: Files
+    fragments: tuple[Fragment, ...]
+    surveys: tuple[Survey, ...]
+
+    def with_change(self, index: int, change: Change) -> Tree:
+        """Return the program with one fragment changed."""
+        fragment = self.fragments[index].with_module(change.module)
+        return Tree(
+            self.files,
+            (*self.fragments[:index], fragment, *self.fragments[index + 1 :]),
+            (*self.surveys[:index], survey(fragment), *self.surveys[index + 1 :]),
+        )
+
+    def sizes(self) -> list[int]:
+        """Return how much there is to edit in each fragment: weights to choose one by."""
+        return [len(each.sites) + 1 for each in self.surveys]
+
+
+def read_tree(files: Files) -> Tree:
+    """Read the editable regions of a program.
+
+    Raises:
+        ProposalError: none holds Python.
+    """
+    fragments = read_fragments(files)
+    if not fragments:
+        raise ProposalError(
+            "no editable Python: no editable region of a .py file holds whole statements"
+        )
+    return Tree(files, fragments, tuple(survey(fragment) for fragment in fragments))
+
+
+def applies_to(brief: Brief) -> bool:
+    """Does the program have an editable region that holds Python?"""
+    return bool(read_fragments(brief.seed))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A child before simplification."""
+
+    tree: Tree
+    summary: str
+    parents: tuple[int, ...] | None = None
+
+
+def first_new(
+    context: Context,
+    parent: Tree,
+    draw: Callable[[], Drawn | None],
+    grammar: Grammar,
+    tries: int,
+    is_simplified: bool,
+    tune: Tune | None,
+) -> Proposal:
+    """Draw children until one is sound and new.
+
+    Args:
+        context: tells what was seen.
+        parent: the program that is edited.
+        draw: returns a child, or None where its dice found nothing to do.
+        grammar: for simplification.
+        tries: how often to draw.
+        is_simplified: simplify the child?
+        tune: what the proposal asks for.
+
+    Raises:
+        ProposalError: none was new.
+    """
+    for _ in range(tries):
+        drawn = draw()
+        if drawn is None:
+            continue
+        fragments: Sequence[Fragment] = drawn.tree.fragments
+        if is_simplified:
+            fragments = [
+                after
+                if after is before
+                else after.with_module(
+                    simplify(after, surveyed, before_survey, grammar, merge=tune is not None)
+                )
+                for after, before, surveyed, before_survey in zip(
+                    drawn.tree.fragments,
+                    parent.fragments,
+                    drawn.tree.surveys,
+                    parent.surveys,
+                    strict=True,
+                )
+            ]
+        files = write_fragments(parent.files, fragments)
+        if files != parent.files and is_sound(context.brief, files) and not context.is_seen(files):
+            return Proposal(files, drawn.summary, drawn.parents, tune)
+    raise ProposalError(f"no new child was found in {tries} tries")
+
+
+def is_sound(brief: Brief, files: Files) -> bool:
+    """Does every changed Python file parse, and is nothing changed outside the regions?"""
+    for path, source in files.items():
+        if path.endswith(".py") and source != brief.seed.get(path):
+            try:
+                compile(source, path, "exec", ast.PyCF_ONLY_AST, dont_inherit=True)
+            except (SyntaxError, ValueError, RecursionError):
+                return False
+    return violation(brief.seed, files) is None

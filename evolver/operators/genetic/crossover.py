@@ -1,0 +1,316 @@
+"""The operator `crossover`: parts of another program put into the parent."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from random import Random
+
+import libcst as cst
+
+from evolver.errors import ProposalError, UsageError
+from evolver.operators.genetic.child import Drawn, Tree, first_new, read_tree
+from evolver.operators.genetic.draft import (
+    Change,
+    Draft,
+    assigned,
+    assignment,
+    insert_lines,
+    is_movable,
+    loads,
+    replace_line,
+)
+from evolver.operators.genetic.grammar import Grammar, derive
+from evolver.operators.genetic.kinds import NUMBER
+from evolver.operators.genetic.survey import Line, Site, Survey
+from evolver.operators.genetic.tree import (
+    Path,
+    at,
+    brief,
+    key,
+    number,
+    placed,
+    replaced,
+    rewritten,
+)
+from evolver.types import Context, Proposal, Tune
+
+_WAYS = {"subtree": 3.0, "statement": 1.0, "function": 1.0}
+_MOST_LINES_BROUGHT = 12
+
+
+@dataclass(frozen=True)
+class Crossover:
+    """Put a part of another program into the parent.
+
+    `subtree` replaces an expression by one of the other program, with the assignments that it
+    depends on; `statement` inserts a statement, or replaces one; `function` takes a whole
+    function of the same name. Variables that the parent does not have become ones that it has.
+
+    Attributes:
+        weights: way -> weight, instead of the default one; 0 turns a way off.
+        simplify: fold constants and drop dead code afterwards?
+        tune: ask for the child's float literals to be fitted?
+        limit: see `Tune.limit`.
+        starts: see `Tune.starts`.
+        tries: children drawn before giving up on finding one that is new.
+    """
+
+    weights: Mapping[str, float] = field(default_factory=dict)
+    simplify: bool = True
+    tune: bool = False
+    limit: int = 100
+    starts: int = 48
+    tries: int = 50
+
+    def __post_init__(self) -> None:
+        for way, weight in self.weights.items():
+            if way not in _WAYS or not weight >= 0:
+                raise UsageError(
+                    f'crossover: weights sets "{way}" to {weight}; '
+                    f"the ways are {', '.join(_WAYS)}, and a weight is 0 or more"
+                )
+
+    async def propose(self, context: Context) -> Proposal:
+        """Return a new child of the parent and one of the inspirations.
+
+        Raises:
+            ProposalError: there is no other program, no region holds Python, or no new child was
+                found in `tries` tries.
+        """
+        own = context.parent.program
+        others = [each.program for each in context.inspirations if each.program.id != own.id]
+        if not others:
+            raise ProposalError("crossover needs another program, and there is no inspiration")
+        parent = read_tree(own.files)
+        other = context.rng.choice(others)
+        donor = read_tree(other.files)
+        grammar = derive([*parent.surveys, *donor.surveys], (), None, (), True, self.tune)
+
+        def draw() -> Drawn | None:
+            drawn = self._draw(parent, donor, grammar, context.rng)
+            return drawn and Drawn(drawn.tree, drawn.summary, (own.id, other.id))
+
+        tune = Tune(self.limit, self.starts) if self.tune else None
+        return first_new(context, parent, draw, grammar, self.tries, self.simplify, tune)
+
+    def _draw(self, parent: Tree, donor: Tree, grammar: Grammar, rng: Random) -> Drawn | None:
+        weights = {**_WAYS, **self.weights}
+        (into,) = rng.choices(range(len(parent.fragments)), parent.sizes())
+        (source,) = rng.choices(range(len(donor.fragments)), donor.sizes())
+        draft = Draft(parent.fragments[into], parent.surveys[into], grammar, rng)
+        other = Draft(donor.fragments[source], donor.surveys[source], grammar, rng)
+        (way,) = rng.choices(list(weights), list(weights.values()))
+        change = _EXCHANGES[way](draft, other)
+        return Drawn(parent.with_change(into, change), change.summary) if change else None
+
+
+# --- renaming -----------------------------------------------------------------------------------
+
+
+def _variables(survey: Survey) -> set[str]:
+    """Return the names that are variables, and not functions or modules, in a fragment."""
+    return {name for line in survey.lines for name in line.names}.union(
+        name for site in survey.sites for name in site.names
+    )
+
+
+def _renamed(node: cst.BaseExpression, names: Mapping[str, str]) -> cst.BaseExpression:
+    def rename(part: cst.BaseExpression, floor: int) -> cst.BaseExpression | None:
+        new = names.get(part.value) if isinstance(part, cst.Name) else None
+        return None if new is None else cst.Name(new)
+
+    return rename(node, 0) or rewritten(node, rename)
+
+
+def _rebound(
+    names: Sequence[str], draft: Draft, other: Draft, in_scope: Sequence[str]
+) -> dict[str, str] | None:
+    """Map variables of the other program to those in scope: the same name, else one alike."""
+    found: dict[str, str] = {}
+    for name in names:
+        if name in in_scope:
+            continue
+        kind = other.survey.kinds.of_name(name)
+        alike = draft.survey.kinds.fitting(in_scope, kind or NUMBER)
+        if not alike:
+            return None
+        found[name] = draft.rng.choice(alike)
+    return found
+
+
+def _definition(other: Draft, name: str, line: Path) -> Line | None:
+    """Return the last line above `line`, in its suite or one around it, that assigns `name`.
+
+    None where the value cannot be moved: bound by a loop, changed in between, not pure.
+    """
+    found = None
+    for each in other.survey.lines:
+        suite = len(each.path) - 1
+        is_above = each.path[:suite] == line[:suite] and int(each.path[suite]) < int(line[suite])
+        value = assigned(each.node)
+        if is_above and value is not None and value[0] == name:
+            found = each
+    if found is None:
+        return None
+    value = assigned(found.node)
+    return found if value is not None and other.grammar.is_pure(value[1]) else None
+
+
+@dataclass
+class _Transplant:
+    """An expression of the other program on its way into the parent, with what it depends on."""
+
+    draft: Draft
+    other: Draft
+    in_scope: Sequence[str]
+    variables: set[str]
+    names: dict[str, str] = field(default_factory=dict)  # of the other program -> of the child
+    lines: list[cst.SimpleStatementLine] = field(default_factory=list)
+
+    def bring(self, node: cst.BaseExpression, line: Path) -> cst.BaseExpression | None:
+        """Return the expression in the child's names; the assignments needed go to `lines`."""
+        names = dict(self.names)
+        for name in loads(node):
+            if name not in self.variables:
+                continue
+            definition = _definition(self.other, name, line)
+            if definition is None:
+                rebound = _rebound([name], self.draft, self.other, self.in_scope)
+                if rebound is None:
+                    return None
+                names.update(rebound)
+            else:
+                new = self._brought(name, definition)
+                if new is None:
+                    return None
+                names[name] = new
+        return _renamed(node, names)
+
+    def _brought(self, name: str, definition: Line) -> str | None:
+        found = assigned(definition.node)
+        if found is None or len(self.lines) >= _MOST_LINES_BROUGHT:
+            return None
+        value = self.bring(found[1], definition.path)
+        if value is None:
+            return None
+        for line in self.lines:
+            same = assigned(line)
+            if same is not None and key(same[1]) == key(value):
+                return same[0]
+        taken = [each[0] for line in self.lines if (each := assigned(line))]
+        new = self.draft.survey.fresh_name((*taken, *self.other.survey.taken))
+        self.lines.append(assignment(new, value))
+        return new
+
+
+# --- ways to cross ------------------------------------------------------------------------------
+
+
+def _subtree(draft: Draft, other: Draft) -> Change | None:
+    rng = draft.rng
+    sources = [
+        site
+        for site in other.numeric()
+        if number(site.node) is None and other.grammar.is_pure(site.node)
+    ]
+    larger = [site for site in sources if not isinstance(site.node, cst.Name)]
+    sources = larger or sources
+    if not sources:
+        return None
+    source = rng.choice(sources)
+    sites = [
+        site
+        for site in draft.survey.sites
+        if site.kind & source.kind or not (site.kind and source.kind)
+    ]
+    if not sites:
+        return None
+    site = rng.choice(sites)
+    new, lines = _moved(draft, other, source, site)
+    if new is None or key(new) == key(site.node):
+        return None
+    module = draft.put(site, new)
+    if lines and site.line is not None:
+        module = insert_lines(module, site.line, lines)
+    return Change(module, f"put {brief(source.node)} for {brief(site.node)}")
+
+
+def _moved(
+    draft: Draft, other: Draft, source: Site, site: Site
+) -> tuple[cst.BaseExpression | None, list[cst.SimpleStatementLine]]:
+    """Return the other program's expression in the names of the site, and the lines it needs."""
+    variables = _variables(other.survey)
+    if source.line is not None and site.line is not None:
+        transplant = _Transplant(draft, other, site.names, variables)
+        new = transplant.bring(source.node, source.line)
+        if new is not None:
+            return new, transplant.lines
+    read = [name for name in loads(source.node) if name in variables]
+    names = _rebound(read, draft, other, site.names)
+    return (None if names is None else _renamed(source.node, names)), []
+
+
+def _statement(draft: Draft, other: Draft) -> Change | None:
+    rng = draft.rng
+    sources = [line for line in other.survey.lines if is_movable(line)]
+    targets = [line for line in draft.survey.lines if line.function or line.path[:-2]]
+    targets = targets or list(draft.survey.lines)
+    if not sources or not targets:
+        return None
+    source, target = rng.choice(sources), rng.choice(targets)
+    same = [line for line in targets if line.function == source.function]
+    if same:
+        target = rng.choice(same)
+    statement = _statement_renamed(draft, other, source, target)
+    if statement is None:
+        return None
+    if is_movable(target) and rng.random() < 0.5:
+        module = replace_line(draft.module, target.path, [statement])
+        return Change(module, f"put {brief(statement)} for {brief(target.node)}")
+    module = insert_lines(draft.module, target.path, [statement])
+    return Change(module, f"insert {brief(statement)}")
+
+
+def _statement_renamed(
+    draft: Draft, other: Draft, source: Line, target: Line
+) -> cst.BaseStatement | None:
+    """Return a statement of the other program in the names that are in scope at `target`."""
+    read = [name for name in loads(source.node) if name in source.names]
+    names = _rebound(read, draft, other, target.names)
+    if names is None:
+        return None
+    found = assigned(source.node)
+    if found is not None:
+        numbers = draft.survey.kinds.fitting(target.names, NUMBER)
+        goal = found[0] if found[0] in target.names or not numbers else draft.rng.choice(numbers)
+        return assignment(goal, _renamed(found[1], names))
+    statement = source.node.with_changes(leading_lines=[])
+    start = len(source.path)
+    for site in other.survey.sites:
+        inside = site.path[:start] == source.path and isinstance(site.node, cst.Name)
+        if inside and site.node.value in names:  # type: ignore[attr-defined]
+            new = placed(cst.Name(names[site.node.value]), site.floor)  # type: ignore[attr-defined]
+            statement = replaced(statement, site.path[start:], new)
+    match statement:
+        case cst.SimpleStatementLine(body=[cst.AugAssign(target=cst.Name(value=name))]):
+            if name in names:
+                statement = replaced(statement, ("body", 0, "target"), cst.Name(names[name]))
+    return statement
+
+
+def _function(draft: Draft, other: Draft) -> Change | None:
+    both = [name for name in draft.survey.functions if name in other.survey.functions]
+    if not both:
+        return None
+    name = draft.rng.choice(both)
+    path = draft.survey.functions[name]
+    old = at(draft.module, path)
+    new = at(other.module, other.survey.functions[name])
+    new = new.with_changes(leading_lines=old.leading_lines)
+    if key(new) == key(old):
+        return None
+    return Change(replaced(draft.module, path, new), f"take the function {name}")
+
+
+_EXCHANGES = {"subtree": _subtree, "statement": _statement, "function": _function}

@@ -1,0 +1,250 @@
+"""Edits that make expressions larger, or use what is there twice."""
+
+from __future__ import annotations
+
+import libcst as cst
+
+from evolver.operators.genetic.draft import (
+    Change,
+    Draft,
+    assignment,
+    follows,
+    insert_lines,
+    loads,
+    overlap,
+)
+from evolver.operators.genetic.expressions import described, rounded
+from evolver.operators.genetic.grammar import call
+from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, TEXT, TRUTH
+from evolver.operators.genetic.survey import Site
+from evolver.operators.genetic.tree import (
+    LAMBDA,
+    boolean,
+    brief,
+    code,
+    join,
+    key,
+    literal,
+    number,
+    operands,
+    placed,
+    replaced,
+    rewritten,
+)
+
+
+def insert(draft: Draft) -> Change | None:
+    """Wrap a subexpression: `e op leaf`, `leaf op e`, `f(e)`, or a condition by `and`, `or`."""
+    rng, grammar = draft.rng, draft.grammar
+    if grammar.boolean and rng.random() < 0.2:
+        change = _insert_condition(draft)
+        if change is not None:
+            return change
+    sites = draft.numeric()
+    if not sites:
+        return None
+    site = rng.choice(sites)
+    kind = site.kind or NUMBER
+    unary = [f for f in grammar.functions if len(f.takes) == 1 and f.takes[0] & f.gives & kind]
+    if unary and rng.random() < 0.2:
+        new: cst.BaseExpression = call(rng.choice(unary).name, [placed(site.node, LAMBDA)])
+        return Change(draft.put(site, new), described(site, new))
+    operators = grammar.arithmetic(kind)
+    if not operators:
+        return None
+    leaf = grammar.leaf(rng, draft.survey, site, kind)
+    left, right = (leaf, site.node) if rng.random() < 0.35 else (site.node, leaf)
+    new = grammar.joined(rng, left, operators, right)
+    return Change(draft.put(site, new), described(site, new))
+
+
+def _insert_condition(draft: Draft) -> Change | None:
+    rng, grammar = draft.rng, draft.grammar
+    sites = [site for site in draft.survey.sites if site.kind == TRUTH]
+    if not sites:
+        return None
+    site = rng.choice(sites)
+    extra = grammar.condition(rng, draft.survey, site)
+    if extra is None:
+        return None
+    new = boolean(site.node, rng.choice(grammar.boolean), extra)
+    return Change(draft.put(site, new), described(site, new))
+
+
+def identity(draft: Draft) -> Change | None:
+    """Insert `+ c` with c near 0, or `* c` with c near 1, for a tuner to fit.
+
+    Not exactly 0 and 1: those are no parameters, and simplification removes them.
+    """
+    rng = draft.rng
+    sites = [s for s in draft.survey.sites if s.kind & NUMBER and s.kind != INTEGER]
+    sites = [site for site in sites if number(site.node) is None]
+    ways = [op for op in ("+", "*") if op in draft.grammar.binary]
+    if not sites or not ways or draft.grammar.constants:
+        return None
+    site, way = rng.choice(sites), rng.choice(ways)
+    small = rounded(rng.gauss(0, 0.1), 2) or 0.1
+    if way == "*":
+        new: cst.BaseExpression = join(site.node, "*", literal(rounded(1 + small, 3)))
+    else:
+        new = draft.grammar.joined(rng, site.node, ["+"], literal(small))
+    return Change(draft.put(site, new), described(site, new))
+
+
+def _name_of(draft: Draft, site: Site) -> cst.Name:
+    """Return the variable that stands for the site's expression when it is used twice."""
+    return site.node if isinstance(site.node, cst.Name) else cst.Name(draft.survey.fresh_name())
+
+
+def _reused(draft: Draft, site: Site, new: cst.BaseExpression) -> cst.Module:
+    """Return the tree with `new` at the site, and above it the intermediate that `new` uses."""
+    module = draft.put(site, new)
+    if isinstance(site.node, cst.Name):
+        return module
+    assert site.line is not None
+    return insert_lines(module, site.line, [assignment(draft.survey.fresh_name(), site.node)])
+
+
+def _reusable(draft: Draft) -> list[Site]:
+    return [
+        site
+        for site in draft.numeric()
+        if isinstance(site.node, cst.Name) or draft.can_extract(site)
+    ]
+
+
+def square(draft: Draft) -> Change | None:
+    """Replace `e` by `t * t`, with `t = e` assigned above."""
+    sites = _reusable(draft)
+    if "*" not in draft.grammar.binary or not sites:
+        return None
+    site = draft.rng.choice(sites)
+    used = _name_of(draft, site)
+    new = join(used, "*", used)
+    return Change(_reused(draft, site, new), f"square {brief(site.node)}")
+
+
+def reciprocal(draft: Draft) -> Change | None:
+    """Replace `u` by `u + c / u`: the step of continued fractions."""
+    rng = draft.rng
+    sites = [site for site in _reusable(draft) if site.kind != INTEGER]
+    signs = [op for op in ("+", "-") if op in draft.grammar.binary]
+    if not signs or "/" not in draft.grammar.binary or not sites:
+        return None
+    site = rng.choice(sites)
+    used = _name_of(draft, site)
+    share = join(draft.grammar.constant(rng, REAL), "/", used)
+    new = join(used, rng.choice(signs), share)
+    return Change(
+        _reused(draft, site, new), f"replace u by {brief(new)} for u = {brief(site.node)}"
+    )
+
+
+def reuse(draft: Draft) -> Change | None:
+    """Replace an expression by a variable in scope, or by another expression of the program."""
+    rng = draft.rng
+    if rng.random() < 0.5:
+        change = _reuse_expression(draft)
+        if change is not None:
+            return change
+    sites = [site for site in draft.survey.sites if not site.kind & TEXT]
+    if not sites:
+        return None
+    site = rng.choice(sites)
+    names = [n for n in draft.survey.kinds.fitting(site.names, site.kind) if n != key(site.node)]
+    if not names:
+        return None
+    new = cst.Name(rng.choice(names))
+    return Change(draft.put(site, new), described(site, new))
+
+
+def _reuse_expression(draft: Draft) -> Change | None:
+    rng = draft.rng
+    sources = [
+        site
+        for site in draft.survey.sites
+        if site.kind & NUMBER and not isinstance(site.node, cst.Name) and draft.can_extract(site)
+    ]
+    if not sources:
+        return None
+    source = rng.choice(sources)
+    assert source.line is not None
+    targets = [
+        site
+        for site in draft.survey.sites
+        if site.kind & source.kind
+        and follows(site.path, source.line)
+        and not overlap(site.path, source.path)
+    ]
+    if not targets:
+        return None
+    target = rng.choice(targets)
+    name = draft.survey.fresh_name()
+    module = draft.put(target, cst.Name(name))
+    module = replaced(module, source.path, cst.Name(name))
+    module = insert_lines(module, source.line, [assignment(name, source.node)])
+    return Change(module, f"reuse {brief(source.node)} for {brief(target.node)}")
+
+
+def compose(draft: Draft) -> Change | None:
+    """Substitute an expression for a variable inside another: graft `g` into `e` as `e(g(x))`."""
+    rng = draft.rng
+    sites = [
+        site
+        for site in draft.numeric()
+        if not isinstance(site.node, cst.Name) and draft.can_extract(site)
+    ]
+    if not sites:
+        return None
+    site = rng.choice(sites)
+    names = [name for name in loads(site.node) if name in site.names]
+    names = [name for name in names if draft.survey.kinds.of_name(name) & NUMBER]
+    if not names:
+        return None
+    name = rng.choice(names)
+    graft = _graft(draft, site, name)
+    if graft is None or key(graft) == name:
+        return None
+    count = sum(key(part) == name for part in _leaves(site.node))
+    new_name = draft.survey.fresh_name()
+    substitute: cst.BaseExpression = cst.Name(new_name) if count > 1 else graft
+
+    def put(node: cst.BaseExpression, floor: int) -> cst.BaseExpression | None:
+        return (
+            placed(substitute, floor) if isinstance(node, cst.Name) and node.value == name else None
+        )
+
+    module = draft.put(site, rewritten(site.node, put))
+    if count > 1:
+        assert site.line is not None
+        module = insert_lines(module, site.line, [assignment(new_name, graft)])
+    return Change(module, f"substitute {brief(graft)} for {name} in {brief(site.node)}")
+
+
+def _leaves(node: cst.BaseExpression) -> list[cst.BaseExpression]:
+    below = [leaf for operand in operands(node) for leaf in _leaves(operand.node)]
+    return below or [node]
+
+
+def _graft(draft: Draft, site: Site, name: str) -> cst.BaseExpression | None:
+    rng, grammar = draft.rng, draft.grammar
+    variable = cst.Name(name)
+    existing = [
+        other.node
+        for other in draft.survey.sites
+        if other.kind & NUMBER
+        and not isinstance(other.node, cst.Name)
+        and set(loads(other.node)) <= set(site.names)
+        and name in loads(other.node)
+        and grammar.is_pure(other.node)
+        and len(code(other.node)) < 60
+    ]
+    if existing and rng.random() < 0.5:
+        return rng.choice(existing)
+    kind = draft.survey.kinds.of_name(name) or NUMBER
+    if kind != INTEGER and {"+", "/"} <= set(grammar.binary) and rng.random() < 0.3:
+        return join(variable, "+", join(grammar.constant(rng, REAL), "/", variable))
+    operators = grammar.arithmetic(kind)
+    if not operators:
+        return None
+    return grammar.joined(rng, variable, operators, grammar.leaf(rng, draft.survey, site, kind))
