@@ -213,7 +213,9 @@ class Engine:
         proposed = outcome.proposed
         if proposed is None and outcome.program is not None:
             proposed = outcome.program.files
-        improved = self.population.record(proposed, elite, self._islands_of(attempt))
+        improved = self.population.record(
+            proposed, elite, self._islands_of(attempt), fitted=outcome.proposed is not None
+        )
         tally = self._tally
         tally.idle = 0 if spent else tally.idle + 1
         if evaluation is not None:
@@ -382,6 +384,7 @@ class Engine:
             inspirations=tuple(elites[id_] for id_ in attempt.inspirations),
             rng=Random(f"{self._settings.seed}/{attempt.id}/propose"),
             is_seen=partial(self.population.seen.holds, upto=attempt.seen),
+            fits=partial(self.population.seen.fits, upto=attempt.seen),
             model=self._recorded(attempt),
         )
         try:
@@ -426,10 +429,11 @@ class Engine:
         evaluation = await self._executor.evaluate(
             Job(program, self._job_seed(attempt.id, "score"), tune)
         )
-        if evaluation.tuned is None:
-            return Outcome(attempt, "evaluated", "", program, evaluation)
-        proposed, program = program.files, replace(program, files=evaluation.tuned)
-        return Outcome(attempt, "evaluated", "", program, replace(evaluation, tuned=None), proposed)
+        proposed = None if tune is None else program.files
+        if evaluation.tuned is not None:
+            program = replace(program, files=evaluation.tuned)
+            evaluation = replace(evaluation, tuned=None)
+        return Outcome(attempt, "evaluated", "", program, evaluation, proposed)
 
     def _job_seed(self, attempt: int, purpose: str) -> int:
         return Random(f"{self._settings.seed}/{attempt}/{purpose}").getrandbits(63)

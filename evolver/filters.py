@@ -8,6 +8,7 @@ import warnings
 from functools import lru_cache
 from types import CodeType
 
+from evolver import literals
 from evolver.edits import violation
 from evolver.types import Context, Files
 
@@ -50,6 +51,12 @@ def normalised_hash(files: Files) -> str:
         digest.update(f"{path}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def structure_hash(files: Files) -> str:
+    """Hash a program up to formatting and the values of its float literals."""
+    values = [number + 0.5 for number in range(len(literals.find(files)))]
+    return normalised_hash(literals.substitute(files, values))
 
 
 def outside_regions(files: Files, context: Context) -> str | None:

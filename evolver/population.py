@@ -6,11 +6,12 @@ rebuilds it exactly.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from evolver.filters import normalised_hash
+from evolver.filters import normalised_hash, structure_hash
 from evolver.objective import Objective, front
 from evolver.types import Archive, Elite, Files, Policy
 
@@ -33,7 +34,7 @@ class Selection:
 
 
 class Seen:
-    """When each program, up to formatting, was first judged.
+    """When each program, up to formatting, was first judged, and how often each structure.
 
     Attempts ask about the past as it was when they began (`upto` finished attempts), so that the
     answer does not depend on what else happened to finish meanwhile.
@@ -41,14 +42,23 @@ class Seen:
 
     def __init__(self) -> None:
         self._first: dict[str, int] = {}
+        self._structures: dict[str, list[int]] = {}
 
     def add(self, files: Files, finished: int) -> None:
         """Record a program as known once `finished` attempts are finished."""
         self._first.setdefault(normalised_hash(files), finished)
 
+    def add_structure(self, files: Files, finished: int) -> None:
+        """Record that a program's literals were fitted."""
+        self._structures.setdefault(structure_hash(files), []).append(finished)
+
     def holds(self, files: Files, upto: int) -> bool:
         """Tell whether the program was among the first `upto` finished attempts."""
         return self._first.get(normalised_hash(files), upto + 1) <= upto
+
+    def fits(self, files: Files, upto: int) -> int:
+        """Count how often programs that differ in float literals alone were fitted."""
+        return bisect_right(self._structures.get(structure_hash(files), ()), upto)
 
 
 class Population:
@@ -105,17 +115,27 @@ class Population:
         inspirations = sorted(chosen.values(), key=lambda e: (e.objectives, -e.program.id))
         return Selection(index, parent, tuple(inspirations))
 
-    def record(self, files: Files | None, elite: Elite | None, islands: Sequence[int]) -> bool:
+    def record(
+        self,
+        files: Files | None,
+        elite: Elite | None,
+        islands: Sequence[int],
+        *,
+        fitted: bool = False,
+    ) -> bool:
         """Take in one finished attempt, in commit order; return whether it raised the score.
 
         Args:
-            files: what was judged, None where the attempt made no program.
+            files: what was proposed, None where the attempt made no program.
             elite: the judged program where its status is "ok".
             islands: where to offer it.
+            fitted: whether its literals were fitted before it was judged.
         """
         self.finished += 1
         if files is not None:
             self.seen.add(files, self.finished)
+            if fitted:
+                self.seen.add_structure(files, self.finished)
         improved = elite is not None and self._admit(elite, islands)
         if self._interval and self.finished % self._interval == 0:
             self._migrate()

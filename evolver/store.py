@@ -48,7 +48,7 @@ class Outcome:
     reason: str = ""
     program: Program | None = None
     evaluation: Evaluation | None = None
-    proposed: Files | None = None  # the files before tuning, where tuning changed them
+    proposed: Files | None = None  # the files before tuning, where tuning was asked for
 
 
 @dataclass(frozen=True)

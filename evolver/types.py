@@ -168,6 +168,7 @@ class Context:
     inspirations: Sequence[Elite]  # other elites of the island, best last
     rng: Random  # from (run seed, attempt): the operator's only source of chance
     is_seen: Callable[[Files], bool]  # was this program, up to formatting, judged before?
+    fits: Callable[[Files], int] = lambda _files: 0  # how often its literals were fitted before
     model: Model | None = None
 
 
