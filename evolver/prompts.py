@@ -147,8 +147,9 @@ def _values(context: Context) -> dict[str, Any]:
 def _program(elite: Elite, brief: Brief) -> ShownProgram:
     files = elite.program.files
     regions = tuple(
-        _code(region.path, _decode(files[region.path][region.start : region.end]), region.name)
+        _code(path, _decode(files[path][region.start : region.end]).strip("\n"), region.name)
         for region in find_regions(files)
+        for path in [region.path]
     )
     return ShownProgram(
         files=_files(files),
