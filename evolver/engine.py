@@ -214,7 +214,11 @@ class Engine:
         if proposed is None and outcome.program is not None:
             proposed = outcome.program.files
         improved = self.population.record(
-            proposed, elite, self._islands_of(attempt), fitted=outcome.proposed is not None
+            proposed,
+            elite,
+            self._islands_of(attempt),
+            parent=attempt.parent,
+            fitted=outcome.proposed is not None,
         )
         tally = self._tally
         tally.idle = 0 if spent else tally.idle + 1

@@ -7,6 +7,7 @@ rebuilds it exactly.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
@@ -93,6 +94,7 @@ class Population:
         self.front: list[Elite] = []
         self.score: float | None = None
         self.elites: dict[int, Elite] = {}  # every program with status ok, by id
+        self.children = Counter[int]()  # program id -> finished attempts that edited it
         self.seen = Seen()
 
     def select(self, attempt: int, rng: Random) -> Selection:
@@ -100,7 +102,7 @@ class Population:
         occupied = [i for i, island in enumerate(self.islands) if island.archive.elites()]
         index = occupied[attempt % len(occupied)]
         island = self.islands[index]
-        parent = island.policy.select(island.archive, rng)
+        parent = island.policy.select(island.archive, self.children, rng)
         others = [e for e in island.archive.elites() if e.program.id != parent.program.id]
         best = list(island.archive.front())
         chosen: dict[int, Elite] = {}
@@ -121,6 +123,7 @@ class Population:
         elite: Elite | None,
         islands: Sequence[int],
         *,
+        parent: int | None = None,
         fitted: bool = False,
     ) -> bool:
         """Take in one finished attempt, in commit order; return whether it raised the score.
@@ -129,9 +132,12 @@ class Population:
             files: what was proposed, None where the attempt made no program.
             elite: the judged program where its status is "ok".
             islands: where to offer it.
+            parent: whom the attempt edited.
             fitted: whether its literals were fitted before it was judged.
         """
         self.finished += 1
+        if parent is not None:
+            self.children[parent] += 1
         if files is not None:
             self.seen.add(files, self.finished)
             if fitted:

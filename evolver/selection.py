@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
@@ -18,7 +19,7 @@ class Tournament:
 
     size: int = 2
 
-    def select(self, archive: Archive, rng: Random) -> Elite:
+    def select(self, archive: Archive, children: Mapping[int, int], rng: Random) -> Elite:
         """Choose by rank in the archive."""
         elites = archive.elites()
         return elites[min(rng.randrange(len(elites)) for _ in range(self.size))]
@@ -33,7 +34,7 @@ class PowerLaw:
 
     exponent: float = 1.0
 
-    def select(self, archive: Archive, rng: Random) -> Elite:
+    def select(self, archive: Archive, children: Mapping[int, int], rng: Random) -> Elite:
         """Choose by rank in the archive."""
         elites = archive.elites()
         weights = [(rank + 1.0) ** -self.exponent for rank in range(len(elites))]
@@ -42,14 +43,23 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class FrontFirst:
-    """With probability `greed` a uniform member of the front, else a uniform elite.
+    """Mostly a member of the front, and there mostly one that was seldom edited.
 
-    Made for Pareto archives: every trade-off on the front is edited equally often, however many
-    programs crowd one end of it.
+    Made for Pareto archives: every trade-off on the front gets its turn, however many programs
+    crowd one end of it, and a new member is explored at once.
+
+    Attributes:
+        greed: probability of choosing from the front, else from all elites.
+        novelty: a program with k children is chosen in proportion to (1 + k)**-novelty; 0 is
+            uniform. Dividing by the number of children is ShinkaEvolve's novelty
+            (Lange 2025, https://arxiv.org/abs/2509.19349).
     """
 
     greed: float = 0.7
+    novelty: float = 1.0
 
-    def select(self, archive: Archive, rng: Random) -> Elite:
+    def select(self, archive: Archive, children: Mapping[int, int], rng: Random) -> Elite:
         """Choose from the front or from all elites."""
-        return rng.choice(archive.front() if rng.random() < self.greed else archive.elites())
+        pool = archive.front() if rng.random() < self.greed else archive.elites()
+        weights = [(1.0 + children.get(e.program.id, 0)) ** -self.novelty for e in pool]
+        return rng.choices(pool, weights)[0]

@@ -313,8 +313,14 @@ class Archive(Protocol):
 class Policy(Protocol):
     """Chooses whom to edit next. Plug-ins are frozen dataclasses."""
 
-    def select(self, archive: Archive, rng: Random) -> Elite:
-        """Choose a parent from an archive that is not empty."""
+    def select(self, archive: Archive, children: Mapping[int, int], rng: Random) -> Elite:
+        """Choose a parent from an archive that is not empty.
+
+        Args:
+            archive: an island's.
+            children: program id -> finished attempts that edited it; 0 where missing.
+            rng: the policy's only source of chance.
+        """
         ...
 
 
