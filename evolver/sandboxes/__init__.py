@@ -1,7 +1,7 @@
-"""Sandboxes: where candidates run."""
+"""Sandboxes: where candidates run, apart from the process that scores them."""
 
-from evolver.sandboxes.local import LocalSandbox
-from evolver.sandboxes.protect import protect_process
+from evolver.sandboxes.local import LocalSandbox, lacks, strongest_tier
+from evolver.sandboxes.process import protect_process
 from evolver.sandboxes.settings import SandboxSettings
 
-__all__ = ["LocalSandbox", "SandboxSettings", "protect_process"]
+__all__ = ["LocalSandbox", "SandboxSettings", "lacks", "protect_process", "strongest_tier"]

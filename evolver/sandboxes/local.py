@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import importlib.metadata
 import json
+import os
 import socket
 import subprocess
 import sys
@@ -13,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from evolver.bundled import bundled
-from evolver.errors import SandboxError
+from evolver.errors import CandidateError, SandboxError
 from evolver.sandboxes.channel import Channel
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.sandboxes.warm import WarmSandbox
@@ -45,7 +47,7 @@ class LocalSandbox(WarmSandbox):
 
     Raises:
         SandboxError: the tier is weaker than `require`, or it is C and `allow_unisolated` is not
-            set.
+            set, or the runner cannot start, for instance because a preload cannot be imported.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class LocalSandbox(WarmSandbox):
         super().__init__(settings, base=base, guest=guest)
         self.isolation = tier or strongest_tier()
         self._check_tier()
+        self.start()
 
     def _check_tier(self) -> None:
         needed = self.settings.require
@@ -75,13 +78,16 @@ class LocalSandbox(WarmSandbox):
             )
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
+        path, visible = python_paths()
+        if self.isolation != "A" and os.getuid() == 0:
+            require_readable(path)
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-s", "-S", "-B", "-P", "-c", _source("boot")],
                 stdin=theirs,
                 stdout=theirs,
-                stderr=None,
+                stderr=subprocess.DEVNULL,
                 env=_ENVIRONMENT,
                 cwd="/",
                 start_new_session=True,  # a Ctrl-C is for the controller
@@ -98,7 +104,6 @@ class LocalSandbox(WarmSandbox):
                 process.kill()
                 process.wait()
 
-        path, visible = python_paths()
         if self.settings.network:
             visible += _NETWORK
         terms = {"tier": self.isolation, "path": path, "visible": visible, "hidden": hidden_paths()}
@@ -126,6 +131,21 @@ def python_paths() -> tuple[list[str], list[str]]:
     return path, [place for place in dict.fromkeys(visible) if Path(place).exists()]
 
 
+def require_readable(path: list[str]) -> None:
+    """Refuse a Python that only root can read: candidates run under a uid of their own.
+
+    Raises:
+        SandboxError: some folder on the way to it is closed to others.
+    """
+    for place in path:
+        for folder in (Path(place), *Path(place).parents):
+            if folder.exists() and not folder.stat().st_mode & 0o001:
+                raise SandboxError(
+                    f"{folder} is closed to other users, and candidates run under a uid of their "
+                    "own; use a Python outside of it, or run as an ordinary user"
+                )
+
+
 @functools.cache
 def _evaluator_packages() -> tuple[str, ...]:
     found = importlib.metadata.entry_points(group="evolver.evaluators")
@@ -148,20 +168,20 @@ def hidden_paths() -> list[str]:
 
 # --- tiers ----------------------------------------------------------------------------------------
 
-_CANARY = Program(id=0, files={"canary.py": b"def sing():\n    import colorsys\n    return 'tweet'\n"})
+# It imports what nothing has imported before, so that Python's library must be in its sight.
+_CANARY = Program(id=0, files={"canary.py": b"def sing():\n    import colorsys, _csv\n"})
 
 
 @functools.cache
 def _failure(tier: str) -> str:
     """Try a tier by running a candidate in it; return why it fails, or nothing."""
-    sandbox = LocalSandbox(SandboxSettings(allow_unisolated=True), tier=tier)
     try:
-        with sandbox.open(_CANARY, seed=0, timeout=10.0) as canary:
+        with contextlib.closing(
+            LocalSandbox(SandboxSettings(allow_unisolated=True), tier=tier)
+        ) as sandbox, sandbox.open(_CANARY, seed=0, timeout=10.0) as canary:
             canary.call("sing")
-    except SandboxError as error:
+    except (SandboxError, CandidateError) as error:
         return str(error)
-    finally:
-        sandbox.close()
     return ""
 
 

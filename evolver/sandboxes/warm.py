@@ -37,7 +37,7 @@ class WarmSandbox(ABC):
 
     Attributes:
         isolation: the tier, stored with every evaluation.
-        notes: what is not as it should be, in sentences, once a runner has started.
+        notes: what is not as it should be, in sentences.
     """
 
     isolation: str
@@ -88,6 +88,14 @@ class WarmSandbox(ABC):
                 evaluation.close()
             except SandboxError:
                 self._hang_up()  # kills it and all below it; the next open starts another
+
+    def start(self) -> None:
+        """Start the runner now and not with the first candidate.
+
+        Raises:
+            SandboxError: it cannot start; the message says why.
+        """
+        self._running()
 
     def close(self) -> None:
         """Kill everything; the sandbox cannot be opened again."""
