@@ -98,29 +98,35 @@ def in_turn(replies: Sequence[str | Reply]) -> Script:
     return lambda asked: replies[min(asked.number, len(replies) - 1)]
 
 
-_FENCED_BLOCK = re.compile(r"^(`{3,})\w*\n(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
+_FENCED_CODE = re.compile(r"^(`{3,})(\w+)\n(.*?)^\1\s*$", re.MULTILINE | re.DOTALL)
 _FLOAT = re.compile(r"(?<![\w.])\d+\.\d+(?:[eE][-+]?\d+)?")
 
 
 def nudge_a_constant(asked: Asked) -> str:
-    """Answer with a SEARCH/REPLACE edit of one float in the prompt's last program with floats.
+    """Answer evolver's diff and rewrite prompts with a small change of one float of the parent.
 
     The choice depends on the request's words and number only, so that runs can be compared.
     """
     rng = random.Random(f"{asked.number} {asked.user}")
-    lines = [
-        line
-        for block in _FENCED_BLOCK.finditer(asked.user)
-        for line in block[2].splitlines()
-        if _FLOAT.search(line) and "#" not in line
+    parent = asked.user.rpartition("# The program to improve")[2]
+    blocks = [block[3] for block in _FENCED_CODE.finditer(parent)]
+    choices = [
+        (block, line)
+        for block in blocks
+        for line in block.splitlines()
+        if _FLOAT.search(line) and not line.lstrip().startswith(("#", "//", '"'))
     ]
-    if not lines:
+    if not choices:
         return "There is no constant that I could change."
-    line = rng.choice(lines)
+    block, line = rng.choice(choices)
     chosen = rng.choice(list(_FLOAT.finditer(line)))
     value = float(chosen[0]) * rng.gauss(1.0, 0.05)
     changed = f"{line[: chosen.start()]}{value!r}{line[chosen.end() :]}"
-    return f"Nudge one constant.\n\n<<<<<<< SEARCH\n{line}\n=======\n{changed}\n>>>>>>> REPLACE\n"
+    if "SEARCH/REPLACE" in asked.system:
+        edit = f"<<<<<<< SEARCH\n{line}\n=======\n{changed}\n>>>>>>> REPLACE"
+    else:
+        edit = f"```\n{block.replace(line, changed, 1)}```"
+    return f"Nudge one constant.\n\n{edit}\n"
 
 
 def with_faults(script: Script, *, failed: float, malformed: float, seed: int = 0) -> Script:
@@ -150,7 +156,7 @@ class LLMServer:
     Attributes:
         address: what to give as `api_base`.
         asked: every request for completions so far.
-        prompt_tokens, completion_tokens: what all 200 answers said they cost, one token a word.
+        prompt_tokens, completion_tokens: what all whole answers said they cost, a token a word.
     """
 
     def __init__(self, script: Script, *, port: int = 0, latency: float = 0.0) -> None:
@@ -255,9 +261,10 @@ class LLMServer:
                 for index in range(choices)
             ],
         }
-        if reply.usage:
+        if reply.usage and not reply.drop:
             self.prompt_tokens += prompt_tokens
             self.completion_tokens += completion_tokens
+        if reply.usage:
             answer["usage"] = {
                 "prompt_tokens": prompt_tokens,
                 "completion_tokens": completion_tokens,

@@ -70,11 +70,27 @@ class Rewrite:
             UsageError: there is no model, or a template is faulty.
         """
         prompt = self.prompt(context)
-        return await _propose(context, prompt, diffs.rewrite, self.repairs, self.folders)
+        return await _propose(context, prompt, _rewritten, self.repairs, self.folders)
 
 
 def _edited(answer: str, files: Files, readonly: Collection[str]) -> dict[str, bytes]:
-    return diffs.apply(diffs.parse(answer, {*files, *readonly}), files, readonly)
+    """Apply the blocks; a model that wrote whole regions with their markers is understood too."""
+    try:
+        edits = diffs.parse(answer, {*files, *readonly})
+    except EditError:
+        if "EVOLVE-BLOCK-END" not in answer:
+            raise  # code without markers may be a fragment
+        return diffs.rewrite(answer, files, readonly)
+    return diffs.apply(edits, files, readonly)
+
+
+def _rewritten(answer: str, files: Files, readonly: Collection[str]) -> dict[str, bytes]:
+    """Put the code in place; a model that wrote SEARCH/REPLACE blocks is understood too."""
+    try:
+        edits = diffs.parse(answer, {*files, *readonly})
+    except EditError:
+        return diffs.rewrite(answer, files, readonly)
+    return diffs.apply(edits, files, readonly)
 
 
 async def _propose(

@@ -127,6 +127,17 @@ def test_the_repair_prompt_says_what_is_wrong(
     assert told in model.asked[1].user
 
 
+def test_either_format_is_understood() -> None:
+    assert propose(Rewrite(), ScriptedModel([GOOD_DIFF])).files == {"f.py": BETTER}
+    whole = f"```python\n{BETTER.decode()}```"
+    assert propose(Diff(), ScriptedModel([whole])).files == {"f.py": BETTER}
+
+
+def test_a_fragment_is_no_edit() -> None:
+    with pytest.raises(EditError, match="no SEARCH/REPLACE block"):
+        propose(Diff(repairs=0), ScriptedModel(["```python\n    return 2.0 + x\n```"]))
+
+
 def test_what_is_whole_counts_though_the_answer_was_cut_off() -> None:
     model = ScriptedModel([cut(GOOD_DIFF + "\nThis also has the adv")])
     assert propose(Diff(), model).files == {"f.py": BETTER}
