@@ -12,7 +12,7 @@ import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
@@ -22,6 +22,7 @@ from evolver.models.failures import Failure, explain
 from evolver.types import Completion, Prompt
 
 _LONGEST_BACKOFF = 30.0  # seconds
+_LONGEST_CHECK = 10.0  # seconds
 _LONGEST_WAIT = 120.0  # seconds; a Retry-After beyond it is an error, not a wait
 
 
@@ -102,6 +103,31 @@ class ChatModel(ABC):
             openai.OpenAIError: the request failed.
             UsageError: as `complete`.
         """
+
+    async def check(self) -> None:
+        """Ask for something that costs nothing, once, so that a run can fail before it starts.
+
+        Raises:
+            ModelError: no answer within 10 seconds, or the key is refused (`ModelRefused`).
+            UsageError: as `complete`.
+        """
+        self.prepare()
+        import openai
+
+        probe = replace(self, timeout=min(self.timeout, _LONGEST_CHECK))
+        try:
+            async with asyncio.timeout(probe.timeout):
+                await probe.ping()
+        except (openai.OpenAIError, TimeoutError) as error:
+            # Any other status is a server that lives and knows no such request.
+            if getattr(error, "status_code", None) in (None, 401, 403):
+                raise explain(error, probe).error(0) from error
+        finally:
+            await probe.close()
+
+    async def ping(self) -> None:
+        """Send a request that costs nothing, if there is one."""
+        return
 
     def prepare(self) -> None:
         """Import what the first request needs, outside its time limit."""

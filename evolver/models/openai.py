@@ -55,6 +55,10 @@ class OpenAIModel(ChatModel):
         body: bytes = answer.http_response.content
         return body
 
+    async def ping(self) -> None:
+        """List the endpoint's models, whatever they are: some servers list few or none."""
+        await self._client().models.with_raw_response.list()
+
     async def close(self) -> None:
         """Close the connections that are kept open for this event loop."""
         client = self._clients.pop(asyncio.get_running_loop(), None)

@@ -322,6 +322,22 @@ class TestOpenAIModel(HTTPModelContract):
         model, _ = serve("hello")
         assert ask(model)[0].text == "hello"
 
+    def test_a_check_costs_nothing(self, serve: Callable[..., tuple[ChatModel, LLMServer]]) -> None:
+        model, server = serve("hello")
+        asyncio.run(model.check())
+        assert server.asked == []
+
+    def test_a_check_finds_a_server_that_is_not_there_at_once(self) -> None:
+        with LLMServer(in_turn(["hello"])) as server:
+            model = self.model(server.address)
+        started = time.monotonic()
+        with pytest.raises(ModelError, match=r"connection refused; is the server running\?$"):
+            asyncio.run(replace(model, backoff=10).check())
+        assert time.monotonic() - started < 5
+
+    def test_a_server_without_a_list_of_models_passes(self, server: LLMServer) -> None:
+        asyncio.run(self.model(f"{server.address}/elsewhere").check())
+
 
 class TestLiteLLMModel(HTTPModelContract):
     def model(self, address: str) -> ChatModel:
