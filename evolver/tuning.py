@@ -123,20 +123,20 @@ def fit(
 # --- least squares --------------------------------------------------------------------------------
 
 
+@np.errstate(all="ignore")
 def least_squares(
     residuals: Residuals, own: Array, tune: Tune, rng: np.random.Generator
 ) -> Array | None:
     """Return the vector (n,) of the smallest residuals that is found, or None if none is finite."""
     starts = _starts(residuals, own, tune, rng)
-    with np.errstate(all="ignore"):
-        vectors, costs = levenberg_marquardt(residuals, starts)
-        vectors = vectors[np.isfinite(costs)]
-        if not vectors.size:
-            return None
-        if isinstance(residuals, Refining):
-            refined = residuals.refine(np.concatenate([vectors[:KEPT], own[None]]))
-            if np.isfinite(refined).all():
-                return refined
+    vectors, costs = levenberg_marquardt(residuals, starts)
+    vectors = vectors[np.isfinite(costs)]
+    if not vectors.size:
+        return None
+    if isinstance(residuals, Refining):
+        refined = residuals.refine(np.concatenate([vectors[:KEPT], own[None]]))
+        if np.isfinite(refined).all():
+            return refined
     best: Array = vectors[0]
     return best
 
@@ -150,8 +150,7 @@ def _starts(residuals: Residuals, own: Array, tune: Tune, rng: np.random.Generat
     carried = [np.array(one) for one in tune.carried if len(one) == own.size]
     known = np.array([own, *carried])[: tune.starts]
     if isinstance(residuals, Seeding):
-        with np.errstate(all="ignore"):
-            known = np.concatenate([known, residuals.starts(4, rng)])
+        known = np.concatenate([known, residuals.starts(4, rng)])
     rest = max(0, tune.starts - len(known))
     parents = known[rng.integers(len(known), size=rest)]
     spreads = np.resize(_SPREADS, rest)[:, None]
@@ -243,6 +242,7 @@ def _steps(residuals: Residuals, now: _Descents, damping: Array) -> Array:
     return steps
 
 
+@np.errstate(all="ignore")
 def levenberg_marquardt(
     residuals: Residuals,
     starts: Array,
@@ -319,8 +319,8 @@ class _Trials:
             self.best_loss, self.best = loss, (vector, evaluation)
         return loss
 
-    @property
     def is_over(self) -> bool:
+        """Tell whether the limit is reached."""
         return self.spent >= self.limit
 
 
@@ -335,12 +335,10 @@ def _by_evolution(
 
     It searches in units of each literal's own size, after the child's own and the carried ones.
     """
-    import cma
-
     trials = _Trials(candidate, judge, tune.limit)
     known = [own, *(np.array(one) for one in tune.carried if len(one) == own.size)]
     for vector in known:
-        if not trials.is_over:
+        if not trials.is_over():
             trials.loss(vector, candidate if vector is own else None)
     if trials.best is None:
         return None
@@ -348,17 +346,19 @@ def _by_evolution(
     units = np.where(origin == 0, 1.0, np.abs(origin))
     idle = 1 if own.size == 1 else 0  # cma refuses one dimension: give it an idle second one
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of dimension, bounds and verbosity by turns
+        warnings.simplefilter("ignore")  # it warns of a missing matplotlib, of dimensions, ...
+        import cma
+
         search = cma.CMAEvolutionStrategy(
             np.append(origin / units, np.zeros(idle)),
             0.2,
             {"seed": seed % 2**31 + 1, "verbose": -9},
         )
-        while not trials.is_over and not search.stop():
+        while not trials.is_over() and not search.stop():
             asked = search.ask()
             losses = []
             for point in asked:
-                if trials.is_over:
+                if trials.is_over():
                     break
                 losses.append(trials.loss(point[: own.size] * units))
             if len(losses) == len(asked):

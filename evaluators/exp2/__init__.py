@@ -8,7 +8,7 @@ own values at secret random inputs.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy as np
 from evolver.errors import CandidateOutputError
 from evolver.types import Candidate, Result
 
-from . import measure
+from . import baselines, measure
 from .residuals import RelativeResiduals
 from .straightline import StraightLine, count_operations, parse
 
@@ -80,6 +80,25 @@ class Evaluator:
         own = np.array(candidate.parameters, dtype=np.float64)
         line = parse(candidate.call("guest:trace_parameters", self.function), len(own))
         return RelativeResiduals.of(line, own, self.x_min, self.x_max)
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return the classical approximations, series -> points in the space of the metrics.
+
+        At each operation count a series has its best point that costs no more. They hold for
+        2**x on [0, 1] alone; for another interval there are none.
+        """
+        series: dict[str, list[Mapping[str, float]]] = {}
+        if (self.x_min, self.x_max) != (0.0, 1.0):
+            return series
+        for baseline in baselines.stored():
+            series.setdefault(baseline.series, []).append(
+                {
+                    "operations": float(baseline.operations),
+                    "digits": -math.log10(baseline.error),
+                    "error": baseline.error,
+                }
+            )
+        return series
 
     def _check(self, line: StraightLine, inputs: Sequence[float], returned: object) -> None:
         """Raise CandidateOutputError unless the returned values are those of the list."""

@@ -50,13 +50,15 @@ class Levelling:
         else:
             values = self.line.run(self.samples.x, columns(parameters))[-1]
             errors = values / wanted.high - 1.0
-        return np.broadcast_to(errors, (parameters.shape[0], self.samples.x.size))
+        of_all: Array = np.broadcast_to(errors, (parameters.shape[0], self.samples.x.size))
+        return of_all
 
     def slopes(self, vector: Array) -> Array:
         """Return the Jacobian (m, n) of the relative errors."""
         values = self.line.run(self.samples.x, columns(vector[None]))
         weights = 1.0 / self.samples.values.high[None]
-        return gradients(self.line, values, weights, vector.size)[0]
+        slopes: Array = gradients(self.line, values, weights, vector.size)[0]
+        return slopes
 
     def refine(self, parameters: Array) -> Array:
         """Return the best vector (n,) that is reached from the best of the vectors (k, n)."""
@@ -194,7 +196,8 @@ def _levelling_step(errors: Array, slopes: Array) -> Array:
     sizes = np.sqrt((rows**2).sum(axis=1))
     is_moved = sizes > 1e-9 * sizes.max()
     matrix = np.column_stack([rows, -signs])[is_moved]
-    return np.linalg.lstsq(matrix, -errors[places][is_moved], rcond=FINEST)[0][:-1] / scale
+    step: Array = np.linalg.lstsq(matrix, -errors[places][is_moved], rcond=FINEST)[0][:-1] / scale
+    return step
 
 
 @dataclass(frozen=True, eq=False)

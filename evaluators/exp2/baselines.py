@@ -1,0 +1,430 @@
+"""The classical approximations of 2**x on [0, 1], as points (operations, largest relative error).
+
+    python evaluators/exp2/baselines.py            # recompute the table and print it
+    python evaluators/exp2/baselines.py --write    # and store it beside this file
+
+Every error is a minimax error, found by exchange (Remez 1934) in 50-digit arithmetic, but for the
+Taylor and Padé columns, which are expansions about a point. Counting follows `straightline`: a
+polynomial of degree n in Horner's form takes 2n operations, a ratio of degrees (m, n) with a monic
+denominator 2(m + n), as a continued fraction (n, n) 3n and (n - 1, n) 3n - 1, k squarings of an
+approximation of 2**(x / 2**k) take k more.
+"""
+
+from __future__ import annotations
+
+import csv
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import mpmath
+from mpmath import mpf
+
+STORED = Path(__file__).with_name("baselines.csv")
+DIGITS = 50
+MOST_OPERATIONS = 14
+GRID = 24  # points for each extremum, in the search for extrema
+EXCHANGES = 30
+INTERPOLATIONS = 12
+LEVEL = mpf("1e-6")  # relative spread of the extrema at which an exchange is done
+
+Number = Any  # an mpmath number
+Coefficients = Sequence[Number]
+Form = Callable[[Coefficients, Number], Number]  # (free coefficients, x) -> value
+Error = Callable[[Coefficients, Number], Number]  # (coefficients, x) -> relative error
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """One approximation: what series it belongs to, what it costs and how good it is."""
+
+    series: str
+    operations: int
+    error: float
+    name: str
+
+
+# --- forms ----------------------------------------------------------------------------------------
+
+
+def horner(coefficients: Coefficients, x: Number) -> Number:
+    """Return the polynomial's value; the coefficients are in ascending order."""
+    total = mpf(0)
+    for coefficient in reversed(coefficients):
+        total = total * x + coefficient
+    return total
+
+
+def ratio(m: int) -> Form:
+    """Return the ratio of a polynomial of degree m and a monic one."""
+
+    def value(free: Coefficients, x: Number) -> Number:
+        return horner(free[: m + 1], x) / horner([*free[m + 1 :], mpf(1)], x)
+
+    return value
+
+
+def odd(free: Coefficients, x: Number) -> Number:
+    """Return N(x) / N(-x) for a monic N, which is (W + x) / (W - x) with W a ratio in x**2."""
+    coefficients = [*free, mpf(1)]
+    return horner(coefficients, x) / horner(coefficients, -x)
+
+
+def nested(free: Coefficients, x: Number) -> Number:
+    """Return (u + c) / (u - c), where u <- u + a / u is iterated from x; free = (c, a, ...).
+
+    This is the form of Real 2023 (https://arxiv.org/abs/2312.08472) with its constants tied so
+    that the value at 0 is 1. It is written without the division by x, which has no value at 0.
+    """
+    numerator, denominator = x, mpf(1)  # u = numerator / denominator
+    for a in free[1:]:
+        numerator, denominator = (
+            numerator * numerator + a * denominator * denominator,
+            numerator * denominator,
+        )
+    c = free[0] * denominator
+    return (numerator + c) / (numerator - c)
+
+
+# --- minimax errors -------------------------------------------------------------------------------
+
+
+def _chebyshev(count: int) -> list[Number]:
+    return [(1 - mpmath.cos((2 * i + 1) * mpmath.pi / (2 * count))) / 2 for i in range(count)]
+
+
+def _slopes(function: Callable[[Coefficients], Number], free: Coefficients) -> list[Number]:
+    """Return the derivative by each coefficient; at 50 digits a difference gives 25 of them."""
+    here, found = function(free), []
+    for i, coefficient in enumerate(free):
+        step = mpf("1e-25") * max(abs(coefficient), mpf("1e-10"))
+        moved = [*free[:i], coefficient + step, *free[i + 1 :]]
+        found.append((function(moved) - here) / step)
+    return found
+
+
+def _extrema(error: Callable[[Number], Number], count: int) -> list[tuple[Number, Number]]:
+    """Return (x, error) of the extrema between sign changes, each refined by a parabola."""
+    steps = GRID * count
+    xs = [(1 - mpmath.cos(i * mpmath.pi / steps)) / 2 for i in range(steps + 1)]
+    errors = [error(x) for x in xs]
+    if errors[0] == 0:  # a form that is 1 at 0 whatever its coefficients has no extremum there
+        errors[0] = errors[1]
+    borders = [i for i in range(1, steps + 1) if (errors[i] < 0) != (errors[i - 1] < 0)]
+    found = []
+    for low, high in pairwise([0, *borders, steps + 1]):
+        i = max(range(low, high), key=lambda index: abs(errors[index]))
+        best = (xs[i], errors[i])
+        if 0 < i < steps:
+            best = max(best, _vertex(error, xs[i - 1 : i + 2], errors[i - 1 : i + 2]), key=_size)
+        found.append(best)
+    return found
+
+
+def _size(point: tuple[Number, Number]) -> Number:
+    return abs(point[1])
+
+
+def _vertex(
+    error: Callable[[Number], Number], xs: Sequence[Number], errors: Sequence[Number]
+) -> tuple[Number, Number]:
+    left, right = (
+        (errors[1] - errors[0]) / (xs[1] - xs[0]),
+        (errors[2] - errors[1]) / (xs[2] - xs[1]),
+    )
+    bend = (right - left) / (xs[2] - xs[0])
+    x = xs[1] if bend == 0 else (xs[0] + xs[1]) / 2 - left / (2 * bend)
+    x = min(max(x, xs[0]), xs[2])
+    return x, error(x)
+
+
+def minimax_error(form: Form, start: Coefficients, squarings: int = 0) -> Number:
+    """Return the smallest largest relative error of form(coefficients, x)**(2**k) for 2**x.
+
+    Args:
+        form: has as many alternating extrema as free coefficients, plus one.
+        start: coefficients near the best ones.
+        squarings: k.
+
+    Raises:
+        ArithmeticError: the exchange does not settle; the start was too far away.
+    """
+    power, free = 2**squarings, list(start)
+
+    def error(coefficients: Coefficients, x: Number) -> Number:
+        return form(coefficients, x) ** power / mpf(2) ** x - 1
+
+    free = _meeting(error, free)
+    wanted = len(free) + 1
+    points = _extrema(partial(error, free), wanted)
+    for _ in range(EXCHANGES):
+        if len(points) < wanted:
+            break
+        while len(points) > wanted:
+            points.pop(0 if _size(points[0]) < _size(points[-1]) else -1)
+        sizes = [_size(point) for point in points]
+        if max(sizes) - min(sizes) < LEVEL * max(sizes):
+            return max(sizes)
+        levels = [[-1 if here > 0 else 1] for _, here in points]
+        levelled = _newton_step(error, free, points, levels)
+        for part in (mpf(1), mpf(1) / 2, mpf(1) / 4, mpf(1) / 8):  # not so far that extrema vanish
+            trial = [old + part * (new - old) for old, new in zip(free, levelled, strict=True)]
+            points = _extrema(partial(error, trial), wanted)
+            if len(points) >= wanted:
+                break
+        free = trial
+    raise ArithmeticError("the exchange does not settle; start nearer to the best coefficients")
+
+
+def _newton_step(
+    error: Error,
+    free: Coefficients,
+    points: Sequence[tuple[Number, Number]],
+    levels: Sequence[Sequence[int]],
+) -> list[Number]:
+    """Return the coefficients with which, to first order, the errors at the points are levelled.
+
+    Args:
+        error: the relative error.
+        free: the n coefficients now.
+        points: (x, error there).
+        levels: for each point the factors of the unknown levels: none to make the errors vanish.
+    """
+    matrix = mpmath.matrix(len(points), len(points))
+    right = mpmath.matrix(len(points), 1)
+    for row, (x, here) in enumerate(points):
+        slopes = _slopes(partial(_swapped, error, x), free)
+        for column, factor in enumerate([*slopes, *levels[row]]):
+            matrix[row, column] = factor
+        right[row] = -here
+    solution = mpmath.lu_solve(matrix, right)
+    return [coefficient + solution[i] for i, coefficient in enumerate(free)]
+
+
+def _swapped(error: Error, x: Number, coefficients: Coefficients) -> Number:
+    return error(coefficients, x)
+
+
+def _meeting(error: Error, start: Coefficients) -> list[Number]:
+    """Return coefficients near the start with which the error vanishes at Chebyshev points."""
+    free = list(start)
+    for _ in range(INTERPOLATIONS):
+        points = [(x, error(free, x)) for x in _chebyshev(len(free))]
+        if max(map(_size, points)) < mpf("1e-40"):
+            break
+        free = _newton_step(error, free, points, [[]] * len(points))
+    return free
+
+
+def _interpolated(
+    rows: Callable[[Number, Number], tuple[list[Number], Number]], count: int, squarings: int
+) -> list[Number]:
+    """Return the coefficients that meet 2**(x / 2**k) at Chebyshev points.
+
+    Args:
+        rows: of a point and the value there, the factors of the coefficients and the right side.
+        count: of coefficients.
+        squarings: k.
+    """
+    matrix, right = mpmath.matrix(count, count), mpmath.matrix(count, 1)
+    for i, x in enumerate(_chebyshev(count)):
+        factors, right[i] = rows(x, mpf(2) ** (x / 2**squarings))
+        for j, factor in enumerate(factors):
+            matrix[i, j] = factor
+    return list(mpmath.lu_solve(matrix, right))
+
+
+def ratio_error(m: int, n: int, squarings: int = 0) -> Number:
+    """Return the minimax error of a ratio of degrees (m, n), squared k times."""
+
+    def rows(x: Number, value: Number) -> tuple[list[Number], Number]:
+        powers = [x**i for i in range(max(m, n) + 1)]
+        if n == 0:
+            return powers[: m + 1], value
+        return powers[: m + 1] + [-value * p for p in powers[:n]], value * powers[n]
+
+    start = _interpolated(rows, m + n + 1, squarings)
+    return minimax_error(horner if n == 0 else ratio(m), start, squarings)
+
+
+def _odd_start(count: int, squarings: int) -> list[Number]:
+    def rows(x: Number, value: Number) -> tuple[list[Number], Number]:
+        factors = [x**i - value * (-x) ** i for i in range(count + 1)]
+        return factors[:count], -factors[count]
+
+    return _interpolated(rows, count, squarings)
+
+
+def odd_error(literals: int, squarings: int = 0) -> Number:
+    """Return the minimax error of N(x) / N(-x) with that many free coefficients, k squarings."""
+    return minimax_error(odd, _odd_start(literals, squarings), squarings)
+
+
+def nested_error(iterations: int, squarings: int = 0) -> Number:
+    """Return the minimax error of the nested form with 1 or 2 iterations, squared k times."""
+    rate = mpmath.log(2) / 2**squarings
+    # u must be near c / tanh(rate * x / 2): match the first terms of its series at x = 0.
+    if iterations == 1:
+        a = 12 / rate**2
+        start = [a * rate / 2, a]
+    else:
+        a = (30 + mpmath.sqrt(180)) / rate**2  # of two solutions the better one
+        start = [a * rate / 2, a, a**3 * rate**4 / 720]
+    return minimax_error(nested, start, squarings)
+
+
+def taylor_error(degree: int, centre: Number | None = None) -> Number:
+    """Return the largest relative error of the Taylor polynomial about a centre, else the best."""
+    log2 = mpmath.log(2)
+
+    def error(y: Number) -> Number:
+        total = sum((log2 * y) ** i / mpmath.factorial(i) for i in range(degree + 1))
+        return abs(total / mpf(2) ** y - 1)
+
+    if centre is not None:
+        return max(error(-centre), error(1 - centre))
+    low, high = mpf(0), mpf(1)
+    while high - low > mpf("1e-15"):  # the errors at the two ends are equal at the best centre
+        centre = (low + high) / 2
+        if error(-centre) < error(1 - centre):
+            low = centre
+        else:
+            high = centre
+    return error(-low)
+
+
+def pade_error(n: int) -> Number:
+    """Return the largest relative error of the (n, n) Padé approximant about 1/2."""
+    coefficients = [
+        mpmath.binomial(n, i) * mpmath.factorial(2 * n - i) / mpmath.factorial(2 * n)
+        for i in range(n + 1)
+    ]
+    y = mpmath.log(2) / 2
+    return abs(horner(coefficients, y) / horner(coefficients, -y) / mpmath.exp(y) - 1)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+SERIES = (
+    "Taylor",
+    "Padé",
+    "minimax polynomial",
+    "minimax ratio",
+    "continued fraction",
+    "with squarings",
+    "best structured",
+)
+
+
+def _continued_fraction_operations(degrees: int) -> int:
+    return 3 * degrees // 2 if degrees % 2 == 0 else 3 * (degrees + 1) // 2 - 1
+
+
+def _squared(times: int) -> str:
+    return {0: "", 1: ", squared"}.get(times, f", squared {times} times")
+
+
+def _expansions(most: int) -> Iterable[Baseline]:
+    for degree in range(1, most // 2 + 1):
+        yield Baseline("Taylor", 2 * degree, float(taylor_error(degree)), f"degree {degree}")
+        error = float(ratio_error(degree, 0))
+        yield Baseline("minimax polynomial", 2 * degree, error, f"degree {degree}")
+    for n in range(1, most // 3 + 1):
+        yield Baseline("Padé", 3 * n, float(pade_error(n)), f"({n},{n})")
+
+
+def _ratios(most: int) -> Iterable[Baseline]:
+    """Yield the ratios: 2**x is as well met by (m, n) as by (n, m), best where they are close."""
+    for degrees in range(1, most):
+        m, n = degrees // 2, degrees - degrees // 2
+        operations = _continued_fraction_operations(degrees)
+        for squarings in range(most - operations + 1):
+            error = float(ratio_error(m, n, squarings))
+            name = f"({m},{n}){_squared(squarings)}"
+            if squarings == 0:
+                yield Baseline("minimax ratio", 2 * degrees, error, name)
+                yield Baseline("continued fraction", operations, error, name)
+            yield Baseline("with squarings", operations + squarings, error, name)
+
+
+def _structured(most: int) -> Iterable[Baseline]:
+    for iterations in (1, 2):
+        for k in range(most - 3 - 2 * iterations + 1):
+            name = f"(u+c)/(u-c), u + a/u {'once' if iterations == 1 else 'twice'}{_squared(k)}"
+            error = float(nested_error(iterations, k))
+            yield Baseline("best structured", 3 + 2 * iterations + k, error, name)
+    for literals in (3, 5, 7):
+        operations = 3 * (literals + 1) // 2 + 1
+        for k in range(most - operations + 1):
+            name = f"(W+x)/(W-x), W of {literals} literals in x*x{_squared(k)}"
+            error = float(odd_error(literals, k))
+            yield Baseline("best structured", operations + k, error, name)
+
+
+def compute(most: int = MOST_OPERATIONS) -> list[Baseline]:
+    """Compute every baseline of at most that many operations."""
+    with mpmath.workdps(DIGITS):
+        found = [*_expansions(most), *_ratios(most), *_structured(most)]
+    return [baseline for baseline in found if baseline.operations <= most]
+
+
+# A column also holds what its form can imitate: a polynomial is a ratio, a ratio in Horner's form
+# can be written as a continued fraction, and both are squared no times.
+_INCLUDES: Mapping[str, tuple[str, ...]] = {
+    "minimax ratio": ("minimax polynomial",),
+    "continued fraction": ("minimax polynomial", "minimax ratio"),
+    "with squarings": ("minimax polynomial", "minimax ratio", "continued fraction"),
+    "best structured": ("minimax ratio", "continued fraction", "with squarings"),
+}
+
+
+def best_of(baselines: Iterable[Baseline], most: int = MOST_OPERATIONS) -> list[Baseline]:
+    """Return for each series and operation count the best baseline that costs no more."""
+    known = list(baselines)
+    best = []
+    for series in SERIES:
+        members = {series, *_INCLUDES.get(series, ())}
+        for operations in range(2, most + 1):
+            fitting = [b for b in known if b.series in members and b.operations <= operations]
+            if fitting:
+                winner = min(fitting, key=lambda baseline: baseline.error)
+                best.append(Baseline(series, operations, winner.error, winner.name))
+    return best
+
+
+def stored() -> list[Baseline]:
+    """Return the table that lies beside this file."""
+    with STORED.open(newline="", encoding="utf-8") as file:
+        return [
+            Baseline(row["series"], int(row["operations"]), float(row["error"]), row["name"])
+            for row in csv.DictReader(file)
+        ]
+
+
+def _printed(table: Sequence[Baseline]) -> str:
+    errors = {(b.series, b.operations): b.error for b in table}
+    lines = ["ops  " + "  ".join(f"{series:>18}" for series in SERIES)]
+    for operations in sorted({b.operations for b in table}):
+        cells = (errors.get((series, operations)) for series in SERIES)
+        shown = (f"{'-' if error is None else format(error, '.4g'):>18}" for error in cells)
+        lines.append(f"{operations:3}  " + "  ".join(shown))
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Recompute the table, print it, and store it where asked."""
+    table = best_of(compute())
+    print(_printed(table))
+    if "--write" in arguments:
+        with STORED.open("w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["series", "operations", "error", "name"])
+            writer.writerows((b.series, b.operations, f"{b.error:.6e}", b.name) for b in table)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
