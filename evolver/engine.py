@@ -192,6 +192,8 @@ class Engine:
         self._ledger = Ledger(self._budget.evaluations)
         self._next = self._turn = 0
         for outcome in self._store.outcomes():
+            if outcome.attempt.operator in self._mix.shares:
+                self._mix.begin(outcome.attempt.operator)
             self._take_in(outcome)
         self._bill = self._store.bill()
         self._before = self._store.seconds()

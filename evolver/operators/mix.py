@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from evolver.types import Operator
 
+_IDLE = 0.25
+
 
 @dataclass(frozen=True)
 class Weighted:
@@ -24,7 +26,8 @@ class Mix:
 
     Shares, not races: a genetic operator proposes hundreds of children a second and would drown a
     model's few if whoever is ready went first. What counts for a share is what attempts spent, and
-    one for each attempt in flight, so an operator whose children are filtered out is asked again.
+    one for each attempt in flight. An attempt that spends nothing counts `_IDLE`: an operator whose
+    children are filtered out is soon asked again, one that never has an idea holds up nobody.
     """
 
     def __init__(self, operators: list[Weighted], *, model_share: float = 0.7) -> None:
@@ -52,7 +55,7 @@ class Mix:
             entry.name: part[entry.needs_model] * entry.weight / totals[entry.needs_model]
             for entry in operators
         }
-        self._spent = Counter[str]()
+        self._spent = dict.fromkeys(self.shares, 0.0)
         self._begun = Counter[str]()
 
     def choose(self) -> str:
@@ -68,4 +71,4 @@ class Mix:
     def finish(self, name: str, spent: int) -> None:
         """Count what a finished attempt spent."""
         self._begun[name] -= 1
-        self._spent[name] += spent
+        self._spent[name] += spent or _IDLE

@@ -280,16 +280,28 @@ def test_a_model_that_never_answers_ends_the_run_and_burns_nothing(store):
     assert engine.progress().evaluations == 1
 
 
-def test_operators_share_the_evaluations_not_the_attempts(store):
+@pytest.mark.parametrize("sessions", [(201,), (40, 90, 201)])
+def test_operators_share_the_evaluations_not_the_attempts(tmp_path, sessions):
     operators = [Weighted("step", Step(), 3.0), Weighted("ask", Ask(), 1.0, needs_model=True)]
-    engine = engine_on(store, operators=operators, model=CountingModel(), evaluations=201)
-    asyncio.run(engine.run())
-    spent = {}
-    for outcome in store.outcomes():
-        if outcome.evaluation is not None:
-            spent[outcome.attempt.operator] = spent.get(outcome.attempt.operator, 0) + 1
-    assert spent["ask"] == pytest.approx(140, abs=5)
-    assert spent["step"] == pytest.approx(60, abs=5)
+    model = CountingModel()
+    Store.create(tmp_path, {}, "test").close()
+    for evaluations in sessions:
+        store = Store.resume(tmp_path, "test")
+        asyncio.run(
+            engine_on(store, operators=operators, model=model, evaluations=evaluations).run()
+        )
+        store.close()
+    store = Store.read(tmp_path)
+    judged = [o.attempt.operator for o in store.outcomes() if o.evaluation is not None]
+    store.close()
+    assert judged.count("ask") == pytest.approx(137, abs=6)
+    assert judged.count("step") == pytest.approx(63, abs=6)
+
+
+def test_an_operator_without_ideas_does_not_hold_up_the_others(store):
+    operators = [Weighted("step", Step(), 1.0), Weighted("same", Same(), 9.0)]
+    asyncio.run(engine_on(store, operators=operators, evaluations=20).run())
+    assert len(store.attempts()) < 1000
 
 
 def test_confirmations_repeat_the_front_once_and_are_not_counted(store):
