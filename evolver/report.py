@@ -25,7 +25,7 @@ Point = Mapping[str, float]
 References = Mapping[str, Sequence[Point]]
 
 EVOLVED = "evolved"
-PLOTS_NEED = "report.html has no plots: pip install 'evolver[report]' adds them"
+PLOTS_NEED = "without plots; pip install 'evolver[report]' adds them"
 
 
 @dataclass(frozen=True)
@@ -331,7 +331,10 @@ def write_html(page: Page, path: Path) -> bool:
     comparison = compare(page.front, page.references, page.objective)
     facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in
                     page.facts.items())  # fmt: skip
-    parts = [f"<table>{facts}</table>", *(figures or [f"<p>{escape(PLOTS_NEED)}.</p>"])]
+    parts = [
+        f"<table>{facts}</table>",
+        *(figures or [f"<p>This page is {escape(PLOTS_NEED)}.</p>"]),
+    ]
     if comparison is not None:
         parts.append(_comparison_html(comparison))
     for name, content in page.best.items():

@@ -177,12 +177,11 @@ def _check_run(directory: Path, recover: Path | None, out: Console) -> None:
     if not found.damage:
         out.print("the database is whole")
         return
+    damage = f"the database is damaged ({' '.join(found.damage.split())[:80]})"
     if found.resumable:
         raise EvolverError(
-            f"the database is damaged ({found.damage.splitlines()[0]}); go on with what can be "
-            f"read: evolver doctor {directory} --recover NEW_DIR"
+            f"{damage}; go on with what can be read: evolver doctor {directory} --recover NEW_DIR"
         )
     raise EvolverError(
-        f"the database is damaged ({found.damage.splitlines()[0]}) and too little can be read to "
-        f"go on; the task is still in {directory / 'task'}"
+        f"{damage} and too little can be read to go on; its task is still in {directory / 'task'}"
     )

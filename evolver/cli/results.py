@@ -47,13 +47,10 @@ Words = Annotated[
 def conclude(run: Run, out: Console, *, as_json: bool) -> None:
     """Tell what a run found, write its report, and exit 130 where it was interrupted."""
     overview(run, out)
-    plots = write_report(run)
     out.print()
     if run.best is not None:
         out.print(f"Best program: {run.directory / 'best'}")
-    out.print(f"Report: {run.directory / REPORT}")
-    if plots is not None:
-        out.print(plots)
+    out.print(write_report(run))
     if as_json:
         print_json(run.summary())
     if run.stopped == INTERRUPTED:
@@ -94,8 +91,8 @@ def overview(run: Run, out: Console) -> None:
         out.print(plot)
 
 
-def write_report(run: Run) -> str | None:
-    """Write the page into the run's directory; return what keeps it from having plots."""
+def write_report(run: Run) -> str:
+    """Write the page into the run's directory; return a line that says where, or why not."""
     from evolver import display, report
 
     best = run.best
@@ -117,8 +114,12 @@ def write_report(run: Run) -> str | None:
         history=report.history(run.outcomes, run.objective),
         best={} if best is None else best.program.files,
     )
-    has_plots = report.write_html(page, run.directory / REPORT)
-    return None if has_plots else f"{report.PLOTS_NEED}."
+    path = run.directory / REPORT
+    try:
+        has_plots = report.write_html(page, path)
+    except OSError as error:  # the run itself is whole: its facts were written before
+        return f"{path} could not be written: {error.strerror}"
+    return f"Report: {path}" if has_plots else f"Report: {path} ({report.PLOTS_NEED})"
 
 
 # --- show -----------------------------------------------------------------------------------------

@@ -180,6 +180,8 @@ def _files_at(program: Path, task: Task) -> Files:
         UsageError: they are not there.
     """
     names = list(task.files)
+    if not program.exists():
+        raise UsageError(f"{program} does not exist; give --program a program")
     if program.is_file():
         if len(names) > 1:
             raise UsageError(
