@@ -276,7 +276,8 @@ class NamespaceCells(LandlockCells):
     def _make_rules(self) -> landlock.Ruleset:
         rules = landlock.Ruleset(network=self._terms.network)
         rules.allow("/")
-        for path in (*_DEVICES, "/box/scratch"):
+        # A rule on a mount point does not reach into the mount, one on its parent does.
+        for path in (*_DEVICES, "/box"):
             rules.allow(path, write=True)
         return rules
 

@@ -136,6 +136,8 @@ def preload(names: list[str]) -> None:
     """
     for name in names:
         importlib.import_module(name)
+    if "numpy" in sys.modules:
+        importlib.import_module("numpy.random")  # left until it is used, and so never seeded
 
 
 def send(control: socket.socket, message: dict[str, Any]) -> None:
