@@ -74,8 +74,9 @@ def first_new(
     tries: int,
     is_simplified: bool,
     tune: Tune | None,
+    refits: int,
 ) -> Proposal:
-    """Draw children until one is sound and new.
+    """Draw children until one is sound and new, and its structure not exhausted.
 
     Args:
         context: tells what was seen.
@@ -85,10 +86,12 @@ def first_new(
         tries: how often to draw.
         is_simplified: simplify the child?
         tune: what the proposal asks for.
+        refits: a structure that was fitted so often is proposed only if nothing else is found.
 
     Raises:
         ProposalError: none was new.
     """
+    exhausted: Proposal | None = None
     for _ in range(tries):
         drawn = draw()
         if drawn is None:
@@ -110,8 +113,14 @@ def first_new(
                 )
             ]
         files = write_fragments(parent.files, fragments)
-        if files != parent.files and is_sound(context.brief, files) and not context.is_seen(files):
-            return Proposal(files, drawn.summary, drawn.parents, tune)
+        if files == parent.files or not is_sound(context.brief, files) or context.is_seen(files):
+            continue
+        proposal = Proposal(files, drawn.summary, drawn.parents, tune)
+        if tune is None or context.fits(files) < refits:
+            return proposal
+        exhausted = exhausted or proposal
+    if exhausted is not None:
+        return exhausted
     raise ProposalError(f"no new child was found in {tries} tries")
 
 

@@ -53,6 +53,7 @@ class Crossover:
         tune: ask for the child's float literals to be fitted?
         limit: see `Tune.limit`.
         starts: see `Tune.starts`.
+        refits: how often a structure is fitted, from several parents, before it is left alone.
         tries: children drawn before giving up on finding one that is new.
     """
 
@@ -61,6 +62,7 @@ class Crossover:
     tune: bool = False
     limit: int = 100
     starts: int = 48
+    refits: int = 3
     tries: int = 50
 
     def __post_init__(self) -> None:
@@ -92,7 +94,9 @@ class Crossover:
             return drawn and Drawn(drawn.tree, drawn.summary, (own.id, other.id))
 
         tune = Tune(self.limit, self.starts) if self.tune else None
-        return first_new(context, parent, draw, grammar, self.tries, self.simplify, tune)
+        return first_new(
+            context, parent, draw, grammar, self.tries, self.simplify, tune, self.refits
+        )
 
     def _draw(self, parent: Tree, donor: Tree, grammar: Grammar, rng: Random) -> Drawn | None:
         weights = {**_WAYS, **self.weights}

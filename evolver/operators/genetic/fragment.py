@@ -75,8 +75,10 @@ def _read(files: Files, region: Region, tree: ast.Module) -> Fragment | None:
         return None
     first = source.count(b"\n", 0, region.start) + 1
     last = first + text.removesuffix("\n").count("\n")
-    module, is_indented = parsed
-    fragment = Fragment(region, module, is_indented, surroundings(tree, first, last))
+    around = surroundings(tree, first, last)
+    if around is None:
+        return None
+    fragment = Fragment(region, *parsed, around)
     return fragment if fragment.render() == source[region.start : region.end] else None
 
 

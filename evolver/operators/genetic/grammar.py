@@ -235,8 +235,8 @@ def derive(
 
     Args:
         surveys: of all its fragments.
-        operators: those that the task allows; empty means what the program uses, and + - * /
-            in a program that computes, and comparisons.
+        operators: those that the task allows; empty means + - * / and what the program uses,
+            and in a program that decides anything every comparison.
         functions: those that the task allows; None means what the program calls.
         constants: the only floats that may be inserted; empty means any.
         statements: may statements be inserted under conditions, moved, deleted, repeated?
@@ -258,8 +258,17 @@ def derive(
         binary = tuple(op for op in BINARY if op in used or op in ("+", "-", "*"))
         if floats and "/" not in binary:
             binary = (*binary, "/")
-        comparisons = tuple(COMPARISONS) if statements else ()
-        boolean = tuple(BOOLEAN) if statements else ()
+        decides = any(
+            isinstance(line.node, cst.If | cst.While | cst.For)
+            for survey in surveys
+            for line in survey.lines
+        ) or any(
+            isinstance(site.node, cst.Comparison | cst.IfExp)
+            for survey in surveys
+            for site in survey.sites
+        )
+        comparisons = tuple(COMPARISONS) if decides else ()
+        boolean = tuple(BOOLEAN) if decides else ()
     if functions is None:
         functions = _called(surveys)
     return Grammar(

@@ -25,7 +25,7 @@ EDITS: Mapping[str, tuple[Edit, float]] = {
     "identity": (growth.identity, 1.0),
     "square": (growth.square, 0.7),
     "reciprocal": (growth.reciprocal, 0.7),
-    "delete": (expressions.delete, 2.0),
+    "delete": (expressions.delete, 2.5),
     "replace": (expressions.replace, 1.5),
     "reuse": (growth.reuse, 1.5),
     "swap": (expressions.swap, 0.7),
@@ -35,8 +35,8 @@ EDITS: Mapping[str, tuple[Edit, float]] = {
     "duplicate_statement": (statements.duplicate_statement, 0.3),
     "swap_statements": (statements.swap_statements, 0.5),
     "extract": (statements.extract, 0.3),
-    "guard": (statements.guard, 0.5),
-    "conditional": (statements.conditional, 0.3),
+    "guard": (statements.guard, 0.4),
+    "conditional": (statements.conditional, 0.2),
     "unwrap": (statements.unwrap, 0.3),
 }
 """Kinds of edits with the weights they have unless the task sets others."""
@@ -55,8 +55,8 @@ class Mutate:
 
     Attributes:
         operators: what may be inserted or changed to, of + - * / // % ** @ << >> & | ^, < <= > >=
-            == !=, and, or. Empty: what the program uses, + - * /, and comparisons. Without
-            a comparison no condition is ever inserted.
+            == !=, and, or. Empty: + - * / and what the program uses, and comparisons if it
+            decides anything. Without a comparison no condition is ever inserted.
         functions: callables of numbers that may be inserted, "name" or "name/arity". None: those
             that the program calls.
         constants: the only floats that may be inserted. Empty: any.
@@ -67,6 +67,7 @@ class Mutate:
         tune: ask for the child's float literals to be fitted?
         limit: see `Tune.limit`.
         starts: see `Tune.starts`.
+        refits: how often a structure is fitted, from several parents, before it is left alone.
         tries: children drawn before giving up on finding one that is new.
     """
 
@@ -80,6 +81,7 @@ class Mutate:
     tune: bool = False
     limit: int = 100
     starts: int = 48
+    refits: int = 3
     tries: int = 50
 
     def __post_init__(self) -> None:
@@ -117,6 +119,7 @@ class Mutate:
             self.tries,
             self.simplify,
             Tune(self.limit, self.starts) if self.tune else None,
+            self.refits,
         )
 
     def _grammar(self, surveys: Sequence[Survey]) -> Grammar:

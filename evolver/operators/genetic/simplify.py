@@ -206,7 +206,10 @@ def _inline(
         put = _substitution(
             lambda node, name=name, value=value: value if key(node) == name else None  # type: ignore[misc]
         )
-        module = replaced(module, reader, rewritten(at(module, reader), put))
+        read = rewritten(at(module, reader), put)
+        if name in _reads(read):
+            continue  # where no expression can be put: in an f-string, in a decorator
+        module = replaced(module, reader, read)
         counts[name] = 0
         doomed.append(line.path)
     return module

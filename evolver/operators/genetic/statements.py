@@ -54,28 +54,31 @@ def delete_statement(draft: Draft) -> Change | None:
     if not lines:
         return None
     line = draft.rng.choice(lines)
-    module = draft.module
+    module: cst.Module | None = draft.module
     found = assigned(line.node)
-    if found is not None:
-        name, _ = found
-        uses = [
-            site
-            for site in draft.survey.sites
-            if isinstance(site.node, cst.Name)
-            and site.node.value == name
-            and follows(site.path, line.path)
-        ]
-        if uses and name not in line.names:
-            kind = draft.survey.kinds.of_name(name)
-            others = [
-                other for other in draft.survey.kinds.fitting(line.names, kind) if other != name
-            ]
-            if not others:
-                return None
-            other = cst.Name(draft.rng.choice(others))
-            for site in uses:
-                module = replaced(module, site.path, placed(other, site.floor))
+    if found is not None and found[0] not in line.names:
+        module = _without_variable(draft, line, found[0])
+    if module is None:
+        return None
     return Change(replace_line(module, line.path, []), f"delete {brief(line.node)}")
+
+
+def _without_variable(draft: Draft, line: Line, name: str) -> cst.Module | None:
+    """Return the tree with another variable wherever `name`, assigned at `line`, is read."""
+    uses = [
+        site
+        for site in draft.survey.sites
+        if isinstance(site.node, cst.Name)
+        and site.node.value == name
+        and follows(site.path, line.path)
+    ]
+    others = draft.survey.kinds.fitting(line.names, draft.survey.kinds.of_name(name))
+    if uses and not others:
+        return None
+    module, other = draft.module, cst.Name(draft.rng.choice(others or [name]))
+    for site in uses:
+        module = replaced(module, site.path, placed(other, site.floor))
+    return module
 
 
 def duplicate_statement(draft: Draft) -> Change | None:

@@ -27,11 +27,16 @@ class Surroundings:
     taken: frozenset[str] = frozenset()
 
 
-def surroundings(tree: ast.Module, first: int, last: int) -> Surroundings:
-    """Describe the scope of the lines `first` to `last` of a file, both included."""
+def surroundings(tree: ast.Module, first: int, last: int) -> Surroundings | None:
+    """Describe the scope of the lines `first` to `last` of a file, both included.
+
+    None where no statement starts there.
+    """
     nodes = list(ast.walk(tree))
     inside = [n.lineno for n in nodes if isinstance(n, ast.stmt) and first <= n.lineno <= last]
-    start = min(inside, default=first)  # of the code; the region may begin with comments
+    if not inside:
+        return None
+    start = min(inside)  # of the code; the region may begin with comments
     enclosing = [
         node
         for node in nodes

@@ -237,7 +237,7 @@ class _Walk:
             scope.restore(names)
         scope.line = line
         kind = self.kinds.of(node, below)
-        if _is_editable(node):
+        if _is_editable(node) and not _is_named(parent, step):
             self.sites.append(Site(path, node, floor, kind or wanted, scope.in_scope(), here))
         return kind
 
@@ -259,6 +259,11 @@ def _may_be_skipped(parent: cst.CSTNode, step: Path) -> bool:
     if type(parent) is cst.BooleanOperation:
         return step == ("right",)
     return type(parent) is cst.IfExp and step != ("test",)
+
+
+def _is_named(parent: cst.CSTNode, step: Path) -> bool:
+    """Is the operand what is called, or what an attribute is taken of?"""
+    return step == ("func",) or type(parent) is cst.Attribute
 
 
 _NEVER_EDITED = frozenset(

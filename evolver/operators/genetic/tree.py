@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import re
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -283,12 +284,12 @@ def rewritten(
     return node
 
 
-_SKIPPED = ("whitespace", "par", "leading_lines", "header", "footer", "semicolon", "comma", "colon")
+_SKIPPED = re.compile("whitespace|^[lr]par$|leading_lines|header|footer|colon|comma")
 _FIELDS: dict[type, tuple[str, ...]] = {  # last first, as they are pushed on a stack
     kind: tuple(
         field.name
         for field in reversed(dataclasses.fields(kind))
-        if not any(part in field.name for part in _SKIPPED) or field.name == "params"
+        if not _SKIPPED.search(field.name)
     )
     for kind in vars(cst).values()
     if isinstance(kind, type) and issubclass(kind, cst.CSTNode) and dataclasses.is_dataclass(kind)

@@ -1,0 +1,232 @@
+from __future__ import annotations
+
+import ast
+import math
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from evolver import edits, literals
+from evolver.errors import ProposalError, UsageError
+from evolver.operators.genetic import EDITS, Mutate, applies_to
+from evolver.types import Brief, Files
+
+from .genetic_programs import PROGRAMS, STRAIGHT, context, descendant, propose
+
+programs = st.sampled_from(sorted(PROGRAMS))
+seeds = st.integers(0, 2**32)
+
+
+def only(kind: str) -> dict[str, float]:
+    return {each: float(each == kind) for each in EDITS}
+
+
+@given(name=programs, seed=seeds, generations=st.integers(1, 6), tune=st.booleans())
+@settings(max_examples=80, deadline=None)
+def test_descendants_parse_and_keep_everything_outside_the_regions(
+    name: str, seed: int, generations: int, tune: bool
+) -> None:
+    files = PROGRAMS[name]
+    operator = Mutate(tune=tune)
+    child = descendant(operator, files, seed, generations)
+    assert edits.violation(files, child) is None
+    for path, source in child.items():
+        if path.endswith(".py"):
+            compile(source, path, "exec")
+
+
+@given(name=programs, seed=seeds)
+@settings(max_examples=30, deadline=None)
+def test_the_same_context_gives_the_same_child(name: str, seed: int) -> None:
+    files = PROGRAMS[name]
+    first = propose(Mutate(), context(files, seed))
+    propose(Mutate(), context(files, seed + 1))
+    assert propose(Mutate(), context(files, seed)) == first
+
+
+@given(name=programs, seed=seeds)
+@settings(max_examples=30, deadline=None)
+def test_comments_survive_on_lines_that_are_not_edited(name: str, seed: int) -> None:
+    files = PROGRAMS[name]
+    weights = {"delete_statement": 0, "unwrap": 0, "duplicate_statement": 0}
+    child = propose(Mutate(edits=(1,), weights=weights), context(files, seed)).files
+    for path in files:
+        before = [line.strip() for line in files[path].splitlines()]
+        after = [line.strip() for line in child[path].splitlines()]
+        for comment in (line for line in before if line.startswith(b"#")):
+            assert comment in after
+
+
+def used(files: Files) -> tuple[set[str], set[str]]:
+    """Return the node types and the called names of a program."""
+    trees = [ast.parse(source) for path, source in files.items() if path.endswith(".py")]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    calls = {ast.unparse(node.func) for node in nodes if isinstance(node, ast.Call)}
+    return {type(node).__name__ for node in nodes}, calls
+
+
+@given(seed=seeds, generations=st.integers(1, 8))
+@settings(max_examples=30, deadline=None)
+def test_a_restricted_grammar_is_never_left(seed: int, generations: int) -> None:
+    files = PROGRAMS["straight"]
+    operator = Mutate(operators=("+", "-", "*", "/"), tune=True)
+    child = descendant(operator, files, seed, generations)
+    allowed, _ = used(files)
+    types, calls = used(child)
+    assert types <= allowed | {"Add", "Sub", "Mult", "Div", "UnaryOp", "USub"}
+    assert not calls
+
+
+@given(seed=seeds)
+@settings(max_examples=30, deadline=None)
+def test_only_the_allowed_functions_and_constants_are_inserted(seed: int) -> None:
+    files = {"f.py": b"def f(x, y):\n    return x * y + x\n"}
+    operator = Mutate(
+        operators=("+", "*"),
+        functions=("math.sin", "max/2"),
+        constants=(2.5, 7),
+        weights={"constant": 0, "identity": 0},
+        edits=(0, 0, 1),
+        simplify=False,
+    )
+    child = propose(operator, context(files, seed)).files
+    types, calls = used(child)
+    assert calls <= {"math.sin", "max"}
+    assert not types & {"Sub", "Div", "Compare", "If", "IfExp", "Pow"}
+    assert {literal.value for literal in literals.find(child)} <= {2.5, 7.0}
+
+
+@pytest.mark.parametrize("kind", EDITS)
+def test_every_kind_of_edit_happens(kind: str) -> None:
+    """Each kind finds its place in some program, and changes it."""
+    files = {
+        "all.py": b"def f(x, n):\n"
+        b"    a = x * x + 0.5\n"
+        b"    b = x * x - a / 3.0\n"
+        b"    for i in range(n):\n"
+        b"        if i > 2:\n"
+        b"            b += a\n"
+        b"        b -= 1.5\n"
+        b"    return a - b\n"
+    }
+    operator = Mutate(weights=only(kind), edits=(1,))
+    children = {propose(operator, context(files, seed)).files["all.py"] for seed in range(10)}
+    assert files["all.py"] not in children
+
+
+def test_an_edit_of_weight_zero_never_happens() -> None:
+    operator = Mutate(weights={**only("constant"), "constant": 1}, edits=(1,))
+    for seed in range(20):
+        child = propose(operator, context(PROGRAMS["straight"], seed)).files["exp2.py"]
+        same = ast.dump(ast.parse(STRAIGHT)).count("BinOp")
+        assert ast.dump(ast.parse(child)).count("BinOp") == same
+
+
+def test_a_child_that_was_seen_is_not_proposed() -> None:
+    files = PROGRAMS["straight"]
+    seen: set[bytes] = set()
+    for seed in range(40):
+        at = context(files, seed % 2, is_seen=lambda child: child["exp2.py"] in seen)
+        child = propose(Mutate(), at).files["exp2.py"]
+        assert child not in seen
+        seen.add(child)
+
+
+def test_no_new_child_is_an_error_of_the_proposal() -> None:
+    at = context(PROGRAMS["straight"], 0, is_seen=lambda files: True)
+    with pytest.raises(ProposalError, match="no new child was found in 7 tries"):
+        propose(Mutate(tries=7), at)
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"main.c": b"int f(int x) { return x; }\n"},
+        {"broken.py": b"def f(:\n"},
+        {"empty.py": b""},
+        {"comments.py": b"# nothing\n"},
+        {"inside.py": b"x = [\n    # EVOLVE-BLOCK-START\n    1,\n    # EVOLVE-BLOCK-END\n]\n"},
+        {"latin.py": b"# -*- coding: latin-1 -*-\nx = '\xe9'\n"},
+    ],
+    ids=lambda files: next(iter(files)),
+)
+def test_without_editable_python_there_is_no_operator(files: Files) -> None:
+    assert not applies_to(Brief("", files))
+    with pytest.raises(ProposalError, match="no editable Python"):
+        propose(Mutate(), context(files, 0))
+
+
+@pytest.mark.parametrize("name", sorted(PROGRAMS))
+def test_programs_with_python_have_operators(name: str) -> None:
+    assert applies_to(Brief("", PROGRAMS[name]))
+
+
+def test_unknown_settings_are_named_with_the_nearest_known_one() -> None:
+    with pytest.raises(UsageError, match='"sqare"; did you mean "square"'):
+        Mutate(weights={"sqare": 1.0})
+    with pytest.raises(UsageError, match='operators has "=>"; did you mean ">"'):
+        Mutate(operators=("+", "=>"))
+    with pytest.raises(UsageError, match='functions: "sqrt 2" is no callable'):
+        Mutate(functions=("sqrt 2",))
+    with pytest.raises(UsageError, match="must be 0 or more"):
+        Mutate(weights={"square": -1.0})
+    with pytest.raises(UsageError, match="one must be above 0"):
+        Mutate(edits=(0.0, 0.0))
+
+
+def test_tuning_is_asked_for_where_it_is_set() -> None:
+    proposal = propose(Mutate(tune=True, limit=40, starts=8), context(PROGRAMS["straight"], 1))
+    assert proposal.tune is not None
+    assert (proposal.tune.limit, proposal.tune.starts) == (40, 8)
+    assert propose(Mutate(), context(PROGRAMS["straight"], 1)).tune is None
+
+
+def test_without_statements_lines_stay_where_they_are() -> None:
+    """No condition appears, and no loop or call is repeated, moved or dropped."""
+    files = PROGRAMS["sort"]
+    for seed in range(30):
+        child = propose(Mutate(statements=False, edits=(0, 0, 1)), context(files, seed)).files
+        tree = ast.parse(child["sort.py"])
+        kinds = [type(node) for node in ast.walk(tree)]
+        assert kinds.count(ast.If) == kinds.count(ast.While) == 1
+        assert kinds.count(ast.For) == 2
+        assert ast.Break not in kinds
+        assert ast.IfExp not in kinds
+
+
+def test_the_summary_says_what_was_edited() -> None:
+    operator = Mutate(weights=only("square"), edits=(1,))
+    assert propose(operator, context(PROGRAMS["straight"], 3)).summary.startswith("square ")
+
+
+TARGET = [(x / 20, 1.7 * (x / 20) ** 2 - 0.6 * (x / 20) + 2) for x in range(-15, 30)]
+
+
+def error_of(files: Files) -> float:
+    """Return the mean squared error of a regression, infinite where the program fails."""
+    namespace: dict[str, object] = {}
+    try:
+        exec(compile(files["f.py"], "f.py", "exec"), namespace)
+        f = namespace["f"]
+        errors = [(f(x) - y) ** 2 for x, y in TARGET]  # type: ignore[operator]
+        mean = sum(errors) / len(errors)
+    except (ArithmeticError, NameError):
+        return math.inf
+    return mean if math.isfinite(mean) else math.inf
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3])
+def test_selection_and_mutation_fit_a_regression(seed: int) -> None:
+    """From `return x`, a few hundred children find the structure and most of the constants."""
+    first: Files = {"f.py": b"def f(x):\n    return x\n"}
+    start = error_of(first)
+    population = [(start, len(first["f.py"]), 0, first)]
+    rng = random.Random(seed)
+    for number in range(1, 350):
+        *_, parent = min(rng.sample(population, min(3, len(population))))
+        child = propose(Mutate(), context(parent, rng.randrange(2**32))).files
+        population.append((error_of(child), len(child["f.py"]), number, child))
+        population = sorted(population)[:20]
+    assert population[0][0] < start / 30
