@@ -323,6 +323,8 @@ async def _session(
 
 
 async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:
+    """Run the engine, confirm the front, record why it stopped; Ctrl-C cuts either short."""
+
     async def watch() -> None:
         await interrupted.wait()
         engine.stop("interrupted")
@@ -331,7 +333,11 @@ async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Even
     try:
         reason = await engine.run()
         if reason != "interrupted":
-            await engine.confirm()
+            confirming = asyncio.ensure_future(engine.confirm())
+            await asyncio.wait({confirming, watcher}, return_when=asyncio.FIRST_COMPLETED)
+            if confirming.done():
+                confirming.result()
+            confirming.cancel()
         store.stop(reason)
     except EvolverError as error:
         store.stop(f"error: {error}")
