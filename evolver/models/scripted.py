@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from evolver.errors import ModelError
 from evolver.types import Completion, Prompt
@@ -24,6 +25,8 @@ class ScriptedModel:
         latency: seconds before each request is answered.
         asked: the prompts received so far, in order, once per request.
     """
+
+    __pydantic_config__: ClassVar = {"arbitrary_types_allowed": True}  # exceptions as answers
 
     answers: Sequence[Answer] | Callable[[Prompt], Answer]
     latency: float = 0.0

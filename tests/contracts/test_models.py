@@ -81,6 +81,10 @@ class TestScriptedModel(ModelContract):
         with pytest.raises(ModelError, match="holds 1 answers"):
             ask(model)
 
+    def test_answers_come_from_a_table(self) -> None:
+        settings = {"answers": ["one", "two"], "latency": 0.01}
+        assert ask(configure(ScriptedModel, settings, "[[model]]"), n=2)[1].text == "two"
+
     def test_an_exception_in_the_list_is_raised(self) -> None:
         model = ScriptedModel([ModelError("down"), Completion("up", dollars=0.5)])
         with pytest.raises(ModelError, match="down"):
