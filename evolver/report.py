@@ -1,4 +1,4 @@
-"""What a run found, beside what was known: tables, a plot for the terminal, a page with plots.
+"""What a run found, beside what was known: a table, a plot for the terminal, the history.
 
 References come from the evaluator: named series of points in metric space, for example
 `{"Taylor": [{"operations": 4, "digits": 2.05, "error": 9.0e-3}, ...]}`.
@@ -9,9 +9,6 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from pathlib import Path
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -19,13 +16,11 @@ from rich.text import Text
 
 from evolver.objective import Objective, dominates
 from evolver.store import Outcome
-from evolver.types import Files
 
 Point = Mapping[str, float]
 References = Mapping[str, Sequence[Point]]
 
 EVOLVED = "evolved"
-PLOTS_NEED = "without plots; pip install 'evolver[report]' adds them"
 
 
 @dataclass(frozen=True)
@@ -142,12 +137,12 @@ def comparison_table(comparison: Comparison) -> Table:
     for name, style in [*heads, *((name, "dim") for name in names)]:
         table.add_column(name, justify="right", style=style, min_width=_ENTRY, overflow="fold")
     for row in comparison.rows:
-        style = "green" if _wins(row, comparison) else ""
+        style = "green" if wins(row, comparison) else ""
         table.add_row(
             f"{row.cost:g}",
-            Text(_entry(row.evolved), style=style),
-            Text(_entry(row.ratio), style=style),
-            *(_entry(row.known[name]) for name in names),
+            Text(entry(row.evolved), style=style),
+            Text(entry(row.ratio), style=style),
+            *(entry(row.known[name]) for name in names),
         )
     return table
 
@@ -155,13 +150,15 @@ def comparison_table(comparison: Comparison) -> Table:
 _ENTRY = len("1.23e-4")
 
 
-def _wins(row: Row, comparison: Comparison) -> bool:
+def wins(row: Row, comparison: Comparison) -> bool:
+    """Tell whether the evolved entry of a row is better than all that was known."""
     return row.ratio is not None and (row.ratio < 1) == comparison.is_lower_better != (
         row.ratio == 1
     )
 
 
-def _entry(value: float | None) -> str:
+def entry(value: float | None) -> str:
+    """Write a number with three digits in few columns."""
     if value is None:
         return "-"
     if value and not 1e-2 <= abs(value) < 1e5:
@@ -192,7 +189,14 @@ def terminal_plot(
         return None
     cost, value = found
     markers = iter("o+x*#@%&$" * 9)
-    series = [(name, next(markers), "dim", points) for name, points in references.items()]
+    # What is known far beyond the front's costs would squeeze the front itself.
+    reached = [p[cost] for p in front]
+    margin = 0.25 * (max(reached) - min(reached))
+    near: dict[str, Sequence[Point]] = {
+        name: [p for p in points if cost in p and p[cost] <= max(reached) + margin]
+        for name, points in references.items()
+    }
+    series = [(name, next(markers), "dim", points) for name, points in near.items()]
     series.append((EVOLVED, "●", "bold green", front))
     points = [(p[cost], p[value]) for *_, ps in series for p in ps if cost in p and value in p]
     columns, rows = width - _GUTTER - 2, height
@@ -289,125 +293,3 @@ def history(outcomes: Iterable[Outcome], objective: Objective) -> list[tuple[int
     if points and points[-1][0] < evaluations:
         points.append((evaluations, points[-1][1]))
     return points
-
-
-# --- the page -------------------------------------------------------------------------------------
-
-_PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<style>
-body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
-  color: #222; background: #fff; }}
-table {{ border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }}
-th, td {{ padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }}
-td {{ white-space: nowrap; }}
-td.win {{ color: #0a7a2f; font-weight: 600; }}
-pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
-.scroll {{ overflow-x: auto; }}
-</style></head><body>
-<h1>{title}</h1>
-{body}
-</body></html>
-"""
-
-
-@dataclass(frozen=True)
-class Page:
-    """What report.html shows."""
-
-    title: str
-    facts: Mapping[str, str]
-    front: Sequence[Point]
-    references: References
-    objective: Objective
-    history: Sequence[tuple[int, float]]
-    best: Files
-
-
-def write_html(page: Page, path: Path) -> bool:
-    """Write a page that needs no network; return whether it has plots (plotly is an extra)."""
-    figures = _figures(page)
-    comparison = compare(page.front, page.references, page.objective)
-    facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in
-                    page.facts.items())  # fmt: skip
-    parts = [
-        f"<table>{facts}</table>",
-        *(figures or [f"<p>This page is {escape(PLOTS_NEED)}.</p>"]),
-    ]
-    if comparison is not None:
-        parts.append(_comparison_html(comparison))
-    for name, content in page.best.items():
-        text = escape(content.decode("utf-8", "replace"))
-        parts.append(f"<h2>{escape(name)}, the best program</h2><pre>{text}</pre>")
-    path.write_text(_PAGE.format(title=escape(page.title), body="\n".join(parts)), encoding="utf-8")
-    return figures is not None
-
-
-def _comparison_html(comparison: Comparison) -> str:
-    names = list(comparison.rows[0].known)
-    head = [comparison.cost, EVOLVED, "ratio to best", *names]
-    rows = []
-    for row in comparison.rows:
-        win = ' class="win"' if _wins(row, comparison) else ""
-        known = "".join(f"<td>{_entry(row.known[name])}</td>" for name in names)
-        rows.append(
-            f"<tr><td>{row.cost:g}</td><td{win}>{_entry(row.evolved)}</td>"
-            f"<td{win}>{_entry(row.ratio)}</td>{known}</tr>"
-        )
-    better = "lower" if comparison.is_lower_better else "higher"
-    heading = f"{comparison.shown} by {comparison.cost}, {better} is better"
-    return (
-        f'<h2>{escape(heading)}</h2><div class="scroll"><table><tr>'
-        + "".join(f"<th>{escape(name)}</th>" for name in head)
-        + f"</tr>{''.join(rows)}</table></div>"
-    )
-
-
-def _figures(page: Page) -> list[str] | None:
-    """Return the plots as pieces of HTML, the first with the whole library; None without it."""
-    try:
-        import plotly.graph_objects as go
-    except ImportError:
-        return None
-    figures = []
-    found = axes(page.objective)
-    if found is not None:
-        figures.append(_front_figure(go, page, *found))
-    if page.history:
-        steps = go.Scatter(
-            x=[evaluations for evaluations, _ in page.history],
-            y=[score for _, score in page.history],
-            line={"shape": "hv"},
-        )
-        progress = go.Figure(steps)
-        progress.update_layout(
-            title="Best score", xaxis_title="evaluations", yaxis_title="score",
-            template="plotly_white",
-        )  # fmt: skip
-        figures.append(progress)
-    return [
-        figure.to_html(full_html=False, include_plotlyjs=index == 0)
-        for index, figure in enumerate(figures)
-    ]
-
-
-def _front_figure(go: Any, page: Page, cost: str, value: str) -> Any:
-    figure = go.Figure()
-    for name, points in [*page.references.items(), (EVOLVED, page.front)]:
-        usable = sorted(
-            (p for p in points if cost in p and value in p), key=lambda p: (p[cost], p[value])
-        )
-        is_evolved = name == EVOLVED
-        hover = ["<br>".join(f"{k} = {v:.6g}" for k, v in p.items()) for p in usable]
-        figure.add_scatter(
-            x=[p[cost] for p in usable], y=[p[value] for p in usable], name=name, text=hover,
-            hoverinfo="text+name", mode="lines+markers",
-            line={"width": 3 if is_evolved else 1, "dash": "solid" if is_evolved else "dot"}
-            | ({"color": "#0a7a2f"} if is_evolved else {}),
-            marker={"size": 10 if is_evolved else 6},
-        )  # fmt: skip
-    figure.update_layout(
-        title=f"{value} by {cost}", xaxis_title=cost, yaxis_title=value, template="plotly_white"
-    )
-    return figure

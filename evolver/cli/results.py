@@ -94,6 +94,7 @@ def overview(run: Run, out: Console) -> None:
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
     from evolver import display, report
+    from evolver.page import PLOTS_NEED, Page, write_html
 
     best = run.best
     stopped = run.stopped
@@ -105,7 +106,7 @@ def write_report(run: Run) -> str:
         "time": display.duration(run.seconds),
         "stopped": "no" if stopped is None else _STOPPED.get(stopped, stopped),
     }
-    page = report.Page(
+    shown = Page(
         title=f"evolver: {run.facts['task']}",
         facts=facts,
         front=[elite.evaluation.metrics for elite in run.front],
@@ -116,10 +117,10 @@ def write_report(run: Run) -> str:
     )
     path = run.directory / REPORT
     try:
-        has_plots = report.write_html(page, path)
+        has_plots = write_html(shown, path)
     except OSError as error:  # the run itself is whole: its facts were written before
         return f"{path} could not be written: {error.strerror}"
-    return f"Report: {path}" if has_plots else f"Report: {path} ({report.PLOTS_NEED})"
+    return f"Report: {path}" if has_plots else f"Report: {path} ({PLOTS_NEED})"
 
 
 # --- show -----------------------------------------------------------------------------------------

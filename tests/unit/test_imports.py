@@ -36,7 +36,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("engine", "executors"),
     ("config", "runs"),
     ("assemble",),
-    ("api", "display", "export", "report", "scaffold", "dashboard"),
+    ("api", "display", "export", "report", "page", "scaffold", "dashboard"),
     ("cli",),
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

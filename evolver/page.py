@@ -1,0 +1,153 @@
+"""A run on one page of HTML that works without a network: plots, comparison, the best program."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from evolver.objective import Objective
+from evolver.report import EVOLVED, Comparison, Point, References, axes, compare, entry, wins
+from evolver.types import Files
+
+PLOTS_NEED = "without plots; pip install 'evolver[report]' adds them"
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<style>
+body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem;
+  color: #222; background: #fff; }}
+table {{ border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }}
+th, td {{ padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }}
+td {{ white-space: nowrap; }}
+td.win {{ color: #0a7a2f; font-weight: 600; }}
+pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
+.figure {{ height: 28rem; }}
+.scroll {{ overflow-x: auto; }}
+</style></head><body>
+<h1>{title}</h1>
+{body}
+</body></html>
+"""
+
+
+@dataclass(frozen=True)
+class Page:
+    """What report.html shows."""
+
+    title: str
+    facts: Mapping[str, str]
+    front: Sequence[Point]
+    references: References
+    objective: Objective
+    history: Sequence[tuple[int, float]]
+    best: Files
+
+
+def write_html(page: Page, path: Path) -> bool:
+    """Write a page that needs no network; return whether it has plots (plotly is an extra)."""
+    figures = _figures(page)
+    comparison = compare(page.front, page.references, page.objective)
+    facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in
+                    page.facts.items())  # fmt: skip
+    parts = [
+        f"<table>{facts}</table>",
+        *(figures or [f"<p>This page is {escape(PLOTS_NEED)}.</p>"]),
+    ]
+    if comparison is not None:
+        parts.append(_comparison_html(comparison))
+    for name, content in page.best.items():
+        text = escape(content.decode("utf-8", "replace"))
+        parts.append(f"<h2>{escape(name)}, the best program</h2><pre>{text}</pre>")
+    path.write_text(_PAGE.format(title=escape(page.title), body="\n".join(parts)), encoding="utf-8")
+    return figures is not None
+
+
+def _comparison_html(comparison: Comparison) -> str:
+    names = list(comparison.rows[0].known)
+    head = [comparison.cost, EVOLVED, "ratio to best", *names]
+    rows = []
+    for row in comparison.rows:
+        win = ' class="win"' if wins(row, comparison) else ""
+        known = "".join(f"<td>{entry(row.known[name])}</td>" for name in names)
+        rows.append(
+            f"<tr><td>{row.cost:g}</td><td{win}>{entry(row.evolved)}</td>"
+            f"<td{win}>{entry(row.ratio)}</td>{known}</tr>"
+        )
+    better = "lower" if comparison.is_lower_better else "higher"
+    heading = f"{comparison.shown} by {comparison.cost}, {better} is better"
+    return (
+        f'<h2>{escape(heading)}</h2><div class="scroll"><table><tr>'
+        + "".join(f"<th>{escape(name)}</th>" for name in head)
+        + f"</tr>{''.join(rows)}</table></div>"
+    )
+
+
+def _figures(page: Page) -> list[str] | None:
+    """Return the plots as pieces of HTML after the library itself; None without plotly."""
+    try:
+        library = files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
+    except (ModuleNotFoundError, FileNotFoundError):
+        return None
+    found = axes(page.objective)
+    figures = [] if found is None else [_front_figure(page, *found)]
+    if page.history:
+        steps = {
+            "x": [evaluations for evaluations, _ in page.history],
+            "y": [score for _, score in page.history],
+            "line": {"shape": "hv", "color": _GREEN},
+        }
+        figures.append({"data": [steps], "layout": _layout("Best score", "evaluations", "score")})
+    # Figures as plain JSON: building them with plotly's classes takes half a second.
+    drawn = [
+        f'<div id="figure-{number}" class="figure"></div>\n'
+        f"<script>Plotly.newPlot('figure-{number}', {_for_script(figure)})</script>"
+        for number, figure in enumerate(figures)
+    ]
+    return [f"<script>{library}</script>", *drawn]
+
+
+_GREEN = "#0a7a2f"
+
+
+def _for_script(figure: Mapping[str, Any]) -> str:
+    """Write JSON that cannot end the script element that it stands in."""
+    return json.dumps({**figure, "config": {"responsive": True}}).replace("<", "\\u003c")
+
+
+def _layout(title: str, across: str, upward: str) -> dict[str, Any]:
+    axis = {"gridcolor": "#e5e5e5", "zeroline": False}
+    return {
+        "title": {"text": title},
+        "xaxis": {**axis, "title": {"text": across}},
+        "yaxis": {**axis, "title": {"text": upward}},
+        "hovermode": "closest",
+    }
+
+
+def _front_figure(page: Page, cost: str, value: str) -> dict[str, Any]:
+    traces = []
+    for name, points in [*page.references.items(), (EVOLVED, page.front)]:
+        usable = sorted(
+            (p for p in points if cost in p and value in p), key=lambda p: (p[cost], p[value])
+        )
+        is_evolved = name == EVOLVED
+        line = {"width": 3, "color": _GREEN} if is_evolved else {"width": 1, "dash": "dot"}
+        traces.append(
+            {
+                "x": [p[cost] for p in usable],
+                "y": [p[value] for p in usable],
+                "name": name,
+                "text": ["<br>".join(f"{k} = {v:.6g}" for k, v in p.items()) for p in usable],
+                "hoverinfo": "text+name",
+                "mode": "lines+markers",
+                "line": line,
+                "marker": {"size": 10 if is_evolved else 6},
+            }
+        )
+    return {"data": traces, "layout": _layout(f"{value} by {cost}", cost, value)}
