@@ -18,7 +18,6 @@ import contextlib
 import os
 import random
 import resource
-import shutil
 import signal
 import time
 from pathlib import Path
@@ -28,14 +27,17 @@ from sandbox.terms import Terms
 
 _MIB = 1 << 20
 _DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+_ROOT, _SCRATCH = "/box/program", "/box/scratch"  # in tier A
 _FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
 _RANGE = 65_535
+_MOST_FILES = 8192  # in a scratch directory
 
 
 class PlainCells:
     """Resource limits and a process group: tier C, and what the stronger tiers build on."""
 
     flags = 0  # namespaces in which the zygote starts
+    _scratch_is_open = True  # nothing but `excess` keeps it from growing
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
@@ -60,6 +62,8 @@ class PlainCells:
 
         place = tempfile.mkdtemp(prefix="evolver-sandbox-")
         Path(place).chmod(0o711)
+        for folder in ("program", "scratch"):
+            Path(place, folder).mkdir(mode=0o711)
         write_files(f"{place}/base", self._terms.base)
         return place
 
@@ -67,6 +71,22 @@ class PlainCells:
         """Do once, after the preload, what would be the same in every candidate."""
         self._limits = self._make_limits(memory_of_this_process())
         kernel.lock_privileges()
+
+    def excess(self, pid: int, *, memory: bool) -> str:
+        """Look at what the kernel does not limit here; return what there is too much of, or "".
+
+        Args:
+            pid: a candidate's first process.
+            memory: is no control group there to limit it?
+        """
+        most = self._terms.memory * _MIB
+        if memory and sum(proportional_memory(one) for one in (pid, *descendants(pid))) > most:
+            return f"its processes together took more than {self._terms.memory} MiB of memory"
+        if self._scratch_is_open and not is_within(
+            f"{self._place}/scratch", self._terms.scratch * _MIB, _MOST_FILES
+        ):
+            return f"it wrote more than {self._terms.scratch} MiB or {_MOST_FILES} files"
+        return ""
 
     def fork(self, number: int) -> int:
         """Fork the candidate of this number; returns 0 in it."""
@@ -88,11 +108,13 @@ class PlainCells:
                 with contextlib.suppress(ChildProcessError):
                     os.waitpid(pid, os.WNOHANG)
             time.sleep(0.0005)
-        shutil.rmtree(f"{self._place}/{number}", ignore_errors=True)
+        wipe(f"{self._place}/program/{number}")
+        for entry in os.scandir(f"{self._place}/scratch"):  # it may have put more there than its own
+            wipe(entry.path)
 
     def remove(self) -> None:
         """Remove the place, when the runner ends."""
-        shutil.rmtree(self._place, ignore_errors=True)
+        wipe(self._place)
 
     # --- in the candidate's process -------------------------------------------------------------
 
@@ -101,25 +123,23 @@ class PlainCells:
         return self._first_uid + self._number % _RANGE
 
     def furnish(self) -> None:
-        """Make the directories in which the candidate will live, before it is known."""
-        self._root, self._scratch = (
-            f"{self._place}/{self._number}/{name}" for name in ("program", "scratch")
-        )
+        """Make what the candidate needs and the one before it, still alive, cannot reach."""
         offer_to_oom_killer()
-        os.makedirs(self._root)
-        Path(self._scratch).mkdir(mode=0o700)
-        if self._is_root:
-            os.chown(self._scratch, self._uid, self._uid)
 
     def move_in(self, files: dict[str, bytes]) -> tuple[str, str]:
-        """Lay out the program; return its directory and the scratch directory."""
-        self._lay_out(files, f"{self._place}/base")
-        return self._root, self._scratch
+        """Lay out the program and an empty scratch directory; return where they are."""
+        root, scratch = (f"{self._place}/{name}/{self._number}" for name in ("program", "scratch"))
+        Path(root).mkdir()
+        self._lay_out(root, files, f"{self._place}/base")
+        Path(scratch).mkdir(mode=0o700)
+        if self._is_root:
+            os.chown(scratch, self._uid, self._uid)
+        return root, scratch
 
-    def _lay_out(self, files: dict[str, bytes], base: str) -> None:
-        write_files(self._root, files)
+    def _lay_out(self, root: str, files: dict[str, bytes], base: str) -> None:
+        write_files(root, files)
         if self._terms.base:
-            link_missing(self._root, base)
+            link_missing(root, base)
 
     def confine(self, seconds: float) -> None:
         """Give up everything that the candidate must not have.
@@ -180,6 +200,7 @@ class LandlockCells(PlainCells):
         for path in _DEVICES:
             rules.allow(path, write=True)
         rules.allow(self._place)
+        rules.allow(f"{self._place}/scratch", write=True)
         return rules
 
     def _make_filter(self) -> bytes:
@@ -195,6 +216,8 @@ class LandlockCells(PlainCells):
 
 class NamespaceCells(LandlockCells):
     """Namespaces, a root of its own, and all of tier B: tier A."""
+
+    _scratch_is_open = False  # a file system of fixed size
 
     def __init__(self, terms: Terms, *, own_users: bool) -> None:
         super().__init__(terms)
@@ -239,7 +262,7 @@ class NamespaceCells(LandlockCells):
         for path in self._terms.hidden:
             if Path(path).exists():
                 kernel.mount("tmpfs", path, "tmpfs", kernel.MS_RDONLY, "mode=000,size=4k")
-        for folder in ("/proc", "/box/program", "/box/scratch"):
+        for folder in ("/proc", _ROOT, _SCRATCH):
             os.makedirs(folder)
         # A new /proc may be mounted only while another is in sight, so this one stays below the
         # candidates' own. Where the host's is masked, as in a container, there is none at all.
@@ -300,22 +323,21 @@ class NamespaceCells(LandlockCells):
 
     def furnish(self) -> None:
         """Mount a program's directory, a scratch directory and a /proc of the candidate's own."""
-        self._root, self._scratch = "/box/program", "/box/scratch"
-        offer_to_oom_killer()
+        super().furnish()
         kernel.unshare(kernel.NEWNS)
         flags = kernel.MS_NOSUID | kernel.MS_NODEV
-        kernel.mount("tmpfs", self._root, "tmpfs", flags, "mode=755")
+        kernel.mount("tmpfs", _ROOT, "tmpfs", flags, "mode=755")
         owner = f"uid={self._uid},gid={self._uid}," if self._is_root else ""
-        size = f"size={self._terms.scratch}m,nr_inodes=8192"
-        kernel.mount("tmpfs", self._scratch, "tmpfs", flags, f"mode=700,{owner}{size}")
+        size = f"size={self._terms.scratch}m,nr_inodes={_MOST_FILES}"
+        kernel.mount("tmpfs", _SCRATCH, "tmpfs", flags, f"mode=700,{owner}{size}")
         if self._has_proc:
             self._mount_proc(kernel.MS_RDONLY)
 
     def move_in(self, files: dict[str, bytes]) -> tuple[str, str]:
-        """Lay out the program, for good."""
-        self._lay_out(files, "/base")
-        kernel.set_read_only(self._root)
-        return self._root, self._scratch
+        """Lay out the program, for good; return where it and the scratch directory are."""
+        self._lay_out(_ROOT, files, "/base")
+        kernel.set_read_only(_ROOT)
+        return _ROOT, _SCRATCH
 
 
 def choose(terms: Terms) -> PlainCells:
@@ -351,6 +373,19 @@ def write_files(root: str, files: dict[str, bytes]) -> None:
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
         with open(fd, "wb") as file:
             file.write(content)
+
+
+def wipe(path: str) -> None:
+    """Remove a tree, whatever rights its owner has taken from himself."""
+    if os.path.islink(path) or not os.path.isdir(path):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        return
+    with contextlib.suppress(OSError):
+        os.chmod(path, 0o700)
+        for entry in os.scandir(path):
+            wipe(entry.path)
+        os.rmdir(path)
 
 
 def link_missing(root: str, base: str) -> None:
@@ -402,6 +437,30 @@ def memory_of_this_process() -> int:
         pages = int(Path("/proc/self/statm").read_text().split()[0])
         return pages * resource.getpagesize()
     return 512 * _MIB  # no /proc: more than Python with numpy takes
+
+
+def proportional_memory(pid: int) -> int:
+    """Return the bytes in memory of a process, where shared pages count as their share."""
+    with contextlib.suppress(OSError):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    return 0
+
+
+def is_within(root: str, size: int, files: int) -> bool:
+    """Does a tree take at most so many bytes of disk and have at most so many entries?"""
+    queue = [root]
+    while queue:
+        with contextlib.suppress(OSError):
+            for entry in os.scandir(queue.pop()):
+                files -= 1
+                size -= entry.stat(follow_symlinks=False).st_blocks * 512
+                if files < 0 or size < 0:
+                    return False
+                if entry.is_dir(follow_symlinks=False):
+                    queue.append(entry.path)
+    return True
 
 
 def tasks_of(uid: int) -> int:

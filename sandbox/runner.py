@@ -99,16 +99,17 @@ def start(terms: Terms, channel: Sequence[int]) -> tuple[Zygote, dict[str, Any]]
         )
 
 
-def make_group(terms: Terms, pid: int, notes: list[str]) -> cgroup.Group:
+def make_group(terms: Terms, child: Zygote, notes: list[str]) -> cgroup.Group:
     """Put the zygote under limits that count all candidates' processes together."""
     # Besides the candidate's there are the zygote's own and those of the one that waits.
     group = cgroup.Group((terms.memory + _SLACK) << 20, 2 * terms.processes + 16)
     try:
-        group.admit(pid)
+        group.admit(child.pid)
     except OSError as error:
         notes.append(f"control groups cannot be used: {error}")
     if "memory" in group.lacks:
-        notes.append("no writable memory cgroup: memory is limited for each process by itself")
+        zygote.send(child.control, {"op": "watch memory"})
+        notes.append("no writable memory cgroup: memory of several processes is limited by looking")
     return group
 
 
@@ -317,7 +318,7 @@ def main(source: int, sink: int) -> None:
     try:
         child, report = start(terms, (source, sink))
         if report["op"] == "ready":
-            group = make_group(terms, child.pid, report["notes"])
+            group = make_group(terms, child, report["notes"])
         kernel.set_dumpable(False)
         write_all(sink, wire.frame(report))
         if report["op"] == "ready":

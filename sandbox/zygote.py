@@ -22,6 +22,8 @@ from sandbox import kernel, session, wire
 from sandbox.cells import PlainCells
 from sandbox.terms import Terms
 
+_LOOK = 100  # milliseconds between two looks at what the kernel does not limit
+
 
 class Zygote:
     """Forks candidates on the relay's word, watches them and kills them.
@@ -41,17 +43,24 @@ class Zygote:
         self._cells = place
         self._is_warm = is_warm
         self._alive: dict[int, tuple[int, int]] = {}  # pidfd -> number, pid of each candidate
+        self._excess: dict[int, str] = {}  # number -> what a candidate was killed for
+        self._watches_memory = False  # until the relay says that no control group does
+        self._watches_disk = terms.tier != "A"
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
         """Work until the relay is gone."""
         while True:
-            for fd, _ in self._poll.poll():
+            watches = self._watches_memory or self._watches_disk
+            events = self._poll.poll(_LOOK if watches and self._alive else None)
+            for fd, _ in events:
                 if fd in self._alive:
                     self._bury(fd)
                 else:
                     self._hear()
+            if watches:
+                self._look()
 
     def _hear(self) -> None:
         packet, fds, _, _ = socket.recv_fds(self._control, 4096, 1)
@@ -60,17 +69,28 @@ class Zygote:
         message = json.loads(packet)
         if message["op"] == "spawn":
             self._spawn(message["number"], fds[0])
+        elif message["op"] == "watch memory":
+            self._watches_memory = True
         else:
             for number, pid in self._alive.values():
                 if number == message["number"]:
                     os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
+
+    def _look(self) -> None:
+        """Kill the candidate that takes more than it may of what the kernel does not limit."""
+        for number, pid in self._alive.values():
+            reason = self._cells.excess(pid, memory=self._watches_memory)
+            if reason:
+                self._excess[number] = reason
+                os.kill(pid, signal.SIGKILL)
+            break  # the first is at work, the other one waits
 
     def _spawn(self, number: int, link: int) -> None:
         try:
             pid = self._cells.fork(number)
         except OSError as error:
             os.close(link)
-            report = {"op": "ended", "number": number, "status": None, "message": str(error)}
+            report = {"op": "ended", "number": number, "status": None, "excess": str(error)}
             send(self._control, report)
             return
         if pid == 0:
@@ -87,7 +107,10 @@ class Zygote:
         number, pid = self._alive.pop(watched)
         status = os.waitpid(pid, 0)[1]
         self._cells.bury(number, spared={pid for _, pid in self._alive.values()})
-        send(self._control, {"op": "ended", "number": number, "status": status})
+        excess = self._excess.pop(number, "")
+        send(
+            self._control, {"op": "ended", "number": number, "status": status, "excess": excess}
+        )
 
     def _end(self) -> None:
         for _, pid in self._alive.values():

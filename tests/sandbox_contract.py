@@ -8,14 +8,17 @@ from __future__ import annotations
 
 import math
 import os
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolver.errors import (
@@ -48,6 +51,11 @@ def line(x):
     return candidate.load().line(x), list(candidate.parameters)
 """
 }
+NAMED = """
+import ctypes, os, time
+def name(text):  # as the host sees this process
+    ctypes.CDLL(None).prctl(15, text.encode())
+"""
 LINE = b"A = 2.0\n\ndef line(x):\n    return A * x + -0.5\n"
 
 scalars = (
@@ -91,7 +99,6 @@ class SandboxContract(ABC):
     confines_files = True
     confines_network = True
     confines_signals = True
-    limits_memory_together = True
 
     @classmethod
     @abstractmethod
@@ -148,7 +155,7 @@ class SandboxContract(ABC):
     def test_values_come_back_as_they_went(self, sandbox: Sandbox) -> None:
         with sandbox.open(program("def f(*a, **k):\n    return a, k\n"), seed=1, timeout=60) as c:
 
-            @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+            @settings(max_examples=60, deadline=None, database=None)
             @given(st.lists(values, max_size=3), values)
             def check(args: list[Any], keyword: Any) -> None:
                 assert same(c.call("f", *args, key=keyword), (tuple(args), {"key": keyword}))
@@ -423,50 +430,50 @@ def f():
         assert "Memory" in self.attack(sandbox, source, verdict=CandidateCrashed)
 
     def test_memory_is_limited_over_all_processes(self, sandbox: Sandbox) -> None:
-        if not self.limits_memory_together:
-            pytest.skip("no writable memory cgroup here")
-        source = """
-import os, time
+        source = NAMED + """
 def f():
+    name("hoarder")
     for _ in range(20):
         if os.fork() == 0:
             block = bytearray(150 << 20)
             while True:
                 for i in range(0, len(block), 4096):
                     block[i] = 1
-    while True:
-        time.sleep(0.1)
-        used = 0
-        for name in filter(str.isdigit, os.listdir("/proc")):
-            with open(f"/proc/{name}/statm") as file:
-                used += int(file.read().split()[1]) * 4096
-        assert used < 1000 << 20  # pages that they share are counted for each
+    time.sleep(60)
 """
-        self.attack(sandbox, source, timeout=2.0, verdict=CandidateTimeout)
+        most = 0
+        with sandbox.open(program(source), seed=1, timeout=2) as candidate:
+            thread = threading.Thread(target=pytest.raises, args=(CandidateError, candidate.call, "f"))
+            thread.start()
+            while thread.is_alive():
+                most = max(most, resident("hoarder"))
+                thread.join(0.05)
+        assert 100 << 20 < most < 1200 << 20  # pages that they share are counted for each
+        self.check_honest(sandbox)
 
     @pytest.mark.parametrize("times", [1, 2])
     def test_daemons_die_with_the_evaluation(self, sandbox: Sandbox, times: int) -> None:
-        source = f"""
-import os, time
+        source = f"""{NAMED}
 def f():
-    for _ in range({times}):
+    for generation in range({times}):
         if os.fork():
-            return os.getpid()
+            if generation:
+                os._exit(0)
+            return
         os.setsid()
+    name("survivor")
     while True:
         time.sleep(0.01)
-        open("/proc/self/comm", "w").write("survivor")
 """
-        # Every copy of f answers, the first one first, so only their ends are looked at.
         with sandbox.open(program(source), seed=1, timeout=5) as candidate:
             candidate.call("f")
-            time.sleep(0.1)
+            ends = time.monotonic() + 3
+            while not processes_named("survivor"):
+                assert time.monotonic() < ends
         assert not processes_named("survivor")
         self.check_honest(sandbox)
 
     def test_the_disk_cannot_be_filled(self, sandbox: Sandbox) -> None:
-        if not self.confines_files:
-            pytest.skip("this tier leaves the disk open")
         source = """
 def f():
     for number in range(100):
@@ -475,7 +482,7 @@ def f():
                 file.write(b"x" * (1 << 20))
 """
         text = self.attack(sandbox, source, verdict=CandidateCrashed)
-        assert "OSError" in text or "SIGXFSZ" in text
+        assert "OSError" in text or "wrote more than 64 MiB" in text
 
     def test_the_network_is_out_of_reach(self, sandbox: Sandbox) -> None:
         if not self.confines_network:
@@ -580,12 +587,9 @@ def f():
                               else a for a in arguments])
         if result >= 0 or ctypes.get_errno() != 1:
             done.append(name)
-    status = open("/proc/self/status").read() if __import__("os").path.exists("/proc/self") else ""
-    caps = [line for line in status.splitlines() if line.startswith("Cap") and line.strip("0\\t")[-1] not in ":"]
-    return done, caps
+    return done
 """
-        done, _ = self.call(sandbox, source)
-        assert done == []
+        assert self.call(sandbox, source) == []
 
     def test_the_sandbox_itself_cannot_be_killed(self, sandbox: Sandbox) -> None:
         if not self.confines_signals:
@@ -683,14 +687,22 @@ def f():
         self.check_honest(sandbox)
 
 
+def resident(name: str) -> int:
+    """Return the bytes in memory of all processes of a name."""
+    total = 0
+    for pid in processes_named(name):
+        with suppress(OSError):
+            total += int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * 4096
+    return total
+
+
 def processes_named(name: str) -> list[str]:
     """Return the pids of this host's processes of that name."""
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            with open(f"/proc/{pid}/comm") as file:  # noqa: PTH123
-                if file.read().strip() == name:
-                    found.append(pid)
+            if Path(f"/proc/{pid}/comm").read_text().strip() == name:
+                found.append(pid)
         except OSError:
             continue
     return found

@@ -129,10 +129,12 @@ class Evaluation:
 
     def _died(self, header: dict[str, Any]) -> None:
         if header["status"] is None:
-            raise SandboxError(f"no process could be started: {header.get('message')}")
+            raise SandboxError(f"no process could be started: {header['excess']}")
         if header["late"]:
             raise TimeoutError
-        if header["out_of_memory"]:
+        if header["excess"]:
+            text = f"{header['excess']} and was killed"
+        elif header["out_of_memory"]:
             text = f"it ran out of its {self._settings.memory} MiB of memory and was killed"
         else:
             text = describe_status(header["status"])

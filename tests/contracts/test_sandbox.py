@@ -23,12 +23,6 @@ class LocalContract(SandboxContract):
         settings = replace(settings, allow_unisolated=True)
         return LocalSandbox(settings, base=base, guest=guest, tier=cls.tier)
 
-    @pytest.fixture(autouse=True)
-    def look(self, request: pytest.FixtureRequest) -> None:
-        if "over_all" in request.node.name:
-            sandbox = request.getfixturevalue("sandbox")
-            type(self).limits_memory_together = not any("cgroup" in n for n in sandbox.notes)
-
 
 class TestNamespaces(LocalContract):
     tier = "A"
