@@ -63,7 +63,7 @@ for _command in (
 def main() -> None:
     """Run the command line; what the user can mend is one sentence, not a traceback."""
     try:
-        app()
+        app(prog_name="evolver")
     except EvolverError as error:
         if os.environ.get("EVOLVER_DEBUG"):
             raise

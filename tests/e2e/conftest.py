@@ -40,3 +40,10 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_dir(finished: Path, tmp_path: Path) -> Path:
     """A finished run of forty evaluations, of this test alone."""
     return Path(shutil.copytree(finished, tmp_path / "one", symlinks=True))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test here as slow: each starts processes."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.slow)
