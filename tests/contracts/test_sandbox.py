@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_contract import SandboxContract
+from sandbox_contract import SandboxContract, processes_named
 
+from evolver.errors import SandboxError
 from evolver.sandboxes import LocalSandbox, SandboxSettings, lacks
-from evolver.types import Files
+from evolver.types import Files, Program
 
 
 class LocalContract(SandboxContract):
@@ -54,3 +62,129 @@ for contract in (TestNamespaces, TestLandlock, TestPlain):
         del globals()[contract.__name__]
 
 del SandboxContract, LocalContract, contract  # or they would be collected themselves
+
+
+# --- the local sandbox only -----------------------------------------------------------------------
+
+HONEST = Program(1, {"main.py": b"def f():\n    return 1\n"})
+
+
+def run_python(script: str, **options: Any) -> subprocess.Popen[str]:
+    """Start a host process that prints what it is asked for."""
+    return subprocess.Popen(
+        [sys.executable, "-c", script],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        **options,
+    )
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 5.0) -> None:
+    ends = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < ends
+        time.sleep(0.02)
+
+
+def test_everything_dies_with_a_worker_that_is_killed() -> None:
+    mark = f"orphan-{os.getpid() % 10**6}"
+    source = f"""
+from evolver.sandboxes import *
+from evolver.types import Program
+source = b'''
+import ctypes, os, time
+def f():
+    ctypes.CDLL(None).prctl(15, b"{mark}")
+    if os.fork() == 0 and os.fork() == 0:
+        os.setsid()
+    time.sleep(60)
+'''
+sandbox = LocalSandbox(SandboxSettings())
+with sandbox.open(Program(1, {{"main.py": source}}), seed=1, timeout=60) as candidate:
+    print("open", flush=True)
+    candidate.call("f")
+"""
+    with run_python(source) as worker:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "open\n"
+        wait_until(lambda: len(processes_named(mark)) >= 3)
+        worker.kill()
+        worker.wait()
+        wait_until(lambda: not processes_named(mark))
+
+
+def test_a_runner_that_was_killed_is_replaced() -> None:
+    sandbox = LocalSandbox(SandboxSettings(), guest={"guest.py": b"def one():\n    return 1\n"})
+    with contextlib.closing(sandbox):
+        with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
+            candidate.call("f")
+        for child in children_of(os.getpid()):  # the relay; the kernel takes the rest with it
+            os.kill(child, signal.SIGKILL)
+        with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
+            assert candidate.call("guest:one") == 1
+
+
+def test_a_runner_that_dies_under_a_candidate_is_no_verdict_on_it() -> None:
+    with contextlib.closing(LocalSandbox(SandboxSettings())) as sandbox:
+        with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
+            for child in children_of(os.getpid()):
+                os.kill(child, signal.SIGKILL)
+            with pytest.raises(SandboxError):
+                candidate.call("f")
+        with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
+            assert candidate.call("f") == 1
+
+
+def test_a_closed_sandbox_leaves_nothing() -> None:
+    before = set(children_of(os.getpid()))
+    sandbox = LocalSandbox(SandboxSettings())
+    with sandbox.open(HONEST, seed=1, timeout=5):
+        pass
+    sandbox.close()
+    assert set(children_of(os.getpid())) == before
+
+
+def test_a_preload_that_starts_threads_is_left_to_each_candidate(tmp_path: Path) -> None:
+    """As torch does: it works, and the sandbox says that it is slower."""
+    packages = tmp_path / "site-packages"
+    packages.mkdir()
+    for folder in (tmp_path, packages):
+        folder.chmod(0o755)
+    (packages / "threaded.py").write_text(
+        "import threading, time\n"
+        "threading.Thread(target=time.sleep, args=(1000,), daemon=True).start()\n"
+        "lock = threading.Lock()\n"
+    )
+    script = """
+from evolver.sandboxes import *
+from evolver.types import Program
+sandbox = LocalSandbox(SandboxSettings(preload=("threaded",)))
+source = b"import sys, threaded\\ndef f():\\n    with threaded.lock:\\n        return 1\\n"
+for _ in range(2):
+    with sandbox.open(Program(1, {"main.py": source}), seed=1, timeout=5) as candidate:
+        print(candidate.call("f"))
+print(sandbox.notes[0])
+sandbox.close()
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), *sys.path])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout.splitlines()[:2] == ["1", "1"], done.stderr
+    assert "threaded starts threads (2 in all)" in done.stdout
+
+
+def test_what_is_too_weak_is_refused() -> None:
+    with pytest.raises(SandboxError, match="--allow-unisolated"):
+        LocalSandbox(SandboxSettings(), tier="C")
+    with pytest.raises(SandboxError, match="requires isolation A, this host offers C"):
+        LocalSandbox(SandboxSettings(require="A", allow_unisolated=True), tier="C")
+
+
+def children_of(pid: int) -> list[int]:
+    return [
+        int(word)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for word in (task / "children").read_text().split()
+    ]
