@@ -76,10 +76,7 @@ def _read(files: Files, region: Region, tree: ast.Module) -> Fragment | None:
     first = source.count(b"\n", 0, region.start) + 1
     last = first + text.removesuffix("\n").count("\n")
     around = surroundings(tree, first, last)
-    if around is None:
-        return None
-    fragment = Fragment(region, *parsed, around)
-    return fragment if fragment.render() == source[region.start : region.end] else None
+    return None if around is None else Fragment(region, *parsed, around)
 
 
 def read_fragments(files: Files) -> tuple[Fragment, ...]:

@@ -163,7 +163,9 @@ _GUESSES: dict[type[cst.CSTNode], Callable[[Kinds, Any, Sequence[int]], int]] = 
 
 
 def _of_binary(kinds: Kinds, parent: Any, step: Path, inherited: int) -> int:
-    return 0 if symbol(parent.operator) == "@" else inherited & NUMBER or NUMBER
+    if symbol(parent.operator) == "@":
+        return 0
+    return INTEGER if inherited == INTEGER else NUMBER  # where a float goes, an integer goes too
 
 
 def _of_unary(kinds: Kinds, parent: Any, step: Path, inherited: int) -> int:
@@ -193,7 +195,8 @@ def _of_assign(kinds: Kinds, parent: Any, step: Path, inherited: int) -> int:
     if step != ("value",):
         return _of_subscript(kinds, parent, step, inherited)
     if isinstance(parent, cst.AugAssign):
-        return kinds.of(parent.target) & NUMBER
+        kind = kinds.of(parent.target) & NUMBER
+        return NUMBER if kind & REAL else kind
     return 0
 
 

@@ -348,11 +348,43 @@ def binding(node: cst.BaseExpression) -> int:
     return _LEVELS.get(kind, ATOM)
 
 
+_BRACKETED = frozenset(
+    (
+        *(cst.Tuple, cst.List, cst.Set, cst.Dict, cst.ListComp, cst.SetComp, cst.DictComp),
+        *(cst.GeneratorExp, cst.Name, cst.Integer, cst.Float),
+    )
+)
+_SPACES: dict[type, tuple[str, ...]] = {
+    kind: tuple(
+        field.name for field in dataclasses.fields(kind) if field.name.startswith("whitespace")
+    )
+    for kind in _FIELDS
+}
+
+
+def _is_broken(node: cst.BaseExpression) -> bool:
+    """Does a line end inside it, outside of its brackets and parentheses?"""
+    kind: type[cst.CSTNode] = type(node)
+    if kind in _BRACKETED:
+        return False
+    if kind in (cst.Call, cst.Subscript):
+        inner: cst.BaseExpression = at(node, ("func",) if kind is cst.Call else ("value",))
+        return not inner.lpar and _is_broken(inner)
+    parts = [node, getattr(node, "operator", None), getattr(node, "dot", None)]
+    for target in getattr(node, "comparisons", ()):
+        parts += [target, target.operator]
+    for part in parts:
+        for name in _SPACES.get(type(part), ()):
+            if type(getattr(part, name)) is cst.ParenthesizedWhitespace:
+                return True
+    return any(not each.node.lpar and _is_broken(each.node) for each in operands(node))
+
+
 def placed(node: cst.BaseExpression, floor: int) -> cst.BaseExpression:
     """Return an expression with the parentheses that a place of this floor needs, and no more."""
     level = binding(node)
     wanted = level < floor or level == BARE
-    if level < ATOM and not wanted and "\n" in code(node):
+    if level < ATOM and not wanted and _is_broken(node):
         wanted = True
     if bool(node.lpar) == wanted:
         return node

@@ -1,0 +1,193 @@
+"""Measure the genetic operators: `python benchmarks/genetic.py [CHILDREN]`.
+
+A row for each operator and program: processor milliseconds a child, the share of contexts in which
+a child was found, the share of children that are new among their siblings, that run without an
+error, and of those the share that behave differently from the parent on fixed inputs. A second
+table has a row for each kind of edit alone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import random
+import signal
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from copy import deepcopy
+from typing import Any
+
+from evolver.errors import ProposalError
+from evolver.filters import normalised_hash
+from evolver.operators.genetic import EDITS, Crossover, Mutate
+from evolver.types import Brief, Context, Elite, Evaluation, Files, Operator, Program
+
+STRAIGHT = b'''def f(x):
+    """Approximate 2**x."""
+    t1 = x * 0.5
+    t2 = t1 + 3.25 / t1
+    t3 = (t2 - 1.5) * (t2 + 1.5)
+    t4 = t3 + x * (0.24 + x * 0.055)
+    t5 = t4 * t4 - 0.125 / (t3 + 2.75)
+    t6 = 1.0 + x * (0.693 + x * t5)
+    return (t6 + 0.5) / (t4 - 0.5) * t2
+'''
+SORT = b'''def f(items):
+    """Sort a list of numbers, and count the exchanges."""
+    items = list(items)
+    count = 0
+    for i in range(len(items)):
+        moved = False
+        for j in range(0, len(items) - i - 1):
+            if items[j] > items[j + 1]:
+                items[j], items[j + 1] = items[j + 1], items[j]
+                count += 1
+                moved = True
+        if not moved:
+            break
+    return items, min(count, 99)
+'''
+PACKING = b'''import math
+
+
+def f(n):
+    """Place circles on rings; return their centres and a radius."""
+    centres = []
+    ring = 0
+    while len(centres) < n:
+        count = max(1, int(6 * ring))
+        for k in range(count):
+            angle = 2.0 * math.pi * k / count + 0.3 * ring
+            radius = 0.12 * ring
+            x = 0.5 + radius * math.cos(angle)
+            y = 0.5 + radius * math.sin(angle)
+            if len(centres) < n:
+                centres.append((min(max(x, 0.05), 0.95), min(max(y, 0.05), 0.95)))
+        ring += 1
+    return centres, 0.5 / math.sqrt(n)
+'''
+PROGRAMS: dict[str, tuple[bytes, list[Any]]] = {
+    "straight": (STRAIGHT, [0.25, 0.5, 0.9]),
+    "sort": (SORT, [[3, 1, 2], [5, 4, 3, 2, 1], [2, 2, 9, 1]]),
+    "packing": (PACKING, [7, 12]),
+}
+
+
+def context(files: Files, seed: int, inspirations: list[Files]) -> Context:
+    """Return what the engine would hand to an operator."""
+    verdict = Evaluation("ok", objectives=(0.0,))
+    others = [Elite(Program(i, each), verdict) for i, each in enumerate(inspirations, start=1)]
+    parent = Elite(Program(0, files), verdict)
+    return Context(Brief("", files), parent, others, random.Random(seed), lambda _: False)
+
+
+def run(operator: Operator, at: Context) -> Files | None:
+    """Return the proposal's files; a genetic operator never waits for anything."""
+    coroutine = operator.propose(at)
+    try:
+        coroutine.send(None)  # type: ignore[attr-defined]
+    except StopIteration as stop:
+        files: Files = stop.value.files
+        return files
+    except ProposalError:
+        return None
+    raise AssertionError("a genetic operator awaited something")
+
+
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the main thread after some seconds: children loop for ever."""
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+def behaviour(source: bytes, inputs: list[Any]) -> str:
+    """Return what `f` returns on each input, or how it fails. These children do no harm."""
+    namespace: dict[str, Any] = {}
+    results = []
+    try:
+        with deadline(0.2), contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(source, "f.py", "exec"), namespace)
+            results = [repr(namespace["f"](each)) for each in deepcopy(inputs)]
+    except (Exception, TimeoutError) as error:  # noqa: BLE001 - a child may raise anything
+        return f"failed: {type(error).__name__}"
+    return ";".join(results)
+
+
+def measure(operator: Operator, name: str, count: int, grown: list[Files]) -> list[str]:
+    """Return the cells of one row."""
+    source, inputs = PROGRAMS[name]
+    expected = behaviour(source, inputs)
+    seconds, children = [], []
+    for seed in range(count):
+        at = context({"f.py": source}, seed, grown)
+        start = time.process_time()
+        child = run(operator, at)
+        seconds.append(time.process_time() - start)
+        if child is not None:
+            children.append(child)
+    found = [behaviour(child["f.py"], inputs) for child in children]
+    new = len({normalised_hash(child) for child in children})
+
+    def share(part: int, of: int) -> str:
+        return f"{100 * part / max(of, 1):.0f} %"
+
+    works = [each for each in found if not each.startswith("failed")]
+    return [
+        f"{statistics.median(seconds) * 1e3:.1f}",
+        f"{statistics.quantiles(seconds, n=20)[-1] * 1e3:.1f}",
+        share(len(children), count),
+        share(new, len(children)),
+        share(len(works), len(found)),
+        share(sum(each != expected for each in works), len(works)),
+    ]
+
+
+def table(rows: list[list[str]]) -> None:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    for row in rows:
+        cells = [cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)]
+        print(row[0].ljust(widths[0]), *cells, sep="  ")
+    print()
+
+
+def main(count: int) -> None:
+    head = ["median ms", "95 % ms", "found", "new", "run", "differ"]
+    rows = [["operator, program", *head]]
+    grown = {
+        name: [
+            child
+            for seed in range(8)
+            if (child := run(Mutate(edits=(0, 0, 1)), context({"f.py": source}, seed, [])))
+        ]
+        for name, (source, _) in PROGRAMS.items()
+    }
+    operators: dict[str, Callable[[], Operator]] = {
+        "mutate": Mutate,
+        "mutate, tuned": lambda: Mutate(tune=True),
+        "crossover": Crossover,
+    }
+    for label, operator in operators.items():
+        for name in PROGRAMS:
+            rows.append([f"{label}, {name}", *measure(operator(), name, count, grown[name])])
+    table(rows)
+    rows = [["one edit, sort", *head]]
+    for kind in EDITS:
+        weights = {each: float(each == kind) for each in EDITS}
+        alone = Mutate(weights=weights, edits=(1,), tries=5)
+        rows.append([kind, *measure(alone, "sort", max(count // 4, 20), [])])
+    table(rows)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
