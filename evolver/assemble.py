@@ -20,7 +20,7 @@ from evolver import config, repository
 from evolver.config import Configuration, Options
 from evolver.edits import violation
 from evolver.engine import Engine, EngineSettings, Progress
-from evolver.errors import EvolverError, SandboxError, UsageError
+from evolver.errors import EvolverError, ModelError, SandboxError, UsageError
 from evolver.evaluator import EvaluatorSource
 from evolver.executors.local import LocalExecutor
 from evolver.objective import Condition
@@ -51,6 +51,7 @@ POLICIES = {
 MODELS = {
     "openai": "evolver.models.openai:OpenAIModel",
     "litellm": "evolver.models.litellm:LiteLLMModel",
+    "scripted": "evolver.models.scripted:ScriptedModel",
 }
 SANDBOXES = {"local": "evolver.sandboxes.local:LocalSandbox"}
 
@@ -238,7 +239,7 @@ def start(
                 interrupted,
             )
         )
-    except (UsageError, SandboxError):
+    except (UsageError, SandboxError, ModelError):
         if not _holds_results(directory):
             shutil.rmtree(directory, ignore_errors=True)
         raise
@@ -292,6 +293,8 @@ async def _session(
         with (directory / LOG).open("ab", buffering=0) as log:
             executor = LocalExecutor(setup, configuration.workers, log)
             try:
+                if model is not None and hasattr(model, "check"):
+                    await model.check()  # a wrong address is told now, not after its retries
                 ready = await executor.start()
                 store.note("references", ready.references)
                 store.note("isolation", {"tier": ready.isolation, "notes": ready.notes})

@@ -16,7 +16,7 @@ from functools import partial
 from random import Random
 
 from evolver.budget import Budget, Ledger
-from evolver.errors import ModelError, ProposalError, UsageError
+from evolver.errors import ModelError, ModelRefused, ProposalError, UsageError
 from evolver.filters import FILTERS
 from evolver.operators.mix import Mix
 from evolver.population import Population
@@ -397,6 +397,8 @@ class Engine:
             proposal = await self._mix.operators[attempt.operator].operator.propose(context)
         except ProposalError as error:
             return Outcome(attempt, "unproposed", str(error))
+        except ModelRefused:
+            raise  # a key or a name is wrong: waiting mends nothing
         except ModelError as error:
             self._tally.model_failures += 1
             if self._tally.model_failures >= _MODEL_FAILURES:

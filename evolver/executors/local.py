@@ -83,6 +83,7 @@ class LocalExecutor:
         self._log = log
         self._idle: asyncio.Queue[_Worker | None] = asyncio.Queue()
         self._workers: set[_Worker] = set()
+        self._ending: set[asyncio.Future[None]] = set()
 
     async def start(self) -> Ready:
         """Start the first worker and return what it tells; the others start when needed.
@@ -113,17 +114,16 @@ class LocalExecutor:
             _write(process.stdin, self._setup)
             answer = await asyncio.wait_for(_answer(process), _START)
         except (ConnectionError, asyncio.IncompleteReadError) as error:
-            await process.wait()
+            await _end(process)
             raise SandboxError(
                 f"an evaluator worker died at its start (exit code {process.returncode}); "
                 "its last words are in run.log"
             ) from error
         except (TimeoutError, asyncio.CancelledError):
-            process.kill()
-            await process.wait()
+            await _end(process)
             raise
         if isinstance(answer, EvolverError):
-            await process.wait()
+            await _end(process)
             raise answer
         worker = _Worker(process, answer)
         self._workers.add(worker)
@@ -167,12 +167,20 @@ class LocalExecutor:
 
     def _drop(self, worker: _Worker) -> None:
         self._workers.discard(worker)
-        with contextlib.suppress(ProcessLookupError):
-            worker.process.kill()  # its sandbox dies with it
+        reaping = asyncio.ensure_future(_end(worker.process))
+        self._ending.add(reaping)
+        reaping.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """End every worker at once, whatever it is doing."""
-        workers = list(self._workers)
-        for worker in workers:
+        for worker in list(self._workers):
             self._drop(worker)
-        await asyncio.gather(*(worker.process.wait() for worker in workers))
+        await asyncio.gather(*self._ending)
+
+
+async def _end(process: asyncio.subprocess.Process) -> None:
+    """Kill a worker, whose sandbox dies with it, and wait until its pipes are closed."""
+    with contextlib.suppress(ProcessLookupError):
+        process.kill()
+    with contextlib.suppress(ConnectionError):
+        await process.communicate()

@@ -26,8 +26,9 @@ class Mix:
 
     Shares, not races: a genetic operator proposes hundreds of children a second and would drown a
     model's few if whoever is ready went first. What counts for a share is what attempts spent, and
-    one for each attempt in flight. An attempt that spends nothing counts `_IDLE`: an operator whose
-    children are filtered out is soon asked again, one that never has an idea holds up nobody.
+    one for each attempt in flight. An attempt that spends nothing counts a quarter, so that an
+    operator whose children are filtered out is soon asked again, and one that never has an idea
+    holds up nobody; with a model it counts whole, since its completion was paid for.
     """
 
     def __init__(self, operators: list[Weighted], *, model_share: float = 0.7) -> None:
@@ -71,4 +72,5 @@ class Mix:
     def finish(self, name: str, spent: int) -> None:
         """Count what a finished attempt spent."""
         self._begun[name] -= 1
-        self._spent[name] += spent or _IDLE
+        idle = 1.0 if self.operators[name].needs_model else _IDLE
+        self._spent[name] += spent or idle

@@ -294,8 +294,9 @@ def test_operators_share_the_evaluations_not_the_attempts(tmp_path, sessions):
     store = Store.read(tmp_path)
     judged = [o.attempt.operator for o in store.outcomes() if o.evaluation is not None]
     store.close()
-    assert judged.count("ask") == pytest.approx(137, abs=6)
-    assert judged.count("step") == pytest.approx(63, abs=6)
+    # 70 % of what is counted: a third of the answers is prose, which was paid for all the same.
+    assert judged.count("ask") == pytest.approx(122, abs=6)
+    assert judged.count("step") == pytest.approx(78, abs=6)
 
 
 def test_an_operator_without_ideas_does_not_hold_up_the_others(store):
