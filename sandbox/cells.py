@@ -23,6 +23,14 @@ import time
 from pathlib import Path
 
 from sandbox import kernel, landlock, seccomp
+from sandbox.files import around, is_within, link_missing, wipe, write_files
+from sandbox.processes import (
+    descendants,
+    memory_of_this_process,
+    offer_to_oom_killer,
+    proportional_memory,
+    tasks_of,
+)
 from sandbox.terms import Terms
 
 _MIB = 1 << 20
@@ -109,7 +117,8 @@ class PlainCells:
                     os.waitpid(pid, os.WNOHANG)
             time.sleep(0.0005)
         wipe(f"{self._place}/program/{number}")
-        for entry in os.scandir(f"{self._place}/scratch"):  # it may have put more there than its own
+        # It may have put more there than its own folder.
+        for entry in os.scandir(f"{self._place}/scratch"):
             wipe(entry.path)
 
     def remove(self) -> None:
@@ -254,7 +263,7 @@ class NamespaceCells(LandlockCells):
     def _make_place(self) -> str:
         kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
         kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID, "mode=755")
-        os.mkdir("/tmp/host")
+        Path("/tmp/host").mkdir()
         kernel.pivot_root("/tmp", "/tmp/host")
         os.chdir("/")
         for path in (*self._terms.visible, *_DEVICES):
@@ -263,12 +272,12 @@ class NamespaceCells(LandlockCells):
             if Path(path).exists():
                 kernel.mount("tmpfs", path, "tmpfs", kernel.MS_RDONLY, "mode=000,size=4k")
         for folder in ("/proc", _ROOT, _SCRATCH):
-            os.makedirs(folder)
+            Path(folder).mkdir(parents=True)
         # A new /proc may be mounted only while another is in sight, so this one stays below the
         # candidates' own. Where the host's is masked, as in a container, there is none at all.
         self._has_proc = self._mount_proc(0)
         kernel.unmount("/host")
-        os.rmdir("/host")
+        Path("/host").rmdir()
         write_files("/base", self._terms.base)
         kernel.set_read_only("/")
         return "/box"
@@ -280,7 +289,7 @@ class NamespaceCells(LandlockCells):
             return  # below something that is shown already, or nothing
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_symlink():
-            target.symlink_to(os.readlink(source))
+            target.symlink_to(source.readlink())
             return
         if source.is_dir():
             target.mkdir()
@@ -360,117 +369,3 @@ def own_users_work() -> bool:
             os._exit(1)
         os._exit(0)
     return os.waitpid(pid, 0)[1] == 0 or os.getuid() != 0
-
-
-def write_files(root: str, files: dict[str, bytes]) -> None:
-    """Write a tree of read-only files."""
-    os.makedirs(root, exist_ok=True)
-    for path, content in files.items():
-        target = f"{root}/{path}"
-        folder = os.path.dirname(target)
-        if folder != root:
-            os.makedirs(folder, exist_ok=True)
-        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-        with open(fd, "wb") as file:
-            file.write(content)
-
-
-def wipe(path: str) -> None:
-    """Remove a tree, whatever rights its owner has taken from himself."""
-    if os.path.islink(path) or not os.path.isdir(path):
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-        return
-    with contextlib.suppress(OSError):
-        os.chmod(path, 0o700)
-        for entry in os.scandir(path):
-            wipe(entry.path)
-        os.rmdir(path)
-
-
-def link_missing(root: str, base: str) -> None:
-    """Link into a tree the files of another that it does not have itself."""
-    for folder, _, names in os.walk(base):
-        inner = os.path.relpath(folder, base)
-        os.makedirs(f"{root}/{inner}", exist_ok=True)
-        for name in names:
-            with contextlib.suppress(FileExistsError):
-                os.symlink(f"{folder}/{name}", f"{root}/{inner}/{name}")
-
-
-def around(path: str, hidden: list[str]) -> list[str]:
-    """Return paths that cover all that is at and below `path` but for the hidden ones."""
-    if path in hidden:
-        return []
-    if not any(place.startswith(path + "/") for place in hidden):
-        return [path] if os.path.exists(path) else []
-    return [part for name in os.listdir(path) for part in around(f"{path}/{name}", hidden)]
-
-
-def descendants(pid: int) -> list[int]:
-    """Return the pids of all processes below `pid`, nearest first."""
-    found: list[int] = []
-    queue = [pid]
-    while queue:
-        try:
-            text = Path(f"/proc/{queue[0]}/task/{queue.pop(0)}/children").read_text()
-        except OSError:
-            continue
-        children = [int(word) for word in text.split()]
-        found += children
-        queue += children
-    return found
-
-
-def offer_to_oom_killer() -> None:
-    """Let the kernel, where memory is short, kill this process and its children first.
-
-    Before the zygote above all, which may well be the largest process of its group.
-    """
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
-
-
-def memory_of_this_process() -> int:
-    """Return the size of the address space in bytes."""
-    with contextlib.suppress(OSError):
-        pages = int(Path("/proc/self/statm").read_text().split()[0])
-        return pages * resource.getpagesize()
-    return 512 * _MIB  # no /proc: more than Python with numpy takes
-
-
-def proportional_memory(pid: int) -> int:
-    """Return the bytes in memory of a process, where shared pages count as their share."""
-    with contextlib.suppress(OSError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
-
-
-def is_within(root: str, size: int, files: int) -> bool:
-    """Does a tree take at most so many bytes of disk and have at most so many entries?"""
-    queue = [root]
-    while queue:
-        with contextlib.suppress(OSError):
-            for entry in os.scandir(queue.pop()):
-                files -= 1
-                size -= entry.stat(follow_symlinks=False).st_blocks * 512
-                if files < 0 or size < 0:
-                    return False
-                if entry.is_dir(follow_symlinks=False):
-                    queue.append(entry.path)
-    return True
-
-
-def tasks_of(uid: int) -> int:
-    """Count the threads of a user; RLIMIT_NPROC counts them all, whoever started them."""
-    count = 0
-    for entry in os.scandir("/proc"):
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):
-                if entry.stat().st_uid == uid:
-                    count += len(os.listdir(f"/proc/{entry.name}/task"))
-    return count
-
-

@@ -13,16 +13,20 @@ _libc.syscall.restype = ctypes.c_long
 
 MACHINE = platform.machine()
 #: The calls that are made here; those from 424 on have one number on every machine.
-_NUMBERS = {
-    "x86_64": {"clone": 56, "mount": 165, "umount2": 166, "pivot_root": 155, "prctl": 157}
-    | {"unshare": 272, "setns": 308, "capset": 126},
-    "aarch64": {"clone": 220, "mount": 40, "umount2": 39, "pivot_root": 41, "prctl": 167}
-    | {"unshare": 97, "setns": 268, "capset": 91},
-}.get(MACHINE, {}) | {"close_range": 436, "mount_setattr": 442} | {
-    "landlock_create_ruleset": 444,
-    "landlock_add_rule": 445,
-    "landlock_restrict_self": 446,
-}
+_NUMBERS = (
+    {
+        "x86_64": {"clone": 56, "mount": 165, "umount2": 166, "pivot_root": 155, "prctl": 157}
+        | {"unshare": 272, "setns": 308, "capset": 126},
+        "aarch64": {"clone": 220, "mount": 40, "umount2": 39, "pivot_root": 41, "prctl": 167}
+        | {"unshare": 97, "setns": 268, "capset": 91},
+    }.get(MACHINE, {})
+    | {"close_range": 436, "mount_setattr": 442}
+    | {
+        "landlock_create_ruleset": 444,
+        "landlock_add_rule": 445,
+        "landlock_restrict_self": 446,
+    }
+)
 
 NEWNS, NEWUTS, NEWIPC, NEWUSER = 0x00020000, 0x04000000, 0x08000000, 0x10000000
 NEWPID, NEWNET, NEWCGROUP, NEWTIME = 0x20000000, 0x40000000, 0x02000000, 0x00000080
@@ -57,7 +61,7 @@ def syscall(name: str, *arguments: Any) -> int:
 
 
 def prctl(option: int, *arguments: int) -> None:
-    """Call prctl(2).
+    """Set something about this process.
 
     Raises:
         OSError: it failed.

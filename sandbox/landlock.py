@@ -69,5 +69,3 @@ class Ruleset:
     def apply(self) -> None:
         """Restrict this process and all that it will start; needs no_new_privs."""
         syscall("landlock_restrict_self", self.fd, 0)
-
-

@@ -147,10 +147,10 @@ class _Replacement(ast.NodeTransformer):
             return None
         return ast.copy_location(ast.Name(_global_of(index), ast.Load()), node)
 
-    def visit_Constant(self, node: ast.Constant) -> ast.AST:  # noqa: N802
+    def visit_Constant(self, node: ast.Constant) -> ast.AST:
         return self._replaced(node, node.value) or node
 
-    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:  # noqa: N802
+    def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
         if isinstance(node.op, ast.USub) and isinstance(node.operand, ast.Constant):
             return self._replaced(node, node.operand.value) or self.generic_visit(node)
         return self.generic_visit(node)
@@ -191,4 +191,3 @@ class CandidateModule(ModuleType):
             ValueError: the number of values is not the number of literals.
         """
         return self._modules.load(self._first, parameters)
-

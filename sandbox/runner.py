@@ -323,10 +323,10 @@ def main(source: int, sink: int) -> None:
         write_all(sink, wire.frame(report))
         if report["op"] == "ready":
             Relay(source, sink, frames, child, group).serve()
-    except Exception:  # nobody above this process could tell the host what went wrong
+    except Exception:  # noqa: BLE001 - nobody above this process could tell the host what went wrong
         with contextlib.suppress(OSError):
-            message = traceback.format_exc()[-3000:]
-            write_all(sink, wire.frame({"op": "failed", "message": message}))
+            reason = traceback.format_exc()[-3000:]
+            write_all(sink, wire.frame({"op": "failed", "message": reason}))
     finally:
         if child is not None:
             child.end()

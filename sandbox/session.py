@@ -97,11 +97,11 @@ class Session:
             arguments, keywords = wire.decode(header["arguments"], body)
             self._modules.set_parameters(header["parameters"])
             value = self._resolve(header["function"])(*arguments, **keywords)
-        except BaseException as error:  # whatever it is, SystemExit too: it is the verdict
+        except BaseException as error:  # noqa: BLE001 - whatever it is, SystemExit too: it is the verdict
             return {"error": describe(error)}, []
         try:
             tree, buffers = wire.encode(value)
-        except wire.UnsupportedValue as error:
+        except wire.UnsupportedValueError as error:
             return _refusal(str(error))
         return {"value": tree}, buffers
 
@@ -130,7 +130,9 @@ def rehearse(terms: Terms) -> None:
     ours, theirs = socket.socketpair()
     with ours, theirs:
         host, guest = Connection(ours), Connection(theirs)
-        session = Session(guest, terms, {**start, "seed": 0}, {"rehearsal.py": source}, "/rehearsal")
+        session = Session(
+            guest, terms, {**start, "seed": 0}, {"rehearsal.py": source}, "/rehearsal"
+        )
         tree, buffers = wire.encode(((1.5,), {}))
         request = {"function": "rehearse", "arguments": tree, "parameters": [0.25], "token": ""}
         host.send(request, *buffers)
@@ -172,5 +174,3 @@ def reseed(seed: int) -> None:
         sys.modules["numpy.random"].seed(seed % 2**32)
     if "torch" in sys.modules:
         sys.modules["torch"].manual_seed(seed % 2**63)
-
-

@@ -32,7 +32,7 @@ class WireError(ValueError):
     """What was read is no frame or no value."""
 
 
-class UnsupportedValue(TypeError):
+class UnsupportedValueError(TypeError):
     """This value may not travel; the message says which and why."""
 
 
@@ -97,14 +97,15 @@ def encode(value: Any) -> tuple[Any, list[bytes]]:
     Tuples stay tuples, numpy's scalars become Python's, arrays lose their memory order.
 
     Raises:
-        UnsupportedValue: something in it is not None, bool, int, float, str, bytes, a numpy array
-            of numbers, or a list, tuple or string-keyed dict of these; or it is nested too deeply.
+        UnsupportedValueError: something in it is not None, bool, int, float, str, bytes, a numpy
+            array of numbers, or a list, tuple or string-keyed dict of these; or it is nested too
+            deeply.
     """
     buffers: list[bytes] = []
     return _encode(value, buffers, _DEPTH), buffers
 
 
-def _encode(value: Any, buffers: list[bytes], depth: int) -> Any:
+def _encode(value: Any, buffers: list[bytes], depth: int) -> Any:  # noqa: C901
     kind = type(value)
     if value is None or kind is bool or kind is float:
         return value
@@ -115,7 +116,7 @@ def _encode(value: Any, buffers: list[bytes], depth: int) -> Any:
             return value
         return _buffer("str", value.encode("utf-8", "surrogatepass"), buffers)
     if not depth:
-        raise UnsupportedValue(f"values nested more than {_DEPTH} deep (or inside themselves)")
+        raise UnsupportedValueError(f"values nested more than {_DEPTH} deep (or inside themselves)")
     if kind is list:
         return [_encode(item, buffers, depth - 1) for item in value]
     if kind is tuple:
@@ -123,7 +124,9 @@ def _encode(value: Any, buffers: list[bytes], depth: int) -> Any:
     if kind is dict:
         for key in value:
             if type(key) is not str:
-                raise UnsupportedValue(f"a dict with a key of type {_name(key)}; keys must be str")
+                raise UnsupportedValueError(
+                    f"a dict with a key of type {_name(key)}; keys must be str"
+                )
         return {"t": "dict", "v": {k: _encode(v, buffers, depth - 1) for k, v in value.items()}}
     if kind is bytes or kind is bytearray:
         return _buffer("bytes", bytes(value), buffers)
@@ -134,10 +137,11 @@ def _encode_other(value: Any, buffers: list[bytes], depth: int) -> Any:
     numpy = sys.modules.get("numpy")  # where it was never imported, nothing is an array
     if numpy is not None and isinstance(value, numpy.ndarray):
         array = numpy.asarray(value)
-        if array.dtype.byteorder == ">" or (array.dtype.byteorder == "=" and sys.byteorder != "little"):
-            array = array.astype(array.dtype.newbyteorder("<"))
+        array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         if array.dtype.str not in _DTYPES:
-            raise UnsupportedValue(f"an array of dtype {array.dtype}; only plain numbers may travel")
+            raise UnsupportedValueError(
+                f"an array of dtype {array.dtype}; only plain numbers may travel"
+            )
         tree = _buffer("array", array.tobytes(), buffers)
         tree["d"], tree["s"] = array.dtype.str, list(array.shape)
         return tree
@@ -146,10 +150,11 @@ def _encode_other(value: Any, buffers: list[bytes], depth: int) -> Any:
         if type(value) in (bool, int, float, str, bytes):
             return _encode(value, buffers, depth)
     # Subclasses (IntEnum, namedtuple, OrderedDict, ...) travel as what they extend.
-    for base in (int, float, str, bytes, list, tuple, dict):
+    bases: tuple[Any, ...] = (int, float, str, bytes, list, tuple, dict)
+    for base in bases:
         if isinstance(value, base):
             return _encode(base(value), buffers, depth)
-    raise UnsupportedValue(
+    raise UnsupportedValueError(
         f"a value of type {_name(value)}; allowed are None, bool, int, float, str, bytes, numpy "
         "arrays, and lists, tuples and string-keyed dicts of them"
     )
@@ -157,7 +162,7 @@ def _encode_other(value: Any, buffers: list[bytes], depth: int) -> Any:
 
 def _name(value: Any) -> str:
     kind = type(value)
-    return str(kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}")
+    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
 def _buffer(kind: str, content: bytes, buffers: list[bytes]) -> dict[str, Any]:
@@ -183,7 +188,7 @@ class _Decoder:
         self._body = body
         self.position = 0
 
-    def decode(self, tree: Any, depth: int) -> Any:
+    def decode(self, tree: Any, depth: int) -> Any:  # noqa: C901 - a case for each kind
         if tree is None or type(tree) in (bool, int, float, str):
             return tree
         if not depth:

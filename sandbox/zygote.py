@@ -16,6 +16,7 @@ import signal
 import socket
 import sys
 import traceback
+from pathlib import Path
 from typing import Any
 
 from sandbox import kernel, session, wire
@@ -108,9 +109,7 @@ class Zygote:
         status = os.waitpid(pid, 0)[1]
         self._cells.bury(number, spared={pid for _, pid in self._alive.values()})
         excess = self._excess.pop(number, "")
-        send(
-            self._control, {"op": "ended", "number": number, "status": status, "excess": excess}
-        )
+        send(self._control, {"op": "ended", "number": number, "status": status, "excess": excess})
 
     def _end(self) -> None:
         for _, pid in self._alive.values():
@@ -181,7 +180,7 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
             preload(terms.preload)
         threads = 1
         with contextlib.suppress(OSError):
-            threads = len(os.listdir("/proc/self/task"))
+            threads = len(list(Path("/proc/self/task").iterdir()))
         if threads > 1:
             send(control, {"op": "threads", "count": threads})
             return
@@ -192,7 +191,7 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         gc.freeze()
         send(control, {"op": "ready"})
         Zygote(control, terms, place, is_warm).serve()
-    except BaseException:  # this process has nobody above it who could tell the host
+    except BaseException:  # noqa: BLE001 - this process has nobody above it who could tell the host
         send(control, {"op": "failed", "message": traceback.format_exc()[-3000:]})
     finally:
         os._exit(1)

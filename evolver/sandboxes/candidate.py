@@ -20,7 +20,7 @@ from evolver.errors import (
     SandboxError,
 )
 from evolver.sandboxes import wire
-from evolver.sandboxes.channel import Channel, RunnerGone
+from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Files, Program
 
@@ -69,7 +69,9 @@ class Evaluation:
         except CandidateError as error:
             raise SandboxError(f"the candidate's process did not start: {error}") from None
         if header.get("op") != "confined":
-            raise SandboxError(f"the sandbox could not confine its process: {header.get('message')}")
+            raise SandboxError(
+                f"the sandbox could not confine its process: {header.get('message')}"
+            )
 
     def call(self, request: dict[str, Any], buffers: Sequence[bytes], timeout: float | None) -> Any:
         """Send a call and return the value of its answer.
@@ -163,7 +165,7 @@ class Evaluation:
             while self._channel.receive(deadline)[0]["op"] != "closed":
                 pass
         except TimeoutError:
-            raise RunnerGone("the sandbox's runner does not answer") from None
+            raise RunnerError("the sandbox's runner does not answer") from None
 
 
 def describe_status(status: int) -> str:
@@ -239,9 +241,7 @@ class SandboxedCandidate:
             raise ValueError(f"{len(values)} values for {len(self._places)} literals")
         if _bits(values) == _bits(tuple(place.value for place in self._places)):
             values = None  # as in the source: the program runs as it was written
-        return SandboxedCandidate(
-            self._evaluation, self._program, self.rng, self._places, values
-        )
+        return SandboxedCandidate(self._evaluation, self._program, self.rng, self._places, values)
 
     def call(self, function: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a function of the candidate and return its value.
@@ -257,5 +257,3 @@ class SandboxedCandidate:
 
 def _bits(values: Sequence[float]) -> bytes:
     return struct.pack(f"={len(values)}d", *values)
-
-

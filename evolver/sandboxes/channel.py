@@ -12,7 +12,7 @@ from evolver.errors import SandboxError
 from evolver.sandboxes import wire
 
 
-class RunnerGone(SandboxError):
+class RunnerError(SandboxError):
     """The runner closed its channel or broke the protocol."""
 
 
@@ -35,7 +35,7 @@ class Channel:
 
         Raises:
             TimeoutError: it was not taken by the deadline (`time.monotonic`).
-            RunnerGone: nobody is there.
+            RunnerError: nobody is there.
         """
         content = memoryview(wire.frame(header, *buffers))
         while content:
@@ -44,14 +44,14 @@ class Channel:
             except BlockingIOError:
                 self._wait(self._sink, select.POLLOUT, deadline)
             except OSError as error:
-                raise RunnerGone(f"the sandbox's runner is gone: {error}") from None
+                raise RunnerError(f"the sandbox's runner is gone: {error}") from None
 
     def receive(self, deadline: float) -> tuple[dict[str, Any], bytes]:
         """Return the next frame.
 
         Raises:
             TimeoutError: none came by the deadline (`time.monotonic`).
-            RunnerGone: none will come.
+            RunnerError: none will come.
         """
         while True:
             message = self._frames.take()
@@ -63,9 +63,9 @@ class Channel:
             except BlockingIOError:
                 continue
             except OSError as error:
-                raise RunnerGone(f"the sandbox's runner is gone: {error}") from None
+                raise RunnerError(f"the sandbox's runner is gone: {error}") from None
             if not piece:
-                raise RunnerGone("the sandbox's runner ended")
+                raise RunnerError("the sandbox's runner ended")
             self._frames.feed(piece)
 
     def close(self) -> None:

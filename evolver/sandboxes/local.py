@@ -22,8 +22,8 @@ from evolver.sandboxes.warm import WarmSandbox
 from evolver.types import Files, Program
 
 TIERS = ("A", "B", "C")
-_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "terms", "program", "cells",
-            "session", "zygote", "runner")  # fmt: skip
+_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "terms",
+            "program", "cells", "session", "zygote", "runner")  # fmt: skip
 _ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",
     "LANG": "C.UTF-8",
@@ -85,8 +85,8 @@ class LocalSandbox(WarmSandbox):
         with theirs:
             process = subprocess.Popen(
                 [sys.executable, "-s", "-S", "-B", "-P", "-c", _source("boot")],
-                stdin=theirs,
-                stdout=theirs,
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
                 env=_ENVIRONMENT,
                 cwd="/",
@@ -126,7 +126,7 @@ def python_paths() -> tuple[list[str], list[str]]:
     shared = sysconfig.get_config_var("LIBDIR") or ""
     visible = [*_SYSTEM, library, interpreter, *installed]
     name = sysconfig.get_config_var("INSTSONAME") or ""
-    if shared and name.endswith(".so") or ".so." in name:
+    if shared and ".so" in name:
         visible.append(f"{shared}/{name}")
     return path, [place for place in dict.fromkeys(visible) if Path(place).exists()]
 
@@ -176,9 +176,12 @@ _CANARY = Program(id=0, files={"canary.py": b"def sing():\n    import colorsys, 
 def _failure(tier: str) -> str:
     """Try a tier by running a candidate in it; return why it fails, or nothing."""
     try:
-        with contextlib.closing(
-            LocalSandbox(SandboxSettings(allow_unisolated=True), tier=tier)
-        ) as sandbox, sandbox.open(_CANARY, seed=0, timeout=10.0) as canary:
+        with (
+            contextlib.closing(
+                LocalSandbox(SandboxSettings(allow_unisolated=True), tier=tier)
+            ) as sandbox,
+            sandbox.open(_CANARY, seed=0, timeout=10.0) as canary,
+        ):
             canary.call("sing")
     except (SandboxError, CandidateError) as error:
         return str(error)
@@ -194,5 +197,3 @@ def lacks(tier: str) -> list[str]:
     """Return, in short sentences, what this host lacks for a tier."""
     reason = _failure(tier)
     return [f"tier {tier}: {reason.strip().splitlines()[-1]}"] if reason else []
-
-

@@ -15,7 +15,7 @@ from evolver import literals
 from evolver.errors import SandboxError, UsageError
 from evolver.sandboxes import wire
 from evolver.sandboxes.candidate import Evaluation, SandboxedCandidate
-from evolver.sandboxes.channel import Channel, RunnerGone
+from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Candidate, Files, Program
 
@@ -136,7 +136,7 @@ class WarmSandbox(ABC):
         try:
             channel.send(terms, *buffers, deadline=deadline)
             report, _ = channel.receive(deadline)
-        except (TimeoutError, RunnerGone):
+        except (TimeoutError, RunnerError):
             channel.close()
             raise SandboxError("the sandbox's runner did not start") from None
         if report["op"] != "ready":

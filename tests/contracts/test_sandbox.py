@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sandbox_contract import SandboxContract, processes_named
+from sandbox_attacks import processes_named
+from sandbox_contract import SandboxContract
 
 from evolver.errors import SandboxError
 from evolver.sandboxes import LocalSandbox, SandboxSettings, lacks
