@@ -160,13 +160,11 @@ def free_port() -> int:
         return int(unused.getsockname()[1])
 
 
-def test_an_endpoint_that_is_not_there(cli: CommandLine, make_task: MakeTask) -> None:
+def test_an_endpoint_that_is_not_there(cli: CommandLine, task: Path) -> None:
     base = f"http://127.0.0.1:{free_port()}/v1"
-    model = f'[[model]]\nname = "m"\napi_base = "{base}"\nretries = 0\n'
-    task = make_task(toml=TASK_TOML.replace('use = "mutate"', 'use = "diff"') + model)
-    said = cli.refuses("run", task, "--evaluations", 5, "--out", "out")
-    assert base in said
-    assert cli.json("show", "out")["evaluations"] == 1  # the seed's; nothing is lost
+    words = ("--evaluations", 5, "--model", "m", "--api-base", base, "--out", "out")
+    assert base in sentence(cli.refuses("run", task, *words))
+    assert not (cli.folder / "out").exists()  # nothing was begun
 
 
 def test_options_that_make_no_sense(cli: CommandLine, task: Path) -> None:
