@@ -57,13 +57,14 @@ def around(path: str, hidden: list[str]) -> list[str]:
 
 
 def is_within(root: str, size: int, files: int) -> bool:
-    """Does a tree take at most so many bytes of disk and have at most so many entries?"""
+    """Does a tree hold at most so many bytes and entries?"""
     queue = [root]
     while queue:
         with contextlib.suppress(OSError):
             for entry in os.scandir(queue.pop()):
                 files -= 1
-                size -= entry.stat(follow_symlinks=False).st_blocks * 512
+                status = entry.stat(follow_symlinks=False)
+                size -= max(status.st_size, status.st_blocks * 512)  # blocks may not be given yet
                 if files < 0 or size < 0:
                     return False
                 if entry.is_dir(follow_symlinks=False):

@@ -226,10 +226,10 @@ class _Decoder:
             raise WireError(f"an array of dtype {dtype[:20]!r}")
         if len(shape) > 32 or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
             raise WireError("an array of impossible shape")
-        expected = int(dtype[2:])
+        expected = room = int(dtype[2:])
         for n in shape:
-            expected *= n
-        if expected != size:
+            expected, room = expected * n, room * (n or 1)
+        if expected != size or room >= _INT64:  # numpy wants room even where a length is 0
             raise WireError(f"an array of shape {shape} and dtype {dtype} in {size} bytes")
         import numpy  # only where an array really came: the guest may never need it
 
