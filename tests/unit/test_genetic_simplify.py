@@ -58,7 +58,7 @@ def expression(text: str, *, merge: bool = True) -> str:
     ],
 )
 def test_expressions_without_what_does_nothing(before: str, after: str) -> None:
-    assert expression(before) == after
+    assert expression(before, merge=False) == after
 
 
 @pytest.mark.parametrize(
@@ -69,13 +69,30 @@ def test_expressions_without_what_does_nothing(before: str, after: str) -> None:
         ("(x - 1.5) + 0.25", "x - 1.25"),
         ("1.0 - (x - 1.5)", "2.5 - x"),
         ("4.0 / (2.0 / x)", "x * 2.0"),
-        ("(x + y) - (x + y)", "0.0"),
+        ("(x + 1.5) * y - (x + 1.5) * y", "0.0"),
         ("x / x", "1.0"),
+        ("(2.0 + x) * 3.0", "x * 3.0 + 6.0"),
+        ("1.0 / (x * 2.0 + 3.0)", "0.5 / (x + 1.5)"),
+        ("0.5 / (3.0 - x)", "-0.5 / (x - 3.0)"),
+        ("x / 4.0 + y", "x * 0.25 + y"),
+        ("1.5 * y * (x * 2.0)", "x * y * 3.0"),
+        ("(y + 1.0) + (x - 0.5)", "x + y + 0.5"),
+        ("(1.0 / x) / (2.0 / y)", "y / x * 0.5"),
     ],
 )
 def test_literals_that_a_tuner_would_fit_twice_become_one(before: str, after: str) -> None:
     assert expression(before) == after
     assert expression(before, merge=False) == before
+
+
+def test_a_literal_that_a_variable_holds_is_written_where_it_is_read() -> None:
+    body = "    t1 = 2.0\n    z = x * t1 + t1 / y\n"
+    assert simplified(body) == "    z = 2.0 / y + x * 2.0\n"
+
+
+@pytest.mark.parametrize("text", ["x + 1", "y + x", "2 * (x + 1)", "'a' + x", "[x] + [1.0]"])
+def test_only_floats_are_brought_into_the_normal_form(text: str) -> None:
+    assert expression(text) == text
 
 
 def test_what_a_variable_holds_is_not_computed_again() -> None:
@@ -89,7 +106,7 @@ def test_intermediates_that_are_read_once_move_to_where_they_are_read() -> None:
 
 
 def test_intermediates_stay_where_an_operand_changes_in_between() -> None:
-    body = "    t1 = x + 1\n    x = 2.5\n    z = t1 * y + x\n"
+    body = "    t1 = x + 1\n    x = y - 7\n    z = t1 * y + x\n"
     assert simplified(body) == body
 
 

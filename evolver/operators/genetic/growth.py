@@ -118,6 +118,9 @@ def square(draft: Draft) -> Change | None:
     sites = _reusable(draft)
     if "*" not in draft.grammar.binary or not sites:
         return None
+    whole = [site for site in sites if site.path[-1] == "value" and site.floor == 0]
+    if whole and draft.rng.random() < 0.4:
+        sites = whole  # the value of a statement: g(x / 2)**2 for a g that fits
     site = draft.rng.choice(sites)
     used = _name_of(draft, site)
     new = join(used, "*", used)

@@ -13,6 +13,7 @@ from typing import NamedTuple, cast
 
 import libcst as cst
 
+from evolver.operators.genetic.algebra import shape
 from evolver.operators.genetic.draft import assigned, loads, replace_line, stored
 from evolver.operators.genetic.folding import folder
 from evolver.operators.genetic.fragment import Fragment
@@ -22,7 +23,6 @@ from evolver.operators.genetic.survey import Line, Survey
 from evolver.operators.genetic.tree import (
     Path,
     at,
-    code,
     key,
     number,
     placed,
@@ -31,8 +31,10 @@ from evolver.operators.genetic.tree import (
     walk,
 )
 
+Fold = Callable[[cst.BaseExpression, int], cst.BaseExpression | None]
+
 _INTERMEDIATE = re.compile(r"t\d+")
-_LONGEST_INLINED = 60  # characters
+_LONGEST_INLINED = 60  # characters, literals counted as one each
 _LONGEST_READER = 80
 _SEES_LOCALS = frozenset(("locals", "vars", "eval", "exec"))
 
@@ -51,7 +53,7 @@ def simplify(
     """
     old = {id(line.node) for line in before.lines}
     changed = [line for line in survey.lines if id(line.node) not in old]
-    fold = folder(grammar, merge)
+    fold = folder(grammar, survey.kinds, merge)
     module = fragment.module
     for line in changed:
         node = at(module, line.path)
@@ -60,10 +62,10 @@ def simplify(
             module = replaced(module, line.path, folded)
     for suite in dict.fromkeys(line.path[:-1] for line in changed):
         body = at(module, suite)
-        shared = _share(body, old, survey.kinds)
+        shared = _share(body, old, survey.kinds, fold, merge)
         if any(one is not other for one, other in zip(shared, body, strict=True)):
             module = replaced(module, suite, shared)
-    return _without_dead_code(module, old, fragment, survey, grammar)
+    return _without_dead_code(module, old, fragment, survey, grammar, fold)
 
 
 def _is_arithmetic(node: cst.CSTNode, kinds: Kinds) -> bool:
@@ -82,7 +84,7 @@ def _is_arithmetic(node: cst.CSTNode, kinds: Kinds) -> bool:
 
 def _substitution(
     find: Callable[[cst.BaseExpression], cst.BaseExpression | None],
-) -> Callable[[cst.BaseExpression, int], cst.BaseExpression | None]:
+) -> Fold:
     def change(node: cst.BaseExpression, floor: int) -> cst.BaseExpression | None:
         new = find(node)
         return None if new is None else placed(new, floor)
@@ -94,14 +96,16 @@ def _substitution(
 
 
 class _Holder(NamedTuple):
-    """A variable that holds the value of an expression until one of `reads` changes."""
+    """What may stand for an expression until one of `reads` changes."""
 
-    name: str
+    value: cst.BaseExpression
     reads: tuple[str, ...]
     is_old: bool  # did its line stand in the parent?
 
 
-def _share(body: Sequence[cst.CSTNode], old: set[int], kinds: Kinds) -> list[cst.CSTNode]:
+def _share(
+    body: Sequence[cst.CSTNode], old: set[int], kinds: Kinds, fold: Fold, merge: bool
+) -> list[cst.CSTNode]:
     """Replace repeated expressions, and copies of variables, by the variable that holds them."""
     holders: dict[str, _Holder] = {}
     result: list[cst.CSTNode] = []
@@ -113,27 +117,28 @@ def _share(body: Sequence[cst.CSTNode], old: set[int], kinds: Kinds) -> list[cst
         is_old = id(statement) in old
         known = {value: each for value, each in holders.items() if not (is_old and each.is_old)}
         new = rewritten(statement, _substitution(lambda node, known=known: _held(node, known)))  # type: ignore[misc]
+        if new is not statement:
+            new = rewritten(new, fold)
         changed = set(stored(new))
-        holders = {v: h for v, h in holders.items() if h.name not in changed}
         holders = {v: h for v, h in holders.items() if not changed.intersection(h.reads)}
         found = assigned(new)
-        if found is not None and number(found[1]) is None and _is_arithmetic(found[1], kinds):
+        if found is not None and _is_arithmetic(found[1], kinds):
             name, value = found
-            reads = tuple(loads(value))
-            if isinstance(value, cst.Name):
-                holders[name] = _Holder(value.value, (name, value.value), is_old)
-            elif name not in reads:
-                holders.setdefault(key(value), _Holder(name, reads, is_old))
+            reads = (name, *loads(value))
+            if isinstance(value, cst.Name) or (merge and number(value) is not None):
+                holders[name] = _Holder(value, reads, is_old)
+            elif number(value) is None and name not in reads[1:]:
+                holders.setdefault(key(value), _Holder(cst.Name(name), reads, is_old))
         result.append(new)
     return result
 
 
-def _held(node: cst.BaseExpression, holders: dict[str, _Holder]) -> cst.Name | None:
-    """Return the variable that holds an expression's value."""
+def _held(node: cst.BaseExpression, holders: dict[str, _Holder]) -> cst.BaseExpression | None:
+    """Return what may stand for an expression."""
     if not holders or not isinstance(node, cst.BinaryOperation | cst.UnaryOperation | cst.Name):
         return None
     holder = holders.get(key(node))
-    return cst.Name(holder.name) if holder is not None else None
+    return holder.value if holder is not None else None
 
 
 # --- single uses and dead code ------------------------------------------------------------------
@@ -165,7 +170,12 @@ def _scopes(
 
 
 def _without_dead_code(
-    module: cst.Module, old: set[int], fragment: Fragment, survey: Survey, grammar: Grammar
+    module: cst.Module,
+    old: set[int],
+    fragment: Fragment,
+    survey: Survey,
+    grammar: Grammar,
+    fold: Fold,
 ) -> cst.Module:
     doomed: list[Path] = []
     for scope, lines, read_after in _scopes(module, fragment, survey):
@@ -176,7 +186,7 @@ def _without_dead_code(
         if hidden or counts.keys() & _SEES_LOCALS:
             continue
         counts.update(read_after)
-        module = _inline(module, lines, counts, old, survey.kinds, doomed)
+        module = _inline(module, lines, counts, old, survey.kinds, fold, doomed)
         doomed += _dead(module, lines, counts, grammar, doomed)
     for path in sorted(doomed, reverse=True):
         module = replace_line(module, path, [])
@@ -189,6 +199,7 @@ def _inline(
     counts: Counter[str],
     old: set[int],
     kinds: Kinds,
+    fold: Fold,
     doomed: list[Path],
 ) -> cst.Module:
     """Move the value of an intermediate that is read once to where it is read."""
@@ -198,7 +209,7 @@ def _inline(
         if found is None or counts[found[0]] != 1 or not _INTERMEDIATE.fullmatch(found[0]):
             continue
         name, value = found
-        if not _is_arithmetic(value, kinds) or len(code(value)) > _LONGEST_INLINED:
+        if not _is_arithmetic(value, kinds) or len(shape(value)) > _LONGEST_INLINED:
             continue
         reader = _reader(module, line.path, name, set(loads(value)))
         if reader is None or (id(node) in old and id(at(module, reader)) in old):
@@ -209,7 +220,7 @@ def _inline(
         read = rewritten(at(module, reader), put)
         if name in _reads(read):
             continue  # where no expression can be put: in an f-string, in a decorator
-        module = replaced(module, reader, read)
+        module = replaced(module, reader, rewritten(read, fold))
         counts[name] = 0
         doomed.append(line.path)
     return module
@@ -225,7 +236,7 @@ def _reader(module: cst.Module, path: Path, name: str, reads: set[str]) -> Path 
             return None
         changed = stored(statement)
         if name in _reads(statement):
-            is_short = len(code(statement)) <= _LONGEST_READER and name not in changed
+            is_short = len(shape(statement)) <= _LONGEST_READER and name not in changed
             return (*suite, i) if is_short else None
         if name in changed or reads.intersection(changed):
             return None
