@@ -204,8 +204,11 @@ class LandlockCells(PlainCells):
     def _make_rules(self) -> landlock.Ruleset:
         rules = landlock.Ruleset(network=self._terms.network)
         for path in self._terms.visible:
-            for part in around(path, self._terms.hidden):
+            parts = around(path, self._terms.hidden)
+            for part in parts:
                 rules.allow(part)
+            if parts != [path]:
+                rules.allow_listing(path)
         for path in _DEVICES:
             rules.allow(path, write=True)
         rules.allow(self._place)
@@ -269,7 +272,9 @@ class NamespaceCells(LandlockCells):
         for path in (*self._terms.visible, *_DEVICES):
             self._show(path)
         for path in self._terms.hidden:
-            if Path(path).exists():
+            if Path(path).is_file():
+                kernel.bind("/host/dev/null", path)
+            elif Path(path).is_dir():
                 kernel.mount("tmpfs", path, "tmpfs", kernel.MS_RDONLY, "mode=000,size=4k")
         for folder in ("/proc", _ROOT, _SCRATCH):
             Path(folder).mkdir(parents=True)

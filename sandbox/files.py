@@ -61,7 +61,7 @@ def is_within(root: str, size: int, files: int) -> bool:
     queue = [root]
     while queue:
         with contextlib.suppress(OSError):
-            for entry in os.scandir(queue.pop()):
+            for entry in list(os.scandir(queue.pop())):
                 files -= 1
                 status = entry.stat(follow_symlinks=False)
                 size -= max(status.st_size, status.st_blocks * 512)  # blocks may not be given yet

@@ -56,7 +56,17 @@ class Ruleset:
         Raises:
             OSError: there is nothing at `path`.
         """
-        rights = self._rights if write else _READ
+        self._allow(path, self._rights if write else _READ)
+
+    def allow_listing(self, path: str) -> None:
+        """Allow seeing the names of what is below a directory, as an import has to.
+
+        Raises:
+            OSError: there is nothing at `path`.
+        """
+        self._allow(path, _READ_DIR)
+
+    def _allow(self, path: str, rights: int) -> None:
         place = os.open(path, os.O_PATH | os.O_CLOEXEC)
         try:
             if not stat.S_ISDIR(os.fstat(place).st_mode):

@@ -124,10 +124,10 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 module.__dict__[_global_of(index)] = self._values[index]
         code = self._codes.get((path, replaced))
         if code is None:
-            tree = ast.parse(self._sources[path])
+            source: Any = self._sources[path]
             if replaced:
-                tree = _Replacement(self._indices[path]).visit(tree)
-            code = self._codes[path, replaced] = compile(tree, path, "exec", dont_inherit=True)
+                source = _Replacement(self._indices[path]).visit(ast.parse(source))
+            code = self._codes[path, replaced] = compile(source, path, "exec", dont_inherit=True)
         exec(code, module.__dict__)
 
     def get_source(self, fullname: str) -> str:

@@ -134,7 +134,7 @@ def rehearse(terms: Terms) -> None:
             guest, terms, {**start, "seed": 0}, {"rehearsal.py": source}, "/rehearsal"
         )
         tree, buffers = wire.encode(((1.5,), {}))
-        request = {"function": "rehearse", "arguments": tree, "parameters": [0.25], "token": ""}
+        request = {"function": "rehearse", "arguments": tree, "parameters": None, "token": ""}
         host.send(request, *buffers)
         session.answer_one()
         host.receive()

@@ -19,6 +19,7 @@ from sandbox_contract import SandboxContract
 
 from evolver.errors import SandboxError
 from evolver.sandboxes import LocalSandbox, SandboxSettings, lacks
+from evolver.sandboxes.local import TIERS
 from evolver.types import Files, Program
 
 
@@ -174,6 +175,46 @@ sandbox.close()
     )
     assert done.stdout.splitlines()[:2] == ["1", "1"], done.stderr
     assert "threaded starts threads (2 in all)" in done.stdout
+
+
+@pytest.mark.parametrize("tier", TIERS[:2])
+def test_installed_evaluators_are_hidden(tmp_path: Path, tier: str) -> None:
+    if missing := lacks(tier):
+        pytest.skip("; ".join(missing))
+    packages = tmp_path / "site-packages"
+    for folder in ("evolver", "answers", "library", "answers-1.dist-info"):
+        (packages / folder).mkdir(parents=True)
+        (packages / folder / "__init__.py").write_text("FOUND = True\n")
+    (packages / "single.py").write_text("FOUND = True\n")
+    (packages / "answers-1.dist-info/METADATA").write_text("Name: answers\nVersion: 1\n")
+    (packages / "answers-1.dist-info/entry_points.txt").write_text(
+        "[evolver.evaluators]\none = answers:evaluate\ntwo = single:evaluate\n"
+    )
+    for place in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        place.chmod(0o711)  # pytest's folders are closed to others
+    script = f"""
+from evolver.sandboxes import *
+from evolver.types import Program
+source = b'''
+def f():
+    found = []
+    for name in ("library", "evolver", "answers", "single"):
+        try:
+            found.append(name) if __import__(name).FOUND else None
+        except (ImportError, AttributeError, OSError):
+            pass
+    return found
+'''
+sandbox = LocalSandbox(SandboxSettings(), tier={tier!r})
+with sandbox.open(Program(1, {{"main.py": source}}), seed=1, timeout=5) as candidate:
+    print(candidate.call("f"))
+sandbox.close()
+"""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(packages)])}
+    done = subprocess.run(
+        [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=30
+    )
+    assert done.stdout == "['library']\n", done.stderr
 
 
 def test_what_is_too_weak_is_refused() -> None:
