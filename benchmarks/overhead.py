@@ -18,7 +18,8 @@ from pathlib import Path
 
 from evolver.archives import BestN, Pareto
 from evolver.budget import Budget
-from evolver.engine import Engine, EngineSettings, Progress
+from evolver.engine import Engine, EngineSettings
+from evolver.progress import Progress
 from evolver.executors.inline import InlineExecutor
 from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted

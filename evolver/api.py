@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evolver import assemble
+from evolver import sessions
 from evolver.config import Options
-from evolver.engine import Progress
+from evolver.progress import Progress
 from evolver.runs import Run
 from evolver.task import TaskSettings, assemble_task, load_task, validate
 from evolver.types import Candidate, Result
@@ -41,7 +41,7 @@ def run(
         ModelError: the model does not answer; the run can be resumed.
         SandboxError: this host cannot run candidates.
     """
-    return assemble.start(
+    return sessions.start(
         load_task(Path(task)),
         Options(**options),
         out=None if out is None else Path(out),
@@ -52,7 +52,7 @@ def run(
 
 def resume(directory: str | Path, *, listener: Listener | None = None, **options: Any) -> Run:
     """Go on with a run, with its own settings or with more budget; see `run`."""
-    return assemble.resume(Path(directory), Options(**options), listener=listener)
+    return sessions.resume(Path(directory), Options(**options), listener=listener)
 
 
 def evolve(
@@ -108,7 +108,7 @@ def evolve(
     with tempfile.TemporaryDirectory(prefix="evolver-") as folder:
         Path(folder, "program.py").write_text(source, encoding="utf-8")
         task = assemble_task(name, Path(folder), validate(TaskSettings, content, "settings"))
-        return assemble.start(
+        return sessions.start(
             task,
             Options(**options),
             out=None if out is None else Path(out),

@@ -19,7 +19,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from evolver.engine import Progress
+from evolver.progress import Progress
 from evolver.types import Elite
 
 _QUIET = 5.0  # seconds without a line after which plain output says that it is alive

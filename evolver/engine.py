@@ -20,7 +20,9 @@ from evolver.errors import ModelError, ModelRefused, ProposalError, UsageError
 from evolver.filters import FILTERS
 from evolver.operators.mix import Mix
 from evolver.population import Population
-from evolver.store import Attempt, Bill, Outcome, Store
+from evolver.progress import OperatorRecord, Progress
+from evolver.recording import RecordedModel
+from evolver.store import Attempt, Outcome, Store
 from evolver.types import (
     Brief,
     Completion,
@@ -32,7 +34,6 @@ from evolver.types import (
     Job,
     Model,
     Program,
-    Prompt,
     Proposal,
 )
 
@@ -60,62 +61,6 @@ class EngineSettings:
     in_flight: int = 4
     deterministic: bool = False
     model_slots: int = 8
-
-
-@dataclass(frozen=True)
-class OperatorRecord:
-    """What came of an operator's attempts."""
-
-    attempts: int = 0
-    evaluated: int = 0
-    improved: int = 0  # raised the score of the run
-
-
-@dataclass(frozen=True)
-class Progress:
-    """A snapshot of a run for whoever watches it."""
-
-    evaluations: int
-    budget: Budget
-    attempts: int  # finished
-    seconds: float
-    best_score: float | None
-    best: Elite | None
-    front: Sequence[Elite]
-    islands: Sequence[tuple[int, float | None]]  # elites, best first objective
-    operators: Mapping[str, OperatorRecord]
-    statuses: Mapping[str, int]  # of evaluations; and "filtered", "unproposed"
-    bill: Bill
-    in_flight: int
-    message: str = ""  # set when something happened that is worth a line
-
-
-class RecordedModel:
-    """A model whose answers are stored before anybody reads them, and used again on resume."""
-
-    def __init__(self, model: Model, store: Store, attempt: int, slots: asyncio.Semaphore,
-                 billed: Callable[[Completion], None]) -> None:  # fmt: skip
-        """Wrap a model for one attempt."""
-        self._model = model
-        self._store = store
-        self._attempt = attempt
-        self._slots = slots
-        self._billed = billed
-        self._stored = store.completions(attempt)
-        self._calls = 0
-
-    async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
-        """Answer from the store, else from the model."""
-        call = self._calls
-        self._calls += 1
-        if call in self._stored:
-            return self._stored[call]
-        async with self._slots:
-            answers = await self._model.complete(prompt, n)
-        self._store.record(self._attempt, call, prompt, answers)
-        for answer in answers:
-            self._billed(answer)
-        return answers
 
 
 @dataclass

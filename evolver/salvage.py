@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from evolver.errors import UsageError
-from evolver.store import DATABASE, MIGRATIONS, existing
+from evolver.schema import migrate
+from evolver.store import DATABASE, existing
 
 _GAP = 4096  # row ids without a readable row before the rest of a table is given up
 
@@ -118,9 +119,7 @@ def recover(directory: Path, out: Path) -> Salvage:
     )  # fmt: skip
     database = sqlite3.connect(out / DATABASE)
     database.execute("PRAGMA journal_mode = WAL")
-    for number, migration in enumerate(MIGRATIONS, start=1):
-        migration(database)
-        database.execute(f"PRAGMA user_version = {number}")
+    migrate(database)
     outcomes = salvage.outcomes
     attempts = {row["attempt"] for row in outcomes}
     keep: dict[str, Callable[[sqlite3.Row], bool]] = {

@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evolver import assemble
+from evolver import sessions
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource, FunctionEvaluator, read_result
 from evolver.task import TASK_FILE, TaskSettings, assemble_task, validate
@@ -143,7 +143,7 @@ def _measure(program: Path, file: Path, function: str) -> tuple[dict[str, Any], 
             "objective": {"maximize": ["measured"]},
         }
         task = assemble_task("probe", Path(scratch), validate(TaskSettings, content, "init"))
-        verdict = assemble.judge(task)
+        verdict = sessions.judge(task)
     if verdict.fault == "evaluator":
         raise UsageError(
             f"{file}:{function} fails on {program}. It is called with one argument, the candidate, "

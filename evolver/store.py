@@ -12,12 +12,13 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from evolver.errors import UsageError
+from evolver.schema import migrate
 from evolver.types import Completion, Evaluation, Files, Program, Prompt
 
 DATABASE = "evolver.db"
@@ -76,47 +77,6 @@ class Bill:
         )
 
 
-def _first_tables(database: sqlite3.Connection) -> None:
-    database.executescript(
-        """
-        CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT;
-        CREATE TABLE sessions (
-            id INTEGER PRIMARY KEY, started REAL NOT NULL, version TEXT NOT NULL) STRICT;
-        CREATE TABLE contents (hash TEXT PRIMARY KEY, content BLOB NOT NULL) STRICT;
-        CREATE TABLE attempts (
-            id INTEGER PRIMARY KEY, session INTEGER NOT NULL, started REAL NOT NULL,
-            seen INTEGER NOT NULL, operator TEXT NOT NULL, island INTEGER NOT NULL,
-            parent INTEGER, inspirations TEXT NOT NULL) STRICT;
-        CREATE TABLE completions (
-            attempt INTEGER NOT NULL, call INTEGER NOT NULL, session INTEGER NOT NULL,
-            arrived REAL NOT NULL, prompt TEXT NOT NULL, answers TEXT NOT NULL,
-            PRIMARY KEY (attempt, call)) STRICT;
-        CREATE TABLE outcomes (
-            sequence INTEGER PRIMARY KEY, attempt INTEGER NOT NULL UNIQUE,
-            session INTEGER NOT NULL, finished REAL NOT NULL,
-            verdict TEXT NOT NULL, reason TEXT NOT NULL, proposed TEXT) STRICT;
-        CREATE TABLE programs (
-            id INTEGER PRIMARY KEY, files TEXT NOT NULL, base TEXT NOT NULL,
-            parents TEXT NOT NULL, operator TEXT NOT NULL, island INTEGER NOT NULL,
-            generation INTEGER NOT NULL, summary TEXT NOT NULL) STRICT;
-        CREATE TABLE evaluations (
-            program INTEGER NOT NULL, purpose TEXT NOT NULL, status TEXT NOT NULL,
-            metrics TEXT NOT NULL, private TEXT NOT NULL, objectives TEXT, features TEXT NOT NULL,
-            feedback TEXT NOT NULL, artifacts TEXT NOT NULL, seconds REAL NOT NULL,
-            stage INTEGER NOT NULL, isolation TEXT NOT NULL, trusted INTEGER NOT NULL,
-            fault TEXT NOT NULL, evaluations INTEGER NOT NULL) STRICT;
-        CREATE INDEX evaluations_of_program ON evaluations (program);
-        CREATE TABLE stops (
-            id INTEGER PRIMARY KEY, session INTEGER NOT NULL, stopped REAL NOT NULL,
-            reason TEXT NOT NULL) STRICT;
-        """
-    )
-
-
-# Appended to, never edited: a database records how many of them it has been through.
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_tables,)
-
-
 class Store:
     """The facts of one run.
 
@@ -149,7 +109,7 @@ class Store:
             )
         database = _connect(path)
         database.execute("PRAGMA journal_mode = WAL")
-        _migrate(database)
+        migrate(database)
         with database:
             database.executemany(
                 "INSERT INTO facts VALUES (?, ?)",
@@ -168,7 +128,7 @@ class Store:
         lock = _lock(directory)
         try:
             database = _connect(path)
-            _migrate(database)
+            migrate(database)
             check_integrity(database, directory)
             return cls(database, lock, _new_session(database, version))
         except sqlite3.DatabaseError as error:
@@ -340,7 +300,10 @@ class Store:
             "SELECT id, seen, operator, island, parent, inspirations "
             f"FROM attempts {where} ORDER BY id"
         )
-        return [Attempt(*row, tuple(json.loads(others))) for *row, others in rows]
+        return [
+            Attempt(number, seen, operator, island, parent, tuple(json.loads(others)))
+            for number, seen, operator, island, parent, others in rows
+        ]
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome in commit order, programs and evaluations included."""
@@ -481,16 +444,6 @@ def _lock(directory: Path) -> IO[str]:
     file.write(str(os.getpid()))
     file.flush()
     return file
-
-
-def _migrate(database: sqlite3.Connection) -> None:
-    (done,) = database.execute("PRAGMA user_version").fetchone()
-    if done > len(MIGRATIONS):
-        raise UsageError("this run was written by a newer evolver; upgrade evolver to open it")
-    for number, migration in enumerate(MIGRATIONS[done:], start=done + 1):
-        migration(database)
-        database.execute(f"PRAGMA user_version = {number}")
-        database.commit()
 
 
 def _new_session(database: sqlite3.Connection, version: str) -> int:

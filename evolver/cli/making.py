@@ -144,7 +144,7 @@ def _check_machine(out: Console) -> None:
 
 
 def _check_task(folder: Path, out: Console) -> None:
-    from evolver import assemble
+    from evolver import assemble, sessions
     from evolver.task import load_task
 
     task = load_task(folder)
@@ -153,7 +153,7 @@ def _check_task(folder: Path, out: Console) -> None:
     out.print(f"objectives: {', '.join(names)}")
     operators = assemble.make_operators(task, has_model=bool(task.settings.model))
     out.print(f"operators: {', '.join(entry.name for entry in operators)}")
-    verdict = assemble.judge(task)
+    verdict = sessions.judge(task)
     metrics = ", ".join(f"{name} {value:.6g}" for name, value in verdict.metrics.items())
     out.print(f"seed: {verdict.status}, {metrics or verdict.feedback}")
     if verdict.status != "ok":

@@ -67,7 +67,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Evolve the program of a task."""
-    from evolver import assemble, display
+    from evolver import display, sessions
     from evolver.cli.results import conclude
     from evolver.config import Options
     from evolver.task import load_task
@@ -79,7 +79,7 @@ def run(
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, loaded.name) as listener:
-        done = assemble.start(loaded, options, out=out, elites_of=from_, listener=listener)
+        done = sessions.start(loaded, options, out=out, elites_of=from_, listener=listener)
     conclude(done, out_to, as_json=as_json)
 
 
@@ -103,7 +103,7 @@ def resume(
 
     Budgets are totals over all its sessions: give more, and a finished run goes on.
     """
-    from evolver import assemble, display
+    from evolver import display, sessions
     from evolver.cli.results import conclude
     from evolver.config import Options
     from evolver.runs import latest_directory
@@ -115,7 +115,7 @@ def resume(
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, found.name) as listener:
-        done = assemble.resume(found, options, listener=listener)
+        done = sessions.resume(found, options, listener=listener)
     conclude(done, out_to, as_json=as_json)
 
 
@@ -133,7 +133,7 @@ def evaluate(
 
     Exit code 0 whatever the verdict is, 2 where the program could not be judged.
     """
-    from evolver import assemble
+    from evolver import sessions
     from evolver.edits import violation
     from evolver.task import load_task
     from evolver.types import Evaluation
@@ -144,7 +144,7 @@ def evaluate(
     if reason is not None:
         verdict = Evaluation("rejected", feedback=reason, fault="candidate", evaluations=0)
     else:
-        verdict = assemble.judge(loaded, files)
+        verdict = sessions.judge(loaded, files)
     if verdict.fault == "evaluator":
         raise UsageError(f"the evaluator failed; mend it:\n{verdict.feedback}")
     if as_json:
@@ -200,8 +200,8 @@ def prompt(task: TaskFolder) -> None:
 
     None is needed, and none is asked.
     """
-    from evolver import assemble
+    from evolver import sessions
     from evolver.task import load_task
 
-    sent = assemble.preview_prompt(load_task(task_folder(task)))
+    sent = sessions.preview_prompt(load_task(task_folder(task)))
     typer.echo(f"--- system ---\n{sent.system}\n--- user ---\n{sent.user}")

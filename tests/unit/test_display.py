@@ -10,7 +10,7 @@ from rich.console import Console
 
 from evolver import display
 from evolver.budget import Budget
-from evolver.engine import OperatorRecord, Progress
+from evolver.progress import OperatorRecord, Progress
 from evolver.store import Bill
 from evolver.types import Elite, Evaluation, Program
 

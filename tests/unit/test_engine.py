@@ -118,15 +118,15 @@ def test_every_attempt_has_a_row_and_an_outcome_and_saw_only_the_past(store):
 
 @pytest.mark.parametrize("stop_at", [1, 2, 17, 40])
 def test_a_killed_run_goes_on_from_its_rows_to_exactly_its_budget(tmp_path, stop_at):
-    class Killed(Exception):
+    class KillError(Exception):
         pass
 
     def listener(progress):
         if progress.evaluations >= stop_at:
-            raise Killed
+            raise KillError
 
     store = Store.create(tmp_path, {}, "test")
-    with pytest.raises(Killed):
+    with pytest.raises(KillError):
         asyncio.run(engine_on(store, delay=0.002, listener=listener).run())
     store.close()
     store = Store.resume(tmp_path, "test")
@@ -227,13 +227,13 @@ class CountingModel:
 
 
 def test_stored_completions_are_not_bought_again(tmp_path):
-    class Killed(Exception):
+    class KillError(Exception):
         pass
 
     class Dying(InlineExecutor):
         async def evaluate(self, job):
             if job.program.id == 8:
-                raise Killed
+                raise KillError
             return await super().evaluate(job)
 
     model = CountingModel()
@@ -241,7 +241,7 @@ def test_stored_completions_are_not_bought_again(tmp_path):
     store = Store.create(tmp_path, {}, "test")
     dying = Dying(measure, OBJECTIVE)
     engine = engine_on(store, operators=operators, model=model, in_flight=1, executor=dying)
-    with pytest.raises(Killed):
+    with pytest.raises(KillError):
         asyncio.run(engine.run())
     store.close()
     asked = model.asked

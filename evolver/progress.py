@@ -1,0 +1,38 @@
+"""Snapshots of a run for whoever watches it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evolver.budget import Budget
+from evolver.store import Bill
+from evolver.types import Elite
+
+
+@dataclass(frozen=True)
+class OperatorRecord:
+    """What came of an operator's attempts."""
+
+    attempts: int = 0
+    evaluated: int = 0
+    improved: int = 0  # raised the score of the run
+
+
+@dataclass(frozen=True)
+class Progress:
+    """A snapshot of a run for whoever watches it."""
+
+    evaluations: int
+    budget: Budget
+    attempts: int  # finished
+    seconds: float
+    best_score: float | None
+    best: Elite | None
+    front: Sequence[Elite]
+    islands: Sequence[tuple[int, float | None]]  # elites, best first objective
+    operators: Mapping[str, OperatorRecord]
+    statuses: Mapping[str, int]  # of evaluations; and "filtered", "unproposed"
+    bill: Bill
+    in_flight: int
+    message: str = ""  # set when something happened that is worth a line

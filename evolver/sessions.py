@@ -1,0 +1,366 @@
+"""Work on runs: start one, go on with one; and judge a program without a run.
+
+A session is one stretch of work on a run, from its facts until something stops it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import errno
+import shutil
+import sqlite3
+import threading
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Protocol, TypeVar, runtime_checkable
+
+from evolver import config, repository
+from evolver.assemble import make_executor, make_model, make_operators, make_population
+from evolver.config import Configuration, Options
+from evolver.edits import violation
+from evolver.engine import Engine, EngineSettings
+from evolver.errors import EvolverError, ModelError, SandboxError, UsageError
+from evolver.operators.mix import Mix, Weighted
+from evolver.progress import Progress
+from evolver.runs import LOG, TASK, Run, copy_task, new_directory
+from evolver.sandboxes import protect_process
+from evolver.store import Store
+from evolver.task import Task, assemble_task
+from evolver.types import Context, Elite, Evaluation, Files, Job, Program, Prompt
+from evolver.worker import Ready
+
+Listener = Callable[[Progress], None]
+
+_PICKLE = "evaluator.pkl"
+
+_T = TypeVar("_T")
+
+
+def start(
+    task: Task,
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    out: Path | None = None,
+    elites_of: Path | None = None,
+    listener: Listener | None = None,
+    pickled: bytes | None = None,
+) -> Run:
+    """Start a run of a task and work on it until it stops.
+
+    Args:
+        task: as loaded.
+        options: what the user said.
+        out: directory of the run; default: runs/<task>-<time>.
+        elites_of: another run, whose front becomes seeds beside the task's own.
+        listener: is told of progress, on another thread.
+        pickled: the evaluator by cloudpickle, where it is no importable one.
+
+    Raises:
+        UsageError: what the user can mend, with how.
+        ModelError: the model does not answer; the run can be resumed.
+        SandboxError: this host cannot run candidates.
+    """
+    configuration = config.resolve(task.settings, options)
+    task = replace(task, settings=configuration.task)
+    model = make_model(task)
+    make_operators(task, has_model=model is not None)
+    seeds = [task.files, *_seeds_from(elites_of, task)]
+    state = repository.state(task.root)
+    directory = new_directory(task, out)
+    try:
+        copy_task(task, directory)
+        config.write(directory, configuration)
+        if pickled is not None:
+            (directory / _PICKLE).write_bytes(pickled)
+        facts = {
+            "task": task.name,
+            "source": str(task.root),
+            "seeds": [_encoded(files) for files in seeds],
+            "from": None if elites_of is None else str(elites_of),
+            "repository": None
+            if state is None
+            else {
+                "root": str(state.root),
+                "commit": state.commit,
+                "branch": state.branch,
+                "dirty": state.dirty,
+            },
+        }
+        _in_thread(
+            lambda interrupted: _session(
+                directory,
+                configuration,
+                lambda: Store.create(directory, facts, version("evolver")),
+                listener,
+                interrupted,
+            )
+        )
+    except (UsageError, SandboxError, ModelError):
+        if not _holds_results(directory):
+            shutil.rmtree(directory, ignore_errors=True)
+        raise
+    return Run(directory)
+
+
+def resume(
+    directory: Path,
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    listener: Listener | None = None,
+) -> Run:
+    """Go on with a run, with its own settings or with more budget.
+
+    Raises:
+        UsageError: there is no run, another process works on it, or an option cannot change.
+        ModelError: the model does not answer; the run can be resumed again.
+        SandboxError: this host cannot run candidates.
+    """
+    directory = directory.resolve()
+    configuration = config.extend(config.read(directory), options)
+    _in_thread(
+        lambda interrupted: _session(
+            directory,
+            configuration,
+            lambda: Store.resume(directory, version("evolver")),
+            listener,
+            interrupted,
+        )
+    )
+    return Run(directory)
+
+
+async def _session(
+    directory: Path,
+    configuration: Configuration,
+    open_store: Callable[[], Store],
+    listener: Listener | None,
+    interrupted: asyncio.Event,
+) -> None:
+    """Work on a run from its facts until it stops, in this thread's event loop."""
+    protect_process()
+    with _disk_errors(directory), contextlib.closing(open_store()) as store:
+        config.write(directory, configuration)
+        facts = store.facts()
+        task = assemble_task(facts["task"], directory / TASK, configuration.task)
+        pickle = directory / _PICKLE
+        pickled = pickle.read_bytes() if pickle.exists() else None
+        model = make_model(task)
+        operators = make_operators(task, has_model=model is not None)
+        with (directory / LOG).open("ab", buffering=0) as log:
+            executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
+            try:
+                if model is not None and hasattr(model, "check"):
+                    await model.check()  # a wrong address is told now, not after its retries
+                ready = await executor.start()
+                store.note("references", ready.references)
+                store.note("isolation", {"tier": ready.isolation, "notes": ready.notes})
+                engine = Engine(
+                    brief=task.brief,
+                    base=task.base,
+                    seeds=[_decoded(files) for files in facts["seeds"]],
+                    store=store,
+                    population=make_population(task),
+                    mix=Mix(operators, model_share=configuration.task.model_share),
+                    executor=executor,
+                    budget=configuration.budget,
+                    settings=EngineSettings(
+                        configuration.seed,
+                        configuration.in_flight,
+                        configuration.deterministic,
+                        configuration.model_slots,
+                    ),
+                    model=model,
+                    reserve=_reservations(operators, ready),
+                    listener=listener,
+                )
+                await _until_stopped(engine, store, interrupted)
+            finally:
+                await executor.close()
+                if model is not None and hasattr(model, "close"):
+                    await model.close()
+        Run(directory).write_best()
+
+
+async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:
+    """Run the engine, confirm the front, record why it stopped; Ctrl-C cuts either short."""
+
+    async def watch() -> None:
+        await interrupted.wait()
+        engine.stop("interrupted")
+
+    watcher = asyncio.ensure_future(watch())
+    try:
+        reason = await engine.run()
+        if reason != "interrupted":
+            confirming = asyncio.ensure_future(engine.confirm())
+            await asyncio.wait({confirming, watcher}, return_when=asyncio.FIRST_COMPLETED)
+            if confirming.done():
+                confirming.result()
+            confirming.cancel()
+        store.stop(reason)
+    except EvolverError as error:
+        store.stop(f"error: {error}")
+        raise
+    finally:
+        watcher.cancel()
+
+
+def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]:
+    """How many evaluations an attempt of each operator may spend: tuning without residuals."""
+    if ready.fits_residuals:
+        return {}
+    return {
+        entry.name: max(1, int(getattr(entry.operator, "limit", 1)))
+        for entry in operators
+        if getattr(entry.operator, "tune", False)
+    }
+
+
+def _in_thread(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
+    """Run a coroutine in an event loop of its own thread, so that it works in notebooks too.
+
+    Ctrl-C sets the event that the coroutine was given and waits for it to end; a second one does
+    not wait.
+    """
+    results: list[_T] = []
+    errors: list[BaseException] = []
+    started = threading.Event()
+    loop_of: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def main() -> None:
+        interrupted = asyncio.Event()
+        loop_of.append((asyncio.get_running_loop(), interrupted))
+        started.set()
+        results.append(await work(interrupted))
+
+    def target() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(error)
+        finally:
+            started.set()
+
+    thread = threading.Thread(target=target, name="evolver", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except KeyboardInterrupt:
+        started.wait()
+        loop, interrupted = loop_of[0]
+        with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
+            loop.call_soon_threadsafe(interrupted.set)
+        thread.join()
+    if errors:
+        raise errors[0]
+    return results[0]
+
+
+@contextlib.contextmanager
+def _disk_errors(directory: Path) -> Iterator[None]:
+    """Turn a full or failing disk into a sentence; what was committed before stays."""
+    again = f"then go on by 'evolver resume {directory}'"
+    try:
+        yield
+    except sqlite3.OperationalError as error:
+        raise UsageError(f"{directory} cannot be written: {error}; make room, {again}") from error
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+            raise
+        raise UsageError(
+            f"{directory} cannot be written: {error.strerror}; make room, {again}"
+        ) from error
+
+
+def _holds_results(directory: Path) -> bool:
+    """Tell whether anything in a run is worth keeping: one program that was judged."""
+    try:
+        return bool(Run(directory).elites)
+    except UsageError:
+        return False
+
+
+def _encoded(files: Files) -> dict[str, str]:
+    return {path: base64.b64encode(content).decode() for path, content in files.items()}
+
+
+def _decoded(files: Mapping[str, str]) -> Files:
+    return {path: base64.b64decode(content) for path, content in files.items()}
+
+
+def _seeds_from(directory: Path | None, task: Task) -> list[Files]:
+    """Return the files of another run's front, which become seeds.
+
+    Raises:
+        UsageError: there is no run, or its programs are no edits of this task's seed.
+    """
+    if directory is None:
+        return []
+    seeds = [elite.program.files for elite in Run.open(directory).front]
+    for files in seeds:
+        reason = violation(task.files, files)
+        if reason is not None:
+            raise UsageError(
+                f"the programs of {directory} do not fit this task: {reason}; "
+                "--from wants a run of the same program"
+            )
+    return [files for files in seeds if dict(files) != dict(task.files)]
+
+
+# --- without a run --------------------------------------------------------------------------------
+
+
+def judge(task: Task, files: Files | None = None, *, seed: int = 0) -> Evaluation:
+    """Judge one program of a task through the whole path; by default its seed.
+
+    Raises:
+        UsageError: the evaluator cannot be loaded.
+        SandboxError: this host cannot run candidates.
+    """
+
+    async def work(_interrupted: asyncio.Event) -> Evaluation:
+        executor = make_executor(task, 1)
+        try:
+            await executor.start()
+            program = Program(0, task.files if files is None else files, task.base)
+            return await executor.evaluate(Job(program, seed))
+        finally:
+            await executor.close()
+
+    return _in_thread(work)
+
+
+def preview_prompt(task: Task) -> Prompt:
+    """Return what a model would be sent first: the seed, judged, in the first LLM operator's words.
+
+    Raises:
+        UsageError: the seed fails its evaluation, or no operator uses a model.
+    """
+    evaluation = judge(task)
+    if evaluation.status != "ok":
+        raise UsageError(
+            f"the seed program fails its own evaluation ({evaluation.status}):\n"
+            f"{evaluation.feedback}"
+        )
+    program = Program(0, task.files, task.base)
+    context = Context(
+        task.brief, Elite(program, evaluation), (), Random("0/1/propose"), lambda _files: False
+    )
+    for entry in make_operators(task, has_model=True):
+        if isinstance(entry.operator, Prompting):
+            return entry.operator.prompt(context)
+    raise UsageError("no operator of this task uses a model; add [[operator]] use = 'diff'")
+
+
+@runtime_checkable
+class Prompting(Protocol):
+    """An operator that can show what it would send."""
+
+    def prompt(self, context: Context) -> Prompt:
+        """Return the prompt for a context."""
+        ...
