@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from evolver.edits import find_regions
 from evolver.operators.genetic.fragment import read_fragments
 from evolver.operators.genetic.survey import survey
-from evolver.operators.genetic.tree import code, placed
+from evolver.operators.genetic.writing import code, placed
 
 from .genetic_programs import SEVERAL
 

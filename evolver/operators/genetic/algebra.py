@@ -15,7 +15,8 @@ from typing import NamedTuple
 
 import libcst as cst
 
-from evolver.operators.genetic.tree import join, key, literal, number, symbol
+from evolver.operators.genetic.tree import symbol
+from evolver.operators.genetic.writing import join, key, literal, number
 
 _DIGITS = re.compile(r"(?<![\w.])\d[\d.]*(?:e[+-]?\d+)?")
 

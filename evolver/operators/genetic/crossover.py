@@ -23,16 +23,8 @@ from evolver.operators.genetic.draft import (
 from evolver.operators.genetic.grammar import Grammar, derive
 from evolver.operators.genetic.kinds import NUMBER
 from evolver.operators.genetic.survey import Line, Site, Survey
-from evolver.operators.genetic.tree import (
-    Path,
-    at,
-    brief,
-    key,
-    number,
-    placed,
-    replaced,
-    rewritten,
-)
+from evolver.operators.genetic.tree import Path, at, replaced, rewritten
+from evolver.operators.genetic.writing import brief, key, number, placed
 from evolver.types import Context, Proposal, Tune
 
 _WAYS = {"subtree": 3.0, "statement": 1.0, "function": 1.0}

@@ -13,7 +13,8 @@ from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.kinds import NUMBER, SEQUENCE
 from evolver.operators.genetic.survey import Line, Site, Survey
-from evolver.operators.genetic.tree import Path, at, number, placed, replaced, walk
+from evolver.operators.genetic.tree import Path, at, replaced, walk
+from evolver.operators.genetic.writing import number, placed
 
 
 class Change(NamedTuple):

@@ -15,19 +15,8 @@ from evolver.operators.genetic.draft import (
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.kinds import NUMBER, REAL, TRUTH
 from evolver.operators.genetic.survey import Line, Site
-from evolver.operators.genetic.tree import (
-    AUGMENTED,
-    COMPARISONS,
-    boolean,
-    brief,
-    join,
-    key,
-    literal,
-    number,
-    placed,
-    replaced,
-    symbol,
-)
+from evolver.operators.genetic.tree import AUGMENTED, COMPARISONS, replaced, symbol
+from evolver.operators.genetic.writing import boolean, brief, join, key, literal, number, placed
 
 
 def described(site: Site, new: cst.BaseExpression) -> str:

@@ -10,7 +10,8 @@ import libcst as cst
 from evolver.operators.genetic.algebra import normal
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.kinds import REAL, Kinds
-from evolver.operators.genetic.tree import join, key, literal, number, placed, replaced, symbol
+from evolver.operators.genetic.tree import replaced, symbol
+from evolver.operators.genetic.writing import join, key, literal, number, placed
 
 _FOLD: dict[str, Callable[[float, float], float]] = {
     "+": lambda a, b: a + b,

@@ -11,17 +11,8 @@ import libcst as cst
 from evolver.errors import UsageError
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, SEQUENCE, TEXT, TRUTH
 from evolver.operators.genetic.survey import Site, Survey
-from evolver.operators.genetic.tree import (
-    BINARY,
-    BOOLEAN,
-    COMPARISONS,
-    join,
-    key,
-    literal,
-    number,
-    symbol,
-    walk,
-)
+from evolver.operators.genetic.tree import BINARY, BOOLEAN, COMPARISONS, symbol, walk
+from evolver.operators.genetic.writing import join, key, literal, number
 
 _PURE = frozenset(
     [

@@ -17,8 +17,8 @@ from evolver.operators.genetic.expressions import described, rounded
 from evolver.operators.genetic.grammar import call
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, TEXT, TRUTH
 from evolver.operators.genetic.survey import Site
-from evolver.operators.genetic.tree import (
-    LAMBDA,
+from evolver.operators.genetic.tree import LAMBDA, operands, replaced, rewritten
+from evolver.operators.genetic.writing import (
     boolean,
     brief,
     code,
@@ -26,10 +26,7 @@ from evolver.operators.genetic.tree import (
     key,
     literal,
     number,
-    operands,
     placed,
-    replaced,
-    rewritten,
 )
 
 

@@ -20,16 +20,8 @@ from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.kinds import SEQUENCE, TEXT, Kinds
 from evolver.operators.genetic.survey import Line, Survey
-from evolver.operators.genetic.tree import (
-    Path,
-    at,
-    key,
-    number,
-    placed,
-    replaced,
-    rewritten,
-    walk,
-)
+from evolver.operators.genetic.tree import Path, at, replaced, rewritten, walk
+from evolver.operators.genetic.writing import key, number, placed
 
 Fold = Callable[[cst.BaseExpression, int], cst.BaseExpression | None]
 

@@ -19,13 +19,8 @@ from evolver.operators.genetic.draft import (
 )
 from evolver.operators.genetic.kinds import NUMBER
 from evolver.operators.genetic.survey import Line, Site
-from evolver.operators.genetic.tree import (
-    at,
-    brief,
-    key,
-    placed,
-    replaced,
-)
+from evolver.operators.genetic.tree import at, replaced
+from evolver.operators.genetic.writing import brief, key, placed
 
 
 def insert_statement(draft: Draft) -> Change | None:

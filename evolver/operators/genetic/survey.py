@@ -9,7 +9,8 @@ import libcst as cst
 
 from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, Kinds
-from evolver.operators.genetic.tree import Operand, Path, at, number, operands
+from evolver.operators.genetic.tree import Operand, Path, at, operands
+from evolver.operators.genetic.writing import number
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,7 +20,7 @@ class Site:
     Attributes:
         path: from the fragment's module.
         node: the expression.
-        floor: how tightly its replacement must bind, see `tree.placed`.
+        floor: how tightly its replacement must bind, see `writing.placed`.
         kind: what it seems to be, or what its place seems to want.
         names: the variables in scope.
         line: path of the statement before which an intermediate can be assigned, or None.
