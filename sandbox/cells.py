@@ -123,7 +123,8 @@ class PlainCells:
 
     def remove(self) -> None:
         """Remove the place, when the runner ends."""
-        wipe(self._place)
+        if self._place:
+            wipe(self._place)
 
     # --- in the candidate's process -------------------------------------------------------------
 

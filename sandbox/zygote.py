@@ -194,4 +194,5 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
     except BaseException:  # noqa: BLE001 - this process has nobody above it who could tell the host
         send(control, {"op": "failed", "message": traceback.format_exc()[-3000:]})
     finally:
+        place.remove()
         os._exit(1)
