@@ -56,8 +56,11 @@ def test_nothing_is_inserted_that_is_not_in_a_parent(seed: int) -> None:
         for program in (mother, father)
         for node in ast.walk(ast.parse(program["exp2.py"]))
     }
-    found = {type(node).__name__ for node in ast.walk(ast.parse(child["exp2.py"]))}
-    assert found <= kinds | {"Add", "Sub", "Mult", "Div"}  # signs and folding
+    nodes = list(ast.walk(ast.parse(child["exp2.py"])))
+    found = {type(node).__name__ for node in nodes}
+    assert found <= kinds | {"Add", "Sub", "Mult", "Div", "UnaryOp", "USub"}  # signs and folding
+    signs = [node for node in nodes if isinstance(node, ast.UnaryOp)]
+    assert all(isinstance(node.operand, ast.Constant) for node in signs)
 
 
 def test_an_expression_brings_the_assignments_that_it_needs() -> None:
