@@ -55,12 +55,15 @@ class EngineSettings:
         deterministic: attempts are committed in the order of their numbers, so that attempt n
             sees exactly those up to n - in_flight.
         model_slots: requests to models at once.
+        secret: goes into the evaluations' seeds, so that a candidate that guesses the run's seed
+            cannot foresee its secret inputs.
     """
 
     seed: int = 0
     in_flight: int = 4
     deterministic: bool = False
     model_slots: int = 8
+    secret: str = ""
 
 
 @dataclass
@@ -389,7 +392,8 @@ class Engine:
         return Outcome(attempt, "evaluated", "", program, evaluation, proposed)
 
     def _job_seed(self, attempt: int, purpose: str) -> int:
-        return Random(f"{self._settings.seed}/{attempt}/{purpose}").getrandbits(63)
+        stream = f"{self._settings.seed}/{attempt}/{purpose}/{self._settings.secret}"
+        return Random(stream).getrandbits(63)
 
     async def confirm(self) -> dict[int, Evaluation]:
         """Measure the front again, with other secret inputs, before it is announced.

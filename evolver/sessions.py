@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import secrets
 import shutil
 import sqlite3
 import threading
@@ -80,6 +81,8 @@ def start(
         facts = {
             "task": task.name,
             "source": str(task.root),
+            # Where runs must repeat, nothing may be drawn that the seed does not determine.
+            "secret": "" if configuration.deterministic else secrets.token_hex(16),
             "seeds": [_encoded(files) for files in seeds],
             "from": None if elites_of is None else str(elites_of),
             "repository": None
@@ -173,6 +176,7 @@ async def _session(
                         configuration.in_flight,
                         configuration.deterministic,
                         configuration.model_slots,
+                        facts["secret"],
                     ),
                     model=model,
                     reserve=_reservations(operators, ready),
@@ -315,8 +319,10 @@ def _seeds_from(directory: Path | None, task: Task) -> list[Files]:
 # --- without a run --------------------------------------------------------------------------------
 
 
-def judge(task: Task, files: Files | None = None, *, seed: int = 0) -> Evaluation:
-    """Judge one program of a task through the whole path; by default its seed.
+def judge(task: Task, files: Files | None = None, *, seed: int | None = None) -> Evaluation:
+    """Judge one program of a task through the whole path; by default its seed program.
+
+    The secret inputs are drawn from `seed`; None: from the system's randomness.
 
     Raises:
         UsageError: the evaluator cannot be loaded.
@@ -328,7 +334,9 @@ def judge(task: Task, files: Files | None = None, *, seed: int = 0) -> Evaluatio
         try:
             await executor.start()
             program = Program(0, task.files if files is None else files, task.base)
-            return await executor.evaluate(Job(program, seed))
+            return await executor.evaluate(
+                Job(program, secrets.randbits(63) if seed is None else seed)
+            )
         finally:
             await executor.close()
 
