@@ -9,7 +9,7 @@ from random import Random
 import libcst as cst
 
 from evolver.errors import ProposalError, UsageError
-from evolver.operators.genetic.child import Drawn, Tree, first_new, read_tree
+from evolver.operators.genetic.child import Drawn, Tree, applies_to, first_new, read_tree
 from evolver.operators.genetic.draft import (
     Change,
     Draft,
@@ -56,6 +56,8 @@ class Crossover:
     starts: int = 48
     refits: int = 3
     tries: int = 50
+
+    applies_to = staticmethod(applies_to)
 
     def __post_init__(self) -> None:
         for way, weight in self.weights.items():

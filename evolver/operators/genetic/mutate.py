@@ -9,7 +9,7 @@ from random import Random
 
 from evolver.errors import UsageError
 from evolver.operators.genetic import expressions, growth, statements
-from evolver.operators.genetic.child import Drawn, Tree, first_new, read_tree
+from evolver.operators.genetic.child import Drawn, Tree, applies_to, first_new, read_tree
 from evolver.operators.genetic.draft import Change, Draft
 from evolver.operators.genetic.grammar import Grammar, derive, parse_functions
 from evolver.operators.genetic.survey import Survey
@@ -83,6 +83,8 @@ class Mutate:
     starts: int = 48
     refits: int = 3
     tries: int = 50
+
+    applies_to = staticmethod(applies_to)
 
     def __post_init__(self) -> None:
         for kind, weight in self.weights.items():
