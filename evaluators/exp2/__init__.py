@@ -21,6 +21,9 @@ from .residuals import RelativeResiduals
 from .straightline import StraightLine, count_operations, parse
 
 CHECKED_INPUTS = 16
+# Decimals of `digits`: the grid resolves no more, and a program that is better by less is no news
+# that a search should follow.
+RESOLVED = 4
 TOLERANCE = 1e-9  # relative; the list and the program make the same roundings, so it is generous
 
 
@@ -60,7 +63,7 @@ class Evaluator:
         measured = measure.measure(line, self.x_min, self.x_max, candidate.rng)
         return Result(
             metrics={
-                "digits": -math.log10(measured.error),
+                "digits": round(-math.log10(measured.error), RESOLVED),
                 "operations": float(operations),
                 "error": measured.error,
                 "float64_error": measured.float64_error,
