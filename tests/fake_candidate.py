@@ -101,5 +101,5 @@ class InProcessCandidate:
 
 @cache
 def _compiled_guest(path: Path) -> CodeType:
-    code = path.read_text().replace("import candidate", "candidate = __candidate__")
+    code = path.read_text().replace("import candidate ", "candidate = __candidate__ ")
     return compile(code, str(path), "exec")

@@ -6,9 +6,13 @@ evaluator checks and scores by itself; `values` only helps to tell that the list
 Standard library only.
 """
 
-import math
+from __future__ import annotations
 
-import candidate  # provided in the guest process by the sandbox's runner
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, NoReturn
+
+import candidate  # type: ignore[import-not-found]  # provided in the guest process by the sandbox's runner
 
 MAX_NODES = 2000  # a longer list is refused by the evaluator as well
 
@@ -18,43 +22,43 @@ class Value:
 
     __slots__ = ("index", "tape")
 
-    def __init__(self, tape, index):
+    def __init__(self, tape: Tape, index: int) -> None:
         self.tape = tape
         self.index = index
 
-    def __add__(self, other):
+    def __add__(self, other: object) -> Value:
         return self.tape.apply("+", self, other)
 
-    def __radd__(self, other):
+    def __radd__(self, other: object) -> Value:
         return self.tape.apply("+", other, self)
 
-    def __sub__(self, other):
+    def __sub__(self, other: object) -> Value:
         return self.tape.apply("-", self, other)
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: object) -> Value:
         return self.tape.apply("-", other, self)
 
-    def __mul__(self, other):
+    def __mul__(self, other: object) -> Value:
         return self.tape.apply("*", self, other)
 
-    def __rmul__(self, other):
+    def __rmul__(self, other: object) -> Value:
         return self.tape.apply("*", other, self)
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: object) -> Value:
         return self.tape.apply("/", self, other)
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: object) -> Value:
         return self.tape.apply("/", other, self)
 
-    def __neg__(self):
+    def __neg__(self) -> Value:
         return self.tape.record("neg", self.index)
 
-    def __pos__(self):
+    def __pos__(self) -> Value:
         return self
 
 
-def _refuse(what):
-    def refuse(self, *_args, **_kwargs):
+def _refuse(what: str) -> Callable[..., NoReturn]:
+    def refuse(*_args: object, **_kwargs: object) -> NoReturn:
         raise TypeError(
             f"{what} of a value that depends on the argument or on a tuned constant: "
             "the program must be a straight line of + - * / on it"
@@ -92,22 +96,22 @@ for _what, _names in _REFUSED.items():
 class Tape:
     """The list that symbolic values write: ["x"], ["p", i], ["c", value] or [operation, i, j]."""
 
-    def __init__(self):
-        self.nodes = []
-        self._constants = {}
+    def __init__(self) -> None:
+        self.nodes: list[list[Any]] = []
+        self._constants: dict[float, int] = {}
 
-    def record(self, *node):
+    def record(self, *node: Any) -> Value:
         """Write a node down and return the value that it stands for."""
         if len(self.nodes) >= MAX_NODES:
             raise ValueError(f"the program takes more than {MAX_NODES} operations")
         self.nodes.append(list(node))
         return Value(self, len(self.nodes) - 1)
 
-    def apply(self, operation, left, right):
+    def apply(self, operation: str, left: object, right: object) -> Value:
         """Record an operation on two values, either of which may be a number."""
         return self.record(operation, self.index_of(left), self.index_of(right))
 
-    def index_of(self, operand):
+    def index_of(self, operand: object) -> int:
         """Return the node of an operand, writing a number down as a constant once."""
         if isinstance(operand, Value):
             return operand.index
@@ -121,7 +125,7 @@ class Tape:
             self._constants[value] = self.record("c", value).index
         return self._constants[value]
 
-    def line(self, output):
+    def line(self, output: object) -> dict[str, Any]:
         """The recorded list as plain values, `output` included."""
         return {"output": self.index_of(output), "nodes": self.nodes}
 
@@ -135,44 +139,44 @@ class Ieee(float):
 
     __slots__ = ()
 
-    def __add__(self, other):
+    def __add__(self, other: float) -> Any:
         return _ieee(float.__add__(self, other))
 
     __radd__ = __add__
 
-    def __sub__(self, other):
+    def __sub__(self, other: float) -> Any:
         return _ieee(float.__sub__(self, other))
 
-    def __rsub__(self, other):
+    def __rsub__(self, other: float) -> Any:
         return _ieee(float.__rsub__(self, other))
 
-    def __mul__(self, other):
+    def __mul__(self, other: float) -> Any:
         return _ieee(float.__mul__(self, other))
 
     __rmul__ = __mul__
 
-    def __truediv__(self, other):
+    def __truediv__(self, other: float) -> Any:
         if isinstance(other, int | float):
             return _quotient(float(self), float(other))
         return NotImplemented
 
-    def __rtruediv__(self, other):
+    def __rtruediv__(self, other: float) -> Any:
         if isinstance(other, int | float):
             return _quotient(float(other), float(self))
         return NotImplemented
 
-    def __neg__(self):
+    def __neg__(self) -> Ieee:
         return Ieee(float.__neg__(self))
 
-    def __pos__(self):
+    def __pos__(self) -> Ieee:
         return self
 
 
-def _ieee(value):
+def _ieee(value: Any) -> Any:
     return value if value is NotImplemented else Ieee(value)
 
 
-def _quotient(dividend, divisor):
+def _quotient(dividend: float, divisor: float) -> Ieee:
     if divisor != 0.0:
         return Ieee(dividend / divisor)
     if dividend == 0.0 or math.isnan(dividend):
@@ -180,21 +184,21 @@ def _quotient(dividend, divisor):
     return Ieee(math.copysign(math.inf, dividend) * math.copysign(1.0, divisor))
 
 
-def _function(module, name):
-    function = getattr(module, name, None)
+def _function(module: object, name: str) -> Callable[[Any], Any]:
+    function: Callable[[Any], Any] | None = getattr(module, name, None)
     if not callable(function):
         raise AttributeError(f"the program defines no function {name}(x)")
     return function
 
 
-def trace(function):
+def trace(function: str) -> dict[str, Any]:
     """The function as a straight-line list, its constants being the numbers of the source."""
     tape = Tape()
     x = tape.record("x")
     return tape.line(_function(candidate.load(), function)(x))
 
 
-def trace_parameters(function):
+def trace_parameters(function: str) -> dict[str, Any]:
     """The same with the tunable literals left symbolic: node ["p", i] is the i-th of them."""
     tape = Tape()
     x = tape.record("x")
@@ -202,7 +206,7 @@ def trace_parameters(function):
     return tape.line(_function(candidate.load(symbols), function)(x))
 
 
-def values(function, inputs):
+def values(function: str, inputs: Sequence[float]) -> list[float]:
     """The function's values at the inputs, called on floats with IEEE division."""
     called = _function(candidate.load(), function)
     return [float(called(Ieee(x))) for x in inputs]

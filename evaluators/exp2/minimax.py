@@ -64,10 +64,11 @@ class Levelling:
         """Return the best vector (n,) that is reached from the best of the vectors (k, n)."""
         largest = _largest(self.errors(parameters))
         start = int(np.argmin(largest))
+        vector: Array = parameters[start]
         if not np.isfinite(largest[start]):
-            return parameters[0]
-        levelled, errors = self._levelled(parameters[start])
-        vector: Array = levelled if isinstance(levelled, np.ndarray) else levelled.high
+            return vector
+        levelled, errors = self._levelled(vector)
+        vector = levelled if isinstance(levelled, np.ndarray) else levelled.high
         if np.abs(errors).max() < FINE_BELOW:
             vector = self._finely_levelled(vector)
         return vector
