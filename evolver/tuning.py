@@ -39,6 +39,8 @@ _LOG_RANGE = (math.log(1e-3), math.log(1e5))  # of a literal drawn anew
 class Residuals(Protocol):
     """What `residuals(candidate)` of an evaluator returns: the misfit as a function of literals.
 
+    The evaluator may return None instead, for a candidate that is not worth a fit.
+
     It may offer more: `linearize` (`Differentiable`), `starts` (`Seeding`), `refine` (`Refining`).
     """
 
@@ -116,7 +118,10 @@ def fit(
     residuals_of = getattr(evaluator, "residuals", None)
     if residuals_of is None:
         return _by_evolution(candidate, own, tune, seed, judge)
-    found = least_squares(residuals_of(candidate), own, tune, rng)
+    residuals = residuals_of(candidate)
+    if residuals is None:
+        return None
+    found = least_squares(residuals, own, tune, rng)
     return None if found is None else Fit(tuple(found.tolist()))
 
 

@@ -40,11 +40,14 @@ class Evaluator:
         function: name of the candidate's function of one argument.
         x_min: lower end of the interval.
         x_max: upper end of the interval.
+        fit_up_to: operations beyond which the literals of a program are not fitted: set it to
+            what the task allows, and no time is spent on what will be rejected.
     """
 
     function: str = "exp2"
     x_min: float = 0.0
     x_max: float = 1.0
+    fit_up_to: int = 40
 
     guest = "guest.py"
 
@@ -74,14 +77,18 @@ class Evaluator:
             ),
         )
 
-    def residuals(self, candidate: Candidate) -> RelativeResiduals:
+    def residuals(self, candidate: Candidate) -> RelativeResiduals | None:
         """Return the relative residuals as a function of the literals, from one symbolic trace.
+
+        None where the program takes more than `fit_up_to` operations.
 
         Raises:
             CandidateError: the program is no straight line in its argument and its literals.
         """
         own = np.array(candidate.parameters, dtype=np.float64)
         line = parse(candidate.call("guest:trace_parameters", self.function), len(own))
+        if count_operations(line.with_parameters(own.tolist())) > self.fit_up_to:
+            return None
         return RelativeResiduals.of(line, own, self.x_min, self.x_max)
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:

@@ -71,6 +71,15 @@ class StraightLine:
                     values.append(BINARY[kind](values[node.left], values[node.right]))
         return values
 
+    def with_parameters(self, parameters: Sequence[float]) -> StraightLine:
+        """Return the program with numbers in place of its parameters."""
+        return StraightLine(
+            tuple(
+                Node("c", value=parameters[node.left]) if node.kind == "p" else node
+                for node in self.nodes
+            )
+        )
+
     def depends(self, kind: str) -> tuple[bool, ...]:
         """Tell for each node whether it depends on a node of the kind ("x" or "p")."""
         found: list[bool] = []

@@ -130,6 +130,13 @@ def test_there_is_nothing_to_fit_without_literals() -> None:
     assert tuning.fit(EVALUATOR, candidate, Tune(), 0, never) is None
 
 
+def test_a_program_beyond_the_limit_is_not_fitted() -> None:
+    source = "def exp2(x):\n    return 0.5 * x * x + 0.25 * x\n"
+    candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
+    assert tuning.fit(exp2.Evaluator(fit_up_to=3), candidate, Tune(), 0, never) is None
+    assert tuning.fit(exp2.Evaluator(fit_up_to=4), candidate, Tune(starts=2), 0, never) is not None
+
+
 def test_a_form_that_is_finite_nowhere_is_not_fitted() -> None:
     source = "def exp2(x):\n    return 1.0 / (x - x) + 0.5\n"
     candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
