@@ -48,6 +48,10 @@ class Ledger:
             self._reserved[attempt] = granted
         return granted
 
+    def hold(self, attempt: int, reserved: int) -> None:
+        """Renew the promise of an earlier session to an attempt that it left in flight."""
+        self._reserved[attempt] = reserved
+
     def granted(self, attempt: int) -> int:
         """What an attempt in flight may still spend."""
         return self._reserved.get(attempt, 0)

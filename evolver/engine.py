@@ -10,19 +10,19 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from random import Random
 
 from evolver.budget import Budget, Ledger
-from evolver.errors import ModelError, ModelRefused, ProposalError, UsageError
+from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError, UsageError
 from evolver.filters import FILTERS
 from evolver.operators.mix import Mix
 from evolver.population import Population
 from evolver.progress import OperatorRecord, Progress
 from evolver.recording import RecordedModel
-from evolver.store import Attempt, Outcome, Store
+from evolver.store import Attempt, Bill, Outcome, Store
 from evolver.types import (
     Brief,
     Completion,
@@ -40,7 +40,7 @@ from evolver.types import (
 SEED = "seed"  # the operator of the programs that a run starts from
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing
-_EVALUATOR_FAULTS = 20  # in a row
+_FAULTS = 20  # in a row, of the evaluator or of an operator
 _MODEL_FAILURES = 5  # in a row
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
 
@@ -72,7 +72,9 @@ class _Tally:
 
     idle: int = 0
     evaluator_faults: int = 0
+    operator_faults: int = 0
     model_failures: int = 0
+    last_fault: str = ""
     operators: dict[str, OperatorRecord] = field(default_factory=dict)
     statuses: Counter[str] = field(default_factory=Counter)
 
@@ -138,7 +140,8 @@ class Engine:
     def _replay(self) -> None:
         """Rebuild every view from the stored facts."""
         self._ledger = Ledger(self._budget.evaluations)
-        self._next = self._turn = 0
+        self._committed = Bill()
+        self._next = self._store.next_attempt()
         for outcome in self._store.outcomes():
             if outcome.attempt.operator in self._mix.shares:
                 self._mix.begin(outcome.attempt.operator)
@@ -146,9 +149,11 @@ class Engine:
         self._bill = self._store.bill()
         self._before = self._store.seconds()
         self._started = time.monotonic()
+        self.population.disqualify(self._failed(self._store.confirmations()))
         self._unfinished = self._store.attempts(unfinished=True)
-        if self._unfinished:
-            self._next = max(self._next, self._unfinished[-1].id + 1)
+        self._turn = min((attempt.id for attempt in self._unfinished), default=self._next)
+        # A new session has new patience: the evaluator or the model may have been mended.
+        self._tally.idle = self._tally.evaluator_faults = 0
 
     def _take_in(self, outcome: Outcome) -> bool:
         """Update the views with one finished attempt; return whether the score rose."""
@@ -175,6 +180,7 @@ class Engine:
         if evaluation is not None:
             at_fault = evaluation.fault == "evaluator"
             tally.evaluator_faults = tally.evaluator_faults + 1 if at_fault else 0
+            tally.last_fault = evaluation.feedback if at_fault else tally.last_fault
         tally.statuses[evaluation.status if evaluation is not None else outcome.verdict] += 1
         record = tally.operators.get(attempt.operator, OperatorRecord())
         tally.operators[attempt.operator] = OperatorRecord(
@@ -182,9 +188,15 @@ class Engine:
             record.evaluated + (evaluation is not None),
             record.improved + improved,
         )
-        self._next = max(self._next, attempt.id + 1)
-        self._turn += 1
+        self._spent_bill(attempt)
         return improved
+
+    def _spent_bill(self, attempt: Attempt) -> None:
+        """Book an attempt's completions when it is committed, not when they happen to arrive."""
+        if self._settings.deterministic:
+            for answers in self._store.completions(attempt.id).values():
+                for answer in answers:
+                    self._committed = self._committed.plus(answer)
 
     def _islands_of(self, attempt: Attempt) -> Sequence[int]:
         """The task's seed settles every island, all others the one they were made on."""
@@ -206,7 +218,7 @@ class Engine:
             timer = asyncio.get_running_loop().call_later(left, self.stop, "seconds")
         try:
             for attempt in self._unfinished:
-                self._ledger.reserve(attempt.id, self._wanted(attempt.operator))
+                self._ledger.hold(attempt.id, attempt.reserved)
                 if attempt.operator in self._mix.shares:
                     self._mix.begin(attempt.operator)
                 self._start(attempt)
@@ -218,6 +230,8 @@ class Engine:
                     break
                 for outcome in self._in_turn(task.result()):
                     self._commit(outcome)
+                    if self._has_stopped():
+                        break  # what is held beyond this point is not part of the run
                     self._fill()
         finally:
             if timer is not None:
@@ -235,6 +249,15 @@ class Engine:
             self._stopped = reason
         self._done.put_nowait(None)
 
+    def _has_stopped(self) -> bool:
+        return self._stopped is not None
+
+    @property
+    def reaches_target(self) -> bool:
+        """Whether the score is as good as the user wants it."""
+        score, target = self.population.score, self._budget.target
+        return target is not None and score is not None and score >= target
+
     @property
     def seconds(self) -> float:
         """Time worked on the run, earlier sessions included."""
@@ -248,14 +271,12 @@ class Engine:
             if self._next in range(1, len(self._seeds)) and self.population.finished == 0:
                 return  # the first seed alone, then the others
             operator = SEED if self._next < len(self._seeds) else self._mix.choose()
-            if not self._ledger.reserve(self._next, self._wanted(operator)):
+            reserved = self._ledger.reserve(self._next, self._reserve.get(operator, 1))
+            if not reserved:
                 return
-            self._begin(operator)
+            self._begin(operator, reserved)
 
-    def _wanted(self, operator: str) -> int:
-        return self._reserve.get(operator, 1)
-
-    def _begin(self, operator: str) -> None:
+    def _begin(self, operator: str, reserved: int) -> None:
         """Decide an attempt, record the decision, set the candidate on its way."""
         number = self._next
         self._next += 1
@@ -267,7 +288,13 @@ class Engine:
             chosen = self.population.select(number, rng)
             inspirations = tuple(elite.program.id for elite in chosen.inspirations)
             attempt = Attempt(
-                number, seen, operator, chosen.island, chosen.parent.program.id, inspirations
+                number,
+                seen,
+                operator,
+                chosen.island,
+                chosen.parent.program.id,
+                inspirations,
+                reserved,
             )
             self._mix.begin(operator)
         self._store.begin(attempt)
@@ -285,7 +312,8 @@ class Engine:
             return
         self._held[outcome.attempt.id] = outcome
         while self._turn in self._held:
-            yield self._held.pop(self._turn)
+            self._turn += 1
+            yield self._held.pop(self._turn - 1)
 
     def _commit(self, outcome: Outcome) -> None:
         """Make an outcome durable, take it into the views, and see whether the run goes on."""
@@ -297,20 +325,34 @@ class Engine:
 
     def _check(self) -> None:
         """Stop the run where its budget, its target or its patience is reached."""
-        score, target, budget = self.population.score, self._budget.target, self._budget
+        budget = self._budget
         if self.population.finished and not self.population.elites:
             self._refuse_seed()
-        if target is not None and score is not None and score >= target:
+        if self.reaches_target:
             self.stop("target")
-        if budget.tokens is not None and self._bill.tokens >= budget.tokens:
+        bill = self._committed if self._settings.deterministic else self._bill
+        if budget.tokens is not None and bill.tokens >= budget.tokens:
             self.stop("tokens")
-        if budget.dollars is not None and (self._bill.dollars or 0.0) >= budget.dollars:
-            self.stop("dollars")
+        if budget.dollars is not None:
+            if bill.dollars is None:
+                raise UsageError(
+                    "a limit in dollars needs prices, and a completion came without one; set "
+                    "prompt_price and completion_price of the [[model]], or drop --dollars"
+                )
+            if bill.dollars >= budget.dollars:
+                self.stop("dollars")
         if self._tally.idle >= _EXHAUSTED:
             self.stop("exhausted")
-        if self._tally.evaluator_faults >= _EVALUATOR_FAULTS:
+        if self._tally.evaluator_faults >= _FAULTS:
             raise UsageError(
-                f"the evaluator failed {_EVALUATOR_FAULTS} times in a row; mend it, then resume"
+                f"the evaluator failed {_FAULTS} times in a row, the last time: "
+                f"{self._tally.last_fault}\nMend it (a run judges with its own copy, in the folder "
+                "'task' of its directory), then resume"
+            )
+        if self._tally.operator_faults >= _FAULTS:
+            raise UsageError(
+                f"an operator failed {_FAULTS} times in a row, the last time: "
+                f"{self._tally.last_fault}"
             )
 
     def _refuse_seed(self) -> None:
@@ -352,6 +394,13 @@ class Engine:
             if self._tally.model_failures >= _MODEL_FAILURES:
                 raise
             return Outcome(attempt, "unproposed", str(error))
+        except EvolverError:
+            raise
+        except Exception as error:  # noqa: BLE001 - operators are plug-ins, a user's may raise anything
+            self._tally.operator_faults += 1
+            self._tally.last_fault = f"{type(error).__name__}: {error}"
+            return Outcome(attempt, "unproposed", f"the operator raised {self._tally.last_fault}")
+        self._tally.operator_faults = 0
         for reason in (check(proposal.files, context) for check in FILTERS):
             if reason is not None:
                 return Outcome(attempt, "filtered", reason)
@@ -395,21 +444,46 @@ class Engine:
         stream = f"{self._settings.seed}/{attempt}/{purpose}/{self._settings.secret}"
         return Random(stream).getrandbits(63)
 
-    async def confirm(self) -> dict[int, Evaluation]:
+    async def confirm(self) -> bool:
         """Measure the front again, with other secret inputs, before it is announced.
 
-        Confirmations are stored and not counted. Returns program id -> the repeated evaluation.
+        A program that fails leaves the front, and what takes its place is measured too.
+        Confirmations are stored and not counted; one that failed through the evaluator's fault is
+        no verdict, and is asked for again at the next occasion.
+
+        Returns:
+            Whether the whole front is what was reached before.
         """
-        done = self._store.confirmations()
-        front = [elite.program for elite in self.population.front]
-        waiting = [program for program in front if program.id not in done]
-        jobs = [Job(program, self._job_seed(program.id, "confirm")) for program in waiting]
-        for program, evaluation in zip(
-            waiting, await asyncio.gather(*map(self._executor.evaluate, jobs)), strict=True
-        ):
-            self._store.confirm(program.id, evaluation)
-            done[program.id] = evaluation
-        return {program.id: done[program.id] for program in front}
+        done = dict(self._store.confirmations())
+        unbroken = True
+        while True:
+            front = [elite.program for elite in self.population.front]
+            waiting = [program for program in front if program.id not in done]
+            if not waiting:
+                return unbroken
+            jobs = [Job(program, self._job_seed(program.id, "confirm")) for program in waiting]
+            again = await _all(self._executor.evaluate(job) for job in jobs)
+            for program, evaluation in zip(waiting, again, strict=True):
+                done[program.id] = evaluation
+                if evaluation.fault != "evaluator":
+                    self._store.confirm(program.id, evaluation)
+            failed = self._failed({program.id: done[program.id] for program in waiting})
+            self.population.disqualify(failed)
+            unbroken = unbroken and not failed
+
+    @staticmethod
+    def _failed(confirmations: Mapping[int, Evaluation]) -> list[int]:
+        return [
+            id_ for id_, e in confirmations.items() if e.status != "ok" and e.fault != "evaluator"
+        ]
+
+    def reopen(self) -> None:
+        """Let a stopped run go on: its target was reached by a program that did not confirm."""
+        self._stopped = None
+        self._done = asyncio.Queue()
+        self._held.clear()
+        self._unfinished = self._store.attempts(unfinished=True)
+        self._turn = min((attempt.id for attempt in self._unfinished), default=self._next)
 
     # --- reporting -------------------------------------------------------------------------------
 
@@ -441,3 +515,14 @@ class Engine:
             return
         self._reported = now
         self._listener(self.progress(message))
+
+
+async def _all(works: Iterable[Coroutine[None, None, Evaluation]]) -> list[Evaluation]:
+    """Await all; when one fails or this is cancelled, none is left running."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -169,8 +169,8 @@ def front(points: Sequence[Sequence[float]]) -> list[int]:
 def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -> float:
     """Return the volume that the points dominate above the reference point (all maximised).
 
-    By slicing along the last objective, one recursion per dimension: exact, and quick enough for
-    the few points of a front (While 2006, https://doi.org/10.1109/TEVC.2005.851275).
+    Two objectives by one sweep, more by slicing along the last one, one recursion per dimension
+    (While 2006, https://doi.org/10.1109/TEVC.2005.851275): exact, and quick enough for a front.
     """
     above = [
         tuple(point)
@@ -182,6 +182,13 @@ def hypervolume(points: Iterable[Sequence[float]], reference: Sequence[float]) -
     if len(reference) == 1:
         return max(above)[0] - reference[0]
     above.sort(key=lambda point: point[-1], reverse=True)
+    if len(reference) == 2:
+        area, width = 0.0, reference[0]
+        for index, (x, y) in enumerate(above):
+            width = max(width, x)
+            below = above[index + 1][1] if index + 1 < len(above) else reference[1]
+            area += (width - reference[0]) * (y - below)
+        return area
     volume, slab = 0.0, list[tuple[float, ...]]()
     for index, point in enumerate(above):
         slab.append(point[:-1])

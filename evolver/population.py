@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
 from evolver.filters import normalised_hash, structure_hash
-from evolver.objective import Objective, front
+from evolver.objective import Objective, dominates, front
 from evolver.types import Archive, Elite, Files, Policy
 
 
@@ -94,6 +94,7 @@ class Population:
         self.front: list[Elite] = []
         self.score: float | None = None
         self.elites: dict[int, Elite] = {}  # every program with status ok, by id
+        self._disqualified: set[int] = set()
         self.children = Counter[int]()  # program id -> finished attempts that edited it
         self.seen = Seen()
 
@@ -152,14 +153,22 @@ class Population:
         self.seen.add(elite.program.files, self.finished)
         for index in islands:
             self.islands[index].archive.add(elite)
-        vectors = [kept.objectives for kept in self.front] + [elite.objectives]
-        kept = front(vectors)
-        if len(vectors) - 1 not in kept:
+        new = elite.objectives
+        if any(kept.objectives == new or dominates(kept.objectives, new) for kept in self.front):
             return False
-        self.front = [(*self.front, elite)[i] for i in kept]
+        self.front = [kept for kept in self.front if not dominates(new, kept.objectives)]
+        self.front.append(elite)
         self.front.sort(key=lambda e: e.objectives, reverse=True)
         before, self.score = self.score, self._objective.score(e.objectives for e in self.front)
         return before is None or (self.score is not None and self.score > before)
+
+    def disqualify(self, programs: Iterable[int]) -> None:
+        """Take programs off the front whose confirmation failed; they remain parents."""
+        self._disqualified.update(programs)
+        elites = [e for id_, e in self.elites.items() if id_ not in self._disqualified]
+        kept = front([elite.objectives for elite in elites])
+        self.front = sorted((elites[i] for i in kept), key=lambda e: e.objectives, reverse=True)
+        self.score = self._objective.score(elite.objectives for elite in self.front)
 
     def _migrate(self) -> None:
         """Copy members of each island's front to the next island round the ring.

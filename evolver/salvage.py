@@ -42,17 +42,22 @@ class Salvage:
     def outcomes(self) -> list[sqlite3.Row]:
         """The outcomes that nothing is missing of, in commit order."""
         contents = {row["hash"] for row in self.rows["contents"]}
-        evaluated = {row["program"] for row in self.rows["evaluations"]}
+        evaluated = {
+            row["program"]
+            for row in self.rows["evaluations"]
+            if row["purpose"] == "score" and _hashes(row["artifacts"]) <= contents
+        }
         attempts = {row["id"] for row in self.rows["attempts"]}
         programs = {
             row["id"]
             for row in self.rows["programs"]
-            if row["id"] in evaluated and set(json.loads(row["files"]).values()) <= contents
+            if row["id"] in evaluated and _hashes(row["files"]) <= contents
         }
         return [
             row
             for row in sorted(self.rows["outcomes"], key=lambda row: row["sequence"])
             if row["attempt"] in attempts
+            and (row["proposed"] is None or _hashes(row["proposed"]) <= contents)
             and (row["verdict"] != "evaluated" or row["attempt"] in programs)
         ]
 
@@ -61,6 +66,11 @@ class Salvage:
         """Whether a run can be made of it that goes on: its facts and its seed are there."""
         seed = any(row["attempt"] == 0 for row in self.outcomes)
         return seed and {"task", "seeds"} <= {row["name"] for row in self.rows["facts"]}
+
+
+def _hashes(files: str) -> set[str]:
+    """Return the hashes of the contents that a stored mapping of files names."""
+    return set(json.loads(files).values())
 
 
 def examine(directory: Path) -> Salvage:

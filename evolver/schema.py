@@ -18,7 +18,7 @@ def _first_tables(database: sqlite3.Connection) -> None:
         CREATE TABLE attempts (
             id INTEGER PRIMARY KEY, session INTEGER NOT NULL, started REAL NOT NULL,
             seen INTEGER NOT NULL, operator TEXT NOT NULL, island INTEGER NOT NULL,
-            parent INTEGER, inspirations TEXT NOT NULL) STRICT;
+            parent INTEGER, inspirations TEXT NOT NULL, reserved INTEGER NOT NULL) STRICT;
         CREATE TABLE completions (
             attempt INTEGER NOT NULL, call INTEGER NOT NULL, session INTEGER NOT NULL,
             arrived REAL NOT NULL, prompt TEXT NOT NULL, answers TEXT NOT NULL,

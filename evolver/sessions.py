@@ -18,7 +18,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, TypeVar, runtime_checkable
 
 from evolver import config, repository
 from evolver.assemble import make_executor, make_model, make_operators, make_population
@@ -32,7 +32,7 @@ from evolver.runs import LOG, TASK, Run, copy_task, new_directory
 from evolver.sandboxes import protect_process
 from evolver.store import Store
 from evolver.task import Task, assemble_task
-from evolver.types import Context, Elite, Evaluation, Files, Job, Program, Prompt
+from evolver.types import Context, Elite, Evaluation, Files, Job, Model, Program, Prompt
 from evolver.worker import Ready
 
 Listener = Callable[[Progress], None]
@@ -147,7 +147,6 @@ async def _session(
     """Work on a run from its facts until it stops, in this thread's event loop."""
     protect_process()
     with _disk_errors(directory), contextlib.closing(open_store()) as store:
-        config.write(directory, configuration)
         facts = store.facts()
         task = assemble_task(facts["task"], directory / TASK, configuration.task)
         pickle = directory / _PICKLE
@@ -157,9 +156,11 @@ async def _session(
         with (directory / LOG).open("ab", buffering=0) as log:
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
+                _refuse_unknown_prices(model, configuration)
                 if model is not None and hasattr(model, "check"):
                     await model.check()  # a wrong address is told now, not after its retries
                 ready = await executor.start()
+                config.write(directory, configuration)  # what did not work is not kept
                 store.note("references", ready.references)
                 store.note("isolation", {"tier": ready.isolation, "notes": ready.notes})
                 engine = Engine(
@@ -190,6 +191,20 @@ async def _session(
         Run(directory).write_best()
 
 
+def _refuse_unknown_prices(model: Model | None, configuration: Configuration) -> None:
+    """Refuse a limit in dollars that nobody could keep.
+
+    Raises:
+        UsageError: the model has no price.
+    """
+    prices = getattr(model, "prices", None)
+    if configuration.budget.dollars is not None and prices is not None and None in prices():
+        raise UsageError(
+            "a limit in dollars needs prices: set prompt_price and completion_price (dollars per "
+            "million tokens) of the [[model]], or give --tokens instead"
+        )
+
+
 async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:
     """Run the engine, confirm the front, record why it stopped; Ctrl-C cuts either short."""
 
@@ -199,19 +214,31 @@ async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Even
 
     watcher = asyncio.ensure_future(watch())
     try:
-        reason = await engine.run()
-        if reason != "interrupted":
-            confirming = asyncio.ensure_future(engine.confirm())
-            await asyncio.wait({confirming, watcher}, return_when=asyncio.FIRST_COMPLETED)
-            if confirming.done():
-                confirming.result()
-            confirming.cancel()
+        while True:
+            reason = await engine.run()
+            if reason == "interrupted" or await _confirmed(engine, watcher):
+                break
+            if reason != "target" or engine.reaches_target:
+                break
+            engine.reopen()
         store.stop(reason)
     except EvolverError as error:
         store.stop(f"error: {error}")
         raise
     finally:
         watcher.cancel()
+
+
+async def _confirmed(engine: Engine, interrupted: asyncio.Future[None]) -> bool:
+    """Confirm the front; cut short, what is left waits for the next session."""
+    confirming = asyncio.ensure_future(engine.confirm())
+    either: set[asyncio.Future[Any]] = {confirming, interrupted}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if confirming.done():
+        return confirming.result()
+    confirming.cancel()
+    await asyncio.gather(confirming, return_exceptions=True)
+    return True
 
 
 def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]:
@@ -234,6 +261,8 @@ def _in_thread(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
     results: list[_T] = []
     errors: list[BaseException] = []
     started = threading.Event()
+    # Not Thread.join: once interrupted it takes the thread for ended (bpo-45274).
+    ended = threading.Event()
     loop_of: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
     async def main() -> None:
@@ -249,17 +278,17 @@ def _in_thread(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
             errors.append(error)
         finally:
             started.set()
+            ended.set()
 
-    thread = threading.Thread(target=target, name="evolver", daemon=True)
-    thread.start()
+    threading.Thread(target=target, name="evolver", daemon=True).start()
     try:
-        thread.join()
+        ended.wait()
     except KeyboardInterrupt:
         started.wait()
         loop, interrupted = loop_of[0]
         with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
             loop.call_soon_threadsafe(interrupted.set)
-        thread.join()
+        ended.wait()
     if errors:
         raise errors[0]
     return results[0]

@@ -6,6 +6,7 @@ transaction. Nothing is ever updated or deleted, so a `kill -9` loses at most wh
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -34,6 +35,7 @@ class Attempt:
     island: int
     parent: int | None  # None for seeds
     inspirations: tuple[int, ...] = ()
+    reserved: int = 1  # evaluations that it may spend
 
 
 @dataclass(frozen=True)
@@ -107,14 +109,18 @@ class Store:
                 f"{directory} holds another run; choose another --out, or go on with it by "
                 f"'evolver resume {directory}'"
             )
-        database = _connect(path)
-        database.execute("PRAGMA journal_mode = WAL")
-        migrate(database)
-        with database:
+        unborn = path.with_suffix(".unborn")  # whole or not there: a kill may come at any instant
+        unborn.unlink(missing_ok=True)
+        with contextlib.closing(sqlite3.connect(unborn)) as database:
+            migrate(database)
             database.executemany(
                 "INSERT INTO facts VALUES (?, ?)",
                 [(name, json.dumps(value)) for name, value in facts.items()],
             )
+            database.commit()
+            database.execute("PRAGMA journal_mode = WAL")
+        unborn.replace(path)
+        database = _connect(path)
         return cls(database, lock, _new_session(database, version))
 
     @classmethod
@@ -131,12 +137,11 @@ class Store:
             migrate(database)
             check_integrity(database, directory)
             return cls(database, lock, _new_session(database, version))
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.DatabaseError, UsageError) as error:
             lock.close()
+            if isinstance(error, UsageError) or "full" in str(error) or "readonly" in str(error):
+                raise
             raise _damaged(directory, error) from error
-        except UsageError:
-            lock.close()
-            raise
 
     @classmethod
     def read(cls, directory: Path) -> Store:
@@ -172,7 +177,7 @@ class Store:
         """Record an attempt before anything is spent on it."""
         with self._database:
             self._database.execute(
-                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     attempt.id,
                     self._session,
@@ -182,6 +187,7 @@ class Store:
                     attempt.island,
                     attempt.parent,
                     json.dumps(attempt.inspirations),
+                    attempt.reserved,
                 ),
             )
 
@@ -218,7 +224,7 @@ class Store:
                     self._session,
                     time.time(),
                     outcome.verdict,
-                    outcome.reason,
+                    _text(outcome.reason),
                     proposed,
                 ),
             )
@@ -259,7 +265,7 @@ class Store:
                 program.operator,
                 program.island,
                 program.generation,
-                program.summary,
+                _text(program.summary),
             ),
         )
 
@@ -275,7 +281,7 @@ class Store:
                 json.dumps(dict(evaluation.private)),
                 None if objectives is None else json.dumps(objectives),
                 json.dumps(dict(evaluation.features)),
-                evaluation.feedback,
+                _text(evaluation.feedback),
                 self._keep(evaluation.artifacts),
                 evaluation.seconds,
                 evaluation.stage,
@@ -297,13 +303,21 @@ class Store:
         """Every attempt by id, or only those without an outcome."""
         where = "WHERE id NOT IN (SELECT attempt FROM outcomes)" if unfinished else ""
         rows = self._database.execute(
-            "SELECT id, seen, operator, island, parent, inspirations "
+            "SELECT id, seen, operator, island, parent, inspirations, reserved "
             f"FROM attempts {where} ORDER BY id"
         )
         return [
-            Attempt(number, seen, operator, island, parent, tuple(json.loads(others)))
-            for number, seen, operator, island, parent, others in rows
+            Attempt(number, seen, operator, island, parent, tuple(json.loads(others)), reserved)
+            for number, seen, operator, island, parent, others, reserved in rows
         ]
+
+    def next_attempt(self) -> int:
+        """Return the lowest number that no attempt and no completion has had, nor any above it."""
+        (highest,) = self._database.execute(
+            "SELECT max(coalesce((SELECT max(id) FROM attempts), -1), "
+            "coalesce((SELECT max(attempt) FROM completions), -1))"
+        ).fetchone()
+        return int(highest) + 1
 
     def outcomes(self) -> Iterator[Outcome]:
         """Every outcome in commit order, programs and evaluations included."""
@@ -419,6 +433,11 @@ def existing(directory: Path) -> Path:
     if not path.is_file():
         raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")
     return path
+
+
+def _text(text: str) -> str:
+    """Return what SQLite can store: models and tracebacks may hold lone surrogates."""
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def _connect(path: Path) -> sqlite3.Connection:

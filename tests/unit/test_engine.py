@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from random import Random
 
 import pytest
 
@@ -17,7 +18,7 @@ from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.selection import Tournament
 from evolver.store import Store
-from evolver.types import Brief, Completion, Context, Prompt, Proposal
+from evolver.types import Brief, Completion, Context, Evaluation, Prompt, Proposal
 
 SEED = {"n.txt": b"1"}
 OBJECTIVE = Objective(("value",))
@@ -60,7 +61,7 @@ def measure(program):
 
 def engine_on(store, *, evaluations=60, slots=2, delay=0.0, operators=None, **settings):
     budget = settings.pop("budget", Budget(evaluations=evaluations))
-    extra = {key: settings.pop(key) for key in ("model", "listener") if key in settings}
+    extra = {key: settings.pop(key) for key in ("model", "listener", "reserve") if key in settings}
     return Engine(
         brief=Brief("", SEED),
         base="",
@@ -305,17 +306,166 @@ def test_an_operator_without_ideas_does_not_hold_up_the_others(store):
     assert len(store.attempts()) < 1000
 
 
+class Doubting(InlineExecutor):
+    """Confirms no program below a bound: what was measured once was luck."""
+
+    async def evaluate(self, job):
+        value = int(job.program.files["n.txt"])
+        if value > 100 and job.seed == confirm_seed(job.program.id):
+            return Evaluation("crashed", feedback="not again", fault="candidate")
+        return await super().evaluate(job)
+
+
+def confirm_seed(number):
+    return Random(f"0/{number}/confirm/").getrandbits(63)
+
+
+async def run_and_confirm(engine):
+    await engine.run()
+    return await engine.confirm()
+
+
 def test_confirmations_repeat_the_front_once_and_are_not_counted(store):
     engine = engine_on(store, evaluations=20)
+    assert asyncio.run(run_and_confirm(engine)) is True
+    first = store.confirmations()
+    assert set(first) == {elite.program.id for elite in engine.population.front}
+    assert asyncio.run(engine.confirm()) is True
+    assert store.confirmations() == first
+    assert engine.progress().evaluations == 20
+
+
+def test_what_fails_its_confirmation_is_not_announced_nor_is_anything_unconfirmed(tmp_path):
+    store = Store.create(tmp_path, {}, "test")
+    engine = engine_on(store, evaluations=60, executor=Doubting(measure, OBJECTIVE))
+    assert asyncio.run(run_and_confirm(engine)) is False
+    again = store.confirmations()
+    for elite in engine.population.front:
+        assert elite.objectives[0] <= 100
+        assert again[elite.program.id].status == "ok"
+    score = engine.population.score
+    store.close()
+    store = Store.resume(tmp_path, "test")
+    assert engine_on(store, evaluations=60).population.score == score
+    store.close()
+
+
+def test_a_run_whose_target_did_not_confirm_goes_on(store):
+    engine = engine_on(
+        store,
+        budget=Budget(target=101.0, evaluations=80),
+        executor=Doubting(measure, OBJECTIVE),
+    )
 
     async def work():
-        await engine.run()
-        return await engine.confirm(), await engine.confirm()
+        while await engine.run() == "target":
+            assert await engine.confirm() is False
+            assert not engine.reaches_target
+            engine.reopen()
 
-    first, second = asyncio.run(work())
-    assert first == second == store.confirmations()
-    assert set(first) == {elite.program.id for elite in engine.population.front}
-    assert engine.progress().evaluations == 20
+    asyncio.run(work())
+    assert engine.progress().evaluations == 80
+
+
+def test_deterministic_runs_stop_at_the_same_program_whatever_was_ready_beyond_it(tmp_path):
+    found = []
+    for slots, delay in ((1, 0.0), (4, 0.01), (3, 0.004)):
+        folder = tmp_path / str(slots)
+        folder.mkdir()
+        store = Store.create(folder, {}, "test")
+        asyncio.run(
+            engine_on(
+                store,
+                budget=Budget(target=250.0),
+                slots=slots,
+                delay=delay,
+                deterministic=True,
+                in_flight=4,
+            ).run()
+        )
+        found.append(history(store))
+        store.close()
+    assert found[0] == found[1] == found[2]
+
+
+def test_an_operator_that_raises_ends_the_run_after_a_while_and_not_at_once(store):
+    @dataclass(frozen=True)
+    class Broken:
+        async def propose(self, context):
+            raise ZeroDivisionError("oops")
+
+    engine = engine_on(store, operators=[Weighted("broken", Broken(), 1.0)])
+    with pytest.raises(UsageError, match=r"operator failed 20 times in a row.*ZeroDivisionError"):
+        asyncio.run(engine.run())
+    assert sum(o.verdict == "unproposed" for o in store.outcomes()) >= 15
+
+
+def test_a_mended_evaluator_is_given_another_chance(tmp_path):
+    class Failing(InlineExecutor):
+        async def evaluate(self, job):
+            if job.program.id:
+                return Evaluation("crashed", feedback="division by zero", fault="evaluator")
+            return await super().evaluate(job)
+
+    store = Store.create(tmp_path, {}, "test")
+    with pytest.raises(UsageError, match=r"evaluator failed 20 times(.|\n)*division by zero"):
+        asyncio.run(engine_on(store, executor=Failing(measure, OBJECTIVE)).run())
+    store.close()
+    store = Store.resume(tmp_path, "test")
+    engine = engine_on(store)
+    assert asyncio.run(engine.run()) == "evaluations"
+    store.close()
+
+
+def test_a_limit_in_dollars_is_not_kept_by_hoping(store):
+    class Unpriced(CountingModel):
+        async def complete(self, prompt, n=1):
+            return [replace(a, dollars=None) for a in await super().complete(prompt, n)]
+
+    engine = engine_on(
+        store,
+        operators=[Weighted("ask", Ask(), 1.0, needs_model=True)],
+        model=Unpriced(),
+        budget=Budget(dollars=5.0),
+    )
+    with pytest.raises(UsageError, match="needs prices"):
+        asyncio.run(engine.run())
+    assert store.bill().calls <= 5
+
+
+def test_text_that_is_no_unicode_is_stored_all_the_same(store):
+    @dataclass(frozen=True)
+    class Odd:
+        async def propose(self, context):
+            return replace(await Step().propose(context), summary="a lone \udc80 surrogate")
+
+    engine = engine_on(store, operators=[Weighted("odd", Odd(), 1.0)], evaluations=5)
+    assert asyncio.run(engine.run()) == "evaluations"
+    assert list(store.outcomes())[-1].program.summary == "a lone ? surrogate"
+
+
+def test_an_attempt_in_flight_keeps_its_reservation(tmp_path):
+    store = Store.create(tmp_path, {}, "test")
+    engine = engine_on(store, evaluations=60, reserve={"step": 8}, listener=kill_after(3))
+    with pytest.raises(InterruptedError):
+        asyncio.run(engine.run())
+    store.close()
+    store = Store.resume(tmp_path, "test")
+    waiting = store.attempts(unfinished=True)
+    assert waiting
+    assert {attempt.reserved for attempt in waiting} == {8}
+    engine = engine_on(store, evaluations=60, reserve={"step": 5})
+    asyncio.run(engine.run())
+    assert engine.progress().evaluations == 60
+    store.close()
+
+
+def kill_after(evaluations):
+    def listener(progress):
+        if progress.evaluations >= evaluations:
+            raise InterruptedError
+
+    return listener
 
 
 def test_a_second_writer_is_refused_and_told_who(tmp_path, store):
