@@ -8,9 +8,15 @@ literal of value -0.5, while the ``0.5`` of ``x - 0.5`` is one of value 0.5. Int
 from __future__ import annotations
 
 import ast
+import codecs
 import math
+import re
+import tokenize
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from io import BytesIO
 
 from evolver.edits import find_regions
 from evolver.types import Files
@@ -26,25 +32,85 @@ class Literal:
     start: int  # byte offsets in the file
     end: int
     value: float
+    binds_tightly: bool = False  # what is around it would take a minus sign for itself
+    is_negated: bool = False  # a minus sign that is not its own stands before it
 
 
-def _floats(node: ast.AST) -> Iterator[tuple[ast.expr, float]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.JoinedStr | ast.pattern):
-            continue
-        match child:
-            case ast.Constant(value=float(value)):
-                yield child, value
-            case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
-                yield child, -value
-            case _:
-                yield from _floats(child)
+_Found = tuple[ast.expr, float, ast.AST]  # node, value, parent
+
+_WORD = re.compile(rb"[\w\x80-\xff]")  # a byte that would run into a number beside it
+# What Python's source can be encoded in so that the columns of `ast`, UTF-8 bytes, are the file's.
+_ENCODINGS = ("utf-8", "utf-8-sig", "ascii")
+
+
+def _floats(tree: ast.AST) -> Iterator[_Found]:
+    """Yield the float constants below a node, in no particular order.
+
+    Without recursion: a sum of some thousand terms is as deep.
+    """
+    waiting = [tree]
+    while waiting:
+        parent = waiting.pop()
+        for child in ast.iter_child_nodes(parent):
+            match child:
+                case ast.JoinedStr() | ast.pattern():
+                    continue
+                case ast.Constant(value=float(value)):
+                    yield child, value, parent
+                case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float(value))):
+                    yield child, -value, parent
+                case _:
+                    waiting.append(child)
+
+
+def _binds_tightly(parent: ast.AST, node: ast.expr) -> bool:
+    """Tell whether a minus sign before the node would apply to its parent instead."""
+    match parent:
+        case (
+            ast.BinOp(op=ast.Pow(), left=first)
+            | ast.Attribute(value=first)
+            | ast.Subscript(value=first)
+            | ast.Call(func=first)
+            | ast.Await(value=first)
+        ):
+            return first is node
+    return False
+
+
+@lru_cache(maxsize=512)  # every candidate is asked about several times, children about parents
+def _of_file(path: str, source: bytes) -> tuple[Literal, ...]:
+    """Return the finite literals of a whole file by position."""
+    try:
+        encoding, _ = tokenize.detect_encoding(BytesIO(source).readline)
+        if codecs.lookup(encoding).name not in _ENCODINGS:
+            return ()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a candidate's style is no concern of the user's
+            tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deep
+        return ()
+    offsets = [0]
+    for line in source.splitlines(keepends=True):
+        offsets.append(offsets[-1] + len(line))
+    if source.startswith(codecs.BOM_UTF8):
+        offsets[0] = len(codecs.BOM_UTF8)  # the first line's columns are counted from behind it
+    found = []
+    for node, value, parent in _floats(tree):
+        assert node.end_lineno is not None
+        assert node.end_col_offset is not None
+        start = offsets[node.lineno - 1] + node.col_offset
+        end = offsets[node.end_lineno - 1] + node.end_col_offset
+        if math.isfinite(value):
+            negated = isinstance(parent, ast.UnaryOp) and isinstance(parent.op, ast.USub)
+            place = (path, node.lineno, node.col_offset, start, end, value)
+            found.append(Literal(*place, _binds_tightly(parent, node), negated))
+    return tuple(sorted(found, key=lambda literal: literal.start))
 
 
 def find(files: Files) -> tuple[Literal, ...]:
     """Return the float literals of the editable regions, by path and then by position.
 
-    Files that are no Python, or do not parse, have none.
+    Files that are no Python, do not parse, or are in an encoding other than UTF-8, have none.
     """
     regions = find_regions(files)
     found: list[Literal] = []
@@ -52,24 +118,25 @@ def find(files: Files) -> tuple[Literal, ...]:
         spans = [(region.start, region.end) for region in regions if region.path == path]
         if not path.endswith(".py") or not spans:
             continue
-        source = files[path]
-        try:
-            tree = ast.parse(source)
-        except (SyntaxError, ValueError):
-            continue
-        offsets = [0]
-        for line in source.splitlines(keepends=True):
-            offsets.append(offsets[-1] + len(line))
-        of_file = []
-        for node, value in _floats(tree):
-            assert node.end_lineno is not None
-            assert node.end_col_offset is not None
-            start = offsets[node.lineno - 1] + node.col_offset
-            end = offsets[node.end_lineno - 1] + node.end_col_offset
-            if any(low <= start and end <= high for low, high in spans) and math.isfinite(value):
-                of_file.append(Literal(path, node.lineno, node.col_offset, start, end, value))
-        found.extend(sorted(of_file, key=lambda literal: literal.start))
+        found.extend(
+            literal
+            for literal in _of_file(path, bytes(files[path]))
+            if any(low <= literal.start and literal.end <= high for low, high in spans)
+        )
     return tuple(found)
+
+
+def _written(literal: Literal, value: float, before: bytes, after: bytes) -> bytes:
+    """Write a value so that it is read back as this literal, between what stands around it."""
+    text = repr(value).encode()
+    if text.startswith(b"-"):
+        if literal.binds_tightly or before.rstrip(b" \t").endswith(b"-"):
+            text = b"(" + text + b")"
+    elif literal.is_negated:
+        text = b"+" + text  # else that minus sign would become its own
+    elif _WORD.match(before[-1:]):
+        text = b" " + text  # "return-0.5" must not become "return0.5"
+    return text + b" " if _WORD.match(after) else text
 
 
 def substitute(files: Files, values: Sequence[float]) -> dict[str, bytes]:
@@ -96,9 +163,5 @@ def substitute(files: Files, values: Sequence[float]) -> dict[str, bytes]:
             continue
         source = result[literal.path]
         before, after = source[: literal.start], source[literal.end :]
-        text = repr(value)
-        binds_tighter = after.lstrip(b" \t").startswith((b"**", b"."))
-        if value < 0 and (binds_tighter or before.rstrip(b" \t").endswith(b"-")):
-            text = f"({text})"
-        result[literal.path] = before + text.encode() + after
+        result[literal.path] = before + _written(literal, value, before, after) + after
     return result
