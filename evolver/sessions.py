@@ -9,6 +9,7 @@ import asyncio
 import base64
 import contextlib
 import errno
+import io
 import secrets
 import shutil
 import sqlite3
@@ -18,7 +19,7 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import IO, Any, Protocol, TypeVar, runtime_checkable
 
 from evolver import config, repository
 from evolver.assemble import make_executor, make_model, make_operators, make_population
@@ -26,6 +27,7 @@ from evolver.config import Configuration, Options
 from evolver.edits import violation
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import EvolverError, ModelError, SandboxError, UsageError
+from evolver.lines import PlainView
 from evolver.operators.mix import Mix, Weighted
 from evolver.progress import Progress
 from evolver.runs import LOG, TASK, Run, copy_task, new_directory
@@ -153,7 +155,7 @@ async def _session(
         pickled = pickle.read_bytes() if pickle.exists() else None
         model = make_model(task)
         operators = make_operators(task, has_model=model is not None)
-        with (directory / LOG).open("ab", buffering=0) as log:
+        with (directory / LOG).open("ab", buffering=0) as log, _logged(log, listener) as told:
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
                 _refuse_unknown_prices(model, configuration)
@@ -181,7 +183,7 @@ async def _session(
                     ),
                     model=model,
                     reserve=_reservations(operators, ready),
-                    listener=listener,
+                    listener=told,
                 )
                 await _until_stopped(engine, store, interrupted)
             finally:
@@ -189,6 +191,21 @@ async def _session(
                 if model is not None and hasattr(model, "close"):
                     await model.close()
         Run(directory).write_best()
+
+
+@contextlib.contextmanager
+def _logged(log: IO[bytes], listener: Listener | None) -> Iterator[Listener]:
+    """Write a run's progress into its log, where the workers' standard error goes too."""
+    text = io.TextIOWrapper(log, encoding="utf-8", write_through=True)
+    with PlainView(text) as view:
+
+        def tell(progress: Progress) -> None:
+            view(progress)
+            if listener is not None:
+                listener(progress)
+
+        yield tell
+    text.detach()
 
 
 def _refuse_unknown_prices(model: Model | None, configuration: Configuration) -> None:

@@ -60,13 +60,13 @@ def conclude(run: Run, out: Console, *, as_json: bool) -> None:
 
 def overview(run: Run, out: Console) -> None:
     """Print a run's outcome: front, comparison with what was known, plot."""
-    from evolver import display, report
+    from evolver import display, lines, report
 
     stopped = run.stopped
     end = "not finished" if stopped is None else _STOPPED.get(stopped, stopped)
     out.print(
         f"{run.evaluations} evaluations of {len(run.outcomes)} attempts in "
-        f"{display.duration(run.seconds)}; {end}."
+        f"{lines.duration(run.seconds)}; {end}."
     )
     if run.bill.calls:
         price = "unknown" if run.bill.dollars is None else f"${run.bill.dollars:.4f}"
@@ -74,7 +74,7 @@ def overview(run: Run, out: Console) -> None:
     if run.best is None:
         out.print("No program passed its evaluation.")
         return
-    out.print(f"Best score: {display.number(run.score)}")
+    out.print(f"Best score: {lines.number(run.score)}")
     out.print()
     points = [elite.evaluation.metrics for elite in run.front]
     references = run.facts.get("references") or {}
@@ -93,17 +93,17 @@ def overview(run: Run, out: Console) -> None:
 
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
-    from evolver import display, report
+    from evolver import lines, report
     from evolver.page import PLOTS_NEED, Page, write_html
 
     best = run.best
     stopped = run.stopped
     facts = {
         "task": str(run.facts["task"]),
-        "best score": display.number(run.score),
+        "best score": lines.number(run.score),
         "evaluations": str(run.evaluations),
         "attempts": str(len(run.outcomes)),
-        "time": display.duration(run.seconds),
+        "time": lines.duration(run.seconds),
         "stopped": "no" if stopped is None else _STOPPED.get(stopped, stopped),
     }
     shown = Page(

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from evolver import display
+from evolver import display, lines
 from evolver.budget import Budget
 from evolver.progress import OperatorRecord, Progress
 from evolver.store import Bill
@@ -35,18 +35,18 @@ PROGRESS = Progress(
     ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (65, "1:05"), (3725, "1:02:05")]
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert display.duration(seconds) == text
+    assert lines.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(4.0, "4"), (2.5, "2.5"), (1 / 3, "0.33333"), (1e-9, "1e-09"), (None, "-")]
 )
 def test_numbers(value: float | None, text: str) -> None:
-    assert display.number(value) == text
+    assert lines.number(value) == text
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    rate = display.Rate()
+    rate = lines.Rate()
     assert rate.update(PROGRESS) is None
     for second in range(1, 60):
         # 10 a second at first, 2 a second later
@@ -56,10 +56,10 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
 
 
 def test_time_left_is_that_of_the_nearest_limit() -> None:
-    assert display.Rate.left(PROGRESS, 10.0) == 30.0
-    assert display.Rate.left(PROGRESS, 1.0) == 50.0  # 60 seconds in all, 10 spent
-    assert display.Rate.left(replace(PROGRESS, budget=Budget(target=1.0)), 1.0) is None
-    assert display.share_done(PROGRESS) == 0.25
+    assert lines.Rate.left(PROGRESS, 10.0) == 30.0
+    assert lines.Rate.left(PROGRESS, 1.0) == 50.0  # 60 seconds in all, 10 spent
+    assert lines.Rate.left(replace(PROGRESS, budget=Budget(target=1.0)), 1.0) is None
+    assert lines.share_done(PROGRESS) == 0.25
 
 
 class Clock:
@@ -71,7 +71,7 @@ class Clock:
 
 def test_plain_lines_are_few_and_the_last_word_is_said() -> None:
     stream, clock = io.StringIO(), Clock()
-    with display.PlainView(stream, clock) as view:
+    with lines.PlainView(stream, clock) as view:
         view(PROGRESS)
         for tenth in range(1, 100):
             clock.now = tenth / 10
@@ -100,4 +100,4 @@ def test_a_terminal_gets_the_live_view_and_others_lines() -> None:
         live(PROGRESS)
     assert isinstance(live, display.LiveView)
     assert "12.5" in terminal.file.getvalue()  # type: ignore[attr-defined]
-    assert isinstance(display.view(Console(file=io.StringIO()), "exp2"), display.PlainView)
+    assert isinstance(display.view(Console(file=io.StringIO()), "exp2"), lines.PlainView)

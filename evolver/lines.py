@@ -1,0 +1,138 @@
+"""A run's progress as lines of text: for the log, and for output that is no terminal."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from types import TracebackType
+from typing import IO
+
+from evolver.progress import Progress
+
+_QUIET = 5.0  # seconds without a line after which plain output says that it is alive
+_BETWEEN = 1.0  # seconds between two plain lines: early on, many programs improve at once
+_WINDOW = 10.0  # seconds over which the rate is measured
+
+
+def number(value: float | None) -> str:
+    """Write a number for people: integers whole, others with five digits."""
+    if value is None:
+        return "-"
+    return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.5g}"
+
+
+def duration(seconds: float) -> str:
+    """Write a time span as 42 s, 3:05 or 2:03:05."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+class Rate:
+    """Evaluations per second over the last few seconds, and what is left at that rate."""
+
+    def __init__(self) -> None:
+        self._points: deque[tuple[float, int]] = deque()
+
+    def update(self, progress: Progress) -> float | None:
+        """Take a snapshot in; return evaluations per second, None while unknown."""
+        self._points.append((progress.seconds, progress.evaluations))
+        while len(self._points) > 2 and self._points[1][0] < progress.seconds - _WINDOW:
+            self._points.popleft()
+        (start, before), (end, after) = self._points[0], self._points[-1]
+        return (after - before) / (end - start) if end - start >= 0.2 else None
+
+    @staticmethod
+    def left(progress: Progress, rate: float | None) -> float | None:
+        """Return the seconds until the first limit of evaluations or seconds, if that is known."""
+        budget, found = progress.budget, []
+        if budget.seconds is not None:
+            found.append(budget.seconds - progress.seconds)
+        if budget.evaluations is not None and rate:
+            found.append((budget.evaluations - progress.evaluations) / rate)
+        return max(0.0, min(found)) if found else None
+
+
+def share_done(progress: Progress) -> float | None:
+    """Return how much of the budget is spent, 0 to 1, by the limit that is nearest."""
+    budget = progress.budget
+    spent = [
+        (progress.evaluations, budget.evaluations),
+        (progress.seconds, budget.seconds),
+        (progress.bill.dollars, budget.dollars),
+        (progress.bill.tokens, budget.tokens),
+    ]
+    shares = [done / limit for done, limit in spent if done is not None and limit]
+    return min(1.0, max(shares)) if shares else None
+
+
+def out_of(done: str, limit: str | None) -> str:
+    """Write how much of a limit is done; without a limit, how much."""
+    return done if limit is None else f"{done} of {limit}"
+
+
+def cost(progress: Progress) -> str:
+    """Write what models cost so far; "" where none was asked."""
+    bill = progress.bill
+    if not bill.calls:
+        return ""
+    dollars = "price unknown" if bill.dollars is None else f"${bill.dollars:.4f}"
+    return f"{dollars}, {bill.tokens} tokens, {bill.calls} calls"
+
+
+def line(progress: Progress, rate: float | None) -> str:
+    """Write a snapshot as one line."""
+    budget = progress.budget
+    parts = [duration(progress.seconds)]
+    limit = None if budget.evaluations is None else str(budget.evaluations)
+    parts.append(out_of(str(progress.evaluations), limit) + " evaluations")
+    if rate is not None:
+        parts.append(f"{rate:.3g}/s")
+    parts.append(f"score {number(progress.best_score)}")
+    if len(progress.front) > 1:
+        parts.append(f"front of {len(progress.front)}")
+    elif progress.best is not None:
+        metrics = progress.best.evaluation.metrics
+        parts.append(", ".join(f"{name} {number(value)}" for name, value in metrics.items()))
+    parts += [cost(progress), progress.message]
+    return "  ".join(part for part in parts if part)
+
+
+class PlainView:
+    """Lines on a stream: at every improvement, at most one a second, and every five seconds."""
+
+    def __init__(self, stream: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
+        self._stream = stream
+        self._clock = clock
+        self._rate = Rate()
+        self._last = float("-inf")
+        self._held: Progress | None = None
+
+    def __call__(self, progress: Progress) -> None:
+        """Write the snapshot where it is time to."""
+        rate = self._rate.update(progress)
+        self._held = progress
+        waited = self._clock() - self._last
+        if waited >= (_BETWEEN if progress.message else _QUIET):
+            self._write(line(progress, rate))
+            self._held = None
+
+    def _write(self, text: str) -> None:
+        self._stream.write(text + "\n")
+        self._stream.flush()
+        self._last = self._clock()
+
+    def __enter__(self) -> PlainView:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._held is not None:
+            self._write(line(self._held, self._rate.update(self._held)))
