@@ -15,17 +15,22 @@ from evolver.types import Context, Files
 
 @lru_cache(maxsize=512)  # every candidate is asked about several times, children about parents
 def _normalised(content: bytes) -> bytes:
-    """Digest Python up to layout, comments, docstrings and folded constants: as bytecode.
+    """Digest Python up to layout, comments, words of docstrings and folded constants: bytecode.
 
     Compiling is in C; dumping the syntax tree took three times as long (4 KiB: 2.9 ms to 0.9 ms).
 
     Raises:
-        SyntaxError: it does not parse.
+        SyntaxError: it does not parse, or is nested too deeply for the compiler.
         ValueError: it holds a null byte.
     """
+    # The sandbox runs assertions, so programs that differ in them alone are two.
+    optimize = 0 if b"assert" in content or b"__debug__" in content else 2
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a candidate's style is no concern of the user's
-        code = compile(content, "<candidate>", "exec", dont_inherit=True, optimize=2)
+        try:
+            code = compile(content, "<candidate>", "exec", dont_inherit=True, optimize=optimize)
+        except (RecursionError, MemoryError) as error:  # the parser's stack says the latter
+            raise SyntaxError("nested too deeply") from error
     digest = hashlib.sha256()
     waiting: list[CodeType] = [code]
     while waiting:
@@ -71,7 +76,8 @@ def unparsable(files: Files, _context: Context) -> str | None:
             try:
                 _normalised(bytes(content))
             except SyntaxError as error:
-                return f"{path}:{error.lineno}: {error.msg}"
+                line = "" if error.lineno is None else f":{error.lineno}"
+                return f"{path}{line}: {error.msg}"
             except ValueError as error:
                 return f"{path}: {error}"
     return None
