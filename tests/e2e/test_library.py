@@ -34,7 +34,7 @@ def test_a_closure_judges_and_the_run_is_a_directory_that_can_be_resumed(tmp_pat
     assert run.evaluations == 40
     assert run.best.evaluation.metrics["error"] < run.elites[0].evaluation.metrics["error"]
     assert (out / "best" / "program.py").read_bytes() == run.best.program.files["program.py"]
-    assert [elite.program.id for elite in run.lineage(run.best.program.id)][0] == 0
+    assert run.lineage(run.best.program.id)[0].program.id == 0
     again = evolver.resume(out, evaluations=55)
     assert again.evaluations == 55
     assert again.score >= run.score

@@ -77,11 +77,11 @@ def test_plain_lines_are_few_and_the_last_word_is_said() -> None:
             clock.now = tenth / 10
             improved = "program 9" if tenth in (12, 13, 14) else ""
             view(replace(PROGRESS, evaluations=100 + tenth, message=improved))
-    lines = stream.getvalue().splitlines()
+    written = stream.getvalue().splitlines()
     # At 0 s, the improvement at 1.2 s (not those that follow at once), 5 s later, at the end.
-    assert [int(line.split()[2]) for line in lines] == [100, 112, 162, 199]
-    assert "program 9" in lines[1]
-    assert "100 of 400 evaluations" in lines[0]
+    assert [int(line.split()[2]) for line in written] == [100, 112, 162, 199]
+    assert "program 9" in written[1]
+    assert "100 of 400 evaluations" in written[0]
 
 
 def test_the_picture_tells_what_matters() -> None:
