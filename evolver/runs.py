@@ -164,6 +164,23 @@ class Run:
         kept = [elites[i] for i in front([elite.objectives for elite in elites])]
         return sorted(kept, key=lambda e: e.objectives, reverse=True)
 
+    @cached_property
+    def deviations(self) -> Mapping[int, float]:
+        """How far the confirmations of the front are from what counted, by program id.
+
+        The largest relative difference of an objective: 0 is an exact repetition. Programs that
+        were not measured again are not in it.
+        """
+        found = {}
+        for elite in self.front:
+            again = self.confirmations.get(elite.program.id)
+            if again is not None and again.objectives is not None:
+                found[elite.program.id] = max(
+                    abs(new - old) / max(abs(new), abs(old), 1e-300)
+                    for new, old in zip(again.objectives, elite.objectives, strict=True)
+                )
+        return found
+
     @property
     def score(self) -> float | None:
         """The best score; with several objectives the hypervolume of the front."""
@@ -230,6 +247,7 @@ class Run:
             "best_score": self.score,
             "best_metrics": None if best is None else dict(best.evaluation.metrics),
             "best_program": None if best is None else best.program.id,
+            "best_confirmed": best is not None and best.program.id in self.deviations,
             "evaluations": self.evaluations,
             "attempts": len(self.outcomes),
             "seconds": round(self.seconds, 3),

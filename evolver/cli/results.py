@@ -80,9 +80,10 @@ def overview(run: Run, out: Console) -> None:
     references = run.facts.get("references") or {}
     comparison = report.compare(points, references, run.objective)
     out.print(display.front_table(run.front))
-    confirmed = sum(again.status == "ok" for again in run.confirmations.values())
-    if confirmed:
-        out.print(f"{confirmed} of {len(run.front)} measured again and confirmed.")
+    if run.deviations:
+        largest = max(run.deviations.values())
+        off = f"at most {100 * largest:.2g} % away" if largest else "exactly the same"
+        out.print(f"{len(run.deviations)} of {len(run.front)} measured again: {off}.")
     if comparison is not None:
         out.print()
         out.print(report.comparison_table(comparison))
