@@ -157,5 +157,6 @@ def make_executor(
         SandboxSettings(**sandbox),
         SANDBOXES.get(use, use),
         task.readonly,
+        task.main,
     )
     return LocalExecutor(setup, workers, log)

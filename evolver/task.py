@@ -159,6 +159,7 @@ class Task:
     files: Files  # editable
     readonly: Files
     context: Mapping[str, str]
+    main: str = ""  # the first Python file that [task] program names, editable or not
 
     @cached_property
     def objective(self) -> Objective:
@@ -237,8 +238,9 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
         files,
         {path: content for path, content in program.items() if path not in paths},
         {path: content.decode("utf-8", "replace") for path, content in context.items()},
+        next((path for path in program if path.endswith(".py")), ""),
     )
-    assert task.objective is not None  # refuses a bad [objective] now, not at the first score
+    _ = task.objective  # refuses a bad [objective] now, not at the first score
     return task
 
 

@@ -56,6 +56,7 @@ class Setup:
     sandbox: SandboxSettings
     sandbox_class: str  # "package.module:Class"
     base: Files = field(default_factory=dict)
+    main: str = ""  # the program's first file, editable or not
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,9 @@ class Judge:
         make = find(
             self._setup.sandbox_class, root=self._setup.evaluator.root, kind="sandbox", builtin={}
         )
-        sandbox: Sandbox = make(self._setup.sandbox, base=self._setup.base, guest=self._guest)
+        sandbox: Sandbox = make(
+            self._setup.sandbox, base=self._setup.base, guest=self._guest, main=self._setup.main
+        )
         return sandbox
 
     def ready(self) -> Ready:
@@ -199,7 +202,7 @@ class Judge:
         canary = Program(-1, {"canary.py": b"def sing():\n    return 'alive'\n"})
         try:
             with self._sandbox.open(canary, seed=0, timeout=30.0) as candidate:
-                alive = candidate.call("sing") == "alive"
+                alive = candidate.call("canary:sing") == "alive"
         except (CandidateError, SandboxError) as failure:
             raise SandboxError(f"a harmless program fails in the sandbox too: {failure}") from error
         if not alive:

@@ -52,7 +52,12 @@ class SandboxAttacks(ABC):
     @classmethod
     @abstractmethod
     def make(
-        cls, settings: SandboxSettings, *, base: Files | None = None, guest: Files | None = None
+        cls,
+        settings: SandboxSettings,
+        *,
+        base: Files | None = None,
+        guest: Files | None = None,
+        main: str = "",
     ) -> Any:
         """Make a sandbox, or skip where this host cannot."""
 

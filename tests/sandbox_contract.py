@@ -329,3 +329,16 @@ def f():
     def test_a_preload_that_fails_is_named(self) -> None:
         with pytest.raises(SandboxError, match="no_such_module"):
             self.make(SandboxSettings(preload=("no_such_module",)))
+
+    def test_the_programs_first_file_may_be_one_that_is_not_edited(self) -> None:
+        base = {"run.py": b"import part\n\ndef f():\n    return part.f(), 'run'\n"}
+        guest = {"guest.py": b"import candidate\n\ndef f():\n    return candidate.load().f()\n"}
+        sandbox = self.make(SETTINGS, base=base, guest=guest, main="run.py")
+        edited = Program(1, {"part.py": b"def f():\n    return 'part'\n"})
+        try:
+            with sandbox.open(edited, seed=1, timeout=5) as candidate:
+                assert candidate.call("f") == ("part", "run")
+                assert candidate.call("guest:f") == ("part", "run")
+                assert candidate.call("part:f") == "part"
+        finally:
+            sandbox.close()

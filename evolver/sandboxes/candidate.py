@@ -47,8 +47,12 @@ class Evaluation:
         self._verdict: CandidateError | None = None  # once it is dead
         self._is_closed = False
 
-    def start(self, program: Program, seed: int, places: Sequence[literals.Literal]) -> None:
+    def start(
+        self, program: Program, main: str, seed: int, places: Sequence[literals.Literal]
+    ) -> None:
         """Have the process made and confined; the program is not executed yet.
+
+        Functions without a module's name are looked for in the file `main`.
 
         Raises:
             SandboxError: there is no such process.
@@ -56,7 +60,7 @@ class Evaluation:
         tree, buffers = wire.encode(dict(program.files))
         start = {
             "files": tree,
-            "first": next(iter(program.files)),
+            "first": main,
             "literals": [[place.path, place.line, place.column] for place in places],
             "values": [place.value for place in places],
             "seed": _guest_seed(seed),

@@ -56,9 +56,10 @@ class LocalSandbox(WarmSandbox):
         *,
         base: Files | None = None,
         guest: Files | None = None,
+        main: str = "",
         tier: str = "",
     ) -> None:
-        super().__init__(settings, base=base, guest=guest)
+        super().__init__(settings, base=base, guest=guest, main=main)
         self.isolation = tier or strongest_tier()
         self._check_tier()
         self.start()

@@ -29,6 +29,8 @@ class WarmSandbox(ABC):
     Args:
         settings: limits and what is preloaded.
         base: read-only files that lie beside those of every program.
+        main: the program's first file, one of its own or of `base`: there `candidate.call` finds
+            functions that are named without a module; "": the first of a program's own files.
         guest: the evaluator's guest modules, file name -> source: `candidate.call("guest:trace")`
             calls `trace` of "guest.py" in the candidate's process. There `import candidate` gives
             a module with `candidate.load(parameters=None)`, which executes the first program file
@@ -43,9 +45,15 @@ class WarmSandbox(ABC):
     isolation: str
 
     def __init__(
-        self, settings: SandboxSettings, *, base: Files | None = None, guest: Files | None = None
+        self,
+        settings: SandboxSettings,
+        *,
+        base: Files | None = None,
+        guest: Files | None = None,
+        main: str = "",
     ) -> None:
         self.settings = settings
+        self._main = main
         self.notes: tuple[str, ...] = ()
         self._base = dict(base or {})
         self._guest = dict(guest or {})
@@ -109,13 +117,17 @@ class WarmSandbox(ABC):
             try:
                 channel = self._running()
                 evaluation = Evaluation(channel, self.settings, timeout)
-                evaluation.start(program, seed, places)
+                evaluation.start(program, self._first(program), seed, places)
                 return evaluation
             except (SandboxError, TimeoutError) as error:
                 self._hang_up()
                 if is_last:
                     raise SandboxError(f"{error}") from error
         raise AssertionError
+
+    def _first(self, program: Program) -> str:
+        is_there = self._main in program.files or self._main in self._base
+        return self._main if is_there else next(iter(program.files))
 
     def _running(self) -> Channel:
         if self._channel is not None:

@@ -28,10 +28,15 @@ class LocalContract(SandboxContract):
 
     @classmethod
     def make(
-        cls, settings: SandboxSettings, *, base: Files | None = None, guest: Files | None = None
+        cls,
+        settings: SandboxSettings,
+        *,
+        base: Files | None = None,
+        guest: Files | None = None,
+        main: str = "",
     ) -> Any:
         settings = replace(settings, allow_unisolated=True)
-        return LocalSandbox(settings, base=base, guest=guest, tier=cls.tier)
+        return LocalSandbox(settings, base=base, guest=guest, main=main, tier=cls.tier)
 
 
 class TestNamespaces(LocalContract):
