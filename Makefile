@@ -12,8 +12,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 EXTRAS := dev
-DEMO := run examples/exp2 --seconds 110
-# Many tests wait for processes: two cores run them in two thirds of the time.
+DEMO := run examples/exp2
+# Many tests wait for processes that they started.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 
 # The first interpreter that runs and is new enough. (A name on PATH may be a shim that does not run.)
