@@ -17,8 +17,8 @@ from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.selection import Tournament
-from evolver.store import Store
-from evolver.types import Brief, Completion, Context, Evaluation, Prompt, Proposal
+from evolver.store import Attempt, Outcome, Store
+from evolver.types import Brief, Completion, Context, Evaluation, Program, Prompt, Proposal
 
 SEED = {"n.txt": b"1"}
 OBJECTIVE = Objective(("value",))
@@ -471,3 +471,20 @@ def kill_after(evaluations):
 def test_a_second_writer_is_refused_and_told_who(tmp_path, store):
     with pytest.raises(UsageError, match="being written by process"):
         Store.resume(tmp_path, "test")
+
+
+def test_a_run_with_gaps_as_salvage_leaves_them_goes_on_in_order(tmp_path):
+    store = Store.create(tmp_path, {}, "test")
+    for number in (0, 1, 2, 5):
+        attempt = Attempt(number, min(number, 3), "step" if number else "seed", 0, None)
+        store.begin(attempt)
+        program = Program(number, {"n.txt": b"%d" % (number + 1)}, operator=attempt.operator)
+        evaluation = Evaluation("ok", {"value": number}, objectives=(float(number),))
+        store.finish(Outcome(attempt, "evaluated", "", program, evaluation))
+    store.record(8, 0, Prompt("", ""), [Completion("an answer to a lost attempt")])
+    store.close()
+    store = Store.resume(tmp_path, "test")
+    engine = engine_on(store, evaluations=12, deterministic=True)
+    assert asyncio.run(engine.run()) == "evaluations"
+    assert [attempt.id for attempt, *_ in history(store)][:6] == [0, 1, 2, 5, 9, 10]
+    store.close()
