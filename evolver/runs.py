@@ -14,15 +14,13 @@ from evolver import config
 from evolver.errors import UsageError
 from evolver.objective import Objective, front
 from evolver.store import DATABASE, Bill, Outcome, Store
-from evolver.task import Task, assemble_task
+from evolver.task import RUNS, Task, assemble_task, is_aside
 from evolver.types import Elite, Evaluation, Program
 
 TASK = "task"  # the task's folder as it was at the start
 LOG = "run.log"
 BEST = "best"  # the best program's files
-RUNS = "runs"  # where runs go without --out
 
-_NOT_COPIED = shutil.ignore_patterns(".*", RUNS, "__pycache__", "*.pyc", "node_modules")
 _LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied
 
 
@@ -65,20 +63,47 @@ def latest_directory() -> Path:
 
 
 def copy_task(task: Task, directory: Path) -> None:
-    """Keep the task beside the run, so that it can be resumed whatever becomes of the original."""
+    """Keep the task beside the run, so that it can be resumed whatever becomes of the original.
 
-    def copy(source: str, target: str) -> str:
-        if Path(source).stat().st_size > _LARGE:
-            Path(target).symlink_to(source)
-            return target
-        return str(shutil.copyfile(source, target))
+    Raises:
+        UsageError: a file of the task cannot be read.
+    """
 
     def ignored(folder: str, names: list[str]) -> set[str]:
-        own = {n for n in names if (Path(folder) / n).resolve() == directory}
-        holding = {n for n in names if (Path(folder) / n / DATABASE).exists()}
-        return set(_NOT_COPIED(folder, names)) | own | holding
+        paths = [Path(folder, name) for name in names]
+        return {p.name for p in paths if is_aside(p) or p.resolve() == directory or _is_loop(p)}
 
-    shutil.copytree(task.root, directory / TASK, ignore=ignored, copy_function=copy)
+    target = directory / TASK
+    try:
+        shutil.copytree(task.root, target, ignore=ignored, copy_function=_copy)
+        for name in task.named:
+            _add(task.root / name, target / name, ignored)
+    except shutil.Error as error:  # of several files
+        source, _, reason = error.args[0][0]
+        raise UsageError(f"{source} cannot be copied into the run: {reason}") from error
+
+
+def _add(source: Path, target: Path, ignored: Callable[[str, list[str]], set[str]]) -> None:
+    """Copy what is named and was left aside; what lies outside the task's folder stays there."""
+    if target.exists() or ".." in target.parts or not source.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=ignored, copy_function=_copy)
+    else:
+        _copy(str(source), str(target))
+
+
+def _copy(source: str, target: str) -> str:
+    if Path(source).stat().st_size > _LARGE:
+        Path(target).symlink_to(source)
+        return target
+    return str(shutil.copyfile(source, target))
+
+
+def _is_loop(path: Path) -> bool:
+    """Tell whether a link leads to a folder that it lies in."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,9 @@ from evolver.plugins import nearest
 from evolver.types import Brief, Files
 
 TASK_FILE = "task.toml"
+RUNS = "runs"  # where runs go without --out
+_ASIDE = (".*", RUNS, "__pycache__", "*.pyc", "node_modules")
+_DATABASE = "evolver.db"  # what a run is known by; `store`, which is above, writes it
 _LARGEST_FILE = 16 * 2**20  # bytes; a program is source, not data
 
 
@@ -181,6 +185,23 @@ class Task:
             digest.update(self.readonly[path])
         return digest.hexdigest()
 
+    @property
+    def named(self) -> Iterator[str]:
+        """Paths of the files that the settings name, and of those that they may name."""
+        yield from (*self.files, *self.readonly, *self.context)
+        settings = self.settings
+        tables = (*settings.operator, *settings.model)
+        plugins = (
+            settings.evaluator.use,
+            settings.sandbox.use,
+            *(table.get("use", "") for table in tables),
+            *(
+                choice if isinstance(choice, str) else choice.get("use", "")
+                for choice in (settings.islands.archive, settings.islands.policy)
+            ),
+        )
+        yield from (use.rpartition(":")[0] for use in plugins if isinstance(use, str))
+
     @cached_property
     def brief(self) -> Brief:
         """What operators may know."""
@@ -244,12 +265,38 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
     return task
 
 
+def is_aside(path: Path) -> bool:
+    """Tell whether what lies in a task's folder is no part of the task unless it is named.
+
+    Hidden files, caches, runs, and what is neither file nor folder, such as a link to nothing.
+    Patterns pass it by and runs do not copy it: the two must agree, for a run reads its copy.
+    """
+    return (
+        any(fnmatch(path.name, pattern) for pattern in _ASIDE)
+        or not (path.is_file() or path.is_dir())
+        or (path / _DATABASE).exists()
+    )
+
+
+def _matches(root: Path, pattern: str) -> Iterator[Path]:
+    """Yield the files that a pattern matches; what is aside only where the pattern spells it."""
+    spelt = Path(pattern).parts
+    for path in root.glob(pattern):
+        parts = path.relative_to(root).parts
+        places = (root.joinpath(*parts[: depth + 1]) for depth in range(len(parts)))
+        if path.is_file() and not any(p.name not in spelt and is_aside(p) for p in places):
+            yield path
+
+
 def _read(root: Path, patterns: Iterable[str], where: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for pattern in patterns:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
             raise UsageError(f"{where}: '{pattern}' leaves the task's folder; move the file in")
-        matches = sorted(path for path in root.glob(pattern) if path.is_file())
+        try:
+            matches = sorted(_matches(root, pattern))
+        except ValueError as error:
+            raise UsageError(f"{where}: '{pattern}' is no pattern: {error}") from error
         if not matches:
             raise UsageError(f"{where}: '{pattern}' matches no file in {root}")
         for path in matches:

@@ -1,0 +1,134 @@
+"""Tasks: what is read from a folder, what a run keeps of it, and what is refused, in words."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from evolver.errors import UsageError
+from evolver.runs import TASK, copy_task
+from evolver.store import DATABASE
+from evolver.task import assemble_task, load_task
+
+PROGRAM = "def f(x):\n    return x * 1.5\n"
+
+
+def write(folder, toml="", **sections):
+    """Write a task's folder; `sections` are bodies of sections besides what every task has."""
+    folder.mkdir(exist_ok=True)
+    body = {
+        "task": 'program = ["p.py"]',
+        "evaluator": 'use = "score.py:score"',
+        "objective": 'minimize = ["error"]',
+        **sections,
+    }
+    text = "".join(f"[{name}]\n{lines}\n" for name, lines in body.items())
+    (folder / "task.toml").write_text(text + toml)
+    for name in ("p.py", "score.py"):
+        (folder / name).write_text(PROGRAM)
+    return folder
+
+
+def put(folder, path, content=PROGRAM):
+    target = folder / path
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(content)
+
+
+def copied(task, directory):
+    """The task as a run reads it again."""
+    directory.mkdir(parents=True)
+    copy_task(task, directory.resolve())
+    return assemble_task(task.name, directory / TASK, task.settings)
+
+
+@pytest.mark.parametrize("pattern", ["**/p.py", "*/p.py", "**/*.py", "*.py"])
+def test_a_run_reads_from_its_copy_what_was_read_from_the_task(tmp_path, pattern):
+    """Runs, hidden folders and caches hold files that patterns would match."""
+    folder = write(tmp_path / "task", task=f'program = ["p.py", "{pattern}"]\nedit = ["p.py"]')
+    for place in ("runs/1/task", ".hidden", "__pycache__", "a/node_modules", "a/.git", "a/b", "c"):
+        put(folder, f"{place}/p.py")
+    put(folder, f"elsewhere/{DATABASE}", "")
+    put(folder, "elsewhere/task/p.py")
+    task = load_task(folder)
+    wanted = {
+        "p.py": {"**/p.py", "**/*.py", "*.py", "*/p.py"},
+        "score.py": {"**/*.py", "*.py"},
+        "a/b/p.py": {"**/p.py", "**/*.py"},
+        "c/p.py": {"**/p.py", "**/*.py", "*/p.py"},
+    }
+    assert {*task.files, *task.readonly} == {p for p in wanted if pattern in wanted[p]}
+    again = copied(task, tmp_path / "out")
+    assert (again.files, again.readonly, again.main) == (task.files, task.readonly, task.main)
+
+
+def test_what_is_named_is_copied_wherever_it_lies(tmp_path):
+    folder = write(
+        tmp_path / "task",
+        task='program = ["runs/p.py", ".hidden/*.py"]\ncontext = ["node_modules/notes.md"]',
+        evaluator='use = ".judge/score.py:score"',
+    )
+    for path in ("runs/p.py", ".hidden/q.py", ".judge/score.py", "node_modules/notes.md"):
+        put(folder, path)
+    put(folder, "runs/other.py")
+    task = load_task(folder)
+    assert list(task.files) == ["runs/p.py", ".hidden/q.py"]
+    again = copied(task, folder / "runs" / "now")
+    assert (again.files, again.context) == (task.files, task.context)
+    assert (again.root / ".judge/score.py").is_file()
+    assert not (again.root / "runs/other.py").exists()
+    assert not (again.root / "runs/now").exists()
+
+
+def test_links_are_followed_unless_they_lead_nowhere_or_home(tmp_path):
+    folder = write(tmp_path / "task", task='program = ["**/*.py"]')
+    (tmp_path / "outside.py").write_text("x = 1\n")
+    put(folder, "sub/q.py")
+    (folder / "sub" / "linked.py").symlink_to("../../outside.py")
+    (folder / "nothing.py").symlink_to("no-such-file")
+    (folder / "sub" / "home").symlink_to(folder)
+    os.mkfifo(folder / "pipe.py")
+    task = load_task(folder)
+    assert "sub/linked.py" in task.files
+    assert not {"nothing.py", "pipe.py"} & {*task.files}
+    assert copied(task, tmp_path / "out").files == task.files
+
+
+@pytest.mark.skipif(os.getuid() == 0, reason="root may read every file")
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    folder = write(tmp_path / "task")
+    put(folder, "secret.txt")
+    (folder / "secret.txt").chmod(0)
+    with pytest.raises(UsageError, match=r"secret\.txt cannot be copied"):
+        copied(load_task(folder), tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("sections", "said"),
+    [
+        ({"task": "program = []"}, "names no file"),
+        ({"task": 'program = ["q.py"]'}, "'q.py' matches no file"),
+        ({"task": 'program = ["../p.py"]'}, "leaves the task's folder"),
+        ({"task": 'program = ["/etc/passwd"]'}, "leaves the task's folder"),
+        ({"task": 'program = ["**p.py"]'}, "'\\*\\*p.py' is no pattern"),
+        ({"task": 'program = [""]'}, "'' is no pattern"),
+        ({"task": 'program = ["p.py"]\nedits = []'}, "did you mean 'edit'"),
+        ({"evaluator": "timeout = 1"}, "'evaluator.use' is missing"),
+        ({"evaluator": 'use = "score.py:score"\ntimeout = 0'}, "evaluator.timeout"),
+        ({"objective": ""}, "names no metric"),
+        ({"islands": "number = 0"}, "islands.number"),
+        ({"budgets": "evaluations = 3"}, "did you mean 'budget'"),
+    ],
+)
+def test_a_mistake_is_one_sentence_that_says_where(tmp_path, sections, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        load_task(write(tmp_path / "task", **sections))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_without_a_task_is_refused(tmp_path):
+    with pytest.raises(UsageError, match="does not exist"):
+        load_task(tmp_path / "none")
+    with pytest.raises(UsageError, match="evolver init"):
+        load_task(tmp_path)
