@@ -19,11 +19,11 @@ from pathlib import Path
 from evolver.archives import BestN, Pareto
 from evolver.budget import Budget
 from evolver.engine import Engine, EngineSettings
-from evolver.progress import Progress
 from evolver.executors.inline import InlineExecutor
 from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
+from evolver.progress import Progress
 from evolver.selection import FrontFirst, Tournament
 from evolver.store import Store
 from evolver.types import Brief, Context, Files, Program, Proposal
@@ -36,6 +36,7 @@ class DoNothing:
     """Changes one number, so that the child is new."""
 
     async def propose(self, context: Context) -> Proposal:
+        """Return the new child."""
         number = context.rng.getrandbits(60)
         return Proposal({"program.py": b"value = %d\n" % number + FILLER})
 

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
@@ -20,9 +19,10 @@ from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
 from evolver.filters import FILTERS
 from evolver.operators.mix import Mix
 from evolver.population import Population
-from evolver.progress import OperatorRecord, Progress
+from evolver.progress import Progress
 from evolver.recording import RecordedModel
 from evolver.store import Attempt, Bill, Outcome, Store
+from evolver.tally import Tally
 from evolver.types import (
     Brief,
     Completion,
@@ -39,9 +39,6 @@ from evolver.types import (
 
 SEED = "seed"  # the operator of the programs that a run starts from
 
-_EXHAUSTED = 1000  # attempts in a row that spend nothing
-_FAULTS = 20  # in a row, of the evaluator or of an operator
-_MODEL_FAILURES = 5  # in a row
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
 
 
@@ -64,19 +61,6 @@ class EngineSettings:
     deterministic: bool = False
     model_slots: int = 8
     secret: str = ""
-
-
-@dataclass
-class _Tally:
-    """Counts in a row, by which hopeless runs are ended."""
-
-    idle: int = 0
-    evaluator_faults: int = 0
-    operator_faults: int = 0
-    model_failures: int = 0
-    last_fault: str = ""
-    operators: dict[str, OperatorRecord] = field(default_factory=dict)
-    statuses: Counter[str] = field(default_factory=Counter)
 
 
 class Engine:
@@ -130,7 +114,7 @@ class Engine:
         self._walks: dict[int, asyncio.Task[Outcome]] = {}
         self._done: asyncio.Queue[asyncio.Task[Outcome] | None] = asyncio.Queue()
         self._held: dict[int, Outcome] = {}  # finished out of turn, in deterministic mode
-        self._tally = _Tally()
+        self._tally = Tally()
         self._stopped: str | None = None
         self._reported = 0.0
         self._replay()
@@ -153,7 +137,7 @@ class Engine:
         self._unfinished = self._store.attempts(unfinished=True)
         self._turn = min((attempt.id for attempt in self._unfinished), default=self._next)
         # A new session has new patience: the evaluator or the model may have been mended.
-        self._tally.idle = self._tally.evaluator_faults = 0
+        self._tally.forgive()
 
     def _take_in(self, outcome: Outcome) -> bool:
         """Update the views with one finished attempt; return whether the score rose."""
@@ -175,19 +159,7 @@ class Engine:
             parent=attempt.parent,
             fitted=outcome.proposed is not None,
         )
-        tally = self._tally
-        tally.idle = 0 if spent else tally.idle + 1
-        if evaluation is not None:
-            at_fault = evaluation.fault == "evaluator"
-            tally.evaluator_faults = tally.evaluator_faults + 1 if at_fault else 0
-            tally.last_fault = evaluation.feedback if at_fault else tally.last_fault
-        tally.statuses[evaluation.status if evaluation is not None else outcome.verdict] += 1
-        record = tally.operators.get(attempt.operator, OperatorRecord())
-        tally.operators[attempt.operator] = OperatorRecord(
-            record.attempts + 1,
-            record.evaluated + (evaluation is not None),
-            record.improved + improved,
-        )
+        self._tally.count(outcome, improved=improved)
         self._spent_bill(attempt)
         return improved
 
@@ -341,19 +313,9 @@ class Engine:
                 )
             if bill.dollars >= budget.dollars:
                 self.stop("dollars")
-        if self._tally.idle >= _EXHAUSTED:
+        if self._tally.is_exhausted:
             self.stop("exhausted")
-        if self._tally.evaluator_faults >= _FAULTS:
-            raise UsageError(
-                f"the evaluator failed {_FAULTS} times in a row, the last time: "
-                f"{self._tally.last_fault}\nMend it (a run judges with its own copy, in the folder "
-                "'task' of its directory), then resume"
-            )
-        if self._tally.operator_faults >= _FAULTS:
-            raise UsageError(
-                f"an operator failed {_FAULTS} times in a row, the last time: "
-                f"{self._tally.last_fault}"
-            )
+        self._tally.check()
 
     def _refuse_seed(self) -> None:
         for outcome in self._store.outcomes():
@@ -390,16 +352,15 @@ class Engine:
         except ModelRefused:
             raise  # a key or a name is wrong: waiting mends nothing
         except ModelError as error:
-            self._tally.model_failures += 1
-            if self._tally.model_failures >= _MODEL_FAILURES:
+            if self._tally.model_failed():
                 raise
             return Outcome(attempt, "unproposed", str(error))
         except EvolverError:
             raise
         except Exception as error:  # noqa: BLE001 - operators are plug-ins, a user's may raise anything
-            self._tally.operator_faults += 1
-            self._tally.last_fault = f"{type(error).__name__}: {error}"
-            return Outcome(attempt, "unproposed", f"the operator raised {self._tally.last_fault}")
+            said = f"the operator raised {type(error).__name__}: {error}"
+            self._tally.operator_failed(said)
+            return Outcome(attempt, "unproposed", said)
         self._tally.operator_faults = 0
         for reason in (check(proposal.files, context) for check in FILTERS):
             if reason is not None:
@@ -423,7 +384,7 @@ class Engine:
 
     def _billed(self, completion: Completion) -> None:
         self._bill = self._bill.plus(completion)
-        self._tally.model_failures = 0
+        self._tally.model_answered()
 
     async def _judge(
         self, attempt: Attempt, program: Program, proposal: Proposal | None

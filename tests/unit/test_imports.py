@@ -33,7 +33,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("schema", "store", "salvage", "models", "sandboxes", "repository"),
     ("operators", "population", "budget", "tuning", "worker"),
-    ("progress", "lines", "recording", "engine", "executors"),
+    ("progress", "tally", "lines", "recording", "engine", "executors"),
     ("config", "runs"),
     ("assemble", "sessions"),
     ("api", "display", "export", "report", "page", "scaffold", "dashboard"),

@@ -1,0 +1,89 @@
+"""What came of the attempts of a run, and when there is no hope for more."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from evolver.errors import UsageError
+from evolver.progress import OperatorRecord
+from evolver.store import Outcome
+
+_EXHAUSTED = 1000  # attempts in a row that spend nothing
+_FAULTS = 20  # in a row, of the evaluator or of an operator
+_MODEL_FAILURES = 5  # in a row
+
+
+class Tally:
+    """Counts outcomes, and in a row what goes wrong.
+
+    Attributes:
+        operators: name -> what came of its attempts.
+        statuses: status of evaluations, or verdict of attempts without one -> how many.
+        operator_faults: exceptions of operators in a row.
+    """
+
+    def __init__(self) -> None:
+        self.operators: dict[str, OperatorRecord] = {}
+        self.statuses = Counter[str]()
+        self.operator_faults = 0
+        self._evaluator_faults = 0
+        self._model_failures = 0
+        self._idle = 0
+        self._last_fault = ""
+
+    def count(self, outcome: Outcome, *, improved: bool) -> None:
+        """Count a finished attempt; `improved` where it raised the score of the run."""
+        evaluation = outcome.evaluation
+        self._idle = 0 if evaluation is not None and evaluation.evaluations else self._idle + 1
+        if evaluation is not None and evaluation.fault == "evaluator":
+            self._evaluator_faults += 1
+            self._last_fault = evaluation.feedback
+        elif evaluation is not None:
+            self._evaluator_faults = 0
+        self.statuses[evaluation.status if evaluation is not None else outcome.verdict] += 1
+        record = self.operators.get(outcome.attempt.operator, OperatorRecord())
+        self.operators[outcome.attempt.operator] = OperatorRecord(
+            record.attempts + 1,
+            record.evaluated + (evaluation is not None),
+            record.improved + improved,
+        )
+
+    def operator_failed(self, said: str) -> None:
+        """Count an exception of an operator that is not its way of saying that it found nothing."""
+        self.operator_faults += 1
+        self._last_fault = said
+
+    def model_failed(self) -> bool:
+        """Count a request without an answer; return whether that was one too many."""
+        self._model_failures += 1
+        return self._model_failures >= _MODEL_FAILURES
+
+    def model_answered(self) -> None:
+        """End a row of requests without an answer."""
+        self._model_failures = 0
+
+    def forgive(self) -> None:
+        """Begin a session with new patience: what was wrong may have been mended."""
+        self._idle = self._evaluator_faults = self.operator_faults = self._model_failures = 0
+
+    @property
+    def is_exhausted(self) -> bool:
+        """Whether nothing new has been tried for long."""
+        return self._idle >= _EXHAUSTED
+
+    def check(self) -> None:
+        """Give up where the same thing fails again and again.
+
+        Raises:
+            UsageError: the evaluator or an operator did.
+        """
+        if self._evaluator_faults >= _FAULTS:
+            raise UsageError(
+                f"the evaluator failed {_FAULTS} times in a row, the last time: "
+                f"{self._last_fault}\nMend it (a run judges with its own copy, in the folder "
+                "'task' of its directory), then resume"
+            )
+        if self.operator_faults >= _FAULTS:
+            raise UsageError(
+                f"an operator failed {_FAULTS} times in a row, the last time: {self._last_fault}"
+            )
