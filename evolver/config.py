@@ -72,7 +72,7 @@ def resolve(settings: TaskSettings, options: Options) -> Configuration:
         UsageError: an option makes no sense, alone or with another.
     """
     settings = _overlay(settings, options)
-    workers = options.workers or len(os.sched_getaffinity(0))
+    workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
     deterministic = bool(options.deterministic)
     # A fixed number where runs must not depend on the machine, else enough to keep it busy.
     in_flight = 4 if deterministic else 2 * workers
@@ -80,14 +80,14 @@ def resolve(settings: TaskSettings, options: Options) -> Configuration:
     if settings.model:
         in_flight += model_slots
     return _checked(
-        Configuration(
-            task=settings,
-            seed=options.seed or 0,
-            workers=workers,
-            in_flight=in_flight,
-            model_slots=model_slots,
-            deterministic=deterministic,
-        )
+        {
+            "task": settings,
+            "seed": options.seed or 0,
+            "workers": workers,
+            "in_flight": max(1, in_flight),
+            "model_slots": model_slots,
+            "deterministic": deterministic,
+        }
     )
 
 
@@ -110,7 +110,7 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
         if not configuration.deterministic:
             grown = 2 * (options.workers - configuration.workers)
             update["in_flight"] = max(1, configuration.in_flight + grown)
-    return _checked(configuration.model_copy(update=update))
+    return _checked({**dict(configuration), **update})
 
 
 def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
@@ -137,7 +137,8 @@ def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
     return settings.model_copy(update=update)
 
 
-def _checked(configuration: Configuration) -> Configuration:
+def _checked(content: Mapping[str, Any]) -> Configuration:
+    configuration = validate(Configuration, content, "the options")
     budget = configuration.budget
     if configuration.deterministic and budget.seconds is not None:
         raise UsageError(
@@ -151,12 +152,15 @@ def read(directory: Path) -> Configuration:
     """Read the configuration of a run.
 
     Raises:
-        UsageError: it is missing or was changed into something invalid.
+        UsageError: it is missing, torn, or was changed into something invalid.
     """
     path = directory / CONFIGURATION
     if not path.is_file():
         raise UsageError(f"{directory} holds no run (no {CONFIGURATION} in it)")
-    content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
+        raise UsageError(f"{path} is damaged: {error}; the run cannot go on without it") from error
     return validate(Configuration, content, str(path))
 
 
@@ -164,5 +168,7 @@ def write(directory: Path, configuration: Configuration) -> None:
     """Write the configuration of a run, whole or not at all."""
     path = directory / CONFIGURATION
     partial = path.with_suffix(".partial")
-    partial.write_text(configuration.model_dump_json(indent=2, by_alias=True), encoding="utf-8")
+    # By json, which writes Infinity where pydantic would write null; TOML's dates become text.
+    content = json.dumps(configuration.model_dump(by_alias=True), indent=2, default=str)
+    partial.write_text(content, encoding="utf-8")
     partial.replace(path)

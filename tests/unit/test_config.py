@@ -1,0 +1,109 @@
+"""Configurations: options over settings, and settings.json there and back."""
+
+from __future__ import annotations
+
+import math
+from datetime import date
+
+import pytest
+
+from evolver import config
+from evolver.config import CONFIGURATION, Options
+from evolver.errors import UsageError
+from evolver.task import TaskSettings, validate
+
+TASK = {
+    "task": {"program": ["p.py"]},
+    "evaluator": {"use": "score.py:score", "with": {"bound": math.inf, "low": -math.inf, "n": [1]}},
+    "objective": {"minimize": ["error"]},
+}
+
+
+def settings(**sections):
+    return validate(TaskSettings, {**TASK, **sections}, "here")
+
+
+def test_what_is_written_is_read_back(tmp_path):
+    """Infinity too, which was written as null."""
+    configuration = config.resolve(settings(), Options(evaluations=7, seed=3, workers=2))
+    config.write(tmp_path, configuration)
+    assert config.read(tmp_path) == configuration
+    assert config.read(tmp_path).task.evaluator.with_["bound"] == math.inf
+
+
+def test_a_date_becomes_text(tmp_path):
+    table = {"use": "score.py:score", "with": {"since": date(2026, 1, 31)}}
+    config.write(tmp_path, config.resolve(settings(evaluator=table), Options()))
+    assert config.read(tmp_path).task.evaluator.with_ == {"since": "2026-01-31"}
+
+
+def test_what_is_not_a_number_stays_so(tmp_path):
+    table = {"use": "score.py:score", "with": {"bound": math.nan}}
+    config.write(tmp_path, config.resolve(settings(evaluator=table), Options()))
+    assert math.isnan(config.read(tmp_path).task.evaluator.with_["bound"])
+
+
+@pytest.mark.parametrize("content", [b"", b'{"task": {', b"\xff\xfe", b"[]", b"null", b'{"a": 1}'])
+def test_a_damaged_configuration_is_named(tmp_path, content):
+    (tmp_path / CONFIGURATION).write_bytes(content)
+    with pytest.raises(UsageError, match=CONFIGURATION):
+        config.read(tmp_path)
+
+
+def test_a_folder_that_is_no_run_is_named(tmp_path):
+    with pytest.raises(UsageError, match="holds no run"):
+        config.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (Options(workers=-1), "workers"),
+        (Options(workers=0), "workers"),
+        (Options(evaluations=0), "evaluations"),
+        (Options(seconds=-1), "seconds"),
+        (Options(dollars=-1), "dollars"),
+        (Options(seed="one"), "seed"),  # type: ignore[arg-type]
+        (Options(api_base="http://localhost"), "--model"),
+        (Options(deterministic=True, seconds=5), "--deterministic"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_one_sentence(options, said):
+    with pytest.raises(UsageError, match=said) as caught:
+        config.resolve(settings(), options)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (Options(workers=-1), "workers"),
+        (Options(workers=0), "workers"),
+        (Options(seed=4), "--seed cannot change"),
+        (Options(deterministic=True), "--deterministic cannot change"),
+        (Options(evaluations=0), "evaluations"),
+    ],
+)
+def test_so_at_a_resume(options, said):
+    begun = config.resolve(settings(), Options(seed=3))
+    with pytest.raises(UsageError, match=said):
+        config.extend(begun, options)
+
+
+def test_a_resume_may_change_limits_and_workers():
+    begun = config.resolve(settings(), Options(evaluations=7, workers=2))
+    extended = config.extend(begun, Options(evaluations=9, workers=3, target=0.5))
+    assert (extended.budget.evaluations, extended.budget.target) == (9, 0.5)
+    assert (extended.workers, extended.in_flight) == (3, begun.in_flight + 2)
+
+
+def test_a_run_without_any_limit_gets_one():
+    assert config.resolve(settings(), Options()).budget.evaluations == 1000
+    assert config.resolve(settings(), Options(seconds=5)).budget.evaluations is None
+
+
+def test_a_model_option_replaces_the_tasks_models_and_an_address_goes_to_all():
+    table = settings(model=[{"name": "a", "api_base": "http://one"}])
+    assert config.resolve(table, Options(model="b")).task.model == ({"name": "b"},)
+    moved = config.resolve(table, Options(api_base="http://two"))
+    assert moved.task.model == ({"name": "a", "api_base": "http://two"},)
