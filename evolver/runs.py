@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -31,11 +33,7 @@ def new_directory(task: Task, out: Path | None) -> Path:
         UsageError: the directory holds a run, or something else, already.
     """
     if out is None:
-        stamp = time.strftime("%Y%m%d-%H%M%S")
-        names = (
-            f"{task.name}-{stamp}{suffix}" for suffix in ("", *(f"-{n}" for n in range(2, 99)))
-        )
-        out = next(Path(RUNS) / name for name in names if not (Path(RUNS) / name).exists())
+        return _new_under_runs(task.name)
     if (out / DATABASE).exists():
         raise UsageError(
             f"{out} holds another run; choose another --out, or go on with it by "
@@ -43,11 +41,27 @@ def new_directory(task: Task, out: Path | None) -> Path:
         )
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and not empty; choose another --out")
-    try:
+    with _unmakeable(out):
         out.mkdir(parents=True, exist_ok=True)
+    return out.resolve()
+
+
+def _new_under_runs(name: str) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        out = Path(RUNS) / f"{name}-{stamp}{f'-{number}' if number > 1 else ''}"
+        with _unmakeable(out), contextlib.suppress(FileExistsError):
+            out.mkdir(parents=True)  # who makes it has it: another run may begin in this instant
+            return out.resolve()
+    raise AssertionError  # count() has no end
+
+
+@contextlib.contextmanager
+def _unmakeable(out: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise UsageError(f"{out} cannot be made: {error.strerror}; choose another --out") from error
-    return out.resolve()
 
 
 def latest_directory() -> Path:
