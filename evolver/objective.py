@@ -6,12 +6,15 @@ order: maximised metrics, then minimised ones.
 
 from __future__ import annotations
 
+import contextlib
+import math
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evolver.errors import EvaluatorError, UsageError
+from evolver.plugins import nearest
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,
@@ -36,14 +39,12 @@ class Condition:
         """Read a condition from text such as ``<= 12``.
 
         Raises:
-            UsageError: the text is no comparison with a number.
+            UsageError: the text is no comparison with a number, or NaN, which compares with none.
         """
         match = _CONDITION.fullmatch(text)
-        try:
-            if match is not None:
-                return cls(metric.strip(), match[1], float(match[2]))
-        except ValueError:
-            pass
+        with contextlib.suppress(ValueError):
+            if match is not None and not math.isnan(bound := float(match[2])):
+                return cls(metric.strip(), match[1], bound)
         raise UsageError(
             f"'{metric} {text}' is no condition; write a comparison and a number, such as '<= 12'"
         )
@@ -92,6 +93,17 @@ class Objective:
             raise UsageError("[objective] names no metric; set maximize or minimize")
         if len(set(self.names)) != len(self.names):
             raise UsageError("[objective] names a metric twice; name each once")
+        for name, value in self.reference.items():
+            if name not in self.names:
+                raise UsageError(
+                    f"[objective] reference names '{name}', which is neither maximized nor "
+                    f"minimized; {nearest(name, self.names)}"
+                )
+            if not math.isfinite(value):
+                raise UsageError(
+                    f"[objective] reference: {name} is {value}; give the worst value that counts, "
+                    "a finite number"
+                )
         missing = [name for name in self.names if name not in self.reference]
         if len(self.names) > 1 and missing:
             raise UsageError(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 
 import pytest
 from hypothesis import given
@@ -78,3 +79,23 @@ def test_conditions_hold_or_are_named():
     ]
     assert objective.violations({"a": 1.0}) == ["required operations <= 12, got nothing"]
     assert Condition.parse_whole("error < 1e-6").holds({"error": 1e-7})
+
+
+@pytest.mark.parametrize("text", ["<= nan", "== NaN", "< -nan"])
+def test_a_condition_on_nan_holds_for_nothing_and_is_refused(text):
+    with pytest.raises(UsageError, match="no condition"):
+        Condition.parse("size", text)
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        ({"error": 1.0, "sizes": 9.0, "size": 9.0}, "names 'sizes'.*did you mean 'size'"),
+        ({"error": 1.0, "size": math.inf}, "size is inf"),
+        ({"error": math.nan, "size": 9.0}, "error is nan"),
+        ({"error": 1.0}, "add size"),
+    ],
+)
+def test_a_reference_is_a_finite_value_of_each_objective_and_of_nothing_else(reference, said):
+    with pytest.raises(UsageError, match=said):
+        Objective(minimize=("error", "size"), reference=reference)
