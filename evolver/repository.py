@@ -78,7 +78,9 @@ def _sentences(doing: str) -> Iterator[None]:
 
 
 def state(folder: Path) -> State | None:
-    """Return the state of the repository that a folder lies in, or None where it lies in none.
+    """Return the state of the repository that a folder lies in.
+
+    None where it lies in none, or where this host has no git to ask.
 
     Raises:
         UsageError: git refuses to read the repository.
@@ -86,10 +88,15 @@ def state(folder: Path) -> State | None:
     repository = _open(folder)
     if repository is None:
         return None
+    import git
+
     with _sentences("reading the repository"):
-        commit = repository.head.commit.hexsha if repository.head.is_valid() else ""
-        branch = "" if repository.head.is_detached else repository.active_branch.name
-        dirty = bool(commit) and repository.is_dirty(untracked_files=False)
+        try:
+            commit = repository.head.commit.hexsha if repository.head.is_valid() else ""
+            branch = "" if repository.head.is_detached else repository.active_branch.name
+            dirty = bool(commit) and repository.is_dirty(untracked_files=False)
+        except git.GitCommandNotFound:
+            return None  # it is a note beside a run, no reason not to run
     return State(Path(repository.working_dir), commit, branch, dirty)
 
 

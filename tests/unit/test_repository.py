@@ -170,3 +170,13 @@ def test_messages_state_the_change_and_the_gain() -> None:
     assert "digits 2 -> 3.5 (maximized)" in whole.message
     assert "operations 4 -> 4 (minimized)" in whole.message
     assert whole.message.endswith("Run r1.")
+
+
+def test_without_git_nothing_is_known_and_nothing_can_be_applied(
+    task: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(task / "no-git-here"))
+    assert repository.state(task) is None
+    steps = [Step({**SEED, "solver.py": b"x = 2\n"}, "m")]
+    with pytest.raises(UsageError, match="needs git, which is not installed"):
+        repository.apply(task, SEED, steps, "new")
