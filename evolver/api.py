@@ -11,10 +11,12 @@ from typing import Any
 
 from evolver import sessions
 from evolver.config import Options
+from evolver.errors import UsageError
+from evolver.evaluator import Evaluator, pickle_evaluator
 from evolver.progress import Progress
 from evolver.runs import Run
 from evolver.task import TaskSettings, assemble_task, load_task, validate
-from evolver.types import Candidate, Result
+from evolver.types import Result
 
 Listener = Callable[[Progress], None]
 
@@ -58,13 +60,13 @@ def resume(directory: str | Path, *, listener: Listener | None = None, **options
 def evolve(
     program: str | Callable[..., Any],
     *,
-    evaluate: Callable[[Candidate], Mapping[str, float] | Result],
+    evaluate: Callable[..., Mapping[str, float] | Result] | Evaluator | type[Evaluator],
     maximize: str | Sequence[str] = (),
     minimize: str | Sequence[str] = (),
     require: Mapping[str, str] | None = None,
     reference: Mapping[str, float] | None = None,
     description: str = "",
-    timeout: float = 10.0,
+    timeout: float | None = None,
     settings: Mapping[str, Any] | None = None,
     out: str | Path | None = None,
     listener: Listener | None = None,
@@ -74,15 +76,18 @@ def evolve(
 
     Args:
         program: Python source, or a function whose source can be found.
-        evaluate: the evaluator; closures travel too. It must not have the side effects of a
-            process that is shared: it runs in worker processes.
+        evaluate: the evaluator: a function of a candidate, anything else that can be called with
+            one, or an object (or a class, made from [evaluator] with) that has `evaluate`.
+            Closures travel too. It must not have the side effects of a process that is shared: it
+            runs in worker processes.
         maximize: metric or metrics, higher is better.
         minimize: metric or metrics, lower is better.
         require: metric -> condition such as "<= 12".
         reference: metric -> worst value that counts; needed with several objectives.
         description: goes into prompts.
-        timeout: seconds for one evaluation.
-        settings: further sections of a task.toml, such as {"islands": {"number": 2}}.
+        timeout: seconds for one evaluation; default: 10, or what the settings say.
+        settings: further sections of a task.toml, such as {"islands": {"number": 2}}, or more of
+            those that the arguments make, such as {"evaluator": {"with": {"points": 9}}}.
         out: directory of the run; default: runs/program-<time>.
         listener: is told of progress, on another thread.
         **options: the fields of `evolver.config.Options`.
@@ -90,21 +95,26 @@ def evolve(
     Raises:
         UsageError: what you can mend, with how.
     """
-    import cloudpickle
-
-    source = program if isinstance(program, str) else textwrap.dedent(inspect.getsource(program))
-    name = "program" if isinstance(program, str) else program.__name__
+    given = settings or {}
+    if "use" in given.get("evaluator", {}):
+        raise UsageError("settings: [evaluator] use is what `evaluate` says; leave it out")
     content = {
-        **(settings or {}),
-        "task": {"program": ["program.py"], "description": description},
-        "evaluator": {"use": getattr(evaluate, "__qualname__", "evaluate"), "timeout": timeout},
-        "objective": {
-            "maximize": [maximize] if isinstance(maximize, str) else list(maximize),
-            "minimize": [minimize] if isinstance(minimize, str) else list(minimize),
-            "require": dict(require or {}),
-            "reference": dict(reference or {}),
-        },
+        **given,
+        "task": _over(given.get("task", {}), program=["program.py"], description=description),
+        "evaluator": _over(
+            given.get("evaluator", {}),
+            use=getattr(evaluate, "__qualname__", type(evaluate).__qualname__),
+            timeout=timeout,
+        ),
+        "objective": _over(
+            given.get("objective", {}),
+            maximize=[maximize] if isinstance(maximize, str) else list(maximize),
+            minimize=[minimize] if isinstance(minimize, str) else list(minimize),
+            require=dict(require or {}),
+            reference=dict(reference or {}),
+        ),
     }
+    source, name = _source_of(program)
     with tempfile.TemporaryDirectory(prefix="evolver-") as folder:
         Path(folder, "program.py").write_text(source, encoding="utf-8")
         task = assemble_task(name, Path(folder), validate(TaskSettings, content, "settings"))
@@ -113,5 +123,23 @@ def evolve(
             Options(**options),
             out=None if out is None else Path(out),
             listener=listener,
-            pickled=cloudpickle.dumps(evaluate),
+            pickled=pickle_evaluator(evaluate),
         )
+
+
+def _over(section: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
+    """Lay the arguments that were given over a section."""
+    given = {key: value for key, value in arguments.items() if value not in (None, "", [], {})}
+    return {**section, **given}
+
+
+def _source_of(program: str | Callable[..., Any]) -> tuple[str, str]:
+    if isinstance(program, str):
+        return program, "program"
+    name = getattr(program, "__name__", type(program).__name__)
+    try:
+        return textwrap.dedent(inspect.getsource(program)), name
+    except (OSError, TypeError) as error:
+        raise UsageError(
+            f"the source of the program {name} cannot be found ({error}); give it as a string"
+        ) from error

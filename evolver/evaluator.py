@@ -5,6 +5,8 @@ from __future__ import annotations
 import inspect
 import math
 import numbers
+import pickle
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,13 +47,32 @@ class FunctionEvaluator:
         return self.function(candidate, **self.settings)
 
 
+def pickle_evaluator(evaluator: Callable[..., Any] | Evaluator | type) -> bytes:
+    """Pickle an evaluator for the workers; closures and what is defined in a script travel whole.
+
+    What is defined in a module travels as its name; where modules were found here goes along, for
+    a script's folder is no place where another process looks.
+    """
+    import cloudpickle
+
+    path = [str(Path(entry).absolute()) for entry in sys.path]  # "" is the current folder
+    pickled: bytes = pickle.dumps((path, cloudpickle.dumps(evaluator)))
+    return pickled
+
+
+def _unpickle(pickled: bytes) -> Any:
+    path, evaluator = pickle.loads(pickled)
+    sys.path.extend(entry for entry in path if entry not in sys.path)  # behind: nothing is hidden
+    return pickle.loads(evaluator)
+
+
 @dataclass(frozen=True)
 class EvaluatorSource:
     """Where an evaluator comes from; travels to the workers instead of the evaluator itself."""
 
     use: str
     root: Path
-    pickled: bytes | None = None  # cloudpickle of a closure: trusted, host to worker only
+    pickled: bytes | None = None  # by `pickle_evaluator`: trusted, host to worker only
 
     def load(self, settings: Mapping[str, Any], where: str = "[evaluator] with") -> Evaluator:
         """Import the evaluator and configure it.
@@ -60,14 +81,12 @@ class EvaluatorSource:
             UsageError: it is not found, is no evaluator, or its settings are wrong.
         """
         if self.pickled is not None:
-            import cloudpickle
-
-            plugin = cloudpickle.loads(self.pickled)
+            plugin = _unpickle(self.pickled)
         else:
             plugin = find(self.use, root=self.root, kind="evaluator", builtin=builtin_evaluators())
         if inspect.isclass(plugin):
             plugin = configure(plugin, settings, where)
-        elif inspect.isroutine(plugin):
+        elif callable(plugin) and not isinstance(plugin, Evaluator):
             check_keywords(plugin, settings, where)
             plugin = FunctionEvaluator(plugin, dict(settings))
         if not isinstance(plugin, Evaluator):
@@ -85,9 +104,15 @@ def guest_files(evaluator: Evaluator) -> Files:
         UsageError: a file that `guest` names is not beside the evaluator.
     """
     names = getattr(evaluator, "guest", ())
-    folder = Path(inspect.getfile(type(evaluator))).parent
     files = {}
     for name in (names,) if isinstance(names, str) else names:
+        try:
+            folder = Path(inspect.getfile(type(evaluator))).parent
+        except (OSError, TypeError) as error:  # defined in a script or a notebook: pickled whole
+            raise UsageError(
+                f"the evaluator's guest file {name} cannot be found, because its class "
+                f"{type(evaluator).__name__} stands in no module; move the class into one"
+            ) from error
         path = folder / name
         if not path.is_file():
             raise UsageError(f"the evaluator's guest file {path} does not exist")
