@@ -1,0 +1,130 @@
+"""Plug-ins: found by name, path or import path; configured; every mistake a sentence."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass, field
+
+import pytest
+
+from evolver.errors import UsageError
+from evolver.evaluator import EvaluatorSource
+from evolver.plugins import (
+    builtin_evaluators,
+    check_keywords,
+    configure,
+    find,
+    load_module,
+    nearest,
+)
+
+FILE = """
+import dataclasses
+import {neighbour}
+
+@dataclasses.dataclass(frozen=True)
+class Policy:
+    width: int = 3
+"""
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A task's folder with a plug-in file that imports its neighbour."""
+    name = f"neighbour_{tmp_path.name}"
+    (tmp_path / "mine.py").write_text(FILE.format(neighbour=name))
+    (tmp_path / f"{name}.py").write_text("X = 1\n")
+    (tmp_path / "package").mkdir()
+    (tmp_path / "package" / "__init__.py").write_text("from .part import Policy\n")
+    (tmp_path / "package" / "part.py").write_text("class Policy: pass\n")
+    path = list(sys.path)
+    yield tmp_path
+    sys.path[:] = path
+
+
+def test_a_file_is_loaded_once_and_finds_its_neighbours(root):
+    one = find("mine.py:Policy", root=root, kind="policy", builtin={})
+    assert one is find("./mine.py:Policy", root=root, kind="policy", builtin={})
+    assert one().width == 3
+
+
+def test_a_folder_is_a_package(root):
+    assert find("./package:Policy", root=root, kind="policy", builtin={}).__name__ == "Policy"
+
+
+def test_names_are_built_in_ones_or_entry_points_and_import_paths_are_those(root):
+    builtin = {"ordered": "collections:OrderedDict"}
+    assert find("ordered", root=root, kind="policy", builtin=builtin).__name__ == "OrderedDict"
+    assert find("collections:deque", root=root, kind="policy", builtin={}).__name__ == "deque"
+
+
+@pytest.mark.parametrize(
+    ("use", "said"),
+    [
+        ("orderd", "there is no policy named 'orderd'; did you mean 'ordered'"),
+        ("none.py:Policy", "none.py does not exist"),
+        ("mine.py:Polcy", "defines no 'Polcy'; did you mean 'Policy'"),
+        ("no_such_package.module:Policy", "cannot be imported"),
+        ("collections:dequeue", "did you mean 'deque'"),
+    ],
+)
+def test_what_is_not_found_is_named_with_the_nearest(root, use, said):
+    with pytest.raises(UsageError, match=said):
+        find(use, root=root, kind="policy", builtin={"ordered": "collections:OrderedDict"})
+
+
+def test_a_file_that_fails_to_import_leaves_no_half_module(root):
+    (root / "broken.py").write_text("x = 1\nraise KeyError(x)\n")
+    before = set(sys.modules)
+    with pytest.raises(KeyError):
+        load_module(root / "broken.py")
+    assert set(sys.modules) == before
+
+
+@dataclass(frozen=True)
+class Plugin:
+    width: int = 3
+    rates: tuple[float, ...] = ()
+    derived: int = field(init=False, default=0)
+
+
+def test_settings_are_the_fields_checked_by_their_types():
+    made = configure(Plugin, {"width": 4, "rates": [1, 0.5]}, "[here]")
+    assert (made.width, made.rates) == (4, (1.0, 0.5))
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"widht": 4}, "[here]: unknown key 'widht'; did you mean 'width'"),
+        ({"derived": 4}, "[here]: unknown key 'derived'"),
+        ({"width": "wide"}, "[here]: width: "),
+        ({"rates": [1, "x"]}, "[here]: rates.1: "),
+    ],
+)
+def test_a_wrong_setting_is_one_sentence(settings, said):
+    with pytest.raises(UsageError) as caught:
+        configure(Plugin, settings, "[here]")
+    assert str(caught.value).startswith(said)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_settings_of_a_function_are_its_keywords():
+    def score(candidate, points=3): ...
+
+    check_keywords(score, {"points": 4}, "[here]")
+    check_keywords(lambda candidate, **more: None, {"anything": 4}, "[here]")
+    for wrong in ("point", "candidate"):
+        with pytest.raises(UsageError, match="unknown key"):
+            check_keywords(score, {wrong: 4}, "[here]")
+
+
+def test_the_nearest_name_or_all_of_them():
+    assert nearest("tournamnet", ["tournament", "front"]) == "did you mean 'tournament'?"
+    assert nearest("x", ["b", "a"]) == "known: a, b"
+    assert nearest("x", []) == "known: none"
+
+
+@pytest.mark.parametrize("name", sorted(builtin_evaluators()))
+def test_every_evaluator_that_comes_along_is_one(name, tmp_path):
+    assert hasattr(EvaluatorSource(name, tmp_path).load({}), "evaluate")
