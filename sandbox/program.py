@@ -19,6 +19,7 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
+_NEEDED = ("sys", "builtins")  # by the interpreter itself
 _Position = tuple[int, int]  # line from 1, column in bytes from 0: as in `ast`
 
 
@@ -89,6 +90,16 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         # Whoever calls next must not meet modules that hold somebody else's values.
         self._executed_with = None
         return module
+
+    def claim_names(self) -> None:
+        """Let the program's modules go before others of their names that are loaded already.
+
+        A program may well be called "random.py": what is not imported yet finds it then, as in a
+        script's folder, and what was imported before keeps the library's.
+        """
+        for name in self._paths:
+            if name not in _NEEDED:
+                sys.modules.pop(name, None)
 
     def forget(self) -> None:
         """Drop the program's modules, so that the next import executes them again."""

@@ -80,6 +80,7 @@ class Session:
         # The candidate's own modules may have the names of the runner's.
         for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
             del sys.modules[name]
+        self._modules.claim_names()
         while True:
             self.answer_one()
 
