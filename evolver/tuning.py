@@ -30,6 +30,7 @@ _EASING, _TIGHTENING = 0.1, 2.0  # of the damping after a good and after a bad s
 _PROBE = 0.1  # of a step, where the curvature along it is measured
 _MOST_BEND = 0.75  # of the step's length; beyond it the curvature is not to be trusted
 _SPREADS = (0.01, 0.1, 0.3, 1.0)  # of the logarithm of a perturbed literal
+_MOST_TIMEOUTS = 3  # in one fit by evolution
 _LOG_RANGE = (math.log(1e-3), math.log(1e5))  # of a literal drawn anew
 
 
@@ -76,6 +77,9 @@ class Refining(Protocol):
         ...
 
 
+ResidualsOf = Callable[[Candidate], Residuals | None]
+
+
 @dataclass(frozen=True)
 class Fit:
     """Fitted literals.
@@ -91,22 +95,17 @@ class Fit:
     evaluation: Evaluation | None = None
 
 
-def fit(
-    evaluator: object,
-    candidate: Candidate,
-    tune: Tune,
-    seed: int,
-    judge: Callable[[Candidate], Evaluation],
-) -> Fit | None:
-    """Fit a candidate's literals; return None where there is nothing to fit or no fit was found.
+def fit(residuals_of: ResidualsOf, candidate: Candidate, tune: Tune, seed: int) -> Fit | None:
+    """Fit a candidate's literals by least squares, which spends no evaluation.
 
     Args:
-        evaluator: a plug-in; its `residuals` is used where it has one.
+        residuals_of: an evaluator's `residuals`; it may return None for what it will not fit.
         candidate: an open candidate.
         tune: the operator's wish.
         seed: the only source of chance.
-        judge: one evaluation of a candidate; called only where there are no residuals, at most
-            `tune.limit` times.
+
+    Returns:
+        None where there is nothing to fit or no fit was found.
 
     Raises:
         CandidateError: the program itself fails, whatever its literals.
@@ -114,14 +113,10 @@ def fit(
     own = np.array(candidate.parameters, dtype=np.float64)
     if own.size == 0:
         return None
-    rng = np.random.default_rng(seed)
-    residuals_of = getattr(evaluator, "residuals", None)
-    if residuals_of is None:
-        return _by_evolution(candidate, own, tune, seed, judge)
     residuals = residuals_of(candidate)
     if residuals is None:
         return None
-    found = least_squares(residuals, own, tune, rng)
+    found = least_squares(residuals, own, tune, np.random.default_rng(seed))
     return None if found is None else Fit(tuple(found.tolist()))
 
 
@@ -299,18 +294,19 @@ class _Trials:
     objective for another.
     """
 
-    candidate: Candidate
-    judge: Callable[[Candidate], Evaluation]
+    judge: Callable[[Sequence[float]], Evaluation]
     limit: int
     spent: int = 0
+    timeouts: int = 0
     own_objectives: tuple[float, ...] | None = None
     best_loss: float = math.inf
     best: tuple[Array, Evaluation] | None = None
 
-    def loss(self, vector: Array, candidate: Candidate | None = None) -> float:
+    def loss(self, vector: Array) -> float:
         """Spend one evaluation; return the loss, infinite where the candidate failed."""
-        evaluation = self.judge(candidate or self.candidate.at(vector.tolist()))
+        evaluation = self.judge(vector.tolist())
         self.spent += 1
+        self.timeouts += evaluation.status == "timeout"
         loss = math.inf
         if evaluation.objectives is not None:
             if self.own_objectives is None:
@@ -325,26 +321,38 @@ class _Trials:
         return loss
 
     def is_over(self) -> bool:
-        """Tell whether the limit is reached."""
-        return self.spent >= self.limit
+        """Tell whether the limit is reached, of evaluations or of patience."""
+        return self.spent >= self.limit or self.timeouts >= _MOST_TIMEOUTS
 
 
-def _by_evolution(
-    candidate: Candidate,
-    own: Array,
+def evolve(
+    literals: Sequence[float],
     tune: Tune,
     seed: int,
-    judge: Callable[[Candidate], Evaluation],
+    judge: Callable[[Sequence[float]], Evaluation],
 ) -> Fit | None:
     """Fit by CMA-ES (Hansen 2001, https://doi.org/10.1162/106365601750190398) over evaluations.
 
-    It searches in units of each literal's own size, after the child's own and the carried ones.
+    It searches in units of each literal's own size, after the child's own and the carried ones,
+    and ends early where vectors time out again and again: each costs a slot its whole timeout.
+
+    Args:
+        literals: the child's own.
+        tune: the operator's wish.
+        seed: the only source of chance.
+        judge: one evaluation of the child with other literals; called at most `tune.limit` times.
+
+    Returns:
+        None where there is nothing to fit.
     """
-    trials = _Trials(candidate, judge, tune.limit)
+    own = np.array(literals, dtype=np.float64)
+    if own.size == 0:
+        return None
+    trials = _Trials(judge, tune.limit)
     known = [own, *(np.array(one) for one in tune.carried if len(one) == own.size)]
     for vector in known:
         if not trials.is_over():
-            trials.loss(vector, candidate if vector is own else None)
+            trials.loss(vector)
     if trials.best is None:
         return None
     origin = trials.best[0]

@@ -12,7 +12,8 @@ import signal
 import struct
 import time
 import traceback
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from typing import IO, Any
 
@@ -29,9 +30,9 @@ from evolver.errors import (
 from evolver.evaluator import EvaluatorSource, guest_files, read_result
 from evolver.objective import Condition, Objective
 from evolver.plugins import find
-from evolver.sandboxes import SandboxSettings, protect_process
-from evolver.tuning import fit
-from evolver.types import Candidate, Evaluation, Files, Job, Program, Sandbox
+from evolver.sandboxes import SandboxSettings, die_with, protect_process
+from evolver.tuning import Fit, evolve, fit
+from evolver.types import Candidate, Evaluation, Files, Job, Program, Sandbox, Tune
 
 HEADER = struct.Struct(">Q")
 
@@ -69,6 +70,20 @@ class Ready:
     references: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Begun:
+    """What a worker tells before each evaluation of a job.
+
+    So each has a time of its own, and what a job cost is known even where its worker dies.
+    """
+
+    evaluations: int  # of this job, the one that begins now included
+
+
+def _untold(begun: Begun) -> None:
+    """Tell nobody."""
+
+
 class Judge:
     """Judges programs with one evaluator in one warm sandbox."""
 
@@ -104,15 +119,30 @@ class Judge:
             references,
         )
 
-    def judge(self, job: Job) -> Evaluation:
+    def judge(self, job: Job, tell: Callable[[Begun], None] = _untold) -> Evaluation:
         """Judge one program: tune it where asked, then run the stages.
+
+        Args:
+            job: the program.
+            tell: is told of each evaluation as it begins.
 
         Raises:
             SandboxError: this host cannot run candidates any more.
         """
         started = time.monotonic()
+        begun = 0
+
+        def begin() -> None:
+            nonlocal begun
+            begun += 1
+            tell(Begun(begun))
+
         try:
-            evaluation = self._judge(job)
+            if job.tune is not None and not self.fits_residuals:
+                evaluation = self._evolved(job, job.tune, begin)
+            else:
+                begin()
+                evaluation = self._fitted(job)
         except CandidateError as error:  # while the sandbox was opened or tuned in
             evaluation = _failure(error)
         except SandboxError as error:
@@ -121,6 +151,7 @@ class Judge:
                 "crashed",
                 feedback=f"the sandbox broke while this program ran in it: {error}",
                 fault="candidate",
+                evaluations=max(1, begun),
             )
         return replace(
             evaluation,
@@ -128,22 +159,46 @@ class Judge:
             isolation=self._sandbox.isolation,
         )
 
-    def _judge(self, job: Job) -> Evaluation:
-        limit = job.tune.limit if job.tune is not None and not self.fits_residuals else 0
-        timeout = self._setup.timeout * (1 + limit)
-        with self._sandbox.open(job.program, seed=job.seed, timeout=timeout) as candidate:
-            fitted = None
+    def _open(self, job: Job) -> AbstractContextManager[Candidate]:
+        return self._sandbox.open(job.program, seed=job.seed, timeout=self._setup.timeout)
+
+    def _fitted(self, job: Job) -> Evaluation:
+        """Measure a program once, with its literals fitted by residuals where that is wished."""
+        with self._open(job) as candidate:
+            found = None
             if job.tune is not None:
-                fitted = fit(self._stages[0], candidate, job.tune, job.seed, self._measure)
-            if fitted is None:
+                residuals: Any = self._stages[0]
+                try:
+                    found = fit(residuals.residuals, candidate, job.tune, job.seed)
+                except (CandidateError, SandboxError):
+                    raise
+                except Exception as error:  # noqa: BLE001 - a user's residuals may raise anything
+                    return _evaluator_failure(error)
+            if found is None:
                 return self._measure(candidate)
-            tuned = literals.substitute(job.program.files, fitted.parameters)
-            evaluation = fitted.evaluation or self._measure(candidate.at(fitted.parameters))
-            return replace(
-                evaluation,
-                evaluations=fitted.evaluations + (fitted.evaluation is None),
-                tuned=tuned if tuned != dict(job.program.files) else None,
-            )
+            evaluation = self._measure(candidate.at(found.parameters))
+            return _with_literals(evaluation, job.program, found)
+
+    def _evolved(self, job: Job, tune: Tune, begin: Callable[[], None]) -> Evaluation:
+        """Measure a program with other literals again and again; return the best verdict.
+
+        Each evaluation has a process of its own: one that crashes or loops spoils no other.
+        """
+
+        def measure(values: Sequence[float]) -> Evaluation:
+            begin()
+            try:
+                with self._open(job) as candidate:
+                    return self._measure(candidate.at(values))
+            except CandidateError as error:
+                return _failure(error)
+
+        own = [literal.value for literal in literals.find(job.program.files)]
+        found = evolve(own, tune, job.seed, measure)
+        if found is None:
+            return measure(own)
+        assert found.evaluation is not None
+        return _with_literals(found.evaluation, job.program, found)
 
     @property
     def fits_residuals(self) -> bool:
@@ -213,6 +268,15 @@ class Judge:
         self._sandbox.close()
 
 
+def _with_literals(evaluation: Evaluation, program: Program, found: Fit) -> Evaluation:
+    tuned = literals.substitute(program.files, found.parameters)
+    return replace(
+        evaluation,
+        evaluations=max(1, found.evaluations),
+        tuned=tuned if tuned != dict(program.files) else None,
+    )
+
+
 def _failure(error: CandidateError) -> Evaluation:
     status = {CandidateTimeout: "timeout", CandidateCrashed: "crashed"}.get(type(error), "rejected")
     return Evaluation(status, feedback=str(error), fault="candidate")  # type: ignore[arg-type]
@@ -247,10 +311,14 @@ def receive(stream: IO[bytes]) -> Any:
 def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
     """Answer jobs until the controller is gone.
 
-    Each answer is a `Ready`, an `Evaluation`, or an EvolverError that the controller raises.
+    Each answer is a `Ready`, an `Evaluation` after some `Begun`, or an EvolverError that the
+    controller raises.
     """
+    setup = receive(inbox)
+    if setup is None:
+        return
     try:
-        judge = Judge(receive(inbox))
+        judge = Judge(setup)
         send(outbox, judge.ready())
     except EvolverError as error:
         send(outbox, error)
@@ -262,7 +330,7 @@ def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
         while (job := receive(inbox)) is not None:
             answer: Evaluation | EvolverError
             try:
-                answer = judge.judge(job)
+                answer = judge.judge(job, lambda begun: send(outbox, begun))
             except EvolverError as error:
                 answer = error
             send(outbox, answer)
@@ -274,9 +342,15 @@ def _import_failure(error: Exception) -> str:
     return "the evaluator fails to load:\n" + "".join(traceback.format_exception(error)).rstrip()
 
 
-def main() -> None:
-    """Serve on stdin and stdout; whatever the evaluator prints goes to stderr, the run's log."""
+def main(controller: int) -> None:
+    """Serve on stdin and stdout; whatever the evaluator prints goes to stderr, the run's log.
+
+    Args:
+        controller: the pid of the process that started this one, which dies with it, even in the
+            middle of an evaluator that loops.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the controller's
+    die_with(controller)
     protect_process()
     inbox = os.fdopen(os.dup(0), "rb")
     outbox = os.fdopen(os.dup(1), "wb")

@@ -3,64 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
-import pickle
-import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import IO, Any
+import time
+from typing import IO
 
-from evolver.errors import EvolverError, SandboxError
+from evolver.errors import SandboxError
+from evolver.executors.process import Worker, WorkerDied, WorkerOverdue
 from evolver.types import Evaluation, Job
-from evolver.worker import HEADER, Ready, Setup
+from evolver.worker import Ready, Setup
 
-_GRACE = 5.0  # seconds past a job's own deadline before its worker is killed
-_START = 120.0  # seconds for a worker to import its evaluator and start its sandbox
-
-# What a worker may know of the controller's environment: no key is among it.
-_INHERITED = (
-    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV",
-    "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES",
-)  # fmt: skip
-
-
-def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a worker: what it needs, one thread per library, no keys."""
-    kept = {name: environment[name] for name in _INHERITED if name in environment}
-    package_root = str(Path(__file__).resolve().parents[2])
-    kept["PYTHONPATH"] = os.pathsep.join(filter(None, [kept.get("PYTHONPATH"), package_root]))
-    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-    return {**kept, **dict.fromkeys(threads, "1"), "PYTHONHASHSEED": "0"}
-
-
-@dataclass(eq=False)
-class _Worker:
-    """A worker process and the pipes to it."""
-
-    process: asyncio.subprocess.Process
-    ready: Ready
-
-    async def ask(self, message: object) -> Any:
-        """Send a message and return the answer; None where the process died."""
-        assert self.process.stdin is not None
-        try:
-            _write(self.process.stdin, message)
-            return await _answer(self.process)
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return None
-
-
-def _write(stream: asyncio.StreamWriter, message: object) -> None:
-    content = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
-    stream.write(HEADER.pack(len(content)) + content)
-
-
-async def _answer(process: asyncio.subprocess.Process) -> Any:
-    assert process.stdout is not None
-    header = await process.stdout.readexactly(HEADER.size)
-    return pickle.loads(await process.stdout.readexactly(HEADER.unpack(header)[0]))
+_GRACE = 5.0  # seconds past an evaluation's own deadline before its worker is killed
+_CLOSED = "this executor is closed; make another one"
 
 
 class LocalExecutor:
@@ -70,20 +22,30 @@ class LocalExecutor:
     timed out or crashed.
     """
 
-    def __init__(self, setup: Setup, slots: int, log: IO[bytes] | int | None = None) -> None:
+    def __init__(
+        self,
+        setup: Setup,
+        slots: int,
+        log: IO[bytes] | None = None,
+        *,
+        start_timeout: float = 120.0,
+    ) -> None:
         """Prepare; `start` starts the processes.
 
         Args:
             setup: what every worker is told.
             slots: how many workers.
-            log: where their standard error goes.
+            log: where their standard error goes; None for this process's own.
+            start_timeout: seconds for a worker to import its evaluator and start its sandbox.
         """
         self.slots = slots
         self._setup = setup
         self._log = log
-        self._idle: asyncio.Queue[_Worker | None] = asyncio.Queue()
-        self._workers: set[_Worker] = set()
+        self._start_timeout = start_timeout
+        self._idle: asyncio.Queue[Worker | None] = asyncio.Queue()
+        self._workers: set[Worker] = set()
         self._ending: set[asyncio.Future[None]] = set()
+        self._is_closed = False
 
     async def start(self) -> Ready:
         """Start the first worker and return what it tells; the others start when needed.
@@ -98,89 +60,74 @@ class LocalExecutor:
             self._idle.put_nowait(None)  # a free slot without a process yet
         return first.ready
 
-    async def _spawn(self) -> _Worker:
-        process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-c",  # not -m: the messages' classes must belong to the module of that name
-            "from evolver.worker import main; main()",
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=self._log,
-            env=worker_environment(os.environ),
-            start_new_session=True,  # Ctrl-C in the terminal reaches the controller alone
-        )
-        assert process.stdin is not None
-        try:
-            _write(process.stdin, self._setup)
-            answer = await asyncio.wait_for(_answer(process), _START)
-        except (ConnectionError, asyncio.IncompleteReadError) as error:
-            await _end(process)
-            raise SandboxError(
-                f"an evaluator worker died at its start (exit code {process.returncode}); "
-                "its last words are in run.log"
-            ) from error
-        except (TimeoutError, asyncio.CancelledError):
-            await _end(process)
-            raise
-        if isinstance(answer, EvolverError):
-            await _end(process)
-            raise answer
-        worker = _Worker(process, answer)
+    async def _spawn(self) -> Worker:
+        if self._is_closed:
+            raise SandboxError(_CLOSED)
+        worker = await Worker.start(self._log)
         self._workers.add(worker)
+        try:
+            await worker.introduce(self._setup, self._start_timeout)
+        except BaseException:
+            self._drop(worker)
+            raise
         return worker
 
     async def evaluate(self, job: Job) -> Evaluation:
         """Judge one program, as soon as a slot is free.
 
         Raises:
-            SandboxError: this host cannot run candidates.
+            SandboxError: this host cannot run candidates, or `close` was called.
         """
         worker = await self._idle.get()
-        healthy = False
+        timeout = self._setup.timeout + _GRACE
+        is_healthy = False
+        started = time.monotonic()
         try:
             worker = worker or await self._spawn()
-            limit = 0 if job.tune is None or worker.ready.fits_residuals else job.tune.limit
-            deadline = self._setup.timeout * (1 + limit) + _GRACE
-            answer = await asyncio.wait_for(worker.ask(job), deadline)
-            healthy = isinstance(answer, Evaluation)
-        except TimeoutError:
-            answer = Evaluation(
-                "timeout",
-                feedback=f"the evaluator itself did not return within {deadline:.0f} s",
-                seconds=deadline,
-                fault="evaluator",
-            )
-        finally:  # also when this coroutine is cancelled: a busy worker is of no use to others
-            if worker is not None and not healthy:
-                self._drop(worker)
-            self._idle.put_nowait(worker if healthy else None)
-        if isinstance(answer, EvolverError):
-            raise answer
-        if answer is None:
+            try:
+                evaluation = await worker.judge(job, timeout)
+            except WorkerDied as death:
+                if death.begun:
+                    raise
+                self._drop(worker)  # it died before it read this job, which is innocent
+                worker = await self._spawn()
+                evaluation = await worker.judge(job, timeout)
+            is_healthy = True
+        except WorkerDied as death:
+            if self._is_closed:
+                raise SandboxError(_CLOSED) from death
             return Evaluation(
                 "crashed",
-                feedback="the evaluator's own process died; its last words are in run.log",
+                feedback=f"the evaluator's own process died ({death})",
                 fault="evaluator",
+                evaluations=max(1, death.begun),
             )
-        assert isinstance(answer, Evaluation)
-        return answer
+        except WorkerOverdue as overdue:
+            return Evaluation(
+                "timeout",
+                feedback=f"the evaluator itself did not return within {timeout:.0f} s",
+                seconds=time.monotonic() - started,
+                fault="evaluator",
+                evaluations=max(1, overdue.begun),
+            )
+        finally:  # also when this coroutine is cancelled: a busy worker is of no use to others
+            if worker is not None and not is_healthy:
+                self._drop(worker)
+            self._idle.put_nowait(worker if is_healthy else None)
+        return evaluation
 
-    def _drop(self, worker: _Worker) -> None:
+    def _drop(self, worker: Worker) -> None:
+        if worker not in self._workers:
+            return
         self._workers.discard(worker)
-        reaping = asyncio.ensure_future(_end(worker.process))
-        self._ending.add(reaping)
-        reaping.add_done_callback(self._ending.discard)
+        ending = asyncio.ensure_future(worker.end())
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
         """End every worker at once, whatever it is doing."""
+        self._is_closed = True
         for worker in list(self._workers):
             self._drop(worker)
-        await asyncio.gather(*self._ending)
-
-
-async def _end(process: asyncio.subprocess.Process) -> None:
-    """Kill a worker, whose sandbox dies with it, and wait until its pipes are closed."""
-    with contextlib.suppress(ProcessLookupError):
-        process.kill()
-    with contextlib.suppress(ConnectionError):
-        await process.communicate()
+        if self._ending:
+            await asyncio.wait(self._ending)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,21 +14,17 @@ from evolver import tuning
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed
 from evolver.plugins import load_module
-from evolver.types import Candidate, Evaluation, Tune
+from evolver.types import Evaluation, Tune
 
 FOLDER = bundled("evaluators") / "exp2"
 exp2 = load_module(FOLDER)
 EVALUATOR = exp2.Evaluator()
 
 
-def never(candidate: Candidate) -> Evaluation:
-    raise AssertionError("a fit with residuals spends no evaluation")
-
-
 def fitted(source: str, *, seed: int = 0, tune: Tune | None = None) -> tuple[float, float]:
     """Fit a program for 2**x; return its operations and its error with the fitted literals."""
     candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
-    fit = tuning.fit(EVALUATOR, candidate, tune or Tune(), seed, never)
+    fit = tuning.fit(EVALUATOR.residuals, candidate, tune or Tune(), seed)
     assert fit is not None
     assert fit.evaluations == 0
     metrics = EVALUATOR.evaluate(candidate.at(fit.parameters)).metrics
@@ -113,7 +109,9 @@ def test_literals_jump_together_when_an_outer_square_comes_or_goes(
 def test_a_fit_is_a_function_of_its_seed() -> None:
     source = "def exp2(x):\n    return 1.0 + 1.0 / (x + 1.0 + 1.0 / (x + 1.0))\n"
     candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
-    first, second = (tuning.fit(EVALUATOR, candidate, Tune(starts=8), 5, never) for _ in range(2))
+    first, second = (
+        tuning.fit(EVALUATOR.residuals, candidate, Tune(starts=8), 5) for _ in range(2)
+    )
     assert first == second
 
 
@@ -127,20 +125,22 @@ def test_carried_vectors_are_tried() -> None:
 
 def test_there_is_nothing_to_fit_without_literals() -> None:
     candidate = InProcessCandidate("def exp2(x):\n    return x + 1\n", guest=FOLDER / "guest.py")
-    assert tuning.fit(EVALUATOR, candidate, Tune(), 0, never) is None
+    assert tuning.fit(EVALUATOR.residuals, candidate, Tune(), 0) is None
 
 
 def test_a_program_beyond_the_limit_is_not_fitted() -> None:
     source = "def exp2(x):\n    return 0.5 * x * x + 0.25 * x\n"
     candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
-    assert tuning.fit(exp2.Evaluator(fit_up_to=3), candidate, Tune(), 0, never) is None
-    assert tuning.fit(exp2.Evaluator(fit_up_to=4), candidate, Tune(starts=2), 0, never) is not None
+    assert tuning.fit(exp2.Evaluator(fit_up_to=3).residuals, candidate, Tune(), 0) is None
+    assert (
+        tuning.fit(exp2.Evaluator(fit_up_to=4).residuals, candidate, Tune(starts=2), 0) is not None
+    )
 
 
 def test_a_form_that_is_finite_nowhere_is_not_fitted() -> None:
     source = "def exp2(x):\n    return 1.0 / (x - x) + 0.5\n"
     candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
-    assert tuning.fit(EVALUATOR, candidate, Tune(), 0, never) is None
+    assert tuning.fit(EVALUATOR.residuals, candidate, Tune(), 0) is None
 
 
 def test_a_literal_without_effect_does_no_harm() -> None:
@@ -152,7 +152,7 @@ def test_a_program_that_branches_on_a_literal_is_the_candidates_fault() -> None:
     source = "def exp2(x):\n    return x + 1.0 if 0.5 < 1.0 else x\n"
     candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
     with pytest.raises(CandidateCrashed, match="a comparison"):
-        tuning.fit(EVALUATOR, candidate, Tune(), 0, never)
+        tuning.fit(EVALUATOR.residuals, candidate, Tune(), 0)
 
 
 # --- least squares in general ---------------------------------------------------------------------
@@ -206,7 +206,7 @@ def test_lost_starts_do_not_disturb_the_others() -> None:
 
 # --- evolution ------------------------------------------------------------------------------------
 
-SPHERE = "def f():\n    return [0.3, -2.0]\n"
+OWN = (0.3, -2.0)
 
 
 @dataclass
@@ -216,9 +216,9 @@ class Judge:
     objectives: int = 1
     seen: list[tuple[float, ...]] = field(default_factory=list)
 
-    def __call__(self, candidate: Candidate) -> Evaluation:
-        self.seen.append(tuple(candidate.parameters))
-        a, b = candidate.call("f")
+    def __call__(self, literals: Sequence[float]) -> Evaluation:
+        self.seen.append(tuple(literals))
+        a, b = literals
         if a < 0:
             return Evaluation(status="crashed")
         score = -((a - 1) ** 2 + (b + 3) ** 2) - 1.0
@@ -228,7 +228,7 @@ class Judge:
 @pytest.mark.parametrize("objectives", [1, 2])
 def test_evolution_fits_within_its_limit(objectives: int) -> None:
     judge = Judge(objectives)
-    fit = tuning.fit(object(), InProcessCandidate(SPHERE), Tune(limit=150), 1, judge)
+    fit = tuning.evolve(OWN, Tune(limit=150), 1, judge)
     assert fit is not None
     assert fit.evaluations == len(judge.seen) <= 150
     assert fit.parameters == pytest.approx((1.0, -3.0), abs=0.05)
@@ -238,10 +238,7 @@ def test_evolution_fits_within_its_limit(objectives: int) -> None:
 
 
 def test_evolution_is_a_function_of_its_seed() -> None:
-    fits = [
-        tuning.fit(object(), InProcessCandidate(SPHERE), Tune(limit=40), seed, Judge())
-        for seed in (7, 7, 8)
-    ]
+    fits = [tuning.evolve(OWN, Tune(limit=40), seed, Judge()) for seed in (7, 7, 8)]
     assert fits[0] == fits[1]
     assert fits[0] != fits[2]
 
@@ -249,25 +246,39 @@ def test_evolution_is_a_function_of_its_seed() -> None:
 @pytest.mark.parametrize("limit", [1, 2, 9])
 def test_evolution_never_overspends(limit: int) -> None:
     judge = Judge()
-    fit = tuning.fit(object(), InProcessCandidate(SPHERE), Tune(limit=limit), 1, judge)
+    fit = tuning.evolve(OWN, Tune(limit=limit), 1, judge)
     assert fit is not None
     assert fit.evaluations == len(judge.seen) == limit
 
 
 def test_evolution_of_a_single_literal() -> None:
-    def judge(candidate: Candidate) -> Evaluation:
-        return Evaluation(status="ok", objectives=(-((candidate.call("f") - 2.0) ** 2) - 1.0,))
+    def judge(literals: Sequence[float]) -> Evaluation:
+        return Evaluation(status="ok", objectives=(-((literals[0] - 2.0) ** 2) - 1.0,))
 
-    candidate = InProcessCandidate("def f():\n    return 1.0\n")
-    fit = tuning.fit(object(), candidate, Tune(limit=120), 3, judge)
+    fit = tuning.evolve([1.0], Tune(limit=120), 3, judge)
     assert fit is not None
     assert fit.parameters == pytest.approx((2.0,), abs=0.02)
 
 
 def test_evolution_returns_the_childs_own_verdict_where_nothing_better_is_found() -> None:
-    candidate = InProcessCandidate("def f():\n    return [-1.0, 1.0]\n")
-    fit = tuning.fit(object(), candidate, Tune(limit=1), 0, Judge())
+    fit = tuning.evolve((-1.0, 1.0), Tune(limit=1), 0, Judge())
     assert fit is not None
     assert fit.parameters == (-1.0, 1.0)
     assert fit.evaluation is not None
     assert fit.evaluation.status == "crashed"
+
+
+def test_evolution_gives_up_on_literals_that_time_out() -> None:
+    seen = []
+
+    def judge(literals: Sequence[float]) -> Evaluation:
+        seen.append(literals)
+        if len(seen) == 1:
+            return Evaluation("ok", objectives=(1.0,))
+        return Evaluation("timeout", fault="candidate")
+
+    fit = tuning.evolve([1.0, 2.0], Tune(limit=100), 0, judge)
+    assert fit is not None
+    assert fit.evaluations == len(seen) == 4
+    assert fit.parameters == (1.0, 2.0)
+    assert fit.evaluation == Evaluation("ok", objectives=(1.0,))

@@ -1,0 +1,231 @@
+"""A worker's process and the pipes to it, as the controller holds them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import pickle
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+from evolver.errors import EvolverError, SandboxError
+from evolver.types import Evaluation, Job
+from evolver.worker import HEADER, Begun, Ready, Setup
+
+_WORDS = 2000  # bytes of its standard error that are told when it dies
+_LAST_BREATH = 1.0  # seconds that a worker with a closed channel has to end by itself
+
+# What a worker may know of the controller's environment: no key is among it.
+_INHERITED = (
+    "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV",
+    "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES",
+)  # fmt: skip
+
+# Not -m: the messages' classes must belong to the module of that name. This very evolver is
+# imported from where it lies. That place and the current folder, where an evaluator may be, come
+# last in sys.path: no file there may stand before the standard library in a trusted process.
+_BOOT = """
+import importlib.util, os, sys
+from importlib.machinery import PathFinder
+root, controller = sys.argv[1:]
+spec = PathFinder.find_spec("evolver", [root])
+sys.modules["evolver"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["evolver"])
+sys.path += [root, os.getcwd()]
+from evolver.worker import main
+main(int(controller))
+"""
+
+
+def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment of a worker: what it needs, one thread per library, no keys."""
+    kept = {name: environment[name] for name in _INHERITED if name in environment}
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {**kept, **dict.fromkeys(threads, "1"), "PYTHONHASHSEED": "0"}
+
+
+class WorkerDied(Exception):  # noqa: N818 - it is what happened to it
+    """A worker ended in the middle of a job.
+
+    Attributes:
+        begun: evaluations of the job that it had begun; with none it may never have read the job.
+    """
+
+    def __init__(self, message: str, begun: int) -> None:
+        super().__init__(message)
+        self.begun = begun
+
+
+class WorkerOverdue(Exception):  # noqa: N818
+    """A worker did not end an evaluation in time.
+
+    Attributes:
+        begun: evaluations of the job that it had begun.
+    """
+
+    def __init__(self, begun: int) -> None:
+        super().__init__()
+        self.begun = begun
+
+
+class Worker:
+    """One worker process; made by `start`."""
+
+    ready: Ready
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        errors: tuple[asyncio.StreamReader, asyncio.ReadTransport],
+        log: IO[bytes] | None,
+    ) -> None:
+        self.process = process
+        self._reader, self._writer = streams
+        self._errors, self._error_pipe = errors
+        self._log = log
+        self._words = b""
+        self._relaying = asyncio.create_task(self._relay())
+
+    @classmethod
+    async def start(cls, log: IO[bytes] | None) -> Worker:
+        """Start a process; `introduce` tells it what it needs.
+
+        Args:
+            log: where its standard error goes; None for this process's own.
+        """
+        loop = asyncio.get_running_loop()
+        ours, theirs = socket.socketpair()
+        errors, their_errors = os.pipe()
+        try:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-P",
+                "-c",
+                _BOOT,
+                str(Path(__file__).resolve().parents[2]),
+                str(os.getpid()),
+                stdin=theirs.fileno(),
+                stdout=theirs.fileno(),
+                stderr=their_errors,
+                env=worker_environment(os.environ),
+                start_new_session=True,  # Ctrl-C in the terminal reaches the controller alone
+            )
+        except BaseException:
+            ours.close()
+            os.close(errors)
+            raise
+        finally:
+            theirs.close()
+            os.close(their_errors)
+        streams = await asyncio.open_connection(sock=ours)
+        reader = asyncio.StreamReader()
+        transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(errors, "rb")
+        )
+        return cls(process, streams, (reader, transport), log)
+
+    async def _relay(self) -> None:
+        while piece := await self._errors.read(1 << 16):
+            self._words = (self._words + piece)[-_WORDS:]
+            if self._log is not None:
+                self._log.write(piece)
+            else:
+                sys.stderr.write(piece.decode("utf-8", "replace"))
+
+    async def introduce(self, setup: Setup, timeout: float) -> None:
+        """Send the setup and wait until the worker is ready.
+
+        Raises:
+            UsageError: the evaluator cannot be loaded.
+            SandboxError: the sandbox cannot be started, or the worker died or took too long.
+        """
+        try:
+            self._send(setup)
+            answer = await asyncio.wait_for(self._receive(), timeout)
+        except (ConnectionError, asyncio.IncompleteReadError) as error:
+            raise SandboxError(
+                f"an evaluator worker died at its start: {await self.last_words()}"
+            ) from error
+        except TimeoutError:
+            raise SandboxError(
+                f"an evaluator worker was not ready within {timeout:g} s; look at what the "
+                f"evaluator imports and [sandbox] preload, and at this host's load{self._tail()}"
+            ) from None
+        if isinstance(answer, EvolverError):
+            raise answer
+        self.ready = answer
+
+    async def judge(self, job: Job, timeout: float) -> Evaluation:
+        """Have a program judged.
+
+        Args:
+            job: the program.
+            timeout: seconds for each evaluation of the job.
+
+        Raises:
+            WorkerDied: it is of no use any more.
+            WorkerOverdue: nor is it then.
+            EvolverError: what the worker says that the run must stop for.
+        """
+        begun = 0
+        self._words = b""
+        try:
+            self._send(job)
+            while True:
+                answer = await asyncio.wait_for(self._receive(), timeout)
+                if not isinstance(answer, Begun):
+                    break
+                begun = answer.evaluations
+        except (ConnectionError, asyncio.IncompleteReadError):
+            raise WorkerDied(await self.last_words(), begun) from None
+        except TimeoutError:
+            raise WorkerOverdue(begun) from None
+        if isinstance(answer, EvolverError):
+            raise answer
+        assert isinstance(answer, Evaluation)
+        return answer
+
+    def _send(self, message: object) -> None:
+        content = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
+        self._writer.write(HEADER.pack(len(content)) + content)
+
+    async def _receive(self) -> Any:
+        header = await self._reader.readexactly(HEADER.size)
+        return pickle.loads(await self._reader.readexactly(HEADER.unpack(header)[0]))
+
+    async def last_words(self) -> str:
+        """Say how a worker that hung up ended, and what it said before."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self.process.wait(), _LAST_BREATH)
+        code = self.process.returncode
+        if code is None:
+            end = "it hung up"
+        elif code < 0:
+            end = f"killed by {signal.Signals(-code).name}"
+        else:
+            end = f"exit code {code}"
+        await asyncio.wait([self._relaying], timeout=_LAST_BREATH)
+        return end + self._tail()
+
+    def _tail(self) -> str:
+        words = self._words.decode("utf-8", "replace").strip()
+        return f"; its last words:\n{words}" if words else ", without a word"
+
+    async def end(self) -> None:
+        """Kill it, and its sandbox with it; return when it is dead and its pipes are closed."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self._writer.close()
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+        await self.process.wait()
+        # A process that the evaluator started may hold the other end for ever.
+        await asyncio.wait([self._relaying], timeout=_LAST_BREATH)
+        self._relaying.cancel()
+        self._error_pipe.close()

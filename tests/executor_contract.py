@@ -1,0 +1,78 @@
+"""One suite for every executor: each is made to judge programs by the number they hold."""
+
+from __future__ import annotations
+
+import asyncio
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from evolver.objective import Condition, Objective
+from evolver.types import Evaluation, Executor, Job, Program
+
+# The metric v is the number that a program returns; the objective is to raise it up to 10.
+OBJECTIVE = Objective(maximize=("v",), require=(Condition("v", "<=", 10.0),))
+
+
+def job(value: float | str, number: int = 1) -> Job:
+    """Return a program that returns a value, as a job; what is no number crashes."""
+    source = f"def f():\n    return {value}\n"
+    return Job(Program(number, {"p.py": source.encode()}), seed=number)
+
+
+class ExecutorContract(ABC):
+    """What every executor does."""
+
+    @abstractmethod
+    async def make(self, slots: int) -> Executor:
+        """Return an executor that judges by `OBJECTIVE`, started."""
+
+    @asynccontextmanager
+    async def started(self, slots: int = 2) -> AsyncIterator[Executor]:
+        executor = await self.make(slots)
+        try:
+            yield executor
+        finally:
+            await executor.close()
+
+    def judged(self, *jobs: Job) -> list[Evaluation]:
+        """Judge programs at once by one executor."""
+
+        async def run() -> list[Evaluation]:
+            async with self.started() as executor:
+                return await asyncio.gather(*map(executor.evaluate, jobs))
+
+        return asyncio.run(run())
+
+    def test_bad_programs_are_verdicts_like_good_ones(self) -> None:
+        good, missed, failing = self.judged(job(1.5), job(11.0), job("None.nothing"))
+        assert (good.status, good.metrics, good.objectives) == ("ok", {"v": 1.5}, (1.5,))
+        assert (good.fault, good.evaluations) == ("", 1)
+        assert (missed.status, missed.metrics) == ("rejected", {"v": 11.0})
+        assert (missed.fault, missed.objectives) == ("candidate", None)
+        assert "v <= 10" in missed.feedback
+        assert (failing.status, failing.fault, failing.objectives) == ("crashed", "candidate", None)
+        assert "nothing" in failing.feedback
+
+    def test_each_job_gets_its_own_answer(self) -> None:
+        jobs = [job(float(number), number) for number in range(8)]  # on two slots
+        assert [one.metrics["v"] for one in self.judged(*jobs)] == [*map(float, range(8))]
+
+    def test_a_cancelled_job_gives_its_slot_back(self) -> None:
+        async def run() -> Evaluation:
+            async with self.started(slots=1) as executor:
+                cancelled = asyncio.ensure_future(executor.evaluate(job(1.0)))
+                await asyncio.sleep(0.01)
+                cancelled.cancel()
+                await asyncio.wait([cancelled])
+                return await executor.evaluate(job(2.0))
+
+        assert asyncio.run(run()).metrics == {"v": 2.0}
+
+    def test_it_can_be_closed_twice(self) -> None:
+        async def run() -> None:
+            async with self.started() as executor:
+                await executor.evaluate(job(1.0))
+                await executor.close()
+
+        asyncio.run(run())
