@@ -14,6 +14,7 @@ import importlib.metadata
 import importlib.util
 import inspect
 import sys
+import traceback
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from types import ModuleType
@@ -57,10 +58,22 @@ def load_module(path: Path) -> ModuleType:
         sys.path.append(folder)  # a plug-in file may import its neighbours
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except BaseException as error:
         del sys.modules[name]
-        raise
+        if not isinstance(error, Exception):
+            raise
+        raise UsageError(f"{path} fails to import:\n{_told(error)}") from error
     return module
+
+
+def _told(error: Exception) -> str:
+    """Return the traceback without the frames of the import system and of this module."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename.startswith(
+        (__file__, "<frozen importlib", importlib.__file__)
+    ):
+        frames = frames.tb_next
+    return "".join(traceback.format_exception(type(error), error, frames)).rstrip()
 
 
 def find(use: str, *, root: Path, kind: str, builtin: Mapping[str, str]) -> Any:
@@ -74,7 +87,7 @@ def find(use: str, *, root: Path, kind: str, builtin: Mapping[str, str]) -> Any:
         builtin: bare name -> "package.module:name".
 
     Raises:
-        UsageError: nothing is found there.
+        UsageError: nothing is found there, or what is fails to import.
     """
     if ":" not in use:
         if use in builtin:
@@ -95,6 +108,8 @@ def find(use: str, *, root: Path, kind: str, builtin: Mapping[str, str]) -> Any:
             module = importlib.import_module(place)
         except ModuleNotFoundError as error:
             raise UsageError(f"the {kind} '{use}' cannot be imported: {error}") from error
+        except Exception as error:  # a user's module may raise anything
+            raise UsageError(f"the {kind} '{use}' fails to import:\n{_told(error)}") from error
     try:
         return getattr(module, name)
     except AttributeError:

@@ -76,9 +76,21 @@ def test_what_is_not_found_is_named_with_the_nearest(root, use, said):
 def test_a_file_that_fails_to_import_leaves_no_half_module(root):
     (root / "broken.py").write_text("x = 1\nraise KeyError(x)\n")
     before = set(sys.modules)
-    with pytest.raises(KeyError):
+    with pytest.raises(UsageError) as caught:
         load_module(root / "broken.py")
     assert set(sys.modules) == before
+    first, *frames, last = str(caught.value).splitlines()
+    assert first.endswith("broken.py fails to import:")
+    assert last == "KeyError: 1"
+    assert [line.split('"')[1] for line in frames if "File" in line] == [str(root / "broken.py")]
+
+
+def test_so_does_a_module_by_its_import_path(root):
+    name = f"broken_{root.name}"
+    (root / f"{name}.py").write_text("x = (\n")
+    sys.path.append(str(root))
+    with pytest.raises(UsageError, match=r"fails to import:(.|\n)*'\(' was never closed"):
+        find(f"{name}:x", root=root, kind="operator", builtin={})
 
 
 @dataclass(frozen=True)
