@@ -177,6 +177,7 @@ def test_a_start_that_takes_too_long_is_the_hosts_fault(tmp_path: Path) -> None:
         judge(setup, job(0.5), start_timeout=0.4)
 
 
+@pytest.mark.slow
 def test_a_later_worker_that_starts_too_slowly_is_the_hosts_fault(tmp_path: Path) -> None:
     slow = tmp_path / "slow"
     code = f"import os, time\nif os.path.exists({str(slow)!r}): time.sleep(60)\n" + PLAIN
@@ -350,6 +351,7 @@ def test_literals_that_loop_or_kill_spoil_no_other_evaluation(tmp_path: Path, wa
     assert any(value <= 1.05 for value in tried[first_bad:])  # it went on
 
 
+@pytest.mark.slow
 def test_an_evaluator_that_loops_in_a_fit_costs_what_was_begun(tmp_path: Path) -> None:
     code = COUNTING.replace(
         "    return",
