@@ -48,7 +48,7 @@ def test_people_read_standard_output_and_machines_its_last_line(
 def test_a_budget_in_seconds_and_a_target(cli: CommandLine, task: Path) -> None:
     told = cli.json("run", task, "--seconds", 1.5)
     assert told["stopped"] == "seconds"
-    assert 1.4 < told["seconds"] < 4
+    assert 1.4 < told["seconds"] < 20  # other tests keep the machine busy
     assert cli.json("run", task, "--target", "-5.0")["stopped"] == "target"
 
 
