@@ -230,3 +230,9 @@ def test_selection_and_mutation_fit_a_regression(seed: int) -> None:
         population.append((error_of(child), len(child["f.py"]), number, child))
         population = sorted(population)[:20]
     assert population[0][0] < start / 30
+
+
+def test_a_program_nested_too_deeply_is_no_crash() -> None:
+    deep: Files = {"p.py": b"def f(x):\n    return " + b"x + " * 1500 + b"x\n"}
+    with pytest.raises(ProposalError, match="nested too deeply"):
+        propose(Mutate(), context(deep, 0))

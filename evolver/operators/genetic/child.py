@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from evolver.edits import violation
@@ -55,6 +56,19 @@ def read_tree(files: Files) -> Tree:
 def applies_to(brief: Brief) -> bool:
     """Does the program have an editable region that holds Python?"""
     return bool(read_fragments(brief.seed))
+
+
+@contextmanager
+def depth_limited() -> Iterator[None]:
+    """Edit trees as deep as Python's recursion allows.
+
+    Raises:
+        ProposalError: the program is nested more deeply.
+    """
+    try:
+        yield
+    except RecursionError as error:
+        raise ProposalError("the program is nested too deeply to be edited as a tree") from error
 
 
 @dataclass(frozen=True)

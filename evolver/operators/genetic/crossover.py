@@ -9,7 +9,14 @@ from random import Random
 import libcst as cst
 
 from evolver.errors import ProposalError, UsageError
-from evolver.operators.genetic.child import Drawn, Tree, applies_to, first_new, read_tree
+from evolver.operators.genetic.child import (
+    Drawn,
+    Tree,
+    applies_to,
+    depth_limited,
+    first_new,
+    read_tree,
+)
 from evolver.operators.genetic.draft import (
     Change,
     Draft,
@@ -78,19 +85,20 @@ class Crossover:
         others = [each.program for each in context.inspirations if each.program.id != own.id]
         if not others:
             raise ProposalError("crossover needs another program, and there is no inspiration")
-        parent = read_tree(own.files)
-        other = context.rng.choice(others)
-        donor = read_tree(other.files)
-        grammar = derive([*parent.surveys, *donor.surveys], (), None, (), True, self.tune)
+        with depth_limited():
+            parent = read_tree(own.files)
+            other = context.rng.choice(others)
+            donor = read_tree(other.files)
+            grammar = derive([*parent.surveys, *donor.surveys], (), None, (), True, self.tune)
 
-        def draw() -> Drawn | None:
-            drawn = self._draw(parent, donor, grammar, context.rng)
-            return drawn and Drawn(drawn.tree, drawn.summary, (own.id, other.id))
+            def draw() -> Drawn | None:
+                drawn = self._draw(parent, donor, grammar, context.rng)
+                return drawn and Drawn(drawn.tree, drawn.summary, (own.id, other.id))
 
-        tune = Tune(self.limit, self.starts) if self.tune else None
-        return first_new(
-            context, parent, draw, grammar, self.tries, self.simplify, tune, self.refits
-        )
+            tune = Tune(self.limit, self.starts) if self.tune else None
+            return first_new(
+                context, parent, draw, grammar, self.tries, self.simplify, tune, self.refits
+            )
 
     def _draw(self, parent: Tree, donor: Tree, grammar: Grammar, rng: Random) -> Drawn | None:
         weights = {**_WAYS, **self.weights}

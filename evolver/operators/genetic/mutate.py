@@ -9,7 +9,14 @@ from random import Random
 
 from evolver.errors import UsageError
 from evolver.operators.genetic import expressions, growth, statements
-from evolver.operators.genetic.child import Drawn, Tree, applies_to, first_new, read_tree
+from evolver.operators.genetic.child import (
+    Drawn,
+    Tree,
+    applies_to,
+    depth_limited,
+    first_new,
+    read_tree,
+)
 from evolver.operators.genetic.draft import Change, Draft
 from evolver.operators.genetic.grammar import Grammar, derive, parse_functions
 from evolver.operators.genetic.survey import Survey
@@ -111,18 +118,19 @@ class Mutate:
         Raises:
             ProposalError: no region holds Python, or no new child was found in `tries` tries.
         """
-        parent = read_tree(context.parent.program.files)
-        grammar = self._grammar(parent.surveys)
-        return first_new(
-            context,
-            parent,
-            lambda: self._draw(parent, grammar, context.rng),
-            grammar,
-            self.tries,
-            self.simplify,
-            Tune(self.limit, self.starts) if self.tune else None,
-            self.refits,
-        )
+        with depth_limited():
+            parent = read_tree(context.parent.program.files)
+            grammar = self._grammar(parent.surveys)
+            return first_new(
+                context,
+                parent,
+                lambda: self._draw(parent, grammar, context.rng),
+                grammar,
+                self.tries,
+                self.simplify,
+                Tune(self.limit, self.starts) if self.tune else None,
+                self.refits,
+            )
 
     def _grammar(self, surveys: Sequence[Survey]) -> Grammar:
         functions = None if self.functions is None else parse_functions(self.functions)
