@@ -8,6 +8,7 @@ from typing import IO, Any
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource
 from evolver.executors.local import LocalExecutor
+from evolver.filters import syntax_error
 from evolver.objective import Condition
 from evolver.operators.mix import Weighted
 from evolver.plugins import configure, find
@@ -69,9 +70,12 @@ def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
         name = use if use not in {entry.name for entry in made} else f"{use}-{number + 1}"
         made.append(Weighted(name, operator, float(weight), needs_model))
     if not made:
+        mistake = syntax_error(task.files)
+        if mistake is not None:
+            raise UsageError(f"the seed program does not parse: {mistake}; mend it first")
         raise UsageError(
             "no operator fits this task: without a model only Python can be edited, and there is "
-            "no editable Python that parses; name a model with --model NAME"
+            "no editable Python; name a model with --model NAME"
         )
     return made
 

@@ -69,8 +69,8 @@ def outside_regions(files: Files, context: Context) -> str | None:
     return violation(context.brief.seed, files)
 
 
-def unparsable(files: Files, _context: Context) -> str | None:
-    """Reject Python that does not parse."""
+def syntax_error(files: Files) -> str | None:
+    """Return where and why a Python file does not parse, or None."""
     for path, content in files.items():
         if path.endswith(".py"):
             try:
@@ -81,6 +81,11 @@ def unparsable(files: Files, _context: Context) -> str | None:
             except ValueError as error:
                 return f"{path}: {error}"
     return None
+
+
+def unparsable(files: Files, _context: Context) -> str | None:
+    """Reject Python that does not parse."""
+    return syntax_error(files)
 
 
 def already_seen(files: Files, context: Context) -> str | None:

@@ -19,6 +19,7 @@ def number(value: float | None) -> str:
     """Write a number for people: integers whole, others with five digits."""
     if value is None:
         return "-"
+    value += 0.0  # no minus before zero
     return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.5g}"
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -21,6 +22,9 @@ Point = Mapping[str, float]
 References = Mapping[str, Sequence[Point]]
 
 EVOLVED = "evolved"
+
+
+_TIE = 0.01  # relative difference below which two points count as equal
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,11 @@ def _companion(front: Sequence[Point], series: References, objective: Objective,
     ordered = sorted(points, key=lambda p: p[value])
     for name in sorted(shared):
         values = [p[name] for p in ordered]
-        if values in (sorted(values), sorted(values, reverse=True)):
+        # Metrics are rounded: near ties in one may lie the other way round in the other.
+        pairs = [(a, b, _TIE * abs(a)) for a, b in pairwise(values)]
+        if all(b >= a - slack for a, b, slack in pairs) or all(
+            b <= a + slack for a, b, slack in pairs
+        ):
             return name
     return value
 

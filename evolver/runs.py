@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import shutil
+import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import Any
 from evolver import config
 from evolver.errors import UsageError
 from evolver.objective import Objective, front
-from evolver.store import DATABASE, Bill, Outcome, Store
+from evolver.store import DATABASE, Bill, Outcome, Store, damaged
 from evolver.task import RUNS, Task, assemble_task, is_aside
 from evolver.types import Elite, Evaluation, Program
 
@@ -39,6 +40,8 @@ def new_directory(task: Task, out: Path | None) -> Path:
             f"{out} holds another run; choose another --out, or go on with it by "
             f"'evolver resume {out}'"
         )
+    if out.is_dir() and is_stillborn(out):
+        shutil.rmtree(out)  # killed before its first fact: there is nothing to lose
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is there already and not empty; choose another --out")
     with _unmakeable(out):
@@ -120,6 +123,17 @@ def _is_loop(path: Path) -> bool:
     return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
 
 
+def is_stillborn(directory: Path) -> bool:
+    """Tell whether a run was killed here before it held a single fact."""
+    if (directory / DATABASE).exists() or not (directory / TASK).is_dir():
+        return False
+    ours = {TASK, config.CONFIGURATION, "lock", "evaluator.pkl", LOG}
+    return all(
+        path.name in ours or path.name.startswith(Path(DATABASE).stem)
+        for path in directory.iterdir()
+    )
+
+
 @dataclass(frozen=True)
 class Run:
     """The results of a run, read from its facts; also of one that is still going on."""
@@ -141,6 +155,8 @@ class Run:
         store = Store.read(self.directory)
         try:
             return question(store)
+        except sqlite3.DatabaseError as error:
+            raise damaged(self.directory, error) from error
         finally:
             store.close()
 
@@ -287,6 +303,7 @@ class Run:
             "best_metrics": None if best is None else dict(best.evaluation.metrics),
             "best_program": None if best is None else best.program.id,
             "best_confirmed": best is not None and best.program.id in self.deviations,
+            "best_deviation": None if best is None else self.deviations.get(best.program.id),
             "evaluations": self.evaluations,
             "attempts": len(self.outcomes),
             "seconds": round(self.seconds, 3),
@@ -299,7 +316,7 @@ class Run:
         if self.best is None:
             return None
         folder = self.directory / BEST
-        for path, content in self.best.program.files.items():
+        for path, content in {**self.task.readonly, **self.best.program.files}.items():
             target = folder / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)

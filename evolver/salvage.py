@@ -7,8 +7,10 @@ run: an outcome with its program, its evaluation and all their contents, or not 
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +20,7 @@ from evolver.errors import UsageError
 from evolver.schema import migrate
 from evolver.store import DATABASE, existing
 
+_LARGEST = 64 * 2**30  # bytes: what a header may ask for
 _GAP = 4096  # row ids without a readable row before the rest of a table is given up
 
 _TABLES = (
@@ -70,7 +73,10 @@ class Salvage:
 
 def _hashes(files: str) -> set[str]:
     """Return the hashes of the contents that a stored mapping of files names."""
-    return set(json.loads(files).values())
+    try:
+        return set(json.loads(files).values())
+    except (TypeError, ValueError, AttributeError):
+        return {""}  # torn: it names what nobody has
 
 
 def examine(directory: Path) -> Salvage:
@@ -79,8 +85,31 @@ def examine(directory: Path) -> Salvage:
     Raises:
         UsageError: there is no database at all.
     """
-    path = existing(directory)
-    database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+    with tempfile.TemporaryDirectory(prefix="evolver-") as folder:
+        return _examine(_padded_copy(existing(directory), Path(folder)))
+
+
+def _padded_copy(path: Path, folder: Path) -> Path:
+    """Copy a database with its log, and give back the length it had before it was cut off.
+
+    SQLite refuses a file that is shorter than its header says, however much of it is whole.
+    """
+    for suffix in ("", "-wal"):
+        source = path.with_name(path.name + suffix)
+        if source.exists():
+            shutil.copyfile(source, folder / source.name)
+    copy = folder / path.name
+    header = copy.read_bytes()[:32]
+    if header.startswith(b"SQLite format 3"):
+        page = int.from_bytes(header[16:18], "big")
+        size = (65536 if page == 1 else page) * int.from_bytes(header[28:32], "big")
+        if copy.stat().st_size < size < _LARGEST:
+            os.truncate(copy, size)
+    return copy
+
+
+def _examine(path: Path) -> Salvage:
+    database = sqlite3.connect(path, timeout=10)
     database.row_factory = sqlite3.Row
     try:
         try:
@@ -90,7 +119,9 @@ def examine(directory: Path) -> Salvage:
         rows = {table: list(_readable(database, table)) for table in _TABLES}
     finally:
         database.close()
-    return Salvage(rows, "" if verdict == "ok" else verdict)
+    if verdict == "ok" and not rows["facts"]:
+        verdict = "it is empty"
+    return Salvage(rows, "" if verdict == "ok" else " ".join(verdict.split()))
 
 
 def _readable(database: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
@@ -105,6 +136,9 @@ def _readable(database: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]
             continue
         if row is None:
             return
+        if not isinstance(row["position"], int) or row["position"] <= position:
+            position, gap = position + 1, gap + 1  # a page that belongs to nobody
+            continue
         position, gap = row["position"], 0
         yield row
 

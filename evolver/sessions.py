@@ -375,15 +375,27 @@ def judge(task: Task, files: Files | None = None, *, seed: int | None = None) ->
         SandboxError: this host cannot run candidates.
     """
 
-    async def work(_interrupted: asyncio.Event) -> Evaluation:
+    async def work(interrupted: asyncio.Event) -> Evaluation:
         executor = make_executor(task, 1)
-        try:
+        program = Program(0, task.files if files is None else files, task.base)
+        job = Job(program, secrets.randbits(63) if seed is None else seed)
+
+        async def measure() -> Evaluation:
             await executor.start()
-            program = Program(0, task.files if files is None else files, task.base)
-            return await executor.evaluate(
-                Job(program, secrets.randbits(63) if seed is None else seed)
-            )
+            return await executor.evaluate(job)
+
+        measuring = asyncio.ensure_future(measure())
+        stopping = asyncio.ensure_future(interrupted.wait())
+        try:
+            either: set[asyncio.Future[Any]] = {measuring, stopping}
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not measuring.done():
+                raise KeyboardInterrupt
+            return measuring.result()
         finally:
+            measuring.cancel()
+            stopping.cancel()
+            await asyncio.gather(measuring, stopping, return_exceptions=True)
             await executor.close()
 
     return _in_thread(work)

@@ -134,6 +134,8 @@ class Store:
         lock = _lock(directory)
         try:
             database = _connect(path)
+            if database.execute("PRAGMA user_version").fetchone()[0] == 0:
+                raise damaged(directory, "it is empty")
             migrate(database)
             check_integrity(database, directory)
             return cls(database, lock, _new_session(database, version))
@@ -141,7 +143,7 @@ class Store:
             lock.close()
             if isinstance(error, UsageError) or "full" in str(error) or "readonly" in str(error):
                 raise
-            raise _damaged(directory, error) from error
+            raise damaged(directory, error) from error
 
     @classmethod
     def read(cls, directory: Path) -> Store:
@@ -155,7 +157,7 @@ class Store:
             database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
             database.execute("SELECT count(*) FROM facts").fetchone()
         except sqlite3.DatabaseError as error:
-            raise _damaged(directory, error) from error
+            raise damaged(directory, error) from error
         return cls(database, None, 0)
 
     def close(self) -> None:
@@ -431,6 +433,11 @@ def existing(directory: Path) -> Path:
     """
     path = directory / DATABASE
     if not path.is_file():
+        if path.with_suffix(".unborn").exists():
+            raise UsageError(
+                f"{directory} was killed before its run began; start it again with "
+                f"'evolver run TASK --out {directory}'"
+            )
         raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")
     return path
 
@@ -482,11 +489,13 @@ def check_integrity(database: sqlite3.Connection, directory: Path) -> None:
     """
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
-        raise _damaged(directory, verdict)
+        raise damaged(directory, verdict)
 
 
-def _damaged(directory: Path, reason: object) -> UsageError:
+def damaged(directory: Path, reason: object) -> UsageError:
+    """Return the error that says so, in one line, and what to do."""
+    told = " ".join(str(reason).split())
     return UsageError(
-        f"the database of {directory} is damaged ({reason}); "
+        f"the database of {directory} is damaged ({told}); "
         f"'evolver doctor {directory}' says what can be had back"
     )

@@ -15,6 +15,7 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import IO, Any
 
 from evolver import literals
@@ -35,6 +36,7 @@ from evolver.tuning import Fit, evolve, fit
 from evolver.types import Candidate, Evaluation, Files, Job, Program, Sandbox, Tune
 
 HEADER = struct.Struct(">Q")
+_PACKAGE = Path(__file__).resolve().parent
 
 
 @dataclass(frozen=True)
@@ -282,11 +284,22 @@ def _failure(error: CandidateError) -> Evaluation:
     return Evaluation(status, feedback=str(error), fault="candidate")  # type: ignore[arg-type]
 
 
+def _told(error: Exception) -> str:
+    """Return a traceback for the evaluator's author: without the frames that are evolver's own."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if _PACKAGE not in Path(frame.filename).parents and "importlib" not in frame.filename
+    ]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    return "".join(lines).rstrip()
+
+
 def _evaluator_failure(error: Exception) -> Evaluation:
     if isinstance(error, EvaluatorError):
         feedback = str(error)
     else:
-        feedback = "the evaluator raised:\n" + "".join(traceback.format_exception(error))
+        feedback = "the evaluator raised:\n" + _told(error)
     return Evaluation("crashed", feedback=feedback, fault="evaluator")
 
 
@@ -339,7 +352,7 @@ def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
 
 
 def _import_failure(error: Exception) -> str:
-    return "the evaluator fails to load:\n" + "".join(traceback.format_exception(error)).rstrip()
+    return "the evaluator fails to load:\n" + _told(error)
 
 
 def main(controller: int) -> None:

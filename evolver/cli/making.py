@@ -80,8 +80,8 @@ def apply(
         f"Found by evolver {version('evolver')} in {run.evaluations} evaluations, "
         f"run {run.directory.name}."
     )
-    if winner in run.confirmations:
-        source += " Measured twice."
+    if winner in run.deviations and not lineage:
+        source += f" Measured twice, {100 * run.deviations[winner]:.2g} % apart."
     steps = repository.steps_of(chain, run.objective.directions, source, each=lineage)
     name = branch or f"evolver/{run.directory.name}"
     commit = repository.apply(

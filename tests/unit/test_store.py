@@ -7,6 +7,7 @@ import sqlite3
 import pytest
 
 from evolver.errors import UsageError
+from evolver.runs import Run, is_stillborn
 from evolver.salvage import examine, recover
 from evolver.store import DATABASE, Attempt, Outcome, Store
 from evolver.types import Completion, Evaluation, Program, Prompt
@@ -109,3 +110,42 @@ def test_an_undamaged_run_is_said_to_be_whole(tmp_path):
     salvage = examine(tmp_path)
     assert salvage.damage == ""
     assert len(salvage.outcomes) == 5
+
+
+def test_of_a_truncated_database_what_is_left_comes_back(tmp_path):
+    filled(tmp_path)
+    path = tmp_path / DATABASE
+    path.write_bytes(path.read_bytes()[: -2 * 4096])
+    salvage = examine(tmp_path)
+    assert salvage.damage
+    assert len(salvage.outcomes) > 40
+
+
+def test_an_empty_database_is_no_whole_one(tmp_path):
+    (tmp_path / DATABASE).touch()
+    assert examine(tmp_path).damage == "it is empty"
+    with pytest.raises(UsageError, match=r"damaged \(it is empty\)"):
+        Store.resume(tmp_path, "test")
+
+
+def test_damage_found_late_is_told_in_one_line(tmp_path):
+    filled(tmp_path)
+    path = tmp_path / DATABASE
+    content = bytearray(path.read_bytes())
+    content[30 * 4096 : 60 * 4096] = b"\xa5" * 30 * 4096
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match="damaged") as caught:
+        _ = Run(tmp_path).outcomes
+    assert "\n" not in str(caught.value)
+
+
+def test_a_kill_before_the_first_fact_leaves_nothing_in_the_way(tmp_path):
+    out = tmp_path / "run"
+    (out / "task").mkdir(parents=True)
+    for name in ("settings.json", "lock", "evolver.unborn", "evolver.unborn-journal"):
+        (out / name).touch()
+    with pytest.raises(UsageError, match="before its run began; start it again"):
+        Store.resume(out, "test")
+    assert is_stillborn(out)
+    (out / "thesis.tex").touch()
+    assert not is_stillborn(out)
