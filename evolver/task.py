@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from evolver.edits import find_regions
 from evolver.errors import UsageError
@@ -30,13 +30,20 @@ class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
 
 
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]  # one name may stand without a list
+
+
 class TaskSection(_Section):
     """[task]: what to evolve."""
 
     description: str = ""
-    program: tuple[str, ...] = ()  # files or globs that go into the sandbox
-    edit: tuple[str, ...] = ()  # those of them that may be edited; default: all, or the marked
-    context: tuple[str, ...] = ()  # read-only material for prompts
+    program: Names = ()  # files or globs that go into the sandbox
+    edit: Names = ()  # those of them that may be edited; default: all, or the marked
+    context: Names = ()  # read-only material for prompts
 
 
 class EvaluatorSection(_Section):
@@ -50,8 +57,8 @@ class EvaluatorSection(_Section):
 class ObjectiveSection(_Section):
     """[objective]: which metrics count, and how."""
 
-    maximize: tuple[str, ...] = ()
-    minimize: tuple[str, ...] = ()
+    maximize: Names = ()
+    minimize: Names = ()
     require: dict[str, str] = Field(default_factory=dict)
     reference: dict[str, float] = Field(default_factory=dict)
 
@@ -222,6 +229,8 @@ def load_task(folder: Path) -> Task:
         UsageError: something is missing or wrong; the message says what to do.
     """
     folder = folder.resolve()
+    if folder.name == TASK_FILE and folder.is_file():
+        folder = folder.parent
     path = folder / TASK_FILE
     if not folder.exists():
         raise UsageError(f"{folder} does not exist; name the folder of a task")

@@ -7,6 +7,7 @@ is for people goes to standard error.
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from typing import Annotated
@@ -68,6 +69,8 @@ def main() -> None:
         if os.environ.get("EVOLVER_DEBUG"):
             raise
         typer.echo(f"evolver: {error}", err=True)
+        if "--json" in sys.argv:
+            typer.echo(json.dumps({"error": str(error)}))
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("evolver: interrupted", err=True)

@@ -106,7 +106,7 @@ def resume(
     from evolver import display, sessions
     from evolver.cli.results import conclude
     from evolver.config import Options
-    from evolver.runs import latest_directory
+    from evolver.runs import Run, latest_directory
 
     found = directory or latest_directory()
     options = Options(
@@ -115,8 +115,15 @@ def resume(
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, found.name) as listener:
+        before = len(Run.open(found).outcomes)
         done = sessions.resume(found, options, listener=listener)
     conclude(done, out_to, as_json=as_json)
+    if len(done.outcomes) == before:
+        typer.echo(
+            f"Nothing was left to do. Give it more, for example: evolver resume {found} "
+            f"--evaluations {2 * done.evaluations}",
+            err=True,
+        )
 
 
 def evaluate(

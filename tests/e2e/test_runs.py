@@ -54,7 +54,9 @@ def test_a_budget_in_seconds_and_a_target(cli: CommandLine, task: Path) -> None:
 
 def test_a_finished_run_goes_on_with_more(cli: CommandLine, run_dir: Path) -> None:
     before = programs(cli, run_dir)
-    assert cli.json("resume", run_dir)["evaluations"] == 40  # nothing is left to do
+    idle = cli("resume", run_dir)
+    assert "Nothing was left to do" in idle.stderr
+    assert "--evaluations 80" in idle.stderr
     told = cli.json("resume", run_dir, "--evaluations", 60)
     assert told["evaluations"] == 60
     assert programs(cli, run_dir)[: len(before)] == before
@@ -140,6 +142,8 @@ def test_looking_at_a_run(cli: CommandLine, run_dir: Path) -> None:
     assert "-    return 0.5 + x" in changes
     assert cli("diff", run_dir, 0, 0).stdout == ""
     assert "no program 4000" in cli.refuses("show", run_dir, 4000)
+    refused = cli("show", run_dir, 4000, "--json", code=2)
+    assert "no program 4000" in json.loads(refused.stdout)["error"]
 
 
 def test_the_best_under_a_condition(cli: CommandLine, run_dir: Path) -> None:

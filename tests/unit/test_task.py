@@ -132,3 +132,13 @@ def test_a_folder_without_a_task_is_refused(tmp_path):
         load_task(tmp_path / "none")
     with pytest.raises(UsageError, match="evolver init"):
         load_task(tmp_path)
+
+
+def test_one_name_needs_no_list_and_the_file_stands_for_its_folder(tmp_path):
+    (tmp_path / "task.toml").write_text(
+        '[task]\nprogram = "a.py"\n[evaluator]\nuse = "s.py:s"\n[objective]\nminimize = "error"\n'
+    )
+    (tmp_path / "a.py").write_text("x = 1\n")
+    task = load_task(tmp_path / "task.toml")
+    assert task.settings.task.program == ("a.py",)
+    assert task.objective.minimize == ("error",)
