@@ -427,7 +427,7 @@ class Engine:
             for program, evaluation in zip(waiting, again, strict=True):
                 done[program.id] = evaluation
                 if evaluation.fault != "evaluator":
-                    self._store.confirm(program.id, evaluation)
+                    self._store.confirm(program.id, evaluation, self.population.finished)
             failed = self._failed({program.id: done[program.id] for program in waiting})
             self.population.disqualify(failed)
             unbroken = unbroken and not failed

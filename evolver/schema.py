@@ -45,8 +45,22 @@ def _first_tables(database: sqlite3.Connection) -> None:
     )
 
 
+def _more_of_each(database: sqlite3.Connection) -> None:
+    """Which model an attempt asked and with whom it shared a request; thoughts, flags, probes."""
+    database.executescript(
+        """
+        ALTER TABLE attempts ADD COLUMN model TEXT NOT NULL DEFAULT '';
+        ALTER TABLE attempts ADD COLUMN leader INTEGER;
+        ALTER TABLE programs ADD COLUMN thought TEXT NOT NULL DEFAULT '';
+        ALTER TABLE evaluations ADD COLUMN flags TEXT NOT NULL DEFAULT '[]';
+        ALTER TABLE evaluations ADD COLUMN fingerprint TEXT NOT NULL DEFAULT '';
+        ALTER TABLE evaluations ADD COLUMN seen INTEGER NOT NULL DEFAULT -1;
+        """
+    )
+
+
 # Appended to, never edited: a database records how many of them it has been through.
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_tables,)
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_tables, _more_of_each)
 
 
 def migrate(database: sqlite3.Connection) -> None:

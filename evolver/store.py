@@ -36,6 +36,8 @@ class Attempt:
     parent: int | None  # None for seeds
     inspirations: tuple[int, ...] = ()
     reserved: int = 1  # evaluations that it may spend
+    model: str = ""  # the model that it asks; "" for none
+    leader: int | None = None  # the attempt whose first request answers this one's too
 
 
 @dataclass(frozen=True)
@@ -179,7 +181,7 @@ class Store:
         """Record an attempt before anything is spent on it."""
         with self._database:
             self._database.execute(
-                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     attempt.id,
                     self._session,
@@ -190,6 +192,8 @@ class Store:
                     attempt.parent,
                     json.dumps(attempt.inspirations),
                     attempt.reserved,
+                    attempt.model,
+                    attempt.leader,
                 ),
             )
 
@@ -235,10 +239,16 @@ class Store:
                 if outcome.evaluation is not None:
                     self._add_evaluation(outcome.program.id, "score", outcome.evaluation)
 
-    def confirm(self, program: int, evaluation: Evaluation) -> None:
-        """Record a measurement that repeats one, made before a winner is announced."""
+    def confirm(self, program: int, evaluation: Evaluation, seen: int) -> None:
+        """Record a measurement that repeats one, made before a winner is announced.
+
+        Args:
+            program: its id.
+            evaluation: the new measurement.
+            seen: how many attempts were finished by then.
+        """
         with self._database:
-            self._add_evaluation(program, "confirmation", evaluation)
+            self._add_evaluation(program, "confirmation", evaluation, seen)
 
     def stop(self, reason: str) -> None:
         """Record that this session ended, and why."""
@@ -258,7 +268,7 @@ class Store:
 
     def _add_program(self, program: Program) -> None:
         self._database.execute(
-            "INSERT INTO programs VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO programs VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 program.id,
                 self._keep(program.files),
@@ -268,13 +278,16 @@ class Store:
                 program.island,
                 program.generation,
                 _text(program.summary),
+                _text(program.thought),
             ),
         )
 
-    def _add_evaluation(self, program: int, purpose: str, evaluation: Evaluation) -> None:
+    def _add_evaluation(
+        self, program: int, purpose: str, evaluation: Evaluation, seen: int = -1
+    ) -> None:
         objectives = evaluation.objectives
         self._database.execute(
-            "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 program,
                 purpose,
@@ -291,6 +304,9 @@ class Store:
                 int(evaluation.trusted),
                 evaluation.fault,
                 evaluation.evaluations,
+                json.dumps([_text(flag) for flag in evaluation.flags]),
+                evaluation.fingerprint,
+                seen,
             ),
         )
 
@@ -305,12 +321,12 @@ class Store:
         """Every attempt by id, or only those without an outcome."""
         where = "WHERE id NOT IN (SELECT attempt FROM outcomes)" if unfinished else ""
         rows = self._database.execute(
-            "SELECT id, seen, operator, island, parent, inspirations, reserved "
+            "SELECT id, seen, operator, island, parent, inspirations, reserved, model, leader "
             f"FROM attempts {where} ORDER BY id"
         )
         return [
-            Attempt(number, seen, operator, island, parent, tuple(json.loads(others)), reserved)
-            for number, seen, operator, island, parent, others, reserved in rows
+            Attempt(number, seen, operator, island, parent, tuple(json.loads(others)), *rest)
+            for number, seen, operator, island, parent, others, *rest in rows
         ]
 
     def next_attempt(self) -> int:
@@ -326,7 +342,7 @@ class Store:
         attempts = {attempt.id: attempt for attempt in self.attempts()}
         rows = self._database.execute(
             "SELECT o.attempt, o.verdict, o.reason, o.proposed, p.id, p.files, p.base, p.parents, "
-            f"p.operator, p.island, p.generation, p.summary, {_EVALUATION} "
+            f"p.operator, p.island, p.generation, p.summary, p.thought, {_EVALUATION} "
             "FROM outcomes o LEFT JOIN programs p ON p.id = o.attempt "
             "LEFT JOIN evaluations e ON e.program = p.id AND e.purpose = 'score' "
             "ORDER BY o.sequence"
@@ -336,8 +352,8 @@ class Store:
                 attempts[row[0]],
                 row[1],
                 row[2],
-                self._program(row[4:12]) if row[4] is not None else None,
-                self._evaluation(row[12:]) if row[12] is not None else None,
+                self._program(row[4:13]) if row[4] is not None else None,
+                self._evaluation(row[13:]) if row[13] is not None else None,
                 None if row[3] is None else self._files(row[3]),
             )
 
@@ -416,12 +432,15 @@ class Store:
             trusted=bool(row[10]),
             fault=row[11],
             evaluations=row[12],
+            flags=tuple(json.loads(row[13])),
+            fingerprint=row[14],
         )
 
 
 _EVALUATION = (
     "e.status, e.metrics, e.private, e.objectives, e.features, e.feedback, e.artifacts, "
-    "e.seconds, e.stage, e.isolation, e.trusted, e.fault, e.evaluations"
+    "e.seconds, e.stage, e.isolation, e.trusted, e.fault, e.evaluations, "
+    "e.flags, e.fingerprint"
 )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 Status = Literal["ok", "rejected", "crashed", "timeout"]
 Files = Mapping[str, bytes]  # POSIX paths relative to the program's root -> contents
@@ -34,6 +34,7 @@ class Program:
     island: int = 0
     generation: int = 0  # 0 for a seed, else 1 + the first parent's
     summary: str = ""  # what the operator says it changed
+    thought: str = ""  # the reasoning or plan behind it, for later prompts
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Evaluation:
     fault: Literal["", "candidate", "evaluator"] = ""
     evaluations: int = 1  # what it cost of the evaluation budget
     tuned: Files | None = None  # the program's files with fitted literals; None where unchanged
+    flags: tuple[str, ...] = ()  # what it did that no honest program does, in sentences
+    fingerprint: str = ""  # hash of its outputs on the evaluator's probe inputs; "" without a probe
 
 
 @dataclass(frozen=True)
@@ -116,6 +119,7 @@ class Proposal:
     summary: str = ""
     parents: tuple[int, ...] | None = None  # None: the context's parent alone
     tune: Tune | None = None
+    thought: str = ""  # kept with the program, shown to later prompts
 
 
 @dataclass(frozen=True)
@@ -160,6 +164,15 @@ class Brief:
 
 
 @dataclass(frozen=True)
+class Trial:
+    """What came of an earlier attempt to edit a program."""
+
+    summary: str  # what the operator said that it changed
+    status: str  # of the evaluation, else "filtered" or "unproposed"
+    objectives: tuple[float, ...] | None = None  # signed so that higher is better
+
+
+@dataclass(frozen=True)
 class Context:
     """Everything an operator sees. The same context gives the same proposal."""
 
@@ -170,6 +183,7 @@ class Context:
     is_seen: Callable[[Files], bool]  # was this program, up to formatting, judged before?
     fits: Callable[[Files], int] = lambda _files: 0  # how often its literals were fitted before
     model: Model | None = None
+    tried: Sequence[Trial] = ()  # earlier children of the parent, oldest first, at most a few
 
 
 # --- ports ----------------------------------------------------------------------------------------
@@ -188,6 +202,25 @@ class Operator(Protocol):
         ...
 
 
+@runtime_checkable
+class Repairing(Protocol):
+    """An operator that can mend a child that did not survive its pre-flight."""
+
+    async def repair(self, context: Context, proposal: Proposal, complaint: str) -> Proposal:
+        """Return a mended child, by one cheap request in the same attempt.
+
+        Args:
+            context: as `propose` had it.
+            proposal: the child.
+            complaint: what went wrong: a traceback, or a sentence.
+
+        Raises:
+            ProposalError: it cannot be mended.
+            ModelError: the model did not answer.
+        """
+        ...
+
+
 class Model(Protocol):
     """One LLM endpoint."""
 
@@ -198,6 +231,16 @@ class Model(Protocol):
             ModelError: no answer after the retries.
         """
         ...
+
+
+@dataclass(frozen=True)
+class Output:
+    """What a command of a candidate printed, and how it ended. As untrusted as the candidate."""
+
+    code: int  # exit code; -N where signal N ended it
+    stdout: bytes
+    stderr: bytes
+    is_cut: bool = False  # it printed more than was kept
 
 
 class Candidate(Protocol):
@@ -241,6 +284,45 @@ class Candidate(Protocol):
         """
         ...
 
+    def run(
+        self, command: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
+    ) -> Output:
+        """Run a command in the candidate's working directory, where its files lie.
+
+        The directory is writable and lasts for the evaluation, so that one command may compile
+        what the next one runs. A command that fails is no exception: look at `Output.code`.
+
+        Args:
+            command: the program and its arguments; no shell reads it.
+            stdin: its standard input.
+            timeout: seconds for this command; never more than what is left of the evaluation's.
+
+        Raises:
+            CandidateCrashed: there is no such command, or the candidate's process died.
+            CandidateTimeout: it was killed at the deadline.
+            SandboxError: the sandbox itself failed.
+        """
+        ...
+
+    def read(self, path: str) -> bytes:
+        """Return a regular file of the working directory, read with the candidate's own rights.
+
+        Raises:
+            CandidateOutputError: there is none, it is no regular file, or it is larger than
+                `result_bytes`.
+            SandboxError: the sandbox itself failed.
+        """
+        ...
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file into the working directory, its folders made where they are missing.
+
+        Raises:
+            CandidateOutputError: it cannot be written there.
+            SandboxError: the sandbox itself failed.
+        """
+        ...
+
 
 class Sandbox(Protocol):
     """Runs candidates apart from the process that scores them."""
@@ -276,6 +358,15 @@ class Job:
     tune: Tune | None = None
 
 
+@dataclass(frozen=True)
+class Preflight:
+    """What a short run of a program showed before an evaluation is spent on it."""
+
+    complaint: str = ""  # a traceback or a sentence; "" where it runs
+    fingerprint: str = ""  # as `Evaluation.fingerprint`
+    seconds: float = 0.0
+
+
 class Executor(Protocol):
     """Judges programs somewhere else: in local worker processes, on a cluster."""
 
@@ -286,6 +377,14 @@ class Executor(Protocol):
 
         Raises:
             SandboxError: this host cannot run candidates; the run must stop.
+        """
+        ...
+
+    async def preflight(self, job: Job) -> Preflight:
+        """Import a program, smoke-run and probe it; at most a few seconds, and not counted.
+
+        Raises:
+            SandboxError: as `evaluate`.
         """
         ...
 
