@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib.metadata
-import json
 import os
 import socket
 import subprocess
@@ -14,24 +13,14 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
-from evolver.bundled import bundled
 from evolver.errors import CandidateError, SandboxError
+from evolver.sandboxes import runner
 from evolver.sandboxes.channel import Channel
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.sandboxes.warm import WarmSandbox
 from evolver.types import Files, Program
 
 TIERS = ("A", "B", "C")
-_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "terms",
-            "program", "cells", "session", "zygote", "runner")  # fmt: skip
-_ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
-    "LANG": "C.UTF-8",
-    "PYTHONHASHSEED": "0",
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-}
 #: What a dynamic loader and the C library need besides the libraries.
 _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache",
            "/etc/localtime")  # fmt: skip
@@ -85,16 +74,15 @@ class LocalSandbox(WarmSandbox):
         ours, theirs = socket.socketpair()
         with theirs:
             process = subprocess.Popen(
-                [sys.executable, "-s", "-S", "-B", "-P", "-c", _source("boot")],
+                runner.command(sys.executable),
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
-                env=_ENVIRONMENT,
+                env=runner.ENVIRONMENT,
                 cwd="/",
                 start_new_session=True,  # a Ctrl-C is for the controller
             )
-        modules = json.dumps([[name, _source(name)] for name in _SOURCES]).encode()
-        ours.sendall(len(modules).to_bytes(8, "big") + modules)
+        ours.sendall(runner.sources())
         ours.setblocking(False)
 
         def close() -> None:
@@ -109,11 +97,6 @@ class LocalSandbox(WarmSandbox):
             visible += _NETWORK
         terms = {"tier": self.isolation, "path": path, "visible": visible, "hidden": hidden_paths()}
         return Channel(ours.fileno(), ours.fileno(), close), terms
-
-
-@functools.cache
-def _source(name: str) -> str:
-    return (bundled("sandbox") / f"{name}.py").read_text("utf-8")
 
 
 def python_paths() -> tuple[list[str], list[str]]:

@@ -1,0 +1,39 @@
+"""How a backend starts a runner: the command, its environment, and the source that it is sent."""
+
+from __future__ import annotations
+
+import functools
+import json
+
+from evolver.bundled import bundled
+
+#: The runner's files, in the order in which they import each other.
+_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "terms",
+            "program", "cells", "session", "zygote", "runner")  # fmt: skip
+#: All of a runner's environment.
+ENVIRONMENT = {
+    "PATH": "/usr/bin:/bin",
+    "LANG": "C.UTF-8",
+    "PYTHONHASHSEED": "0",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+}
+#: Arguments of the Python that becomes a runner; `_SOURCES` come by its standard input.
+_FLAGS = ("-s", "-S", "-B", "-P", "-c")
+
+
+def command(python: str) -> list[str]:
+    """Return the command that becomes a runner when it is sent `sources`."""
+    return [python, *_FLAGS, _source("boot")]
+
+
+@functools.cache
+def sources() -> bytes:
+    """Return what the command reads first: the length, and the runner's files."""
+    modules = json.dumps([[name, _source(name)] for name in _SOURCES]).encode()
+    return len(modules).to_bytes(8, "big") + modules
+
+
+def _source(name: str) -> str:
+    return (bundled("sandbox") / f"{name}.py").read_text("utf-8")
