@@ -18,7 +18,7 @@ from evolver.budget import Budget, Ledger
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError, UsageError
 from evolver.filters import FILTERS
 from evolver.operators.mix import Mix
-from evolver.population import Population
+from evolver.population import Population, trial_of
 from evolver.progress import Progress
 from evolver.recording import RecordedModel
 from evolver.store import Attempt, Bill, Outcome, Store
@@ -35,6 +35,7 @@ from evolver.types import (
     Model,
     Program,
     Proposal,
+    Trial,
 )
 
 SEED = "seed"  # the operator of the programs that a run starts from
@@ -158,10 +159,20 @@ class Engine:
             self._islands_of(attempt),
             parent=attempt.parent,
             fitted=outcome.proposed is not None,
+            trial=self._trial_of(outcome),
         )
         self._tally.count(outcome, improved=improved)
         self._spent_bill(attempt)
         return improved
+
+    def _trial_of(self, outcome: Outcome) -> Trial | None:
+        """What prompts say of an outcome: only models' edits, or genetic ones would drown them."""
+        entry = self._mix.operators.get(outcome.attempt.operator)
+        if entry is None or not entry.needs_model:
+            return None
+        if outcome.program is None or outcome.evaluation is None:
+            return None
+        return trial_of(outcome.program, outcome.evaluation)
 
     def _spent_bill(self, attempt: Attempt) -> None:
         """Book an attempt's completions when it is committed, not when they happen to arrive."""
@@ -344,6 +355,7 @@ class Engine:
             is_seen=partial(self.population.seen.holds, upto=attempt.seen),
             fits=partial(self.population.seen.fits, upto=attempt.seen),
             model=self._recorded(attempt),
+            tried=self.population.tried(attempt.parent, upto=attempt.seen),  # type: ignore[arg-type]
         )
         try:
             proposal = await self._mix.operators[attempt.operator].operator.propose(context)
@@ -374,6 +386,7 @@ class Engine:
             attempt.island,
             context.parent.program.generation + 1,
             proposal.summary,
+            proposal.thought,
         )
         return await self._judge(attempt, program, proposal)
 

@@ -14,7 +14,9 @@ from random import Random
 
 from evolver.filters import normalised_hash, structure_hash
 from evolver.objective import Objective, dominates, front
-from evolver.types import Archive, Elite, Files, Policy
+from evolver.types import Archive, Elite, Evaluation, Files, Policy, Program, Trial
+
+_REASON_LENGTH = 200  # characters
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,20 @@ class Seen:
         return bisect_right(self._structures.get(structure_hash(files), ()), upto)
 
 
+def trial_of(program: Program, evaluation: Evaluation) -> Trial | None:
+    """Return what later prompts may say of a judged program; None where it teaches nothing.
+
+    Nothing is to be learnt from a program that did what no honest one does, from a failure of the
+    evaluator, nor from a change that nobody put into words.
+    """
+    if not program.summary or evaluation.flags or evaluation.fault == "evaluator":
+        return None
+    lines = evaluation.feedback.strip().splitlines()
+    is_told = evaluation.status != "ok" and lines
+    reason = lines[-1].strip()[:_REASON_LENGTH] if is_told else ""
+    return Trial(program.summary, evaluation.status, evaluation.objectives, reason)
+
+
 class Population:
     """Islands of elites, the global front and the index of everything seen."""
 
@@ -74,6 +90,7 @@ class Population:
         inspirations: int = 2,
         migration_interval: int = 0,
         migrants: int = 1,
+        trials: int = 8,
     ) -> None:
         """Start empty.
 
@@ -84,12 +101,15 @@ class Population:
             inspirations: how many other elites a selection holds, at most.
             migration_interval: finished attempts between two migrations; 0 for none.
             migrants: elites that each island sends to the next one at a migration.
+            trials: how many earlier children of a parent `tried` tells of, at most.
         """
         self._objective = objective
         self.islands = [island() for _ in range(islands)]
         self._inspirations = inspirations
         self._interval = migration_interval
         self._migrants = migrants
+        self._trials = trials
+        self._tried: dict[int, list[tuple[int, Trial]]] = {}  # by parent, with when it was known
         self.finished = 0
         self.front: list[Elite] = []
         self.score: float | None = None
@@ -126,6 +146,7 @@ class Population:
         *,
         parent: int | None = None,
         fitted: bool = False,
+        trial: Trial | None = None,
     ) -> bool:
         """Take in one finished attempt, in commit order; return whether it raised the score.
 
@@ -135,10 +156,13 @@ class Population:
             islands: where to offer it.
             parent: whom the attempt edited.
             fitted: whether its literals were fitted before it was judged.
+            trial: what later prompts for the same parent may say of it.
         """
         self.finished += 1
         if parent is not None:
             self.children[parent] += 1
+            if trial is not None:
+                self._tried.setdefault(parent, []).append((self.finished, trial))
         if files is not None:
             self.seen.add(files, self.finished)
             if fitted:
@@ -147,6 +171,12 @@ class Population:
         if self._interval and self.finished % self._interval == 0:
             self._migrate()
         return improved
+
+    def tried(self, parent: int, upto: int) -> tuple[Trial, ...]:
+        """Return the latest children of a parent among the first `upto` attempts, oldest first."""
+        trials = self._tried.get(parent, ())
+        known = bisect_right(trials, upto, key=lambda entry: entry[0])
+        return tuple(trial for _, trial in trials[max(0, known - self._trials) : known])
 
     def _admit(self, elite: Elite, islands: Sequence[int]) -> bool:
         self.elites[elite.program.id] = elite

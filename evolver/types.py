@@ -144,6 +144,23 @@ class Completion:
 
 
 @dataclass(frozen=True)
+class PromptSettings:
+    """How prompts are made.
+
+    Attributes:
+        folder: the task's own templates, which go before evolver's; "" for none.
+        tokens: about how many a prompt may have.
+        vary: whether instructions come in several phrasings, drawn anew for each attempt.
+        explain: False: nothing of the task but its objectives, and no feedback (an ablation).
+    """
+
+    folder: str = ""
+    tokens: int = 32_000
+    vary: bool = True
+    explain: bool = True
+
+
+@dataclass(frozen=True)
 class Brief:
     """What operators may know of the task.
 
@@ -153,6 +170,8 @@ class Brief:
         context: read-only material for prompts, name -> text.
         objectives: (metric, "maximize" | "minimize") in the order of `Evaluation.objectives`.
         require: metric -> condition such as "<= 12".
+        units: metric -> what it is measured in.
+        prompts: how all this is put to a model.
     """
 
     description: str
@@ -161,6 +180,8 @@ class Brief:
     context: Mapping[str, str] = field(default_factory=dict)
     objectives: tuple[tuple[str, str], ...] = ()
     require: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    prompts: PromptSettings = PromptSettings()
 
 
 @dataclass(frozen=True)
@@ -168,8 +189,9 @@ class Trial:
     """What came of an earlier attempt to edit a program."""
 
     summary: str  # what the operator said that it changed
-    status: str  # of the evaluation, else "filtered" or "unproposed"
+    status: Status  # of the evaluation
     objectives: tuple[float, ...] | None = None  # signed so that higher is better
+    reason: str = ""  # the last line of the feedback, where the status is not "ok"
 
 
 @dataclass(frozen=True)
@@ -365,6 +387,7 @@ class Preflight:
     complaint: str = ""  # a traceback or a sentence; "" where it runs
     fingerprint: str = ""  # as `Evaluation.fingerprint`
     seconds: float = 0.0
+    fault: Literal["", "evaluator"] = ""  # its `smoke` or `probe` raised: no word on the program
 
 
 class Executor(Protocol):
