@@ -46,7 +46,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         literals: Sequence[tuple[str, int, int]],
         values: Sequence[float],
     ) -> None:
-        self._root = root
+        self.root = root
         self._sources = {path: files[path] for path in files if path.endswith(".py")}
         self._paths = {module_name(path): path for path in self._sources}
         self._indices: dict[str, dict[_Position, int]] = {}
@@ -117,7 +117,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         found = self._paths.get(fullname)
         if found is None:
             return None
-        origin = f"{self._root}/{found}"
+        origin = f"{self.root}/{found}"
         is_package = found.endswith("/__init__.py")
         spec = importlib.machinery.ModuleSpec(fullname, self, origin=origin, is_package=is_package)
         spec.has_location = True  # gives the module its __file__
@@ -190,6 +190,16 @@ class CandidateModule(ModuleType):
     def parameters(self) -> tuple[float, ...]:
         """The float literals of the program: its own values, or those of `Candidate.at`."""
         return self._modules.parameters
+
+    @property
+    def root(self) -> str:
+        """The directory in which the program's files and those beside them lie."""
+        return self._modules.root
+
+    @property
+    def path(self) -> str:
+        """The first program file, relative to `root`."""
+        return self._first
 
     def load(self, parameters: Sequence[Any] | None = None) -> ModuleType:
         """Execute the first program file afresh and return its module.

@@ -123,6 +123,7 @@ class Zygote:
     def _live(self, link: int) -> None:
         """Be the candidate's process; never returns."""
         try:
+            os.set_inheritable(link, False)  # no command that it runs has it
             kernel.die_with_parent()
             os.setsid()
             self._candidate(session.Connection(socket.socket(fileno=link)), link)
@@ -142,7 +143,7 @@ class Zygote:
             os.environ.update(HOME=scratch, TMPDIR=scratch)
             if not self._is_warm:
                 preload(self._terms.preload)
-            evaluation = session.Session(connection, self._terms, start, files, root)
+            evaluation = session.Session(connection, self._terms, start, files, root, scratch)
         except (OSError, ImportError, ValueError):
             connection.send({"op": "broken", "message": traceback.format_exc()})
             return
@@ -174,6 +175,8 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         if control.recv(1) != b"!":  # the relay has mapped our uids
             return
         sys.path[:] = terms.path
+        # Not a virtual environment's link to it, which candidates do not see.
+        sys.executable = os.path.realpath(sys.executable)
         place.prepare()
         kernel.set_dumpable(False)
         if is_warm:
