@@ -1,4 +1,4 @@
-"""One evaluation inside the candidate's process: read calls, run them, write their answers.
+"""One evaluation inside the candidate's process: read requests, do them, write their answers.
 
 Nothing here is a defence: the candidate shares this process and can forge whatever it likes. The
 host takes an answer for a value to check, and only the one that carries its question's token.
@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from sandbox import program, wire
+from sandbox import program, wire, workdir
 from sandbox.terms import Terms
 
 _TEXT = 16_000  # characters of a traceback that are worth sending
@@ -52,6 +52,7 @@ class Session:
         start: the host's first frame: sources, first, literals, values, seed.
         files: the program's own files.
         root: directory in which they and the base files lie.
+        scratch: directory that is theirs to write to.
     """
 
     def __init__(
@@ -61,14 +62,17 @@ class Session:
         start: dict[str, Any],
         files: dict[str, bytes],
         root: str,
+        scratch: str,
     ) -> None:
         self._connection = connection
         self._limit = terms.result_bytes
         self._first = start["first"]
         literals = [tuple(place) for place in start["literals"]]
-        self._modules = program.Modules(root, {**terms.base, **files}, literals, start["values"])
+        files = {**terms.base, **files}
+        self._modules = program.Modules(root, files, literals, start["values"])
         self._guest = program.Modules("<guest>", terms.guest, [], [])
-        self._guests = {program.module_name(path) for path in terms.guest}
+        packages = [folder for folder in terms.path if folder.endswith("-packages")]
+        self._workdir = workdir.WorkingDirectory(scratch, root, files, packages, self._limit)
         sys.path.insert(0, root)
         sys.meta_path[:0] = [self._guest, self._modules]
         if terms.guest:
@@ -76,7 +80,7 @@ class Session:
         reseed(start["seed"])
 
     def serve(self) -> None:
-        """Answer calls until the process is killed."""
+        """Answer requests until the process is killed."""
         # The candidate's own modules may have the names of the runner's.
         for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
             del sys.modules[name]
@@ -85,25 +89,37 @@ class Session:
             self.answer_one()
 
     def answer_one(self) -> None:
-        """Wait for a call and answer it."""
+        """Wait for a request and answer it."""
         header, body = self._connection.receive()
         answer, buffers = self._answer(header, body)
         size = sum(map(len, buffers))
         if size > self._limit:
-            answer, buffers = _refusal(f"{size} bytes; result_bytes allows {self._limit}")
+            answer, buffers = _refusal(
+                f"it returned {size} bytes; result_bytes allows {self._limit}"
+            )
         self._connection.send({"token": header["token"], **answer}, *buffers)
 
     def _answer(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], list[bytes]]:
         try:
             arguments, keywords = wire.decode(header["arguments"], body)
-            self._modules.set_parameters(header["parameters"])
-            value = self._resolve(header["function"])(*arguments, **keywords)
+            match header["op"]:
+                case "call":
+                    self._modules.set_parameters(header["parameters"])
+                    value = self._resolve(header["function"])(*arguments, **keywords)
+                case "run":
+                    value = self._workdir.run(*arguments)
+                case "read":
+                    value = self._workdir.read(*arguments)
+                case "write":
+                    value = self._workdir.write(*arguments)
+        except workdir.RefusedError as error:
+            return _refusal(str(error))
         except BaseException as error:  # noqa: BLE001 - whatever it is, SystemExit too: it is the verdict
             return {"error": describe(error)}, []
         try:
             tree, buffers = wire.encode(value)
         except wire.UnsupportedValueError as error:
-            return _refusal(str(error))
+            return _refusal(f"it returned {error}")
         return {"value": tree}, buffers
 
     def _resolve(self, function: str) -> Callable[..., Any]:
@@ -132,11 +148,11 @@ def rehearse(terms: Terms) -> None:
     with ours, theirs:
         host, guest = Connection(ours), Connection(theirs)
         session = Session(
-            guest, terms, {**start, "seed": 0}, {"rehearsal.py": source}, "/rehearsal"
+            guest, terms, {**start, "seed": 0}, {"rehearsal.py": source}, "/rehearsal", "/rehearsal"
         )
         tree, buffers = wire.encode(((1.5,), {}))
-        request = {"function": "rehearse", "arguments": tree, "parameters": None, "token": ""}
-        host.send(request, *buffers)
+        request = {"op": "call", "function": "rehearse", "arguments": tree, "parameters": None}
+        host.send({**request, "token": ""}, *buffers)
         session.answer_one()
         host.receive()
     sys.path[:], sys.meta_path[:] = path, meta_path

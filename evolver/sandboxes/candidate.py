@@ -22,7 +22,7 @@ from evolver.errors import (
 from evolver.sandboxes import wire
 from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
-from evolver.types import Files, Program
+from evolver.types import Files, Output, Program
 
 _GRACE = 0.5  # seconds that the runner has, after a deadline, to say that it has killed
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
@@ -44,6 +44,7 @@ class Evaluation:
         self.timeout = timeout
         self.deadline = time.monotonic() + timeout
         self._frames = wire.Frames(settings.result_bytes + _ENVELOPE)
+        self.parameters_on_disk: tuple[float, ...] | None = None  # None: as in the source
         self._verdict: CandidateError | None = None  # once it is dead
         self._is_closed = False
 
@@ -77,13 +78,21 @@ class Evaluation:
                 f"the sandbox could not confine its process: {header.get('message')}"
             )
 
-    def call(self, request: dict[str, Any], buffers: Sequence[bytes], timeout: float | None) -> Any:
-        """Send a call and return the value of its answer.
+    def ask(self, request: dict[str, Any], arguments: Any, timeout: float | None, name: str) -> Any:
+        """Have something done in the candidate's process; return the value of its answer.
+
+        Args:
+            request: what: its "op", and what that needs.
+            arguments: a value.
+            timeout: seconds for it; None for what is left of the evaluation's.
+            name: what an error's message calls it.
 
         Raises:
-            CandidateError: as `evolver.types.Candidate.call` says.
+            CandidateError: as `evolver.types.Candidate` says.
             SandboxError: the runner broke.
+            UnsupportedValueError: the arguments may not travel.
         """
+        tree, buffers = wire.encode(arguments)
         if self._verdict is not None:
             raise self._verdict
         token = secrets.token_hex(8)
@@ -91,28 +100,29 @@ class Evaluation:
         if timeout is not None:
             ends = min(ends, time.monotonic() + timeout)
         try:
-            self._send({**request, "token": token}, buffers, ends)
+            self._send({**request, "arguments": tree, "token": token}, buffers, ends)
             header, body = self._receive(ends)
-            return self._value(header, body, token)
+            return self._value(request["op"], header, body, token)
         except TimeoutError:
             what = (
                 f"the evaluation did not end in its {self.timeout:g} s"
                 if ends == self.deadline
-                else f"{request['function']} did not return in its {timeout:g} s"
+                else f"{name} did not return in its {timeout:g} s"
             )
             self._end(CandidateTimeout(f"{what} and was killed"))
         except wire.WireError as error:
-            self._end(CandidateOutputError(f"{request['function']} returned {error}"))
+            self._end(CandidateOutputError(f"{name} returned {error}"))
         raise AssertionError  # _end raises
 
-    def _value(self, header: dict[str, Any], body: bytes, token: str) -> Any:
+    def _value(self, op: str, header: dict[str, Any], body: bytes, token: str) -> Any:
         if header.get("token") != token:
             self._end(CandidateOutputError("it wrote to the sandbox's channel by itself"))
         match header:
             case {"value": tree}:
                 return wire.decode(tree, body)
             case {"refused": str(reason)}:
-                raise CandidateOutputError(f"it returned {_printable(reason)}")
+                error = CandidateCrashed if op == "run" else CandidateOutputError
+                raise error(_printable(reason))
             case {"error": str(text)}:
                 raise CandidateCrashed(_printable(text))
         raise wire.WireError("an answer that is none")
@@ -254,9 +264,62 @@ class SandboxedCandidate:
         numpy's scalars as Python's, arrays as writable C-ordered arrays. See
         `evolver.types.Candidate.call` for the rest.
         """
-        tree, buffers = wire.encode((args, kwargs))
-        request = {"function": function, "arguments": tree, "parameters": self._parameters}
-        return self._evaluation.call(request, buffers, timeout)
+        request = {"op": "call", "function": function, "parameters": self._parameters}
+        return self._evaluation.ask(request, (args, kwargs), timeout, function)
+
+    def run(
+        self, command: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
+    ) -> Output:
+        """Run a command in the candidate's working directory, where its files lie.
+
+        Of stdout and of stderr a quarter of `result_bytes` is kept. What the command leaves running
+        in the background lives until the evaluation ends. See `evolver.types.Candidate.run` for
+        the rest.
+        """
+        words = list(command)
+        if isinstance(command, str) or not words or not all(type(word) is str for word in words):
+            raise TypeError(
+                f'a command is a list of words, such as ["./prog", "7"], not {command!r}'
+            )
+        if any("\0" in word for word in words):
+            raise ValueError(f"a zero byte in the command {command!r}")
+        value = self._ask_directory("run", (words, bytes(stdin)), timeout, words[0])
+        match value:
+            case (int(code), bytes(stdout), bytes(stderr), bool(is_cut)):
+                return Output(code, stdout, stderr, is_cut)
+        raise CandidateOutputError(f"{words[0]} ended in a way that is none")
+
+    def read(self, path: str) -> bytes:
+        """Return a regular file of the working directory, read with the candidate's own rights."""
+        content = self._ask_directory("read", (_inner(path),), None, f"reading {path}")
+        if type(content) is not bytes:
+            raise CandidateOutputError(f"reading {path} gave no bytes")
+        return content
+
+    def write(self, path: str, data: bytes) -> None:
+        """Write a file into the working directory, its folders made where they are missing."""
+        self._ask_directory("write", (_inner(path), bytes(data)), None, f"writing {path}")
+
+    def _ask_directory(self, op: str, arguments: Any, timeout: float | None, name: str) -> Any:
+        """Ask for something in the working directory, where the literals have this one's values."""
+        if self._evaluation.parameters_on_disk != self._parameters:
+            files = literals.substitute(self.files, self.parameters)
+            for path in {place.path for place in self._places}:
+                self._evaluation.ask({"op": "write"}, ((path, files[path]), {}), None, "writing")
+            self._evaluation.parameters_on_disk = self._parameters
+        return self._evaluation.ask({"op": op}, (arguments, {}), timeout, name)
+
+
+def _inner(path: str) -> str:
+    """Return a path that leads nowhere but below the working directory, links aside."""
+    if not is_inner(path):
+        raise CandidateOutputError(f"{path!r} is no path below the working directory")
+    return path
+
+
+def is_inner(path: str) -> bool:
+    """Does a path stay below the folder that it starts from, as far as its text tells?"""
+    return "\0" not in path and not {"", ".", ".."}.intersection(path.split("/"))
 
 
 def _bits(values: Sequence[float]) -> bytes:

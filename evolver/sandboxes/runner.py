@@ -9,7 +9,7 @@ from evolver.bundled import bundled
 
 #: The runner's files, in the order in which they import each other.
 _SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "terms",
-            "program", "cells", "session", "zygote", "runner")  # fmt: skip
+            "program", "workdir", "cells", "session", "zygote", "runner")  # fmt: skip
 #: All of a runner's environment.
 ENVIRONMENT = {
     "PATH": "/usr/bin:/bin",

@@ -14,7 +14,7 @@ from typing import Any
 from evolver import literals
 from evolver.errors import SandboxError, UsageError
 from evolver.sandboxes import wire
-from evolver.sandboxes.candidate import Evaluation, SandboxedCandidate
+from evolver.sandboxes.candidate import Evaluation, SandboxedCandidate, is_inner
 from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Candidate, Files, Program
@@ -188,6 +188,5 @@ def check_path(path: str) -> None:
     Raises:
         UsageError: it is absolute, empty, or has a part such as "..".
     """
-    parts = path.split("/")
-    if "\0" in path or any(part in ("", ".", "..") for part in parts):
+    if not is_inner(path):
         raise UsageError(f"{path!r} is no path relative to the program's folder")

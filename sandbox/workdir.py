@@ -1,0 +1,215 @@
+"""The candidate's working directory: what whole commands run in, and files of it in and out.
+
+All of it happens in the candidate's process, with the candidate's rights and no others, so a path
+may be a link to anywhere: it leads to nothing that the candidate could not open by itself.
+"""
+# ruff: noqa: PTH103, PTH108, PTH120, PTH123, PTH211
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import stat
+from collections.abc import Sequence
+from io import FileIO
+
+_PIECE = 1 << 16  # bytes: what a pipe holds
+_LARGE = 1 << 20  # bytes from which a file is linked and not copied
+#: What Python ignores and a command expects to end it.
+_RESTORED = [signal.SIGPIPE, signal.SIGXFSZ]
+
+
+class RefusedError(Exception):
+    """What was asked for cannot be had; the message is a sentence."""
+
+
+class WorkingDirectory:
+    """A writable directory in which the program's files and those beside them lie.
+
+    They are laid out at the first use, so that a candidate of which only functions are called
+    pays nothing for it.
+
+    Args:
+        path: the scratch directory.
+        root: the read-only directory with the same files.
+        files: path relative to either -> contents.
+        packages: folders of installed packages, for a Python that a command starts.
+        limit: most bytes that are read out of it at once.
+    """
+
+    def __init__(
+        self, path: str, root: str, files: dict[str, bytes], packages: list[str], limit: int
+    ) -> None:
+        self._path = path
+        self._root = root
+        self._files = files
+        self._limit = limit
+        # As it was before the candidate's first line: what that changes is no command's.
+        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(packages)}
+        self._is_laid_out = False
+
+    def run(self, command: Sequence[str], stdin: bytes) -> tuple[int, bytes, bytes, bool]:
+        """Run a command to its end.
+
+        What it started and left behind runs on until the evaluation ends, but is not listened to.
+
+        Returns:
+            Its exit code (-N for signal N), the first bytes of what it wrote to stdout and to
+            stderr (of each a quarter of the limit), and whether there was more.
+
+        Raises:
+            RefusedError: there is no such command.
+        """
+        self._enter()
+        with contextlib.ExitStack() as stack:
+            ends = [
+                stack.enter_context(open(fd, mode, 0))
+                for _ in range(3)
+                for fd, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
+            ]
+            its_stdin, to_it, from_it, its_stdout, errors, its_stderr = ends
+            theirs = (its_stdin, its_stdout, its_stderr)
+            try:
+                pid = os.posix_spawnp(
+                    command[0],
+                    command,
+                    self._environment,
+                    file_actions=[
+                        (os.POSIX_SPAWN_DUP2, end.fileno(), fd) for fd, end in enumerate(theirs)
+                    ],
+                    setsigdef=_RESTORED,
+                )
+            except OSError as error:
+                raise RefusedError(f"{command[0]!r} cannot be run: {error.strerror}") from None
+            for end in theirs:
+                end.close()
+            talk = _Talk(to_it, stdin, (from_it, errors), self._limit // 4)
+            talk.follow(pid)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+        return code, bytes(talk.heard[0]), bytes(talk.heard[1]), talk.is_cut
+
+    def read(self, path: str) -> bytes:
+        """Return the contents of a regular file.
+
+        Raises:
+            RefusedError: there is none, or it is too large.
+        """
+        self._enter()
+        try:
+            # A pipe without a writer would be waited for.
+            fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            if not stat.S_ISREG(os.fstat(fd).st_mode):
+                os.close(fd)
+                raise RefusedError(f"{path!r} is no regular file")
+            with open(fd, "rb") as file:
+                content = file.read(self._limit + 1)
+        except OSError as error:
+            raise RefusedError(f"{path!r} cannot be read: {error.strerror}") from None
+        if len(content) > self._limit:
+            raise RefusedError(f"{path!r} has more than {self._limit} bytes: see result_bytes")
+        return content
+
+    def write(self, path: str, content: bytes) -> None:
+        """Write a file anew, whatever was there, and make the folders on the way to it.
+
+        Raises:
+            RefusedError: it cannot be written.
+        """
+        self._enter()
+        try:
+            _write(path, content)
+        except OSError as error:
+            raise RefusedError(f"{path!r} cannot be written: {error.strerror}") from None
+
+    def _enter(self) -> None:
+        """Go there, wherever the candidate has gone, and lay the files out if they are not."""
+        os.chdir(self._path)
+        if self._is_laid_out:
+            return
+        self._is_laid_out = True
+        for path, content in self._files.items():
+            if not os.path.lexists(path):  # or the candidate has written it itself
+                try:
+                    if len(content) < _LARGE:
+                        _write(path, content)
+                    else:
+                        _make_folder(path)
+                        os.symlink(f"{self._root}/{path}", path)
+                except OSError as error:
+                    raise RefusedError(f"{path!r} cannot be laid out: {error.strerror}") from None
+
+
+def _write(path: str, content: bytes) -> None:
+    _make_folder(path)
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    # No mode comes with the files of a program; a script that names its interpreter is a command.
+    mode = 0o755 if content.startswith(b"#!") else 0o644
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+
+
+def _make_folder(path: str) -> None:
+    folder = os.path.dirname(path)
+    if folder:
+        os.makedirs(folder, exist_ok=True)
+
+
+class _Talk:
+    """Feeds a command and listens to it while it runs, however much it says.
+
+    Args:
+        sink: its standard input.
+        content: what to write there.
+        sources: its standard output and its standard error.
+        most: bytes that are kept of each; the rest is read and dropped.
+    """
+
+    def __init__(
+        self, sink: FileIO, content: bytes, sources: tuple[FileIO, FileIO], most: int
+    ) -> None:
+        self.heard = [bytearray(), bytearray()]
+        self.is_cut = False
+        self._sink, self._sources = sink, sources
+        self._unsent = memoryview(content)
+        self._most = most
+        self._poll = select.poll()
+
+    def follow(self, pid: int) -> None:
+        """Return when this process has ended and what it wrote is read."""
+        for end in (self._sink, *self._sources):
+            os.set_blocking(end.fileno(), False)
+            self._poll.register(end, select.POLLOUT if end is self._sink else select.POLLIN)
+        with open(os.pidfd_open(pid), "rb", 0) as ended:
+            self._poll.register(ended, select.POLLIN)
+            is_alive = True
+            while is_alive:
+                events = {fd for fd, _ in self._poll.poll()}
+                is_alive = ended.fileno() not in events
+                for source, heard in zip(self._sources, self.heard, strict=True):
+                    # Once it is dead the pipe holds all that is still to come: no more than this.
+                    if source.fileno() in events or not is_alive:
+                        self._hear(source, heard)
+                if not self._sink.closed and self._sink.fileno() in events:
+                    self._say()
+
+    def _hear(self, source: FileIO, heard: bytearray) -> None:
+        piece = source.read(_PIECE)
+        if piece == b"":
+            with contextlib.suppress(KeyError):  # at its end already
+                self._poll.unregister(source)
+        elif piece:
+            room = self._most - len(heard)
+            heard += piece[:room]
+            self.is_cut |= len(piece) > room
+
+    def _say(self) -> None:
+        try:
+            self._unsent = self._unsent[self._sink.write(self._unsent[:_PIECE]) or 0 :]
+        except BrokenPipeError:  # it does not want to hear it
+            self._unsent = memoryview(b"")
+        if not self._unsent:
+            self._poll.unregister(self._sink)
+            self._sink.close()
