@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from evolver.errors import EvaluatorError, UsageError
+from evolver.inside import InsideEvaluator, find_inside, inside_of
 from evolver.plugins import builtin_evaluators, check_keywords, configure, find
 from evolver.types import Candidate, Files, Result
 
@@ -21,7 +22,9 @@ from evolver.types import Candidate, Files, Result
 class Evaluator(Protocol):
     """Scores a candidate; it may also have, each optional, the following.
 
-    - `guest`: name (or names) of files beside it that run in the candidate's process,
+    - `guest`: name (or names) of files beside it that run in the candidate's process, or a mapping
+      of file names to their contents,
+    - `is_trusted`: False where what it says is only what the candidate lets it say,
     - `residuals(candidate)`: see `evolver.tuning.Residuals`,
     - `references()`: series name -> points in metric space that reports show beside the results.
     """
@@ -74,16 +77,25 @@ class EvaluatorSource:
     root: Path
     pickled: bytes | None = None  # by `pickle_evaluator`: trusted, host to worker only
 
-    def load(self, settings: Mapping[str, Any], where: str = "[evaluator] with") -> Evaluator:
+    def load(
+        self, settings: Mapping[str, Any], where: str = "[evaluator] with", stage: str = ""
+    ) -> Evaluator:
         """Import the evaluator and configure it.
+
+        Args:
+            settings: of one stage.
+            where: names their place in messages.
+            stage: the stage's name, by which an evaluator that runs inside may have a function.
 
         Raises:
             UsageError: it is not found, is no evaluator, or its settings are wrong.
         """
-        if self.pickled is not None:
-            plugin = _unpickle(self.pickled)
-        else:
-            plugin = find(self.use, root=self.root, kind="evaluator", builtin=builtin_evaluators())
+        plugin: Any = None if self.pickled is not None else find_inside(self.use, self.root)
+        if plugin is None:
+            plugin = self._import()
+            plugin = inside_of(plugin) or plugin
+        if isinstance(plugin, InsideEvaluator):
+            return plugin.at_stage(stage, settings)
         if inspect.isclass(plugin):
             plugin = configure(plugin, settings, where)
         elif callable(plugin) and not isinstance(plugin, Evaluator):
@@ -96,6 +108,11 @@ class EvaluatorSource:
             )
         return plugin
 
+    def _import(self) -> Any:
+        if self.pickled is not None:
+            return _unpickle(self.pickled)
+        return find(self.use, root=self.root, kind="evaluator", builtin=builtin_evaluators())
+
 
 def guest_files(evaluator: Evaluator) -> Files:
     """Return the evaluator's guest code: file name -> contents.
@@ -104,6 +121,8 @@ def guest_files(evaluator: Evaluator) -> Files:
         UsageError: a file that `guest` names is not beside the evaluator.
     """
     names = getattr(evaluator, "guest", ())
+    if isinstance(names, Mapping):
+        return names
     files = {}
     for name in (names,) if isinstance(names, str) else names:
         try:

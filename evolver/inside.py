@@ -1,0 +1,231 @@
+"""Evaluators of the form `evaluate(program_path)`: they run in the sandbox, beside the candidate.
+
+It is the form of other systems. Candidate and scorer share a process there, so a candidate can
+write itself any score: such evaluations are marked untrusted.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar
+
+from evolver import literals
+from evolver.bundled import bundled
+from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
+from evolver.plugins import nearest
+from evolver.types import Candidate, Files, Result
+
+_GUEST = "evolver_inside"  # the name of sandbox/inside.py in the candidate's process
+_LARGEST = 16 * 2**20  # bytes of the evaluator's files together: they travel with each evaluation
+_SHOWN = 2000  # characters of a text that become feedback
+
+
+@dataclass(frozen=True)
+class InsideEvaluator:
+    """Runs a function of a program's path in the candidate's process.
+
+    Attributes:
+        path: the file that defines it.
+        function: its name.
+        settings: its keyword arguments.
+    """
+
+    path: Path
+    function: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    is_trusted: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Refuse what the function does not take.
+
+        Raises:
+            UsageError: there is no such function, or no such parameter.
+        """
+        arguments = self._functions[self.function].args
+        known = [argument.arg for argument in (*arguments.args[1:], *arguments.kwonlyargs)]
+        for name in self.settings:
+            if name not in known and arguments.kwarg is None:
+                raise UsageError(f"[evaluator] with: unknown key '{name}'; {nearest(name, known)}")
+
+    @property
+    def guest(self) -> Files:
+        """What runs the function in the candidate's process."""
+        return {f"{_GUEST}.py": (bundled("sandbox") / "inside.py").read_bytes()}
+
+    def at_stage(self, name: str, settings: Mapping[str, Any]) -> InsideEvaluator:
+        """Return the evaluator of a stage: the function of the stage's name where there is one."""
+        function = name if name in self._functions else self.function
+        return InsideEvaluator(self.path, function, settings)
+
+    @cached_property
+    def _functions(self) -> Mapping[str, ast.FunctionDef]:
+        return {node.name: node for node in functions(self.path)}
+
+    @cached_property
+    def _files(self) -> Files:
+        return dict(sources(self.path))
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Run the function; whatever it returns is only what the candidate lets it say.
+
+        Raises:
+            CandidateError: it raised, or did not return in time.
+            EvaluatorError: it has the name of the program.
+        """
+        program = candidate.files
+        if self.path.name in program:
+            raise EvaluatorError(
+                f"the program and its evaluator are both called {self.path.name}; rename one"
+            )
+        # An evaluator that imports the program by its name must not find the seed.
+        own = {path: content for path, content in self._files.items() if path not in program}
+        now = literals.substitute(program, candidate.parameters)
+        changed = {path: content for path, content in now.items() if content != program[path]}
+        told = candidate.call(
+            f"{_GUEST}:evaluate",
+            own,
+            changed,
+            self.path.name,
+            self.function,
+            dict(self.settings),
+        )
+        match told:
+            case {"metrics": dict(metrics), "artifacts": dict(artifacts)}:
+                return _result(metrics, artifacts)
+        raise CandidateOutputError("it interfered with its evaluator, which returned nonsense")
+
+
+def find_inside(use: str, root: Path) -> InsideEvaluator | None:
+    """Return the evaluator that "file.py:function" names, if its first parameter is a path.
+
+    The file is read and not imported: it may need what only the sandbox has.
+    """
+    place, _, name = use.rpartition(":")
+    path = root / place
+    if not place.endswith(".py") or not path.is_file():
+        return None
+    found = [function for function in functions(path) if function.name == name]
+    return InsideEvaluator(path, name) if found and takes_path(found[-1]) else None
+
+
+def inside_of(function: Callable[..., Any]) -> InsideEvaluator | None:
+    """Return the evaluator that a function is, if its first parameter is a path.
+
+    Raises:
+        UsageError: it is one that stands in no module.
+    """
+    if not inspect.isfunction(function):
+        return None
+    first = next(iter(inspect.signature(function).parameters.values()), None)
+    if first is None or not (first.name == "program_path" or first.annotation in (str, "str")):
+        return None
+    source = inspect.getsourcefile(function)
+    if function.__module__ == "__main__" or source is None or function.__closure__:
+        raise UsageError(
+            f"the evaluator {function.__name__}({first.name}) runs inside the sandbox, so it must "
+            "stand in a module of its own; or let it take a candidate, and it runs outside"
+        )
+    return InsideEvaluator(Path(source), function.__name__)
+
+
+def takes_path(function: ast.FunctionDef) -> bool:
+    """Tell whether a function's first parameter is a program's path."""
+    parameters = [*function.args.posonlyargs, *function.args.args]
+    if not parameters:
+        return False
+    annotation = parameters[0].annotation
+    wants_text = isinstance(annotation, ast.Name) and annotation.id == "str"
+    return parameters[0].arg == "program_path" or wants_text
+
+
+def functions(path: Path) -> Sequence[ast.FunctionDef]:
+    """Return the functions that a file defines.
+
+    Raises:
+        UsageError: it is no Python.
+    """
+    return [node for node in _parsed(path).body if isinstance(node, ast.FunctionDef)]
+
+
+def _parsed(path: Path) -> ast.Module:
+    try:
+        return ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as error:
+        place = f"{path}:{error.lineno}" if isinstance(error, SyntaxError) else path
+        raise UsageError(f"{place}: {getattr(error, 'msg', error)}; mend it first") from error
+
+
+def sources(path: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield a file and the modules beside it that it imports, directly or through each other.
+
+    Raises:
+        UsageError: one of them is no Python, or they are too large.
+    """
+    folder, size = path.parent, 0
+    waiting, seen = [path], set[Path]()
+    while waiting:
+        file = waiting.pop()
+        if file in seen or not file.is_file():
+            continue
+        seen.add(file)
+        content = file.read_bytes()
+        size += len(content)
+        if size > _LARGEST:
+            raise UsageError(f"{path} and what it imports are larger than 16 MiB; import less")
+        yield file.relative_to(folder).as_posix(), content
+        if file.suffix != ".py":
+            continue
+        for name in _imported(_parsed(file)):
+            waiting.append(folder / f"{name}.py")
+            if (folder / name / "__init__.py").is_file():
+                waiting += [
+                    inner
+                    for inner in (folder / name).rglob("*")
+                    if "__pycache__" not in inner.parts
+                ]
+
+
+def _imported(tree: ast.Module) -> Iterator[str]:
+    """Yield the top names of what is imported anywhere in a module."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
+
+
+def _result(metrics: Mapping[str, Any], artifacts: Mapping[str, Any]) -> Result:
+    """Sort what came: finite numbers are metrics, texts are feedback, bytes are artifacts."""
+    numbers: dict[str, float] = {}
+    kept: dict[str, bytes] = {}
+    told: list[str] = []
+
+    def sort(name: str, value: Any) -> None:
+        match value:
+            case dict():
+                for key, inner in value.items():
+                    sort(f"{name}.{key}" if name else str(key), inner)
+            case int() | float() if math.isfinite(value):
+                numbers[name] = float(value)
+            case bytes():
+                kept[name] = value
+            case int() | float() | str():
+                told.append(f"{name}: {str(value).strip()[:_SHOWN]}")
+
+    sort("", dict(metrics))
+    for name, value in artifacts.items():
+        if isinstance(value, str):
+            kept[name] = value.encode("utf-8", "replace")
+            told.append(f"{name}: {value.strip()[:_SHOWN]}")
+        elif isinstance(value, bytes):
+            kept[name] = value
+        else:
+            kept[name] = str(value).encode("utf-8", "replace")
+    return Result(numbers, feedback="\n".join(told), artifacts=kept)
