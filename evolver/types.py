@@ -161,6 +161,22 @@ class PromptSettings:
 
 
 @dataclass(frozen=True)
+class Bound:
+    """The most that a request can cost; None where nobody can say."""
+
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    dollars: float | None = None
+
+    @property
+    def tokens(self) -> int | None:
+        """Prompt and completion tokens together."""
+        if self.prompt_tokens is None or self.completion_tokens is None:
+            return None
+        return self.prompt_tokens + self.completion_tokens
+
+
+@dataclass(frozen=True)
 class Brief:
     """What operators may know of the task.
 
@@ -247,11 +263,24 @@ class Model(Protocol):
     """One LLM endpoint."""
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
-        """Return `n` completions.
+        """Send one request; return its completions, `n` of them, fewer where `n` is ignored.
+
+        Operators are handed a model that keeps every answer, tries again and returns exactly `n`.
 
         Raises:
-            ModelError: no answer after the retries.
+            ModelUnavailable: no answer now; the same request may succeed later.
+            ModelRefused: no request with these settings can succeed.
+            ModelError: this request cannot succeed.
         """
+        ...
+
+
+@runtime_checkable
+class Bounding(Protocol):
+    """A model that can say beforehand what a request costs at most, so that limits are kept."""
+
+    def bound(self, prompt: Prompt, n: int) -> Bound:
+        """Return the most that asking for `n` completions can cost."""
         ...
 
 

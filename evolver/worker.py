@@ -31,9 +31,19 @@ from evolver.errors import (
 from evolver.evaluator import EvaluatorSource, guest_files, read_result
 from evolver.objective import Condition, Objective
 from evolver.plugins import find
+from evolver.preflight import fly
 from evolver.sandboxes import SandboxSettings, die_with, protect_process
 from evolver.tuning import Fit, evolve, fit
-from evolver.types import Candidate, Evaluation, Files, Job, Program, Sandbox, Tune
+from evolver.types import (
+    Candidate,
+    Evaluation,
+    Files,
+    Job,
+    Preflight,
+    Program,
+    Sandbox,
+    Tune,
+)
 
 HEADER = struct.Struct(">Q")
 _PACKAGE = Path(__file__).resolve().parent
@@ -73,6 +83,13 @@ class Ready:
 
 
 @dataclass(frozen=True)
+class Check:
+    """The wish for a pre-flight of a job's program instead of its evaluation."""
+
+    job: Job
+
+
+@dataclass(frozen=True)
 class Begun:
     """What a worker tells before each evaluation of a job.
 
@@ -97,7 +114,9 @@ class Judge:
             SandboxError: the sandbox cannot be started.
         """
         self._setup = setup
-        self._stages = [setup.evaluator.load(stage.settings) for stage in setup.stages]
+        self._stages = [
+            setup.evaluator.load(stage.settings, stage=stage.name) for stage in setup.stages
+        ]
         self._guest = guest_files(self._stages[0])
         self._sandbox = self._start()
 
@@ -155,11 +174,41 @@ class Judge:
                 fault="candidate",
                 evaluations=max(1, begun),
             )
+        is_trusted: bool = getattr(self._stages[0], "is_trusted", True)
+        if not is_trusted and evaluation.fault:
+            evaluation = replace(evaluation, fault="candidate")  # who can tell, in one process?
         return replace(
             evaluation,
             seconds=time.monotonic() - started,
             isolation=self._sandbox.isolation,
+            trusted=is_trusted,
         )
+
+    def preflight(self, job: Job) -> Preflight:
+        """Import, smoke-run and probe a program, without an evaluation.
+
+        Raises:
+            SandboxError: this host cannot run candidates any more.
+        """
+        try:
+            return fly(
+                self._stages[0],
+                lambda limit: self._sandbox.open(
+                    job.program, seed=job.seed, timeout=min(limit, self._setup.timeout)
+                ),
+                imports=self._main_of(job.program).endswith(".py"),
+                probes=job.tune is None,
+            )
+        except SandboxError as error:
+            self._replace_sandbox(error)
+            return Preflight(f"the sandbox broke while this program was imported in it: {error}")
+        except Exception as error:  # noqa: BLE001 - a user's smoke or probe may raise anything
+            return Preflight(_evaluator_failure(error).feedback, fault="evaluator")
+
+    def _main_of(self, program: Program) -> str:
+        main = self._setup.main
+        is_there = main in program.files or main in self._setup.base
+        return main if is_there else next(iter(program.files))
 
     def _open(self, job: Job) -> AbstractContextManager[Candidate]:
         return self._sandbox.open(job.program, seed=job.seed, timeout=self._setup.timeout)
@@ -322,10 +371,10 @@ def receive(stream: IO[bytes]) -> Any:
 
 
 def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
-    """Answer jobs until the controller is gone.
+    """Answer jobs and checks until the controller is gone.
 
-    Each answer is a `Ready`, an `Evaluation` after some `Begun`, or an EvolverError that the
-    controller raises.
+    Each answer is a `Ready`, an `Evaluation` after some `Begun`, a `Preflight`, or an EvolverError
+    that the controller raises.
     """
     setup = receive(inbox)
     if setup is None:
@@ -340,10 +389,13 @@ def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
         send(outbox, UsageError(_import_failure(error)))
         return
     try:
-        while (job := receive(inbox)) is not None:
-            answer: Evaluation | EvolverError
+        while (message := receive(inbox)) is not None:
+            answer: Evaluation | Preflight | EvolverError
             try:
-                answer = judge.judge(job, lambda begun: send(outbox, begun))
+                if isinstance(message, Check):
+                    answer = judge.preflight(message.job)
+                else:
+                    answer = judge.judge(message, lambda begun: send(outbox, begun))
             except EvolverError as error:
                 answer = error
             send(outbox, answer)

@@ -6,9 +6,10 @@ import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from evolver.objective import Condition, Objective
-from evolver.types import Evaluation, Executor, Job, Program
+from evolver.types import Evaluation, Executor, Job, Preflight, Program, Tune
 
 # The metric v is the number that a program returns; the objective is to raise it up to 10.
 OBJECTIVE = Objective(maximize=("v",), require=(Condition("v", "<=", 10.0),))
@@ -20,8 +21,16 @@ def job(value: float | str, number: int = 1) -> Job:
     return Job(Program(number, {"p.py": source.encode()}), seed=number)
 
 
+def text_job(source: str, tune: Tune | None = None) -> Job:
+    """Return any program as a job."""
+    return Job(Program(1, {"p.py": source.encode()}), seed=1, tune=tune)
+
+
 class ExecutorContract(ABC):
-    """What every executor does."""
+    """What every executor does.
+
+    Its pre-flights import the program, and take the value of its `f` for its fingerprint.
+    """
 
     @abstractmethod
     async def make(self, slots: int) -> Executor:
@@ -53,6 +62,29 @@ class ExecutorContract(ABC):
         assert "v <= 10" in missed.feedback
         assert (failing.status, failing.fault, failing.objectives) == ("crashed", "candidate", None)
         assert "nothing" in failing.feedback
+
+    def flown(self, *jobs: Job) -> list[Preflight]:
+        """Make the pre-flights of programs at once."""
+
+        async def run() -> list[Preflight]:
+            async with self.started() as executor:
+                return await asyncio.gather(*map(executor.preflight, jobs))
+
+        return asyncio.run(run())
+
+    def test_a_preflight_tells_programs_apart_by_what_they_compute(self) -> None:
+        one, same, other, tuned = self.flown(
+            job(1.5), job("0.5 + 1.0"), job(2.5), replace(job(1.5), tune=Tune())
+        )
+        assert one.complaint == one.fault == ""
+        assert one.fingerprint
+        assert one.fingerprint == same.fingerprint != other.fingerprint
+        assert tuned.fingerprint == ""  # its literals are about to change
+
+    def test_a_preflight_complains_of_what_does_not_import(self) -> None:
+        (found,) = self.flown(text_job("import nowhere_to_be_found\n"))
+        assert "nowhere_to_be_found" in found.complaint
+        assert (found.fingerprint, found.fault) == ("", "")
 
     def test_each_job_gets_its_own_answer(self) -> None:
         jobs = [job(float(number), number) for number in range(8)]  # on two slots

@@ -9,7 +9,7 @@ from random import Random
 
 from evolver.errors import CandidateError
 from evolver.objective import Objective
-from evolver.types import Evaluation, Job, Program
+from evolver.types import Evaluation, Job, Preflight, Program
 
 
 @dataclass(frozen=True)
@@ -22,12 +22,15 @@ class InlineExecutor:
         slots: evaluations at once.
         delay: longest sleep before an answer, in seconds, so that answers come out of order; how
             long depends on the job's seed.
+        probe: returns the fingerprint of a program, or raises a CandidateError where it does not
+            survive its pre-flight.
     """
 
     measure: Callable[[Program], Mapping[str, float]]
     objective: Objective
     slots: int = 2
     delay: float = 0.0
+    probe: Callable[[Program], str] = lambda _program: ""
 
     async def evaluate(self, job: Job) -> Evaluation:
         """Judge one program."""
@@ -43,6 +46,13 @@ class InlineExecutor:
                 "rejected", metrics=metrics, feedback="; ".join(missed), fault="candidate"
             )
         return Evaluation("ok", metrics=metrics, objectives=self.objective.objectives(metrics))
+
+    async def preflight(self, job: Job) -> Preflight:
+        """Probe one program."""
+        try:
+            return Preflight(fingerprint="" if job.tune is not None else self.probe(job.program))
+        except CandidateError as error:
+            return Preflight(str(error))
 
     async def close(self) -> None:
         """Nothing to end."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import IO
+from collections.abc import Awaitable, Callable
+from typing import IO, TypeVar
 
 from evolver.errors import SandboxError
 from evolver.executors.process import Worker, WorkerDied, WorkerOverdue
-from evolver.types import Evaluation, Job
+from evolver.preflight import LIMIT
+from evolver.types import Evaluation, Job, Preflight
 from evolver.worker import Ready, Setup
 
 _GRACE = 5.0  # seconds past an evaluation's own deadline before its worker is killed
+_T = TypeVar("_T")
 _CLOSED = "this executor is closed; make another one"
 
 
@@ -78,24 +81,11 @@ class LocalExecutor:
         Raises:
             SandboxError: this host cannot run candidates, or `close` was called.
         """
-        worker = await self._idle.get()
         timeout = self._setup.timeout + _GRACE
-        is_healthy = False
         started = time.monotonic()
         try:
-            worker = worker or await self._spawn()
-            try:
-                evaluation = await worker.judge(job, timeout)
-            except WorkerDied as death:
-                if death.begun:
-                    raise
-                self._drop(worker)  # it died before it read this job, which is innocent
-                worker = await self._spawn()
-                evaluation = await worker.judge(job, timeout)
-            is_healthy = True
+            return await self._by_a_worker(lambda worker: worker.judge(job, timeout))
         except WorkerDied as death:
-            if self._is_closed:
-                raise SandboxError(_CLOSED) from death
             return Evaluation(
                 "crashed",
                 feedback=f"the evaluator's own process died ({death})",
@@ -110,11 +100,49 @@ class LocalExecutor:
                 fault="evaluator",
                 evaluations=max(1, overdue.begun),
             )
+
+    async def preflight(self, job: Job) -> Preflight:
+        """Import a program, smoke-run and probe it, as soon as a slot is free.
+
+        Raises:
+            SandboxError: as `evaluate`.
+        """
+        timeout = 2 * LIMIT + _GRACE
+        try:
+            return await self._by_a_worker(lambda worker: worker.preflight(job, timeout))
+        except (WorkerDied, WorkerOverdue) as death:
+            return Preflight(f"the evaluator's own process failed: {death}", fault="evaluator")
+
+    async def _by_a_worker(self, ask: Callable[[Worker], Awaitable[_T]]) -> _T:
+        """Have an idle worker do something; one that fails at it is replaced.
+
+        Raises:
+            WorkerDied: in the middle of it.
+            WorkerOverdue: it did not answer in time.
+            SandboxError: this host cannot run candidates, or `close` was called.
+        """
+        worker = await self._idle.get()
+        is_healthy = False
+        try:
+            worker = worker or await self._spawn()
+            try:
+                answer = await ask(worker)
+            except WorkerDied as death:
+                if death.begun:
+                    raise
+                self._drop(worker)  # it died before it read this job, which is innocent
+                worker = await self._spawn()
+                answer = await ask(worker)
+            is_healthy = True
+        except WorkerDied as death:
+            if self._is_closed:
+                raise SandboxError(_CLOSED) from death
+            raise
         finally:  # also when this coroutine is cancelled: a busy worker is of no use to others
             if worker is not None and not is_healthy:
                 self._drop(worker)
             self._idle.put_nowait(worker if is_healthy else None)
-        return evaluation
+        return answer
 
     def _drop(self, worker: Worker) -> None:
         if worker not in self._workers:

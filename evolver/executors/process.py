@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from evolver.errors import EvolverError, SandboxError
-from evolver.types import Evaluation, Job
-from evolver.worker import HEADER, Begun, Ready, Setup
+from evolver.types import Evaluation, Job, Preflight
+from evolver.worker import HEADER, Begun, Check, Ready, Setup
 
 _WORDS = 2000  # bytes of its standard error that are told when it dies
 _LAST_BREATH = 1.0  # seconds that a worker with a closed channel has to end by itself
@@ -173,10 +173,25 @@ class Worker:
             WorkerOverdue: nor is it then.
             EvolverError: what the worker says that the run must stop for.
         """
+        answer = await self._ask(job, timeout)
+        assert isinstance(answer, Evaluation)
+        return answer
+
+    async def preflight(self, job: Job, timeout: float) -> Preflight:
+        """Have a program's pre-flight made, within `timeout` seconds.
+
+        Raises:
+            WorkerDied, WorkerOverdue, EvolverError: as `judge`.
+        """
+        answer = await self._ask(Check(job), timeout)
+        assert isinstance(answer, Preflight)
+        return answer
+
+    async def _ask(self, message: object, timeout: float) -> Any:
         begun = 0
         self._words = b""
         try:
-            self._send(job)
+            self._send(message)
             while True:
                 answer = await asyncio.wait_for(self._receive(), timeout)
                 if not isinstance(answer, Begun):
@@ -188,7 +203,6 @@ class Worker:
             raise WorkerOverdue(begun) from None
         if isinstance(answer, EvolverError):
             raise answer
-        assert isinstance(answer, Evaluation)
         return answer
 
     def _send(self, message: object) -> None:

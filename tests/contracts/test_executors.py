@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from executor_contract import OBJECTIVE, ExecutorContract, job
+from executor_contract import OBJECTIVE, ExecutorContract, job, text_job
 
 from evolver.errors import CandidateCrashed, EvolverError, SandboxError
 from evolver.evaluator import EvaluatorSource
@@ -24,10 +24,22 @@ from evolver.executors.inline import InlineExecutor
 from evolver.executors.local import LocalExecutor
 from evolver.executors.process import worker_environment
 from evolver.sandboxes import SandboxSettings
-from evolver.types import Evaluation, Executor, Job, Program, Tune
+from evolver.types import Evaluation, Executor, Job, Preflight, Program, Tune
 from evolver.worker import Setup, Stage
 
 PLAIN = "def evaluate(candidate):\n    return {'v': candidate.call('f')}\n"
+
+PROBING = """
+from dataclasses import dataclass
+
+@dataclass(frozen=True)
+class Probing:
+    def evaluate(self, candidate):
+        return {"v": candidate.call("f")}
+
+    def probe(self, candidate):
+        return candidate.call("f")
+"""
 
 
 def setup_of(
@@ -96,13 +108,21 @@ class TestInline(ExecutorContract):
             except ValueError:
                 raise CandidateCrashed(f"{value} is no number") from None
 
-        return InlineExecutor(measure, OBJECTIVE, slots, delay=0.005)
+        def probe(program: Program) -> str:
+            found: dict[str, Any] = {}
+            try:
+                exec(program.files["p.py"], found)
+            except ImportError as error:
+                raise CandidateCrashed(str(error)) from error
+            return str(found["f"]())
+
+        return InlineExecutor(measure, OBJECTIVE, slots, delay=0.005, probe=probe)
 
 
 class TestLocal(ExecutorContract):
     @pytest.fixture(autouse=True)
     def folder(self, tmp_path: Path) -> None:
-        self.setup_of_workers = setup_of(tmp_path)
+        self.setup_of_workers = setup_of(tmp_path, PROBING, use="evaluate.py:Probing")
 
     async def make(self, slots: int) -> Executor:
         return await start(self.setup_of_workers, slots)
@@ -430,3 +450,75 @@ def test_no_key_is_in_a_workers_environment() -> None:
 def test_a_wrong_evaluator_is_the_users_to_mend(tmp_path: Path) -> None:
     with pytest.raises(EvolverError, match="no 'evaluat'; did you mean 'evaluate'"):
         judge(setup_of(tmp_path, use="evaluate.py:evaluat"), job(0.5))
+
+
+# --- pre-flight -------------------------------------------------------------------------------
+
+FLIGHT = """
+from dataclasses import dataclass
+from evolver.errors import CandidateOutputError
+
+@dataclass(frozen=True)
+class Flight:
+    def evaluate(self, candidate):
+        return {"v": 1.0}
+
+    def smoke(self, candidate):
+        if candidate.call("f") < 0:
+            raise CandidateOutputError("f must not be negative")
+
+    def probe(self, candidate):
+        return [candidate.call("f"), 1 / candidate.call("g")]
+"""
+
+
+def fly(setup: Setup, *jobs: Job) -> list[Preflight]:
+    """Make pre-flights, one after the other, in one worker."""
+
+    async def walk(executor: LocalExecutor) -> list[Preflight]:
+        return [await executor.preflight(one) for one in jobs]
+
+    answers: list[Preflight] = run_with(setup, walk)
+    return answers
+
+
+def test_a_smoke_run_may_find_fault_and_a_probe_starts_afresh(tmp_path: Path) -> None:
+    counting = "n = 0\ndef f():\n    global n\n    n += {}\n    return n\ndef g():\n    return {}\n"
+    negative, good, same, broken = fly(
+        setup_of(tmp_path, FLIGHT, use="evaluate.py:Flight"),
+        text_job(counting.format(-1, 1)),
+        text_job(counting.format(1, 2)),
+        text_job("def f():\n    return 1\ndef g():\n    return 2\n"),
+        text_job(counting.format(1, 0)),  # the probe divides by it
+    )
+    assert negative.complaint == "f must not be negative"
+    assert good.complaint == ""
+    assert good.fingerprint == same.fingerprint != ""
+    assert broken.fault == "evaluator"
+    assert "ZeroDivisionError" in broken.complaint
+
+
+def test_what_takes_long_before_its_evaluation_is_not_condemned(tmp_path: Path) -> None:
+    (slow,) = fly(
+        setup_of(tmp_path, PROBING, use="evaluate.py:Probing", timeout=0.3),
+        text_job("import time\ntime.sleep(9)\n"),
+    )
+    assert (slow.complaint, slow.fingerprint) == ("", "")
+
+
+def test_programs_in_other_languages_are_not_imported(tmp_path: Path) -> None:
+    program = Program(1, {"main.c": b"int main() { return 0; }"})
+    (found,) = fly(setup_of(tmp_path), Job(program, seed=1))
+    assert found.complaint == ""
+
+
+def test_an_evaluator_that_kills_its_process_is_no_word_on_the_program(tmp_path: Path) -> None:
+    code = (
+        "import os\nfrom dataclasses import dataclass\n@dataclass\n"
+        "class Dying:\n"
+        "    def evaluate(self, candidate):\n        return {'v': 1.0}\n"
+        "    def probe(self, candidate):\n        os._exit(3)\n"
+    )
+    (found,) = fly(setup_of(tmp_path, code, use="evaluate.py:Dying"), job(1.0))
+    assert (found.fault, found.fingerprint) == ("evaluator", "")
+    assert "exit code 3" in found.complaint
