@@ -100,6 +100,7 @@ class SandboxSection(_Section):
     memory: int = Field(default=1024, ge=16)  # MiB
     processes: int = Field(default=64, ge=1)
     network: bool = False
+    visible: tuple[str, ...] = ()  # paths of the host that it may read, such as "/opt/julia"
     result_bytes: int = Field(default=16 * 2**20, ge=1024)
     require: str = ""  # the weakest tier accepted
     allow_unisolated: bool = False

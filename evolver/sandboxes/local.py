@@ -13,6 +13,7 @@ import sysconfig
 from pathlib import Path
 from typing import Any
 
+from evolver.bundled import bundled
 from evolver.errors import CandidateError, SandboxError
 from evolver.sandboxes import runner
 from evolver.sandboxes.channel import Channel
@@ -21,9 +22,13 @@ from evolver.sandboxes.warm import WarmSandbox
 from evolver.types import Files, Program
 
 TIERS = ("A", "B", "C")
-#: What a dynamic loader and the C library need besides the libraries.
-_SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/usr/local/lib", "/etc/ld.so.cache",
-           "/etc/localtime")  # fmt: skip
+#: The distribution's programs, so that a candidate may be in any language that is installed.
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives",
+           "/etc/ld.so.cache", "/etc/localtime")  # fmt: skip
+#: What of it is no program: where people put their own sources, evaluators perhaps among them.
+_SOURCES = ("/usr/src", "/usr/local/src")
+_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGES = "lib/python3*/*-packages"  # of other Pythons
 _NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki",
             "/usr/share/ca-certificates")  # fmt: skip
 
@@ -69,6 +74,7 @@ class LocalSandbox(WarmSandbox):
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
         path, visible = python_paths()
+        visible += self._more_visible()
         if self.isolation != "A" and os.getuid() == 0:
             require_readable(path)
         ours, theirs = socket.socketpair()
@@ -78,7 +84,7 @@ class LocalSandbox(WarmSandbox):
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
-                env=runner.ENVIRONMENT,
+                env={**runner.ENVIRONMENT, "PATH": self._search_path()},
                 cwd="/",
                 start_new_session=True,  # a Ctrl-C is for the controller
             )
@@ -98,6 +104,18 @@ class LocalSandbox(WarmSandbox):
         terms = {"tier": self.isolation, "path": path, "visible": visible, "hidden": hidden_paths()}
         return Channel(ours.fileno(), ours.fileno(), close), terms
 
+    def _more_visible(self) -> list[str]:
+        for place in self.settings.visible:
+            if not Path(place).is_absolute() or not Path(place).exists():
+                raise SandboxError(f"[sandbox] visible: there is no {place}; name existing paths")
+        return list(self.settings.visible)
+
+    def _search_path(self) -> str:
+        """Return where commands are found: this Python first, then what the task adds."""
+        more = [f"{place}/bin" for place in self.settings.visible if Path(place, "bin").is_dir()]
+        python = str(Path(sys.executable).resolve().parent)
+        return os.pathsep.join([python, *more, runner.ENVIRONMENT["PATH"]])
+
 
 def python_paths() -> tuple[list[str], list[str]]:
     """Return `sys.path` for candidates, and what of the host they have to see for it."""
@@ -106,9 +124,10 @@ def python_paths() -> tuple[list[str], list[str]]:
         entry for entry in sys.path if entry.endswith(("/site-packages", "/dist-packages"))
     ]
     path = [library, f"{library}/lib-dynload", *installed]
-    interpreter = str(Path(sys.executable).resolve())
+    interpreter = Path(sys.executable).resolve()
+    names = [interpreter, interpreter.with_name("python3"), interpreter.with_name("python")]
     shared = sysconfig.get_config_var("LIBDIR") or ""
-    visible = [*_SYSTEM, library, interpreter, *installed]
+    visible = [*_SYSTEM, library, *map(str, names), *installed]
     name = sysconfig.get_config_var("INSTSONAME") or ""
     if shared and ".so" in name:
         visible.append(f"{shared}/{name}")
@@ -137,17 +156,19 @@ def _evaluator_packages() -> tuple[str, ...]:
 
 
 def hidden_paths() -> list[str]:
-    """Return where evolver and installed evaluators lie among the installed packages.
+    """Return where evolver, installed evaluators and people's own sources lie.
 
     Candidates must not read an evaluator: it may hold the answers.
     """
-    found = []
-    for folder in python_paths()[0]:
-        for name in ("evolver", *_evaluator_packages()):
-            for place in (f"{folder}/{name}", f"{folder}/{name}.py"):
-                if Path(place).exists():
-                    found.append(place)
-    return found
+    others = [str(place) for root in ("/usr", "/usr/local") for place in Path(root).glob(_PACKAGES)]
+    packages = [
+        f"{folder}/{name}{suffix}"
+        for folder in dict.fromkeys([*python_paths()[0], *others])
+        for name in ("evolver", *_evaluator_packages())
+        for suffix in ("", ".py")
+    ]
+    places = [*_SOURCES, str(_PACKAGE), str(bundled("evaluators")), *packages]
+    return [place for place in places if Path(place).exists()]
 
 
 # --- tiers ----------------------------------------------------------------------------------------

@@ -8,11 +8,11 @@ import json
 from evolver.bundled import bundled
 
 #: The runner's files, in the order in which they import each other.
-_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "terms",
+_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "places", "terms",
             "program", "workdir", "cells", "session", "zygote", "runner")  # fmt: skip
 #: All of a runner's environment.
 ENVIRONMENT = {
-    "PATH": "/usr/bin:/bin",
+    "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",

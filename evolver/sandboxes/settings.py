@@ -16,6 +16,8 @@ class SandboxSettings:
         memory: MiB that a candidate may use beyond what the preload takes.
         processes: most processes and threads of one candidate.
         network: may candidates reach the network?
+        visible: absolute paths of the host that candidates may read, and start programs from,
+            besides Python, its packages and the distribution's programs.
         result_bytes: most bytes of one value that a candidate returns.
         require: weakest tier that will do: "A", "B" or "" for any that is safe.
         allow_unisolated: accept tier C, which stops accidents and no attack.
@@ -25,6 +27,7 @@ class SandboxSettings:
     memory: int = 1024  # MiB
     processes: int = 64
     network: bool = False
+    visible: tuple[str, ...] = ()
     result_bytes: int = 16 * MIB
     require: str = ""
     allow_unisolated: bool = False
