@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from evolver.lines import PlainView, Rate, cost, duration, number, out_of, share_done
+from evolver.lines import PlainView, Rate, cost, duration, number, out_of, score, share_done, trust
 from evolver.progress import Progress
 from evolver.types import Elite
 
@@ -73,7 +73,8 @@ def _head(progress: Progress, rate: float | None) -> RenderableType:
     grid.add_column()
     target = None if budget.target is None else number(budget.target)
     grid.add_row(
-        "best score", Text(out_of(number(progress.best_score), target), style="bold green")
+        "best score",
+        Text(out_of(score(progress.best_score, progress.best), target), style="bold green"),
     )
     limit = None if budget.evaluations is None else str(budget.evaluations)
     speed = "" if rate is None else f"   {rate:.3g}/s"
@@ -105,7 +106,8 @@ def _verdicts(statuses: Mapping[str, int], in_flight: int) -> str:
 def front_table(front: Sequence[Elite]) -> Table:
     """List a front's programs with their metrics, as many as fit a screen."""
     names = list(front[0].evaluation.metrics) if front else []
-    table = Table(title="front" if len(front) > 1 else "best", title_justify="left", box=None)
+    title = ("front" if len(front) > 1 else "best") + trust(front[0] if front else None)
+    table = Table(title=title, title_justify="left", box=None)
     table.add_column("program", justify="right", style="cyan")
     for name in names:
         table.add_column(name, justify="right")

@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import IO
 
 from evolver.progress import Progress
+from evolver.types import Elite
 
 _QUIET = 5.0  # seconds without a line after which plain output says that it is alive
 _BETWEEN = 1.0  # seconds between two plain lines: early on, many programs improve at once
@@ -21,6 +22,16 @@ def number(value: float | None) -> str:
         return "-"
     value += 0.0  # no minus before zero
     return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.5g}"
+
+
+def score(value: float | None, best: Elite | None) -> str:
+    """Write a run's score; it says so where its best program may have written it itself."""
+    return number(value) + trust(best)
+
+
+def trust(elite: Elite | None) -> str:
+    """Write " (untrusted)" where candidate and scorer shared a process."""
+    return "" if elite is None or elite.evaluation.trusted else " (untrusted)"
 
 
 def duration(seconds: float) -> str:
@@ -92,7 +103,7 @@ def line(progress: Progress, rate: float | None) -> str:
     parts.append(out_of(str(progress.evaluations), limit) + " evaluations")
     if rate is not None:
         parts.append(f"{rate:.3g}/s")
-    parts.append(f"score {number(progress.best_score)}")
+    parts.append(f"score {score(progress.best_score, progress.best)}")
     if len(progress.front) > 1:
         parts.append(f"front of {len(progress.front)}")
     elif progress.best is not None:

@@ -302,6 +302,7 @@ class Run:
             "best_score": self.score,
             "best_metrics": None if best is None else dict(best.evaluation.metrics),
             "best_program": None if best is None else best.program.id,
+            "best_trusted": None if best is None else best.evaluation.trusted,
             "best_confirmed": best is not None and best.program.id in self.deviations,
             "best_deviation": None if best is None else self.deviations.get(best.program.id),
             "evaluations": self.evaluations,

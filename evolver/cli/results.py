@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
 REPORT = "report.html"
 INTERRUPTED = "interrupted"
+UNTRUSTED = (
+    "Untrusted: the evaluator takes a program's path, so it ran beside the candidate, which can "
+    "write itself any score. One that takes a candidate runs outside of it."
+)
 
 _STOPPED = {
     "evaluations": "all evaluations are spent",
@@ -74,7 +78,9 @@ def overview(run: Run, out: Console) -> None:
     if run.best is None:
         out.print("No program passed its evaluation.")
         return
-    out.print(f"Best score: {lines.number(run.score)}")
+    out.print(f"Best score: {lines.score(run.score, run.best)}")
+    if not run.best.evaluation.trusted:
+        out.print(UNTRUSTED)
     out.print()
     points = [elite.evaluation.metrics for elite in run.front]
     references = run.facts.get("references") or {}
@@ -101,7 +107,7 @@ def write_report(run: Run) -> str:
     stopped = run.stopped
     facts = {
         "task": str(run.facts["task"]),
-        "best score": lines.number(run.score),
+        "best score": lines.score(run.score, best),
         "evaluations": str(run.evaluations),
         "attempts": str(len(run.outcomes)),
         "time": lines.duration(run.seconds),
@@ -183,6 +189,7 @@ def _elite_record(elite: Elite) -> dict[str, Any]:
         "metrics": dict(evaluation.metrics),
         "objectives": evaluation.objectives,
         "operator": elite.program.operator,
+        "trusted": evaluation.trusted,
     }
 
 
@@ -205,7 +212,8 @@ def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out
     if program.summary:
         out.print(program.summary)
     if evaluation is not None:
-        out.print(f"{evaluation.status}: {_written(evaluation.metrics)}")
+        untrusted = "" if evaluation.trusted else " (untrusted)"
+        out.print(f"{evaluation.status}: {_written(evaluation.metrics)}{untrusted}")
         if evaluation.private:
             out.print(f"private: {_written(evaluation.private)}")
         if evaluation.feedback:
@@ -252,6 +260,7 @@ def best(
 
     Its metrics go to standard error, so that its source can be piped.
     """
+    from evolver import lines
     from evolver.objective import Condition
     from evolver.runs import Run
 
@@ -269,7 +278,7 @@ def best(
     if as_json:
         print_json(_record(run, found.program.id))
         return
-    about = f"program {found.program.id}: {_written(found.evaluation.metrics)}"
+    about = f"program {found.program.id}: {_written(found.evaluation.metrics)}{lines.trust(found)}"
     console(to_stderr=True).print(about)
     print_source(found.program, console())
 

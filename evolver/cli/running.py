@@ -141,6 +141,7 @@ def evaluate(
     Exit code 0 whatever the verdict is, 2 where the program could not be judged.
     """
     from evolver import sessions
+    from evolver.cli.results import UNTRUSTED
     from evolver.edits import violation
     from evolver.task import load_task
     from evolver.types import Evaluation
@@ -176,6 +177,8 @@ def evaluate(
     out_to.print(f"seconds     {verdict.seconds:.3f}")
     if verdict.isolation:
         out_to.print(f"isolation   {verdict.isolation}")
+    if not verdict.trusted:
+        out_to.print(UNTRUSTED)
     if verdict.feedback:
         out_to.print(verdict.feedback)
 
