@@ -178,8 +178,7 @@ class Engine:
         """Book an attempt's completions when it is committed, not when they happen to arrive."""
         if self._settings.deterministic:
             for answers in self._store.completions(attempt.id).values():
-                for answer in answers:
-                    self._committed = self._committed.plus(answer)
+                self._committed = self._committed.plus(answers)
 
     def _islands_of(self, attempt: Attempt) -> Sequence[int]:
         """The task's seed settles every island, all others the one they were made on."""
@@ -395,8 +394,8 @@ class Engine:
             return None
         return RecordedModel(self._model, self._store, attempt.id, self._slots, self._billed)
 
-    def _billed(self, completion: Completion) -> None:
-        self._bill = self._bill.plus(completion)
+    def _billed(self, answers: Sequence[Completion]) -> None:
+        self._bill = self._bill.plus(answers)
         self._tally.model_answered()
 
     async def _judge(

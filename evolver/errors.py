@@ -4,6 +4,7 @@
     ├── UsageError             the user can mend it: one line that says how, exit code 2
     ├── SandboxError           the host's fault: the sandbox could not be started or broke
     ├── ModelError             a model did not answer, after retries
+    │   ├── ModelUnavailable   it may answer later: down, overloaded, a rate limit
     │   └── ModelRefused       it refuses the key, the account or the model's name
     ├── ProposalError          an operator found no child; what was paid for stays paid
     │   └── EditError          a model's answer holds no edit that can be applied
@@ -17,6 +18,11 @@ A failing candidate is a value (an `Evaluation` with a status); a failing host i
 """
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from evolver.types import Completion
 
 
 class EvolverError(Exception):
@@ -32,7 +38,36 @@ class SandboxError(EvolverError):
 
 
 class ModelError(EvolverError):
-    """A model gave no usable answer after its retries."""
+    """A model gave no usable answer.
+
+    Attributes:
+        bill: what the request cost all the same, as a completion without text; None: who knows?
+    """
+
+    def __init__(self, message: str, bill: Completion | None = None) -> None:
+        super().__init__(message)
+        self.bill = bill
+
+
+class ModelUnavailable(ModelError):
+    """The endpoint does not answer now; the same request may succeed later.
+
+    Attributes:
+        retry_after: seconds that it asks to wait; None: it does not say.
+        is_limit: it answers, but limits the rate of requests.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        bill: Completion | None = None,
+        *,
+        retry_after: float | None = None,
+        is_limit: bool = False,
+    ) -> None:
+        super().__init__(message, bill)
+        self.retry_after = retry_after
+        self.is_limit = is_limit
 
 
 class ModelRefused(ModelError):

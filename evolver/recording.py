@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 
-from evolver.store import Store
+from evolver.store import Request, Store
 from evolver.types import Completion, Model, Prompt
 
 
@@ -13,7 +13,7 @@ class RecordedModel:
     """A model whose answers are stored before anybody reads them, and used again on resume."""
 
     def __init__(self, model: Model, store: Store, attempt: int, slots: asyncio.Semaphore,
-                 billed: Callable[[Completion], None]) -> None:  # fmt: skip
+                 billed: Callable[[Sequence[Completion]], None]) -> None:  # fmt: skip
         """Wrap a model for one attempt."""
         self._model = model
         self._store = store
@@ -30,8 +30,8 @@ class RecordedModel:
         if call in self._stored:
             return self._stored[call]
         async with self._slots:
+            request = self._store.send(Request(self._attempt, call, "", prompt, n))
             answers = await self._model.complete(prompt, n)
-        self._store.record(self._attempt, call, prompt, answers)
-        for answer in answers:
-            self._billed(answer)
+        self._store.record(request, answers)
+        self._billed(answers)
         return answers

@@ -17,15 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from evolver.errors import UsageError
-from evolver.schema import migrate
+from evolver.schema import MIGRATIONS, migrate
 from evolver.store import DATABASE, existing
 
 _LARGEST = 64 * 2**30  # bytes: what a header may ask for
 _GAP = 4096  # row ids without a readable row before the rest of a table is given up
 
 _TABLES = (
-    "facts", "sessions", "contents", "attempts", "completions", "outcomes", "programs",
-    "evaluations", "stops",
+    "facts", "sessions", "contents", "attempts", "requests", "completions", "failures",
+    "outcomes", "programs", "evaluations", "stops",
 )  # fmt: skip
 
 
@@ -36,10 +36,12 @@ class Salvage:
     Attributes:
         rows: table -> readable rows.
         damage: what SQLite says is wrong; "" where nothing is.
+        version: how many migrations the database has been through.
     """
 
     rows: dict[str, list[sqlite3.Row]]
     damage: str
+    version: int = len(MIGRATIONS)
 
     @property
     def outcomes(self) -> list[sqlite3.Row]:
@@ -116,12 +118,22 @@ def _examine(path: Path) -> Salvage:
             verdict = str(database.execute("PRAGMA quick_check(3)").fetchone()[0])
         except sqlite3.DatabaseError as error:
             verdict = str(error)
+        version = _version(database)
         rows = {table: list(_readable(database, table)) for table in _TABLES}
     finally:
         database.close()
     if verdict == "ok" and not rows["facts"]:
         verdict = "it is empty"
-    return Salvage(rows, "" if verdict == "ok" else " ".join(verdict.split()))
+    return Salvage(rows, "" if verdict == "ok" else " ".join(verdict.split()), version)
+
+
+def _version(database: sqlite3.Connection) -> int:
+    """Return how many migrations a database has been through; all, where its header is torn."""
+    try:
+        (done,) = database.execute("PRAGMA user_version").fetchone()
+    except sqlite3.DatabaseError:
+        done = 0
+    return done if 0 < done <= len(MIGRATIONS) else len(MIGRATIONS)
 
 
 def _readable(database: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
@@ -163,7 +175,7 @@ def recover(directory: Path, out: Path) -> Salvage:
     )  # fmt: skip
     database = sqlite3.connect(out / DATABASE)
     database.execute("PRAGMA journal_mode = WAL")
-    migrate(database)
+    migrate(database, salvage.version)  # the tables that the rows were in
     outcomes = salvage.outcomes
     attempts = {row["attempt"] for row in outcomes}
     keep: dict[str, Callable[[sqlite3.Row], bool]] = {
@@ -175,6 +187,7 @@ def recover(directory: Path, out: Path) -> Salvage:
         rows = outcomes if table == "outcomes" else filter(keep.get(table), salvage.rows[table])
         _insert(database, table, list(rows))
     database.commit()
+    migrate(database)
     database.close()
     return salvage
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import sqlite3
 from collections.abc import Callable, Sequence
 
@@ -59,12 +61,56 @@ def _more_of_each(database: sqlite3.Connection) -> None:
     )
 
 
+def _requests(database: sqlite3.Connection) -> None:
+    """A row for each request before it is sent, another for what failed; prompts by hash."""
+    for statement in (
+        """
+        CREATE TABLE requests (
+            id INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, call INTEGER NOT NULL,
+            try INTEGER NOT NULL, session INTEGER NOT NULL, sent REAL NOT NULL,
+            model TEXT NOT NULL, samples INTEGER NOT NULL, prompt TEXT NOT NULL,
+            prompt_bound INTEGER, completion_bound INTEGER, dollars_bound REAL) STRICT
+        """,
+        "CREATE INDEX requests_of_attempt ON requests (attempt)",
+        """
+        CREATE TABLE failures (
+            request INTEGER PRIMARY KEY, session INTEGER NOT NULL, failed REAL NOT NULL,
+            reason TEXT NOT NULL, prompt_tokens INTEGER, completion_tokens INTEGER,
+            dollars REAL) STRICT
+        """,
+        "ALTER TABLE completions ADD COLUMN request INTEGER",
+    ):
+        database.execute(statement)
+    rows = database.execute(
+        "SELECT rowid, attempt, call, session, arrived, prompt, answers FROM completions"
+    )
+    for row, attempt, call, session, arrived, prompt, answers in rows.fetchall():
+        hashes = {}
+        for part, text in json.loads(prompt).items():
+            content = text.encode("utf-8", "replace")
+            hashes[part] = hashlib.sha256(content).hexdigest()
+            database.execute(
+                "INSERT OR IGNORE INTO contents VALUES (?, ?)", (hashes[part], content)
+            )
+        given = json.loads(answers)
+        request = database.execute(
+            "INSERT INTO requests VALUES (NULL, ?, ?, 1, ?, ?, ?, ?, ?, NULL, NULL, NULL)",
+            (attempt, call, session, arrived, given[0]["model"], len(given), json.dumps(hashes)),
+        ).lastrowid
+        database.execute("UPDATE completions SET request = ? WHERE rowid = ?", (request, row))
+    database.execute("ALTER TABLE completions DROP COLUMN prompt")
+
+
 # Appended to, never edited: a database records how many of them it has been through.
-MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (_first_tables, _more_of_each)
+MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
+    _first_tables,
+    _more_of_each,
+    _requests,
+)
 
 
-def migrate(database: sqlite3.Connection) -> None:
-    """Bring a database up to date; a new one has been through nothing yet.
+def is_current(database: sqlite3.Connection) -> bool:
+    """Tell whether a database has been through every migration.
 
     Raises:
         UsageError: a newer evolver wrote it.
@@ -72,7 +118,23 @@ def migrate(database: sqlite3.Connection) -> None:
     (done,) = database.execute("PRAGMA user_version").fetchone()
     if done > len(MIGRATIONS):
         raise UsageError("this run was written by a newer evolver; upgrade evolver to open it")
-    for number, migration in enumerate(MIGRATIONS[done:], start=done + 1):
+    return bool(done == len(MIGRATIONS))
+
+
+def migrate(database: sqlite3.Connection, upto: int = len(MIGRATIONS)) -> None:
+    """Bring a database up to date; a new one has been through nothing yet.
+
+    Args:
+        database: open for writing.
+        upto: how many migrations it shall have been through.
+
+    Raises:
+        UsageError: a newer evolver wrote it.
+    """
+    is_current(database)
+    (done,) = database.execute("PRAGMA user_version").fetchone()
+    for number, migration in enumerate(MIGRATIONS[done:upto], start=done + 1):
+        database.execute("BEGIN IMMEDIATE")  # whole or not at all, whenever a kill may come
         migration(database)
         database.execute(f"PRAGMA user_version = {number}")
         database.commit()

@@ -1,7 +1,8 @@
 """The one durable writer: append-only facts in SQLite, from which everything else is a view.
 
-A completion is committed when it arrives, an outcome when its attempt is finished, each in one
-transaction. Nothing is ever updated or deleted, so a `kill -9` loses at most what was in flight.
+A request is committed before it is sent, a completion when it arrives, an outcome when its attempt
+is finished, each in one transaction. Nothing is ever updated or deleted, so a `kill -9` loses at
+most what was in flight, and what was in flight is known.
 """
 
 from __future__ import annotations
@@ -13,14 +14,15 @@ import json
 import os
 import sqlite3
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import reduce
 from pathlib import Path
 from typing import IO, Any, Literal
 
 from evolver.errors import UsageError
-from evolver.schema import migrate
-from evolver.types import Completion, Evaluation, Files, Program, Prompt
+from evolver.schema import is_current, migrate
+from evolver.types import Bound, Completion, Evaluation, Files, Program, Prompt
 
 DATABASE = "evolver.db"
 
@@ -58,27 +60,60 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Bill:
-    """What completions cost together; `dollars` is None once one price was unknown."""
+    """What requests cost together; `dollars` is None once one price was unknown.
+
+    `unknown` counts requests that may have cost something that nobody was told: cut off, given up
+    when the run stopped, in flight when it was killed. The other figures are without them.
+    """
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
     dollars: float | None = 0.0
+    unknown: int = 0
 
     @property
     def tokens(self) -> int:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
-    def plus(self, completion: Completion) -> Bill:
-        """Return the bill with one more completion on it."""
-        unknown = self.dollars is None or completion.dollars is None
-        return Bill(
-            self.calls + 1,
-            self.prompt_tokens + completion.prompt_tokens,
-            self.completion_tokens + completion.completion_tokens,
-            None if unknown else (self.dollars or 0.0) + (completion.dollars or 0.0),
+    def plus(self, answers: Sequence[Completion]) -> Bill:
+        """Return the bill with one more request on it, by what its completions say."""
+        return self.and_(
+            Bill(
+                1,
+                sum(answer.prompt_tokens for answer in answers),
+                sum(answer.completion_tokens for answer in answers),
+                _sum(answer.dollars for answer in answers),
+            )
         )
+
+    def and_(self, other: Bill) -> Bill:
+        """Return both bills on one."""
+        return Bill(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            _sum((self.dollars, other.dollars)),
+            self.unknown + other.unknown,
+        )
+
+
+def _sum(prices: Iterable[float | None]) -> float | None:
+    known = list(prices)
+    return None if None in known else sum(price or 0.0 for price in known)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to a model, as it is recorded before it is sent."""
+
+    attempt: int
+    call: int  # the attempt's completions are counted by calls, from 0
+    model: str  # the name that the run gives it
+    prompt: Prompt
+    samples: int = 1
+    bound: Bound = field(default_factory=Bound)
 
 
 class Store:
@@ -151,13 +186,17 @@ class Store:
     def read(cls, directory: Path) -> Store:
         """Open the facts of a run for reading, also while another process writes them.
 
+        A run that an older evolver wrote is brought up to date first.
+
         Raises:
-            UsageError: no run is there, or it is damaged.
+            UsageError: no run is there, or it is damaged, or of an older evolver and in use.
         """
         path = existing(directory)
         try:
             database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
             database.execute("SELECT count(*) FROM facts").fetchone()
+            if not is_current(database):
+                _bring_up_to_date(directory)
         except sqlite3.DatabaseError as error:
             raise damaged(directory, error) from error
         return cls(database, None, 0)
@@ -197,27 +236,59 @@ class Store:
                 ),
             )
 
-    def record(
-        self, attempt: int, call: int, prompt: Prompt, answers: Sequence[Completion]
-    ) -> None:
-        """Record what a model answered to an attempt's `call`-th request, before it is parsed.
+    def send(self, request: Request) -> int:
+        """Record a request before it is sent; return the number that its answer is recorded by."""
+        with self._database:
+            cursor = self._database.execute(
+                "INSERT INTO requests SELECT NULL, ?1, ?2, 1 + count(*), ?3, ?4, ?5, ?6, ?7, ?8, "
+                "?9, ?10 FROM requests WHERE attempt = ?1 AND call = ?2",
+                (
+                    request.attempt,
+                    request.call,
+                    self._session,
+                    time.time(),
+                    request.model,
+                    request.samples,
+                    self._keep(_parts(request.prompt)),
+                    request.bound.prompt_tokens,
+                    request.bound.completion_tokens,
+                    request.bound.dollars,
+                ),
+            )
+        assert cursor.lastrowid is not None
+        return cursor.lastrowid
+
+    def record(self, number: int, answers: Sequence[Completion]) -> None:
+        """Record what a model answered to a request, before anybody parses it.
 
         This is money, so it is on the disk when the method returns, power cuts included.
         """
         self._database.execute("PRAGMA synchronous = FULL")
         with self._database:
             self._database.execute(
-                "INSERT INTO completions VALUES (?, ?, ?, ?, ?, ?)",
+                "INSERT INTO completions SELECT attempt, call, ?, ?, ?, id FROM requests "
+                "WHERE id = ?",
                 (
-                    attempt,
-                    call,
                     self._session,
                     time.time(),
-                    json.dumps(asdict(prompt)),
                     json.dumps([asdict(answer) for answer in answers]),
+                    number,
                 ),
             )
         self._database.execute("PRAGMA synchronous = NORMAL")
+
+    def fail(self, number: int, reason: str, bill: Completion | None) -> None:
+        """Record why a request has no completion, and what it cost all the same; None: unknown."""
+        cost = (
+            (None, None, None)
+            if bill is None
+            else (bill.prompt_tokens, bill.completion_tokens, bill.dollars)
+        )
+        with self._database:
+            self._database.execute(
+                "INSERT INTO failures VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (number, self._session, time.time(), _text(reason), *cost),
+            )
 
     def finish(self, outcome: Outcome) -> None:
         """Record how an attempt ended, with its program and its evaluation."""
@@ -330,10 +401,11 @@ class Store:
         ]
 
     def next_attempt(self) -> int:
-        """Return the lowest number that no attempt and no completion has had, nor any above it."""
+        """Return the lowest number that no attempt and no request has had, nor any above it."""
         (highest,) = self._database.execute(
             "SELECT max(coalesce((SELECT max(id) FROM attempts), -1), "
-            "coalesce((SELECT max(attempt) FROM completions), -1))"
+            "coalesce((SELECT max(attempt) FROM completions), -1), "
+            "coalesce((SELECT max(attempt) FROM requests), -1))"
         ).fetchone()
         return int(highest) + 1
 
@@ -375,13 +447,52 @@ class Store:
             for call, answers in rows
         }
 
+    def prompts(self, attempt: int) -> dict[int, Prompt]:
+        """The prompts that were sent for an attempt, by the number of the call."""
+        rows = self._database.execute(
+            "SELECT call, prompt FROM requests WHERE attempt = ? ORDER BY id", (attempt,)
+        )
+        return {call: _prompt(self._files(hashes)) for call, hashes in rows.fetchall()}
+
+    def bills(self, attempt: int | None = None) -> dict[str, Bill]:
+        """What requests cost, by the model's name: all of them, or those of one attempt."""
+        bills: dict[str, Bill] = {}
+        for model, answers, failed, prompt_tokens, completion_tokens, dollars in self._requests(
+            "r.model, c.answers, f.request, f.prompt_tokens, f.completion_tokens, f.dollars",
+            attempt,
+        ):
+            bill = bills.get(model, Bill())
+            if answers is not None:
+                bills[model] = bill.plus([Completion(**answer) for answer in json.loads(answers)])
+            elif failed is None or prompt_tokens is None:
+                bills[model] = bill.and_(Bill(unknown=1))
+            else:
+                bills[model] = bill.and_(Bill(0, prompt_tokens, completion_tokens, dollars))
+        return bills
+
     def bill(self) -> Bill:
-        """What all stored completions cost together."""
-        bill = Bill()
-        for (answers,) in self._database.execute("SELECT answers FROM completions"):
-            for answer in json.loads(answers):
-                bill = bill.plus(Completion(**answer))
-        return bill
+        """What all requests cost together."""
+        return reduce(Bill.and_, self.bills().values(), Bill())
+
+    def unknown(self) -> list[Bound]:
+        """The bounds of the requests of which nobody knows what they cost."""
+        columns = "r.prompt_bound, r.completion_bound, r.dollars_bound"
+        return [
+            Bound(*row)
+            for *row, answers, failed, tokens in self._requests(
+                f"{columns}, c.answers, f.request, f.prompt_tokens"
+            )
+            if answers is None and (failed is None or tokens is None)
+        ]
+
+    def _requests(self, columns: str, attempt: int | None = None) -> sqlite3.Cursor:
+        where = "" if attempt is None else "WHERE r.attempt = ?"
+        return self._database.execute(
+            f"SELECT {columns} FROM requests r "
+            "LEFT JOIN completions c ON c.attempt = r.attempt AND c.call = r.call "
+            f"AND c.request = r.id LEFT JOIN failures f ON f.request = r.id {where} ORDER BY r.id",
+            () if attempt is None else (attempt,),
+        )
 
     def seconds(self) -> float:
         """How long the run was worked on: its sessions, each to its last sign of life."""
@@ -391,7 +502,9 @@ class Store:
                 SELECT s.started, max(
                     s.started,
                     coalesce((SELECT max(finished) FROM outcomes WHERE session = s.id), 0),
+                    coalesce((SELECT max(sent) FROM requests WHERE session = s.id), 0),
                     coalesce((SELECT max(arrived) FROM completions WHERE session = s.id), 0),
+                    coalesce((SELECT max(failed) FROM failures WHERE session = s.id), 0),
                     coalesce((SELECT max(stopped) FROM stops WHERE session = s.id), 0)) AS ended
                 FROM sessions s)
             """
@@ -459,6 +572,31 @@ def existing(directory: Path) -> Path:
             )
         raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")
     return path
+
+
+def _bring_up_to_date(directory: Path) -> None:
+    """Migrate a run's database, unless another process is at work on it."""
+    try:
+        with _lock(directory), contextlib.closing(_connect(directory / DATABASE)) as database:
+            migrate(database)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise UsageError(
+            f"an older evolver wrote {directory}, and it cannot be brought up to date ({error}); "
+            "make it writable, or copy it"
+        ) from error
+
+
+def _parts(prompt: Prompt) -> dict[str, bytes]:
+    """Return a prompt as contents, of which each is stored once."""
+    return {"system": _bytes(prompt.system), "user": _bytes(prompt.user)}
+
+
+def _prompt(parts: Files) -> Prompt:
+    return Prompt(parts["system"].decode(), parts["user"].decode())
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _text(text: str) -> str:

@@ -17,7 +17,7 @@ from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.selection import Tournament
-from evolver.store import Attempt, Outcome, Store
+from evolver.store import Attempt, Outcome, Request, Store
 from evolver.types import Brief, Completion, Context, Evaluation, Program, Prompt, Proposal
 
 SEED = {"n.txt": b"1"}
@@ -481,7 +481,8 @@ def test_a_run_with_gaps_as_salvage_leaves_them_goes_on_in_order(tmp_path):
         program = Program(number, {"n.txt": b"%d" % (number + 1)}, operator=attempt.operator)
         evaluation = Evaluation("ok", {"value": number}, objectives=(float(number),))
         store.finish(Outcome(attempt, "evaluated", "", program, evaluation))
-    store.record(8, 0, Prompt("", ""), [Completion("an answer to a lost attempt")])
+    request = store.send(Request(8, 0, "any", Prompt("", "")))
+    store.record(request, [Completion("an answer to a lost attempt")])
     store.close()
     store = Store.resume(tmp_path, "test")
     engine = engine_on(store, evaluations=12, deterministic=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from evolver.errors import UsageError
 from evolver.runs import Run, is_stillborn
 from evolver.salvage import examine, recover
-from evolver.store import DATABASE, Attempt, Outcome, Store
-from evolver.types import Completion, Evaluation, Program, Prompt
+from evolver.schema import migrate
+from evolver.store import DATABASE, Attempt, Bill, Outcome, Request, Store, _lock
+from evolver.types import Bound, Completion, Evaluation, Program, Prompt
 
 
 def filled(directory, programs=60):
@@ -18,7 +20,8 @@ def filled(directory, programs=60):
     for number in range(programs):
         attempt = Attempt(number, max(0, number - 1), "step", 0, number - 1 if number else None)
         store.begin(attempt)
-        store.record(number, 0, Prompt("s", "u"), [Completion(f"answer {number}", dollars=0.25)])
+        request = store.send(Request(number, 0, "any", Prompt("s", f"u {number}")))
+        store.record(request, [Completion(f"answer {number}", dollars=0.25)])
         files = {"p.py": f"x = {number}\n".encode() + b"# " + b"z" * 300}
         evaluation = Evaluation(
             "ok", {"value": number}, {"secret": 1.0}, (float(number),), artifacts={"a": b"\0\xff"}
@@ -43,9 +46,79 @@ def test_what_was_written_is_read_back(tmp_path):
 
 def test_an_unknown_price_is_unknown_in_the_bill(tmp_path):
     store = Store.create(tmp_path, {}, "test")
-    store.record(1, 0, Prompt("", ""), [Completion("a", dollars=1.0), Completion("b")])
+    request = store.send(Request(1, 0, "any", Prompt("", ""), 2))
+    store.record(request, [Completion("a", dollars=1.0), Completion("b")])
     assert store.bill().dollars is None
-    assert store.bill().calls == 2
+    assert store.bill().calls == 1
+    store.close()
+
+
+def test_a_request_is_known_before_it_is_answered_and_its_fate_after(tmp_path):
+    store = Store.create(tmp_path, {}, "test")
+    prompt = Prompt("the same for all", "one \udc80")
+    bound = Bound(100, 400, 0.5)
+    answered, failed, cut_off, in_flight = (
+        store.send(Request(attempt, 0, model, prompt, bound=bound))
+        for attempt, model in ((1, "a"), (1, "a"), (2, "b"), (3, "b"))
+    )
+    store.fail(answered, "slow down", Completion("", dollars=0.0))
+    store.record(failed, [Completion("text", "a-0125", 10, 5, 0.25)])
+    store.fail(cut_off, "connection lost", None)
+    store.close()
+    store = Store.read(tmp_path)
+    assert store.bills() == {"a": Bill(1, 10, 5, 0.25), "b": Bill(unknown=2)}
+    assert store.bills(1) == {"a": Bill(1, 10, 5, 0.25)}
+    assert store.bill() == Bill(1, 10, 5, 0.25, unknown=2)
+    assert store.unknown() == [bound, bound]
+    assert store.prompts(3) == {0: Prompt("the same for all", "one ?")}
+    assert store.next_attempt() == 4
+    store.close()
+    assert in_flight == 4
+
+
+def of_the_first_evolver(directory):
+    """Make a run as it was before requests had rows of their own."""
+    directory.mkdir()
+    database = sqlite3.connect(directory / DATABASE)
+    migrate(database, 2)
+    answers = json.dumps([{"text": "hello", "model": "m", "prompt_tokens": 7, "dollars": 0.5}])
+    prompt = json.dumps({"system": "s", "user": "u"})
+    database.execute("INSERT INTO facts VALUES ('task', '\"t\"'), ('seeds', '[]')")
+    database.execute("INSERT INTO attempts VALUES (0, 1, 0, 0, 'seed', 0, NULL, '[]', 1, '', NULL)")
+    database.execute("INSERT INTO completions VALUES (0, 0, 1, 0, ?, ?)", (prompt, answers))
+    database.commit()
+    database.close()
+
+
+def test_a_run_of_an_older_evolver_is_brought_up_to_date_to_be_read(tmp_path):
+    run = tmp_path / "run"
+    of_the_first_evolver(run)
+    store = Store.read(run)
+    assert store.prompts(0) == {0: Prompt("s", "u")}
+    assert store.completions(0)[0][0].text == "hello"
+    assert store.bills() == {"m": Bill(1, 7, 0, 0.5)}
+    store.close()
+
+
+def test_a_run_of_an_older_evolver_that_is_in_use_is_left_alone(tmp_path):
+    run = tmp_path / "run"
+    of_the_first_evolver(run)
+    with _lock(run), pytest.raises(UsageError, match="being written by process"):
+        Store.read(run)
+
+
+def test_what_is_had_back_of_an_older_run_is_brought_up_to_date(tmp_path):
+    run = tmp_path / "run"
+    of_the_first_evolver(run)
+    with sqlite3.connect(run / DATABASE) as database:
+        evaluation = "0, 'score', 'ok', '{}', '{}', '[1.0]', '{}', '', '{}', 0, 0, '', 1, '', 1"
+        database.execute("INSERT INTO programs VALUES (0, '{}', '', '[]', 'seed', 0, 0, '', '')")
+        database.execute("INSERT INTO outcomes VALUES (1, 0, 1, 0, 'evaluated', '', NULL)")
+        database.execute(f"INSERT INTO evaluations VALUES ({evaluation}, '[]', '', -1)")
+    database.close()
+    recover(run, tmp_path / "new")
+    store = Store.read(tmp_path / "new")
+    assert store.bills() == {"m": Bill(1, 7, 0, 0.5)}
     store.close()
 
 
