@@ -6,6 +6,9 @@ B   `LandlockCells`: the host's file tree and processes, where Landlock lets it 
     write to its scratch directory only; a filter of system calls; and all of C.
 C   `PlainCells`: resource limits, no new privileges, where the host is root a fresh uid.
 
+In a container of an engine `ContainerCells` are B, where the engine has limited the memory, the
+processes and the disk of all candidates, and root may change its uid, kill, and nothing else.
+
 A's namespaces are made once, around the zygote; each candidate gets process and mount namespaces
 of its own inside them. The network namespace has no interface up and nobody who could change that,
 and whoever was in it before is dead, so a fresh one for each candidate (0.7 ms, and a global lock
@@ -45,7 +48,7 @@ class PlainCells:
     """Resource limits and a process group: tier C, and what the stronger tiers build on."""
 
     flags = 0  # namespaces in which the zygote starts
-    _scratch_is_open = True  # nothing but `excess` keeps it from growing
+    scratch_is_open = True  # nothing but `excess` keeps it from growing
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
@@ -90,7 +93,7 @@ class PlainCells:
         most = self._terms.memory * _MIB
         if memory and sum(proportional_memory(one) for one in (pid, *descendants(pid))) > most:
             return f"its processes together took more than {self._terms.memory} MiB of memory"
-        if self._scratch_is_open and not is_within(
+        if self.scratch_is_open and not is_within(
             f"{self._place}/scratch", self._terms.scratch * _MIB, _MOST_FILES
         ):
             return f"it wrote more than {self._terms.scratch} MiB or {_MOST_FILES} files"
@@ -119,7 +122,10 @@ class PlainCells:
         wipe(f"{self._place}/program/{number}")
         # It may have put more there than its own folder.
         for entry in os.scandir(f"{self._place}/scratch"):
-            wipe(entry.path)
+            self._wipe(entry)
+
+    def _wipe(self, entry: os.DirEntry[str]) -> None:
+        wipe(entry.path)
 
     def remove(self) -> None:
         """Remove the place, when the runner ends."""
@@ -141,10 +147,13 @@ class PlainCells:
         root, scratch = (f"{self._place}/{name}/{self._number}" for name in ("program", "scratch"))
         Path(root).mkdir()
         self._lay_out(root, files, f"{self._place}/base")
-        Path(scratch).mkdir(mode=0o700)
-        if self._is_root:
-            os.chown(scratch, self._uid, self._uid)
+        self._make_scratch(scratch)
         return root, scratch
+
+    def _make_scratch(self, path: str) -> None:
+        Path(path).mkdir(mode=0o700)
+        if self._is_root:
+            os.chown(path, self._uid, self._uid)
 
     def _lay_out(self, root: str, files: dict[str, bytes], base: str) -> None:
         write_files(root, files)
@@ -230,7 +239,7 @@ class LandlockCells(PlainCells):
 class NamespaceCells(LandlockCells):
     """Namespaces, a root of its own, and all of tier B: tier A."""
 
-    _scratch_is_open = False  # a file system of fixed size
+    scratch_is_open = False  # a file system of fixed size
 
     def __init__(self, terms: Terms, *, own_users: bool) -> None:
         super().__init__(terms)
@@ -355,6 +364,42 @@ class NamespaceCells(LandlockCells):
         return _ROOT, _SCRATCH
 
 
+class ContainerCells(LandlockCells):
+    """Tier B in a container: its root can change its uid and kill, and may not touch others' files.
+
+    So what belongs to a candidate is made and removed under the candidate's uid.
+    """
+
+    scratch_is_open = False  # a file system of fixed size
+
+    def _make_place(self) -> str:
+        place = super()._make_place()
+        Path(place, "scratch").chmod(0o771)  # for whoever is of root's group, with its own uid
+        return place
+
+    def _make_scratch(self, path: str) -> None:
+        os.seteuid(self._uid)
+        Path(path).mkdir(mode=0o700)
+        os.seteuid(0)
+
+    def _wipe(self, entry: os.DirEntry[str]) -> None:
+        try:
+            Path(entry.path).rmdir()  # mostly it is empty
+            return
+        except OSError:
+            owner = entry.stat(follow_symlinks=False).st_uid
+        pid = os.fork()
+        if pid == 0:
+            try:
+                os.setresuid(owner, owner, owner)
+                wipe(entry.path)
+            finally:
+                os._exit(0)
+        os.waitpid(pid, 0)
+        with contextlib.suppress(OSError):
+            Path(entry.path).rmdir()
+
+
 def choose(terms: Terms) -> PlainCells:
     """Return the cells of the tier that the terms name."""
     match terms.tier:
@@ -362,6 +407,8 @@ def choose(terms: Terms) -> PlainCells:
             return NamespaceCells(terms, own_users=own_users_work())
         case "B":
             return LandlockCells(terms)
+        case "docker":
+            return ContainerCells(terms)
     return PlainCells(terms)
 
 

@@ -52,6 +52,15 @@ class Group:
         for folder in set(self._folders.values()):
             (folder / "cgroup.procs").write_text(str(pid))
 
+    def memory(self) -> int:
+        """Return the bytes that its processes have taken, files in the cache aside."""
+        sizes: dict[str, int] = {}
+        with contextlib.suppress(OSError, KeyError):
+            for line in (self._folders["memory"] / "memory.stat").read_text().splitlines():
+                name, _, size = line.partition(" ")
+                sizes[name] = int(size)
+        return sizes.get("anon", sizes.get("total_rss", 0)) + sizes.get("shmem", 0)
+
     def has_killed(self) -> bool:
         """Has the kernel killed a process for lack of memory since this was last asked?"""
         before, self._kills = self._kills, self._count_kills()
@@ -102,6 +111,27 @@ class Group:
                         if line.startswith("oom_kill "):
                             return int(line.split()[1])
         return 0
+
+
+class Enclosing(Group):
+    """The control group that an engine made around this whole container, with its own limits."""
+
+    def __init__(self) -> None:
+        self._folders = {}
+        for place in _places("memory")[:1]:
+            self._folders["memory"] = place
+        self._kills = self._count_kills()
+
+    @property
+    def lacks(self) -> list[str]:
+        """Nothing: the engine has been asked for all of it."""
+        return []
+
+    def admit(self, pid: int) -> None:
+        """Do nothing: everything here is in it."""
+
+    def remove(self) -> None:
+        """Do nothing: it goes with the container."""
 
 
 def _places(controller: str) -> list[Path]:

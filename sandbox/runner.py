@@ -101,6 +101,8 @@ def start(terms: Terms, channel: Sequence[int]) -> tuple[Zygote, dict[str, Any]]
 
 def make_group(terms: Terms, child: Zygote, notes: list[str]) -> cgroup.Group:
     """Put the zygote under limits that count all candidates' processes together."""
+    if terms.tier == "docker":
+        return cgroup.Enclosing()
     # Besides the candidate's there are the zygote's own and those of the one that waits.
     group = cgroup.Group((terms.memory + _SLACK) << 20, 2 * terms.processes + 16)
     try:
@@ -319,6 +321,7 @@ def main(source: int, sink: int) -> None:
         child, report = start(terms, (source, sink))
         if report["op"] == "ready":
             group = make_group(terms, child, report["notes"])
+            report["memory"] = group.memory()
         kernel.set_dumpable(False)
         write_all(sink, wire.frame(report))
         if report["op"] == "ready":

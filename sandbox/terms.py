@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from sandbox import places
+
 
 @dataclass(frozen=True)
 class Terms:
     """The terms on which every candidate of one runner lives.
 
     Attributes:
-        tier: "A", "B" or "C"; see `cells`.
+        tier: "A", "B", "C" or "docker"; see `cells`.
         path: `sys.path` of the candidates: the standard library and installed packages.
         visible: absolute paths of the host that candidates may read; in tiers A and B all others
             are out of their reach.
@@ -42,6 +44,14 @@ class Terms:
 
     @classmethod
     def read(cls, header: dict[str, Any], value: Any) -> Terms:
-        """Make them from the host's first frame: a header, and files as its value."""
+        """Make them from the host's first frame: a header, and files as its value.
+
+        A host that cannot know where Python lies here names only the modules to hide.
+        """
+        if "path" not in header:
+            path = places.python_path()
+            seen = places.visible(path, network=header["network"])
+            unseen = places.hidden(path, header["hidden_modules"])
+            header = {**header, "path": path, "visible": seen, "hidden": unseen}
         fields = {name: header[name] for name in cls.__dataclass_fields__ if name in header}
         return cls(**fields, base=value["base"], guest=value["guest"])

@@ -46,7 +46,7 @@ class Zygote:
         self._alive: dict[int, tuple[int, int]] = {}  # pidfd -> number, pid of each candidate
         self._excess: dict[int, str] = {}  # number -> what a candidate was killed for
         self._watches_memory = False  # until the relay says that no control group does
-        self._watches_disk = terms.tier != "A"
+        self._watches_disk = place.scratch_is_open
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
@@ -137,8 +137,8 @@ class Zygote:
             start, body = connection.receive()
             files = wire.decode(start["files"], body)
             root, scratch = self._cells.move_in(files)
-            os.chdir(scratch)
             self._cells.confine(start["timeout"])
+            os.chdir(scratch)
             kernel.close_all_but(link)
             os.environ.update(HOME=scratch, TMPDIR=scratch)
             if not self._is_warm:

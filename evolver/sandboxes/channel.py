@@ -66,7 +66,11 @@ class Channel:
                 raise RunnerError(f"the sandbox's runner is gone: {error}") from None
             if not piece:
                 raise RunnerError("the sandbox's runner ended")
-            self._frames.feed(piece)
+            self._take_in(piece)
+
+    def _take_in(self, piece: bytes) -> None:
+        """Take what was read of the source; a backend whose stream wraps frames unwraps it."""
+        self._frames.feed(piece)
 
     def close(self) -> None:
         """Hang up: the runner kills what it has and ends."""

@@ -8,8 +8,8 @@ import json
 from evolver.bundled import bundled
 
 #: The runner's files, in the order in which they import each other.
-_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "places", "terms",
-            "program", "workdir", "cells", "session", "zygote", "runner")  # fmt: skip
+_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "places",
+            "terms", "program", "workdir", "cells", "session", "zygote", "runner")  # fmt: skip
 #: All of a runner's environment.
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",

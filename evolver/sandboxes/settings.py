@@ -31,3 +31,4 @@ class SandboxSettings:
     result_bytes: int = 16 * MIB
     require: str = ""
     allow_unisolated: bool = False
+    image: str = ""

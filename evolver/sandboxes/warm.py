@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from random import Random
@@ -94,6 +94,8 @@ class WarmSandbox(ABC):
             self._is_open = False
             try:
                 evaluation.close()
+                if self._is_worn(evaluation):
+                    self._hang_up()
             except SandboxError:
                 self._hang_up()  # kills it and all below it; the next open starts another
 
@@ -125,6 +127,10 @@ class WarmSandbox(ABC):
                     raise SandboxError(f"{error}") from error
         raise AssertionError
 
+    def _is_worn(self, _evaluation: Evaluation) -> bool:
+        """Whether the runner shall be replaced, after this evaluation."""
+        return False
+
     def _first(self, program: Program) -> str:
         is_there = self._main in program.files or self._main in self._base
         return self._main if is_there else next(iter(program.files))
@@ -154,9 +160,17 @@ class WarmSandbox(ABC):
         if report["op"] != "ready":
             channel.close()
             raise SandboxError(f"the sandbox's runner could not start:\n{report.get('message')}")
-        self.notes = tuple(report["notes"])
         self._channel = channel
+        self._started(report)
         return channel
+
+    def _started(self, report: Mapping[str, Any]) -> None:
+        """Take in what a runner says when it is ready; a backend may have more to do then.
+
+        Args:
+            report: its `notes`, and the bytes of `memory` that it has taken.
+        """
+        self.notes = tuple(report["notes"])
 
     def _hang_up(self) -> None:
         channel, self._channel = self._channel, None

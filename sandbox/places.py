@@ -1,0 +1,32 @@
+"""Where Python lies on the machine that this runs on, for a host that cannot know it."""
+
+from __future__ import annotations
+
+import os
+import site
+import sysconfig
+
+_LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local",
+              "/opt", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
+              "/etc/localtime")  # fmt: skip
+_PROGRAMS = ("/bin", "/usr/bin", "/usr/include", "/usr/libexec", "/usr/share", "/etc/alternatives")
+_NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki")
+
+
+def python_path() -> list[str]:
+    """Return `sys.path` for candidates: the standard library and the installed packages."""
+    library = sysconfig.get_path("stdlib")
+    path = [library, f"{library}/lib-dynload", *site.getsitepackages()]
+    return [place for place in path if os.path.isdir(place)]  # noqa: PTH112
+
+
+def visible(path: list[str], *, network: bool) -> list[str]:
+    """Return what candidates may read: Python, its libraries, and the programs of the machine."""
+    wanted = (*_LIBRARIES, *_PROGRAMS, *path, *(_NETWORK if network else ()))
+    return [place for place in dict.fromkeys(wanted) if os.path.exists(place)]  # noqa: PTH110
+
+
+def hidden(path: list[str], modules: list[str]) -> list[str]:
+    """Return where modules lie that candidates may not see."""
+    found = [f"{folder}/{name}{end}" for folder in path for name in modules for end in ("", ".py")]
+    return [place for place in found if os.path.exists(place)]  # noqa: PTH110
