@@ -7,17 +7,19 @@ those that would pass a sandbox's channel, and an exception becomes the same `Ca
 from __future__ import annotations
 
 import ast
+import subprocess
+import tempfile
 import traceback
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from random import Random
 from types import CodeType, ModuleType
 from typing import Any
 
 from evolver import literals
-from evolver.errors import CandidateCrashed
-from evolver.types import Files
+from evolver.errors import CandidateCrashed, CandidateOutputError, CandidateTimeout
+from evolver.types import Files, Output
 
 
 class _Parameterised(ast.NodeTransformer):
@@ -80,6 +82,38 @@ class InProcessCandidate:
             return getattr(self._load(), name)(*args, **kwargs)
         except Exception as error:  # the boundary: whatever a candidate raises is its verdict
             raise CandidateCrashed("".join(traceback.format_exception(error))) from error
+
+    def run(
+        self, command: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
+    ) -> Output:
+        try:
+            done = subprocess.run(
+                command, input=stdin, capture_output=True, timeout=timeout, cwd=self._directory
+            )
+        except subprocess.TimeoutExpired as error:
+            raise CandidateTimeout(str(error)) from None
+        except OSError as error:
+            raise CandidateCrashed(str(error)) from None
+        return Output(done.returncode, done.stdout, done.stderr)
+
+    def read(self, path: str) -> bytes:
+        try:
+            return (self._directory / path).read_bytes()
+        except OSError as error:
+            raise CandidateOutputError(str(error)) from None
+
+    def write(self, path: str, data: bytes) -> None:
+        target = self._directory / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+
+    @cached_property
+    def _directory(self) -> Path:
+        self._temporary = tempfile.TemporaryDirectory()  # goes with this object
+        folder = Path(self._temporary.name)
+        for path, content in literals.substitute(self.files, self._values).items():
+            (folder / path).write_bytes(content)
+        return folder
 
     def _load(self, parameters: Sequence[Any] | None = None) -> ModuleType:
         module = ModuleType("program")

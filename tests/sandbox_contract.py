@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sandbox_attacks import SETTINGS, SandboxAttacks, program
+from sandbox_attacks import NAMED, SETTINGS, SandboxAttacks, processes_named, program
 
 from evolver.errors import (
     CandidateCrashed,
@@ -20,7 +20,7 @@ from evolver.errors import (
     UsageError,
 )
 from evolver.sandboxes import SandboxSettings
-from evolver.types import Program, Sandbox
+from evolver.types import Output, Program, Sandbox
 
 BASE = {"beside.txt": b"base text", "side/__init__.py": b"", "side/more.py": b"TWO = 2\n"}
 GUEST = {
@@ -342,3 +342,167 @@ def f():
                 assert candidate.call("part:f") == "part"
         finally:
             sandbox.close()
+
+    # --- whole commands, files in and out -------------------------------------------------------
+
+    def test_commands_share_a_directory_with_the_programs_files(self, sandbox: Sandbox) -> None:
+        files = {
+            "main.py": b"raise Exception('commands need no import')\n",
+            "work.py": b"import sys\nfrom side.more import TWO\n"
+            b"open('out.txt', 'a').write(sys.argv[1] * TWO)\n"
+            b"print(open('beside.txt').read(), flush=True)\nsys.stdout.buffer.write(b'\\xff')\n"
+            b"sys.stderr.write('told')\nsys.exit(3)\n",
+        }
+        with sandbox.open(Program(1, files), seed=1, timeout=10) as candidate:
+            for _ in range(2):
+                output = candidate.run(["python3", "work.py", "a b"])
+                assert output == Output(3, b"base text\n\xff", b"told")
+            assert candidate.read("out.txt") == b"a ba b" * 2
+            assert candidate.read("work.py") == files["work.py"]
+            with pytest.raises(CandidateCrashed, match="commands need no import"):
+                candidate.call("f")
+
+    def test_a_program_is_compiled_and_run(self, sandbox: Sandbox) -> None:
+        source = b"""
+#include "twice.h"
+#include <stdio.h>
+int main(void) { double x; while (scanf("%lf", &x) == 1) printf("%g ", TWICE(x)); return 0; }
+"""
+        files = {"main.c": source, "twice.h": b"#define TWICE(x) (2 * (x))\n"}
+        with sandbox.open(Program(1, files), seed=1, timeout=20) as candidate:
+            try:
+                compiled = candidate.run(["gcc", "main.c", "-O3", "-o", "prog"])
+            except CandidateCrashed as error:
+                pytest.skip(f"no compiler here: {error}")
+            assert compiled.code == 0, compiled.stderr
+            assert candidate.run(["./prog"], stdin=b"1 2.5 -3").stdout == b"2 5 -6 "
+            candidate.write("main.c", b"int main(void) { return 1 }")
+            assert b"error" in candidate.run(["gcc", "main.c"]).stderr
+
+    def test_a_command_that_a_signal_ends(self, sandbox: Sandbox) -> None:
+        with sandbox.open(program(""), seed=1, timeout=10) as candidate:
+            killed = "import os, signal; os.kill(os.getpid(), signal.{})"
+            for name, number in (("SIGKILL", -9), ("SIGPIPE", -13), ("SIGXFSZ", -25)):
+                script = f"signal.signal(signal.{name}, 0); " if number != -9 else ""
+                script = f"import signal; {script}{killed.format(name)}"
+                assert candidate.run(["python3", "-c", script]).code == number
+
+    def test_a_lot_goes_in_and_out(self, sandbox: Sandbox) -> None:
+        echo = """
+import sys
+content = sys.stdin.buffer.read()
+sys.stderr.buffer.write(content[::-1])
+sys.stdout.buffer.write(content)
+"""
+        content = bytes(range(256)) * 4096  # 1 MiB: what SETTINGS.result_bytes allows of each
+        with sandbox.open(Program(1, {"echo.py": echo.encode()}), seed=1, timeout=10) as candidate:
+            output = candidate.run(["python3", "echo.py"], stdin=content)
+            assert output == Output(0, content, content[::-1])
+            output = candidate.run(["python3", "echo.py"], stdin=content + b"more")
+            assert output == Output(0, content, b"erom" + content[::-1][:-4], is_cut=True)
+            assert candidate.run(["python3", "-c", ""], stdin=content * 4) == Output(0, b"", b"")
+            assert candidate.run(["python3", "echo.py"]) == Output(0, b"", b"")
+
+    def test_a_command_that_cannot_be_run_is_named(self, sandbox: Sandbox) -> None:
+        with sandbox.open(program(""), seed=1, timeout=10) as candidate:
+            for words in (["no-such-command"], ["./main.py"], ["."], ["./no/such"]):
+                with pytest.raises(CandidateCrashed, match="cannot be run"):
+                    candidate.run(words)
+            assert candidate.run(["python3", "main.py"]).code == 0
+            for mistake in ("python3 main.py", [], [""], ["python3", 3]):
+                with pytest.raises(TypeError, match="a list of words"):
+                    candidate.run(mistake)
+
+    @pytest.mark.parametrize(
+        "script",
+        [
+            "while True: pass",
+            "import signal, time; signal.signal(15, signal.SIG_IGN); time.sleep(60)",
+            "import os, time; os.fork(); os.setsid(); time.sleep(60)",
+            "while True: print('x' * 60000)",
+        ],
+    )
+    def test_a_command_has_its_own_time(self, sandbox: Sandbox, script: str) -> None:
+        started = time.monotonic()
+        with sandbox.open(program(""), seed=1, timeout=20) as candidate:
+            with pytest.raises(CandidateTimeout, match=r"python3 did not return in its 0\.3 s"):
+                candidate.run(["python3", "-c", script], timeout=0.3)
+            with pytest.raises(CandidateTimeout):
+                candidate.read("main.py")
+        assert time.monotonic() - started < 1.3
+        self.check_honest(sandbox)
+
+    def test_what_a_command_leaves_running_dies_with_the_evaluation(self, sandbox: Sandbox) -> None:
+        source = f"""{NAMED}
+import sys
+if os.fork() == 0:
+    os.setsid()
+    name("leftover")
+    print("alive", flush=True)
+    time.sleep(60)
+sys.stdin.read()
+"""
+        with sandbox.open(program(source), seed=1, timeout=10) as candidate:
+            started = time.monotonic()
+            candidate.run(["python3", "main.py"])
+            assert time.monotonic() - started < 5  # it has our pipes and is not waited for
+            ends = time.monotonic() + 3
+            while not processes_named("leftover"):
+                assert time.monotonic() < ends
+            assert candidate.run(["python3", "-c", "print(1)"]).stdout == b"1\n"
+        assert not processes_named("leftover")
+        self.check_honest(sandbox)
+
+    @pytest.mark.parametrize("path", ["/etc/hostname", "../x", "a/../../x", "a//b", ".", "", "a\0"])
+    def test_paths_stay_below_the_directory(self, sandbox: Sandbox, path: str) -> None:
+        with sandbox.open(program(""), seed=1, timeout=5) as candidate:
+            with pytest.raises(CandidateOutputError, match="no path below"):
+                candidate.read(path)
+            with pytest.raises(CandidateOutputError, match="no path below"):
+                candidate.write(path, b"")
+
+    def test_files_go_in_and_come_out(self, sandbox: Sandbox) -> None:
+        with sandbox.open(
+            program("def f(p):\n    return open(p).read()\n"), seed=1, timeout=5
+        ) as c:
+            for content in (b"", b"\0\xff\n", b"x" * 4_000_000):
+                c.write("deep/er/new.bin", content)
+                assert c.read("deep/er/new.bin") == content
+            c.write("main.py", b"#!/usr/bin/env python3\nprint('new')\n")
+            assert c.read("main.py").startswith(b"#!")
+            c.write("beside.txt", b"other")
+            assert c.call("f", "beside.txt") == "other"  # a copy of its own
+            assert c.run(["python3", "main.py"]).stdout == b"new\n"
+        assert self.call(sandbox, "import os\ndef f():\n    return os.listdir()\n") == []
+
+    def test_what_is_no_file_to_read_or_write_is_named(self, sandbox: Sandbox) -> None:
+        source = """
+import os
+def f():
+    os.mkdir("folder")
+    os.mkfifo("fifo")
+    os.symlink("/dev/zero", "zeros")
+    os.symlink("/etc/shadow", "secret")
+    os.symlink("loop", "loop")
+    open("closed", "w").close()
+    os.chmod("closed", 0)
+    with open("large", "wb") as file:
+        file.truncate(5 << 20)
+"""
+        with sandbox.open(program(source), seed=1, timeout=5) as c:
+            c.call("f")
+            for name in ("none", "folder", "fifo", "zeros", "secret", "loop", "large", "closed"):
+                with pytest.raises(CandidateOutputError, match=f"'{name}' (cannot|is no|has)"):
+                    c.read(name)
+            for name in ("folder", "closed/x", "fifo/x"):
+                with pytest.raises(CandidateOutputError, match=f"'{name}' cannot be written"):
+                    c.write(name, b"x")
+            c.write("fifo", b"a file now")
+            c.write("zeros", b"zeros too")
+            assert c.read("fifo") + c.read("zeros") == b"a file nowzeros too"
+
+    def test_literals_are_written_for_commands(self, sandbox: Sandbox) -> None:
+        with sandbox.open(program(LINE + b"print(line(3))\n"), seed=1, timeout=10) as candidate:
+            runs = [candidate, candidate.at([10.0, 1.0]), candidate.at([-1.0, 0.5]), candidate]
+            printed = [float(one.run(["python3", "main.py"]).stdout) for one in runs]
+            assert printed == [5.5, 31.0, -2.5, 5.5]

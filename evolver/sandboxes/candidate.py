@@ -277,7 +277,8 @@ class SandboxedCandidate:
         the rest.
         """
         words = list(command)
-        if isinstance(command, str) or not words or not all(type(word) is str for word in words):
+        are_words = words and words[0] and all(type(word) is str for word in words)
+        if isinstance(command, str) or not are_words:
             raise TypeError(
                 f'a command is a list of words, such as ["./prog", "7"], not {command!r}'
             )

@@ -24,7 +24,7 @@ from evolver.types import Files, Program
 TIERS = ("A", "B", "C")
 #: The distribution's programs, so that a candidate may be in any language that is installed.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives",
-           "/etc/ld.so.cache", "/etc/localtime")  # fmt: skip
+           "/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf")  # fmt: skip
 #: What of it is no program: where people put their own sources, evaluators perhaps among them.
 _SOURCES = ("/usr/src", "/usr/local/src")
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -74,7 +74,7 @@ class LocalSandbox(WarmSandbox):
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
         path, visible = python_paths()
-        visible += self._more_visible()
+        visible = [*(_NETWORK if self.settings.network else ()), *visible, *self._more_visible()]
         if self.isolation != "A" and os.getuid() == 0:
             require_readable(path)
         ours, theirs = socket.socketpair()
@@ -99,8 +99,6 @@ class LocalSandbox(WarmSandbox):
                 process.kill()
                 process.wait()
 
-        if self.settings.network:
-            visible += _NETWORK
         terms = {"tier": self.isolation, "path": path, "visible": visible, "hidden": hidden_paths()}
         return Channel(ours.fileno(), ours.fileno(), close), terms
 
