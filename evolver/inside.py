@@ -46,7 +46,7 @@ class InsideEvaluator:
         """Refuse what the function does not take.
 
         Raises:
-            UsageError: there is no such function, or no such parameter.
+            UsageError: it has no such parameter.
         """
         arguments = self._functions[self.function].args
         known = [argument.arg for argument in (*arguments.args[1:], *arguments.kwonlyargs)]
@@ -69,7 +69,8 @@ class InsideEvaluator:
         return {node.name: node for node in functions(self.path)}
 
     @cached_property
-    def _files(self) -> Files:
+    def files(self) -> Files:
+        """The function's file and the modules beside it that it imports."""
         return dict(sources(self.path))
 
     def evaluate(self, candidate: Candidate) -> Result:
@@ -85,7 +86,7 @@ class InsideEvaluator:
                 f"the program and its evaluator are both called {self.path.name}; rename one"
             )
         # An evaluator that imports the program by its name must not find the seed.
-        own = {path: content for path, content in self._files.items() if path not in program}
+        own = {path: content for path, content in self.files.items() if path not in program}
         now = literals.substitute(program, candidate.parameters)
         changed = {path: content for path, content in now.items() if content != program[path]}
         told = candidate.call(
@@ -127,7 +128,8 @@ def inside_of(function: Callable[..., Any]) -> InsideEvaluator | None:
     if first is None or not (first.name == "program_path" or first.annotation in (str, "str")):
         return None
     source = inspect.getsourcefile(function)
-    if function.__module__ == "__main__" or source is None or function.__closure__:
+    is_public = function.__qualname__ == function.__name__  # else defined in another function
+    if function.__module__ == "__main__" or source is None or not is_public:
         raise UsageError(
             f"the evaluator {function.__name__}({first.name}) runs inside the sandbox, so it must "
             "stand in a module of its own; or let it take a candidate, and it runs outside"

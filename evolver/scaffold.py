@@ -9,22 +9,30 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from evolver import sessions
 from evolver.errors import UsageError
-from evolver.evaluator import EvaluatorSource, FunctionEvaluator, read_result
+from evolver.evaluator import EvaluatorSource, FunctionEvaluator, guest_files, read_result
+from evolver.inside import InsideEvaluator, find_inside
 from evolver.task import TASK_FILE, TaskSettings, assemble_task, validate
-from evolver.types import Candidate, Result
+from evolver.types import Candidate, Files, Result
 
 # Words in a metric's name that mean less of it is better.
 _SMALLER = {
     "bytes", "cost", "count", "distance", "energy", "error", "latency", "length", "loss", "memory",
     "ms", "operations", "params", "regret", "seconds", "size", "time", "violations",
 }  # fmt: skip
+_COMBINED = "combined_score"  # what other systems maximise, whatever else there is
 _ADAPTER = "evaluate.py"
+_INSIDE = (
+    "Untrusted: {function} takes a program's path, so it runs inside the sandbox, beside the "
+    "candidate, which can write itself any score; to be sure of the scores, let it take a "
+    "candidate and call the program's functions by candidate.call(NAME, ...)."
+)
 
 
 @dataclass(frozen=True)
@@ -39,11 +47,25 @@ class Probe:
     use: str
     root: Path
 
+    @cached_property
+    def _evaluator(self) -> FunctionEvaluator | InsideEvaluator:
+        evaluator = EvaluatorSource(self.use, self.root).load({})
+        assert isinstance(evaluator, FunctionEvaluator | InsideEvaluator)
+        return evaluator
+
+    @property
+    def guest(self) -> Files:
+        """What the function needs beside the candidate."""
+        return guest_files(self._evaluator)
+
     def evaluate(self, candidate: Candidate) -> Result:
         """Call the function; its metrics come back as an artifact, whatever they are called."""
-        evaluator = EvaluatorSource(self.use, self.root).load({})
-        assert isinstance(evaluator, FunctionEvaluator)
-        returned: object = evaluator.function(candidate)
+        evaluator = self._evaluator
+        returned: object
+        if isinstance(evaluator, InsideEvaluator):
+            returned = evaluator.evaluate(candidate)
+        else:
+            returned = evaluator.function(candidate)
         is_number = isinstance(returned, int | float) and not isinstance(returned, bool)
         result = read_result({"score": returned} if is_number else returned)
         told = {"is_number": is_number, "metrics": dict(result.metrics)}
@@ -85,13 +107,17 @@ def make_task(
             f"the program and the scoring function are both called {file.name}; the candidate "
             "must not hold its own score: put them into two files of different names"
         )
+    inside = find_inside(f"{file.name}:{function}", file.parent)
     told, seconds = _measure(program, file, function)
     metrics: dict[str, float] = told["metrics"]
     adapter = _adapter(file, function) if told["is_number"] else None
     up, down, sentences = _directions(metrics, maximize, minimize)
     folder.mkdir(parents=True, exist_ok=True)
-    for source in (program, file):
-        _copy(source, folder / source.name)
+    _copy(program, folder / program.name)
+    shipped = [file.name] if inside is None else [n for n in inside.files if n != program.name]
+    for name in shipped:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        _copy(file.parent / name, folder / name)
     use = f"{file.name}:{function}"
     if adapter is not None:
         (folder / _ADAPTER).write_text(adapter, encoding="utf-8")
@@ -99,6 +125,8 @@ def make_task(
     content = _toml(program, use, metrics, up, down, timeout=max(10.0, math.ceil(20 * seconds)))
     (folder / TASK_FILE).write_text(content, encoding="utf-8")
     values = ", ".join(f"{name} {value:.6g}" for name, value in metrics.items())
+    if inside is not None:
+        sentences = [*sentences, _INSIDE.format(function=function)]
     return Scaffold(folder, [f"{folder / TASK_FILE}: the program scores {values}", *sentences])
 
 
@@ -187,6 +215,8 @@ def _directions(
             )
     if maximize or minimize:
         return list(maximize), list(minimize), []
+    if _COMBINED in metrics:
+        return [_COMBINED], [], [f"Assumed: maximize {_COMBINED}."]
     if len(metrics) > 1:
         raise UsageError(
             f"the scoring function returns {', '.join(metrics)}; say which of them count: "

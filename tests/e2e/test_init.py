@@ -71,3 +71,29 @@ def test_slow_libraries_are_loaded_once(cli: CommandLine) -> None:
     cli("init", "curve.py", "score.py")
     assert made(cli)["sandbox"] == {"preload": ["numpy"]}
     assert cli.json("evaluate", "curve")["status"] == "ok"
+
+
+def test_a_function_of_the_programs_path_runs_inside_and_is_untrusted(cli: CommandLine) -> None:
+    write(
+        cli,
+        "import importlib.util\nimport known\n\n\n"
+        "def evaluate_stage1(program_path):\n    return {'runs': 1}\n\n\n"
+        "def evaluate(program_path):\n"
+        "    spec = importlib.util.spec_from_file_location('program', program_path)\n"
+        "    program = importlib.util.module_from_spec(spec)\n"
+        "    spec.loader.exec_module(program)\n"
+        "    return {'combined_score': -abs(program.curve(1.0) - known.TARGET), 'seconds': 0.1}\n",
+    )
+    (cli.folder / "known.py").write_text("TARGET = 2.0\n")
+    said = cli("init", "curve.py", "score.py").stdout
+    assert "Assumed: maximize combined_score" in said
+    assert "Untrusted: evaluate takes a program's path" in said
+    done = cli("run", "curve", "--evaluations", 30, "--seed", 1, "--out", "one").stdout
+    assert "(untrusted)" in done.splitlines()[0]  # of the live view
+    assert "\nbest (untrusted)" in done
+    assert "(untrusted)" in (cli.folder / "one" / "report.html").read_text()
+    assert "(untrusted)" in cli("best", "one").stderr
+    assert "combined_score -0.5, seconds 0.1 (untrusted)" in cli("show", "one", 0).stdout
+    assert cli.json("show", "one")["best_trusted"] is False
+    assert cli.json("show", "one", 0)["trusted"] is False
+    assert cli.json("evaluate", "curve")["trusted"] is False
