@@ -9,18 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
 from evolver.budget import Budget, Ledger
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError, UsageError
-from evolver.filters import FILTERS
 from evolver.operators.mix import Mix
 from evolver.population import Population, trial_of
 from evolver.progress import Progress
 from evolver.recording import RecordedModel
+from evolver.screening import Repair, Screening
 from evolver.store import Attempt, Bill, Outcome, Store
 from evolver.tally import Tally
 from evolver.types import (
@@ -35,7 +35,9 @@ from evolver.types import (
     Model,
     Program,
     Proposal,
+    Repairing,
     Trial,
+    Tune,
 )
 
 SEED = "seed"  # the operator of the programs that a run starts from
@@ -161,6 +163,10 @@ class Engine:
             fitted=outcome.proposed is not None,
             trial=self._trial_of(outcome),
         )
+        if evaluation is not None and evaluation.fingerprint and _is_verdict(evaluation):
+            self.population.seen.add_outputs(
+                evaluation.fingerprint, attempt.id, self.population.finished
+            )
         self._tally.count(outcome, improved=improved)
         self._spent_bill(attempt)
         return improved
@@ -344,7 +350,8 @@ class Engine:
             program = Program(
                 attempt.id, self._seeds[attempt.id], self._base, island=attempt.island
             )
-            return await self._judge(attempt, program, None)
+            fingerprint = await self._screening(attempt).welcome(program)
+            return await self._judge(attempt, program, None, fingerprint)
         elites = self.population.elites
         context = Context(
             brief=self._brief,
@@ -356,26 +363,18 @@ class Engine:
             model=self._recorded(attempt),
             tried=self.population.tried(attempt.parent, upto=attempt.seen),  # type: ignore[arg-type]
         )
+        operator = self._mix.operators[attempt.operator].operator
+        repair: Repair | None = None
+        if isinstance(operator, Repairing):
+            repair = partial(self._mended, operator, context)
         try:
-            proposal = await self._mix.operators[attempt.operator].operator.propose(context)
+            proposal = await self._proposed(operator.propose(context))
+            admitted = await self._screening(attempt).admit(context, proposal, repair)
         except ProposalError as error:
             return Outcome(attempt, "unproposed", str(error))
-        except ModelRefused:
-            raise  # a key or a name is wrong: waiting mends nothing
-        except ModelError as error:
-            if self._tally.model_failed():
-                raise
-            return Outcome(attempt, "unproposed", str(error))
-        except EvolverError:
-            raise
-        except Exception as error:  # noqa: BLE001 - operators are plug-ins, a user's may raise anything
-            said = f"the operator raised {type(error).__name__}: {error}"
-            self._tally.operator_failed(said)
-            return Outcome(attempt, "unproposed", said)
-        self._tally.operator_faults = 0
-        for reason in (check(proposal.files, context) for check in FILTERS):
-            if reason is not None:
-                return Outcome(attempt, "filtered", reason)
+        if isinstance(admitted, str):
+            return Outcome(attempt, "filtered", admitted)
+        proposal = admitted.proposal
         program = Program(
             attempt.id,
             dict(proposal.files),
@@ -387,7 +386,45 @@ class Engine:
             proposal.summary,
             proposal.thought,
         )
-        return await self._judge(attempt, program, proposal)
+        return await self._judge(attempt, program, proposal.tune, admitted.fingerprint)
+
+    async def _proposed(self, work: Awaitable[Proposal]) -> Proposal:
+        """Wait for an operator.
+
+        Raises:
+            ProposalError: it found nothing, the model did not answer, or it raised.
+            EvolverError: what the run must stop for.
+        """
+        try:
+            proposal = await work
+        except ModelRefused:
+            raise  # a key or a name is wrong: waiting mends nothing
+        except ModelError as error:
+            if self._tally.model_failed():
+                raise
+            raise ProposalError(str(error)) from error
+        except EvolverError:
+            raise
+        except Exception as error:  # operators are plug-ins, a user's may raise anything
+            said = f"the operator raised {type(error).__name__}: {error}"
+            self._tally.operator_failed(said)
+            raise ProposalError(said) from error
+        self._tally.operator_faults = 0
+        return proposal
+
+    async def _mended(
+        self, operator: Repairing, context: Context, proposal: Proposal, complaint: str
+    ) -> Proposal:
+        return await self._proposed(operator.repair(context, proposal, complaint))
+
+    def _screening(self, attempt: Attempt) -> Screening:
+        return Screening(
+            self._executor,
+            self._store,
+            attempt.id,
+            self._job_seed(0, "preflight"),
+            partial(self.population.seen.twin, upto=attempt.seen),
+        )
 
     def _recorded(self, attempt: Attempt) -> Model | None:
         if self._model is None or not self._mix.operators[attempt.operator].needs_model:
@@ -399,14 +436,14 @@ class Engine:
         self._tally.model_answered()
 
     async def _judge(
-        self, attempt: Attempt, program: Program, proposal: Proposal | None
+        self, attempt: Attempt, program: Program, tune: Tune | None, fingerprint: str
     ) -> Outcome:
-        tune = proposal.tune if proposal is not None else None
         if tune is not None:
             tune = replace(tune, limit=min(tune.limit, self._ledger.granted(attempt.id)))
         evaluation = await self._executor.evaluate(
             Job(program, self._job_seed(attempt.id, "score"), tune)
         )
+        evaluation = replace(evaluation, fingerprint=fingerprint)
         proposed = None if tune is None else program.files
         if evaluation.tuned is not None:
             program = replace(program, files=evaluation.tuned)
@@ -439,7 +476,9 @@ class Engine:
             for program, evaluation in zip(waiting, again, strict=True):
                 done[program.id] = evaluation
                 if evaluation.fault != "evaluator":
-                    self._store.confirm(program.id, evaluation, self.population.finished)
+                    self._store.confirm(
+                        program.id, evaluation, self.population.finished, self._next
+                    )
             failed = self._failed({program.id: done[program.id] for program in waiting})
             self.population.disqualify(failed)
             unbroken = unbroken and not failed
@@ -488,6 +527,11 @@ class Engine:
             return
         self._reported = now
         self._listener(self.progress(message))
+
+
+def _is_verdict(evaluation: Evaluation) -> bool:
+    """Tell whether another program that computes the same would fare the same."""
+    return evaluation.fault != "evaluator" and evaluation.status != "timeout"
 
 
 async def _all(works: Iterable[Coroutine[None, None, Evaluation]]) -> list[Evaluation]:

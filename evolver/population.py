@@ -46,6 +46,7 @@ class Seen:
     def __init__(self) -> None:
         self._first: dict[str, int] = {}
         self._structures: dict[str, list[int]] = {}
+        self._outputs: dict[str, tuple[int, int]] = {}  # fingerprint -> when known, program
 
     def add(self, files: Files, finished: int) -> None:
         """Record a program as known once `finished` attempts are finished."""
@@ -54,6 +55,15 @@ class Seen:
     def add_structure(self, files: Files, finished: int) -> None:
         """Record that a program's literals were fitted."""
         self._structures.setdefault(structure_hash(files), []).append(finished)
+
+    def add_outputs(self, fingerprint: str, program: int, finished: int) -> None:
+        """Record what a program computes on the probe inputs."""
+        self._outputs.setdefault(fingerprint, (finished, program))
+
+    def twin(self, fingerprint: str, upto: int) -> int | None:
+        """Return the first program, among `upto` finished attempts, that computes the same."""
+        known, program = self._outputs.get(fingerprint, (upto + 1, -1))
+        return program if known <= upto else None
 
     def holds(self, files: Files, upto: int) -> bool:
         """Tell whether the program was among the first `upto` finished attempts."""

@@ -25,7 +25,7 @@ _GAP = 4096  # row ids without a readable row before the rest of a table is give
 
 _TABLES = (
     "facts", "sessions", "contents", "attempts", "requests", "completions", "failures",
-    "outcomes", "programs", "evaluations", "stops",
+    "outcomes", "programs", "evaluations", "stops", "preflights",
 )  # fmt: skip
 
 

@@ -101,11 +101,27 @@ def _requests(database: sqlite3.Connection) -> None:
     database.execute("ALTER TABLE completions DROP COLUMN prompt")
 
 
+def _flights(database: sqlite3.Connection) -> None:
+    """Pre-flights; what a session was told to do; which attempts had begun at a confirmation."""
+    for statement in (
+        """
+        CREATE TABLE preflights (
+            attempt INTEGER NOT NULL, turn INTEGER NOT NULL, session INTEGER NOT NULL,
+            complaint TEXT NOT NULL, fingerprint TEXT NOT NULL, seconds REAL NOT NULL,
+            PRIMARY KEY (attempt, turn)) STRICT
+        """,
+        "ALTER TABLE sessions ADD COLUMN settings TEXT NOT NULL DEFAULT ''",
+        "ALTER TABLE evaluations ADD COLUMN begun INTEGER NOT NULL DEFAULT -1",
+    ):
+        database.execute(statement)
+
+
 # Appended to, never edited: a database records how many of them it has been through.
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _first_tables,
     _more_of_each,
     _requests,
+    _flights,
 )
 
 

@@ -22,7 +22,7 @@ from typing import IO, Any, Literal
 
 from evolver.errors import UsageError
 from evolver.schema import is_current, migrate
-from evolver.types import Bound, Completion, Evaluation, Files, Program, Prompt
+from evolver.types import Bound, Completion, Evaluation, Files, Preflight, Program, Prompt
 
 DATABASE = "evolver.db"
 
@@ -132,8 +132,16 @@ class Store:
     # --- opening and closing -----------------------------------------------------------------
 
     @classmethod
-    def create(cls, directory: Path, facts: Mapping[str, Any], version: str) -> Store:
+    def create(
+        cls, directory: Path, facts: Mapping[str, Any], version: str, settings: str = ""
+    ) -> Store:
         """Start the facts of a new run in an existing directory.
+
+        Args:
+            directory: of the run.
+            facts: what stays as it is, name -> value.
+            version: of evolver.
+            settings: what this session is told to do, in JSON.
 
         Raises:
             UsageError: the directory holds a run already.
@@ -158,11 +166,11 @@ class Store:
             database.execute("PRAGMA journal_mode = WAL")
         unborn.replace(path)
         database = _connect(path)
-        return cls(database, lock, _new_session(database, version))
+        return cls(database, lock, _new_session(database, version, settings))
 
     @classmethod
-    def resume(cls, directory: Path, version: str) -> Store:
-        """Open the facts of a run for going on with it.
+    def resume(cls, directory: Path, version: str, settings: str = "") -> Store:
+        """Open the facts of a run for going on with it; see `create`.
 
         Raises:
             UsageError: no run is there, another process holds it, or it is damaged.
@@ -175,7 +183,7 @@ class Store:
                 raise damaged(directory, "it is empty")
             migrate(database)
             check_integrity(database, directory)
-            return cls(database, lock, _new_session(database, version))
+            return cls(database, lock, _new_session(database, version, settings))
         except (sqlite3.DatabaseError, UsageError) as error:
             lock.close()
             if isinstance(error, UsageError) or "full" in str(error) or "readonly" in str(error):
@@ -290,6 +298,21 @@ class Store:
                 (number, self._session, time.time(), _text(reason), *cost),
             )
 
+    def fly(self, attempt: int, turn: int, flight: Preflight) -> None:
+        """Record an attempt's pre-flight: 0 of what was proposed, 1 of what was mended."""
+        with self._database:
+            self._database.execute(
+                "INSERT INTO preflights VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    attempt,
+                    turn,
+                    self._session,
+                    _text(flight.complaint),
+                    flight.fingerprint,
+                    flight.seconds,
+                ),
+            )
+
     def finish(self, outcome: Outcome) -> None:
         """Record how an attempt ended, with its program and its evaluation."""
         with self._database:
@@ -310,16 +333,17 @@ class Store:
                 if outcome.evaluation is not None:
                     self._add_evaluation(outcome.program.id, "score", outcome.evaluation)
 
-    def confirm(self, program: int, evaluation: Evaluation, seen: int) -> None:
+    def confirm(self, program: int, evaluation: Evaluation, seen: int, begun: int) -> None:
         """Record a measurement that repeats one, made before a winner is announced.
 
         Args:
             program: its id.
             evaluation: the new measurement.
             seen: how many attempts were finished by then.
+            begun: attempts with lower numbers had begun by then, others had not.
         """
         with self._database:
-            self._add_evaluation(program, "confirmation", evaluation, seen)
+            self._add_evaluation(program, "confirmation", evaluation, seen, begun)
 
     def stop(self, reason: str) -> None:
         """Record that this session ended, and why."""
@@ -354,11 +378,16 @@ class Store:
         )
 
     def _add_evaluation(
-        self, program: int, purpose: str, evaluation: Evaluation, seen: int = -1
+        self,
+        program: int,
+        purpose: str,
+        evaluation: Evaluation,
+        seen: int = -1,
+        begun: int = -1,
     ) -> None:
         objectives = evaluation.objectives
         self._database.execute(
-            "INSERT INTO evaluations VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO evaluations VALUES ({', '.join('?' * 19)})",
             (
                 program,
                 purpose,
@@ -378,6 +407,7 @@ class Store:
                 json.dumps([_text(flag) for flag in evaluation.flags]),
                 evaluation.fingerprint,
                 seen,
+                begun,
             ),
         )
 
@@ -469,6 +499,14 @@ class Store:
             else:
                 bills[model] = bill.and_(Bill(0, prompt_tokens, completion_tokens, dollars))
         return bills
+
+    def preflights(self, attempt: int) -> dict[int, Preflight]:
+        """The stored pre-flights of an attempt by turn."""
+        rows = self._database.execute(
+            "SELECT turn, complaint, fingerprint, seconds FROM preflights WHERE attempt = ?",
+            (attempt,),
+        )
+        return {turn: Preflight(*rest) for turn, *rest in rows}
 
     def bill(self) -> Bill:
         """What all requests cost together."""
@@ -629,10 +667,10 @@ def _lock(directory: Path) -> IO[str]:
     return file
 
 
-def _new_session(database: sqlite3.Connection, version: str) -> int:
+def _new_session(database: sqlite3.Connection, version: str, settings: str) -> int:
     with database:
         cursor = database.execute(
-            "INSERT INTO sessions VALUES (NULL, ?, ?)", (time.time(), version)
+            "INSERT INTO sessions VALUES (NULL, ?, ?, ?)", (time.time(), version, settings)
         )
     assert cursor.lastrowid is not None
     return cursor.lastrowid

@@ -163,7 +163,7 @@ def test_of_a_damaged_database_what_is_whole_comes_back_and_goes_on(tmp_path):
     path = run / DATABASE
     content = bytearray(path.read_bytes())
     page = 4096
-    for number in range(30, len(content) // page, 9):
+    for number in range(35, len(content) // page, 9):
         content[number * page : (number + 1) * page] = b"\xa5" * page
     path.write_bytes(content)
     salvage = examine(run)

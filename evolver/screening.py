@@ -1,0 +1,126 @@
+"""What stands between a proposal and an evaluation: the filters, a pre-flight, one repair.
+
+An evaluation is spent only on a program that is new and runs. Where a model was paid for a child
+that does not parse or does not import, one more request in the same attempt may mend it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from evolver.errors import ProposalError, UsageError
+from evolver.filters import FILTERS, unparsable
+from evolver.store import Store
+from evolver.types import Context, Executor, Job, Preflight, Program, Proposal
+
+_FIRST = 0  # the attempt whose pre-flight rules those of all others
+
+Repair = Callable[[Proposal, str], Awaitable[Proposal]]
+
+
+@dataclass(frozen=True)
+class Admitted:
+    """A proposal on which an evaluation may be spent."""
+
+    proposal: Proposal
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Complaint:
+    """What is wrong with a proposal and can be mended: a traceback, or a sentence."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Screening:
+    """Screens the proposals of one attempt.
+
+    The pre-flight of the seed rules the others. Where the seed itself does not survive one, it
+    says nothing of programs, and there are none. Where it has no fingerprint, the evaluator has
+    no probe, and only children that a model was paid for are imported. Pre-flights are stored as
+    they are made: resume repeats none, and replay needs no sandbox.
+
+    Attributes:
+        executor: makes pre-flights.
+        store: keeps them.
+        attempt: the attempt's number.
+        seed: of the jobs; the same for all attempts, so that outputs can be compared.
+        twin: the program among those that the attempt may know that has a fingerprint, or None.
+    """
+
+    executor: Executor
+    store: Store
+    attempt: int
+    seed: int
+    twin: Callable[[str], int | None]
+
+    async def welcome(self, seed: Program) -> str:
+        """Make the pre-flight of a seed program; return its fingerprint.
+
+        Raises:
+            UsageError: the evaluator's own `smoke` or `probe` fails.
+        """
+        flight = await self._fly(Job(seed, self.seed), 0)
+        if flight.fault:
+            raise UsageError(
+                f"the evaluator fails in the pre-flight of the seed program:\n{flight.complaint}\n"
+                "Mend its smoke or probe, or take them out"
+            )
+        return flight.fingerprint
+
+    async def admit(
+        self, context: Context, proposal: Proposal, repair: Repair | None
+    ) -> Admitted | str:
+        """Return a proposal that may be evaluated, mended where needed; else the reason why not.
+
+        Args:
+            context: as the operator had it.
+            proposal: the operator's.
+            repair: asks the operator to mend a proposal, told what is wrong; None: it cannot.
+
+        Raises:
+            SandboxError: this host cannot run candidates.
+            Exception: whatever else than a ProposalError `repair` raises.
+        """
+        found = await self._look(context, proposal, 0)
+        if isinstance(found, Complaint) and repair is not None and context.model is not None:
+            try:
+                mended = await repair(proposal, found.text)
+            except ProposalError as error:
+                return f"{found.text}\nnot mended: {error}"
+            found = await self._look(context, mended, 1)
+        return found.text if isinstance(found, Complaint) else found
+
+    async def _look(
+        self, context: Context, proposal: Proposal, turn: int
+    ) -> Admitted | Complaint | str:
+        for check in FILTERS:
+            reason = check(proposal.files, context)
+            if reason is not None:
+                return Complaint(reason) if check is unparsable else reason
+        rule = self.store.preflights(_FIRST).get(0, Preflight("there is none of the seed"))
+        is_paid_for = context.model is not None
+        if rule.complaint or not (is_paid_for or (rule.fingerprint and proposal.tune is None)):
+            return Admitted(proposal)
+        program = Program(self.attempt, dict(proposal.files))
+        flight = await self._fly(Job(program, self.seed, proposal.tune), turn)
+        if flight.fault:
+            return Admitted(proposal)
+        if flight.complaint:
+            return Complaint(flight.complaint)
+        twin = self.twin(flight.fingerprint) if flight.fingerprint else None
+        if twin is not None:
+            return f"it computes the same as program {twin} on the probe inputs"
+        return Admitted(proposal, flight.fingerprint)
+
+    async def _fly(self, job: Job, turn: int) -> Preflight:
+        stored = self.store.preflights(self.attempt)
+        if turn in stored:
+            return stored[turn]
+        flight = await self.executor.preflight(job)
+        if not flight.fault:  # an evaluator can be mended, and asked again on resume
+            self.store.fly(self.attempt, turn, flight)
+        return flight
