@@ -13,7 +13,7 @@ from evolver.objective import Condition
 from evolver.operators.mix import Weighted
 from evolver.plugins import configure, find
 from evolver.population import Island, Population
-from evolver.sandboxes import SandboxSettings
+from evolver.sandboxes import SandboxSettings, image
 from evolver.task import Task
 from evolver.types import Model
 from evolver.worker import Setup, Stage
@@ -23,6 +23,10 @@ OPERATORS = {
     "crossover": "evolver.operators.genetic:Crossover",
     "diff": "evolver.operators.llm:Diff",
     "rewrite": "evolver.operators.llm:Rewrite",
+    "recombine": "evolver.operators.llm:Recombine",
+    "plan": "evolver.operators.llm:Plan",
+    "persona": "evolver.operators.llm:Persona",
+    "evolution-of-thought": "evolver.operators.llm:EvolutionOfThought",
 }
 ARCHIVES = {"best": "evolver.archives:BestN", "pareto": "evolver.archives:Pareto"}
 POLICIES = {
@@ -35,13 +39,20 @@ MODELS = {
     "litellm": "evolver.models.litellm:LiteLLMModel",
     "scripted": "evolver.models.scripted:ScriptedModel",
 }
-SANDBOXES = {"local": "evolver.sandboxes.local:LocalSandbox"}
+SANDBOXES = {
+    "local": "evolver.sandboxes.local:LocalSandbox",
+    "docker": "evolver.sandboxes.docker:DockerSandbox",
+}
 
 _DEFAULT_OPERATORS: Sequence[Mapping[str, Any]] = (
     {"use": "mutate", "weight": 4.0},
     {"use": "crossover", "weight": 1.0},
-    {"use": "diff", "weight": 3.0},
-    {"use": "rewrite", "weight": 1.0},
+    {"use": "diff", "weight": 4.0},
+    {"use": "rewrite", "weight": 2.0},
+    {"use": "persona", "weight": 2.0},
+    {"use": "recombine", "weight": 1.0},
+    {"use": "plan", "weight": 1.0},
+    {"use": "evolution-of-thought", "weight": 1.0},
 )
 
 
@@ -126,6 +137,15 @@ def make_population(task: Task) -> Population:
     )
 
 
+def image_packages(task: Task) -> tuple[str, ...]:
+    """Return what the image of a task's candidates holds: lines of a requirements file.
+
+    Raises:
+        UsageError: the task names a file that is not there.
+    """
+    return image.wanted_packages(task.settings.sandbox.requirements, task.root)
+
+
 def make_executor(
     task: Task, workers: int, *, pickled: bytes | None = None, log: IO[bytes] | None = None
 ) -> LocalExecutor:
@@ -150,8 +170,10 @@ def make_executor(
         )
         for stage in settings.stage
     )
-    sandbox = settings.sandbox.model_dump()
+    sandbox = settings.sandbox.model_dump(exclude={"requirements"})
     use = sandbox.pop("use")
+    if use == "docker":
+        sandbox["image"] = sandbox["image"] or image.default_tag(image_packages(task))
     find(use, root=task.root, kind="sandbox", builtin=SANDBOXES)  # a wrong name fails here
     setup = Setup(
         EvaluatorSource(settings.evaluator.use, task.root, pickled),

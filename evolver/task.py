@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
@@ -17,10 +17,11 @@ from evolver.edits import find_regions
 from evolver.errors import UsageError
 from evolver.objective import Condition, Objective
 from evolver.plugins import nearest
-from evolver.types import Brief, Files
+from evolver.types import Brief, Files, PromptSettings
 
 TASK_FILE = "task.toml"
 RUNS = "runs"  # where runs go without --out
+_PROMPTS = "prompts"
 _ASIDE = (".*", RUNS, "__pycache__", "*.pyc", "node_modules")
 _DATABASE = "evolver.db"  # what a run is known by; `store`, which is above, writes it
 _LARGEST_FILE = 16 * 2**20  # bytes; a program is source, not data
@@ -34,6 +35,8 @@ def _listed(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
+# The ablations of Novikov 2025 (AlphaEvolve, https://arxiv.org/abs/2506.13131).
+Ablation = Literal["no-evolution", "no-context", "one-region", "small-model"]
 Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]  # one name may stand without a list
 
 
@@ -52,6 +55,7 @@ class EvaluatorSection(_Section):
     use: str
     timeout: float = Field(default=10.0, gt=0)  # seconds for one evaluation
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
+    must_reject: Names = ()  # programs that it must not prefer to the seed; see `evolver.gate`
 
 
 class ObjectiveSection(_Section):
@@ -61,6 +65,7 @@ class ObjectiveSection(_Section):
     minimize: Names = ()
     require: dict[str, str] = Field(default_factory=dict)
     reference: dict[str, float] = Field(default_factory=dict)
+    units: dict[str, str] = Field(default_factory=dict)  # of any metric: said in prompts
 
 
 class StageSection(_Section):
@@ -69,6 +74,14 @@ class StageSection(_Section):
     name: str = ""
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     require: dict[str, str] = Field(default_factory=dict)
+
+
+class PromptsSection(_Section):
+    """[prompts]: what models are sent."""
+
+    folder: str = ""  # the task's own templates; default: "prompts", where there is one
+    tokens: int = Field(default=32_000, ge=500)  # a prompt's length, roughly; the rest is cut
+    vary: bool = True  # instructions in several phrasings
 
 
 class IslandsSection(_Section):
@@ -96,6 +109,8 @@ class SandboxSection(_Section):
     """[sandbox]: what the candidate may use."""
 
     use: str = "local"
+    image: str = ""  # of docker; default: the one that `evolver sandbox build` makes
+    requirements: Names = ()  # packages in it, or files of them, beside numpy
     preload: tuple[str, ...] = ()  # modules imported once, before candidates are forked
     memory: int = Field(default=1024, ge=16)  # MiB
     processes: int = Field(default=64, ge=1)
@@ -116,6 +131,8 @@ class TaskSettings(_Section):
     model: tuple[dict[str, Any], ...] = ()
     operator: tuple[dict[str, Any], ...] = ()
     model_share: float = Field(default=0.7, gt=0, lt=1)  # of the evaluations, beside genetic ones
+    prompts: PromptsSection = PromptsSection()
+    ablate: tuple[Ablation, ...] = ()  # parts of the method left out, to see what each is worth
     islands: IslandsSection = IslandsSection()
     budget: BudgetSection = BudgetSection()
     sandbox: SandboxSection = SandboxSection()
@@ -172,6 +189,7 @@ class Task:
     readonly: Files
     context: Mapping[str, str]
     main: str = ""  # the first Python file that [task] program names, editable or not
+    must_reject: Files = field(default_factory=dict)  # known-bad programs, each one file
 
     @cached_property
     def objective(self) -> Objective:
@@ -196,7 +214,7 @@ class Task:
     @property
     def named(self) -> Iterator[str]:
         """Paths of the files that the settings name, and of those that they may name."""
-        yield from (*self.files, *self.readonly, *self.context)
+        yield from (*self.files, *self.readonly, *self.context, *self.must_reject)
         settings = self.settings
         tables = (*settings.operator, *settings.model)
         plugins = (
@@ -209,6 +227,25 @@ class Task:
             ),
         )
         yield from (use.rpartition(":")[0] for use in plugins if isinstance(use, str))
+        if settings.prompts.folder:
+            yield settings.prompts.folder
+
+    @cached_property
+    def prompts(self) -> str:
+        """Folder of the task's own prompt templates; "" for none.
+
+        Raises:
+            UsageError: the settings name one that is not there.
+        """
+        named = self.settings.prompts.folder
+        folder = self.root / (named or _PROMPTS)
+        if folder.is_dir() and folder.resolve().is_relative_to(self.root.resolve()):
+            return str(folder)
+        if named:
+            raise UsageError(
+                f"[prompts] folder: '{named}' is no folder in {self.root}; put the templates there"
+            )
+        return ""
 
     @cached_property
     def brief(self) -> Brief:
@@ -220,6 +257,13 @@ class Task:
             context=self.context,
             objectives=self.objective.directions,
             require={c.metric: f"{c.comparison} {c.bound:g}" for c in self.objective.require},
+            units=self.settings.objective.units,
+            prompts=PromptSettings(
+                self.prompts,
+                self.settings.prompts.tokens,
+                self.settings.prompts.vary,
+                explain="no-context" not in self.settings.ablate,
+            ),
         )
 
 
@@ -270,8 +314,9 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
         {path: content for path, content in program.items() if path not in paths},
         {path: content.decode("utf-8", "replace") for path, content in context.items()},
         next((path for path in program if path.endswith(".py")), ""),
+        _read(root, settings.evaluator.must_reject, "[evaluator] must_reject"),
     )
-    _ = task.objective  # refuses a bad [objective] now, not at the first score
+    _ = task.objective, task.prompts  # a mistake is told now, not at the first score
     return task
 
 

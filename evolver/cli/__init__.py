@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from evolver.cli import making, results, running
+from evolver.cli import making, results, running, sandboxing
 from evolver.errors import EvolverError
 
 app = typer.Typer(
@@ -59,6 +59,8 @@ for _command in (
     making.doctor,
 ):
     app.command()(_command)
+
+app.add_typer(sandboxing.app)
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
@@ -33,19 +34,24 @@ _SYSTEM = ("/lib", "/lib64", "/usr/lib", "/usr/lib64", "/lib32", "/usr/lib32")
 _NEEDED_LATE = ("libgcc_s.so.1",)  # the C library opens it when a thread ends
 
 
-def write(target: IO[bytes], requirements: Iterable[str], report: Callable[[str], None]) -> None:
+def write(
+    target: IO[bytes],
+    requirements: Iterable[str],
+    report: Callable[[str], None],
+    *,
+    programs: Iterable[str] = (),
+) -> None:
     """Write the root of the image as a tar archive.
 
     Args:
         target: where to.
         requirements: packages, as pip understands them.
         report: is told what is copied, a line each.
+        programs: commands that are copied too, and folders, to the places where they are here.
 
     Raises:
-        UsageError: a package is not installed here, or a tool is missing.
+        UsageError: a package or a command is not installed here.
     """
-    import tempfile
-
     with tempfile.TemporaryDirectory(prefix="evolver-image-") as folder:
         root = Path(folder)
         _copy_python(root)
@@ -54,6 +60,9 @@ def write(target: IO[bytes], requirements: Iterable[str], report: Callable[[str]
         for distribution in _closure(requirements):
             copied = _copy_distribution(distribution, packages)
             report(f"{distribution.name} {distribution.version}: {_size(*copied)}")
+        for program in programs:
+            copied = _copy_program(program, root)
+            report(f"{program}: {_size(*copied)}")
         libraries = _copy_libraries(root)
         report(f"{len(libraries)} shared libraries: {_size(*libraries)}")
         _copy_rest(root, libraries)
@@ -157,6 +166,27 @@ def _copy_distribution(distribution: metadata.Distribution, packages: Path) -> l
             "by the system's packages): install it with pip, or build the image without --from-host"
         )
     return copied
+
+
+# --- programs -----------------------------------------------------------------------------------
+
+
+def _copy_program(name: str, root: Path) -> list[Path]:
+    """Copy a command, or a folder, to where it is here; return the copy."""
+    found = Path(shutil.which(name) or name)
+    if not found.is_absolute() or not found.exists():
+        raise UsageError(
+            f"--with {name}: there is no such command here; install it, or leave it out"
+        )
+    target = root / str(found)[1:]
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if found.is_dir():
+        shutil.copytree(found, target, symlinks=True, dirs_exist_ok=True)
+    else:
+        shutil.copy2(found, target)
+    if not (root / "bin").exists():
+        (root / "bin").symlink_to("usr/bin")  # where scripts look for their shell
+    return [target]
 
 
 # --- shared libraries ---------------------------------------------------------------------------

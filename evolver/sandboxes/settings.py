@@ -20,6 +20,7 @@ class SandboxSettings:
             besides Python, its packages and the distribution's programs.
         result_bytes: most bytes of one value that a candidate returns.
         require: weakest tier that will do: "A", "B" or "" for any that is safe.
+        image: the container image of the docker backend.
         allow_unisolated: accept tier C, which stops accidents and no attack.
     """
 

@@ -1,0 +1,77 @@
+"""Commands about sandboxes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evolver.cli.places import console, task_folder
+from evolver.errors import UsageError
+
+app = typer.Typer(
+    name="sandbox",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Make the image in which --sandbox docker runs candidates.",
+)
+
+
+@app.callback()
+def _root() -> None:
+    """Make the image in which --sandbox docker runs candidates."""
+
+
+@app.command()
+def build(
+    task: Annotated[
+        Path | None,
+        typer.Argument(metavar="TASK", help="A task, whose [sandbox] requirements go into it."),
+    ] = None,
+    from_host: Annotated[
+        bool,
+        typer.Option("--from-host", help="From the Python and the packages of this host."),
+    ] = False,
+    tag: Annotated[
+        str, typer.Option(help="The image's name (default: the one that the task looks for).")
+    ] = "",
+    base: Annotated[
+        str, typer.Option(metavar="IMAGE", help="Start from this image (default: python:X.Y-slim).")
+    ] = "",
+    apt: Annotated[
+        list[str] | None,
+        typer.Option(metavar="PACKAGE", help="A Debian package to add; may be repeated."),
+    ] = None,
+    with_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--with", metavar="COMMAND", help="With --from-host: a command or folder to copy too."
+        ),
+    ] = None,
+) -> None:
+    """Build the image in which candidates run."""
+    from evolver import assemble
+    from evolver.sandboxes import daemon, image
+    from evolver.task import load_task
+
+    if from_host and (base or apt):
+        raise UsageError("--base and --apt do not go with --from-host; leave them out, or that")
+    if with_ and not from_host:
+        raise UsageError("--with goes with --from-host; name Debian packages by --apt")
+    packages = image.wanted_packages((), Path())
+    if task is not None:
+        loaded = load_task(task_folder(task))
+        packages = assemble.image_packages(loaded)
+        tag = tag or loaded.settings.sandbox.image
+    tag = tag or image.default_tag(packages)
+    out = console()
+    client = daemon.connect()
+    try:
+        if from_host:
+            image.build_from_host(client, tag, packages, out.print, programs=with_ or ())
+        else:
+            image.build(client, tag, packages, out.print, base=base, apt=apt or ())
+    finally:
+        client.close()
+    out.print(f"{tag} is there; use it with --sandbox docker")
