@@ -27,6 +27,7 @@ class Options:
         evaluations: total over all sessions of the run; so are seconds, dollars and tokens.
         model: "name" at `api_base`, or "provider/name".
         workers: evaluations at once; default: one per core.
+        skip_gate: start without asking whether the evaluator prefers bad programs (`evolver.gate`).
     """
 
     evaluations: int | None = None
@@ -40,6 +41,7 @@ class Options:
     api_base: str | None = None
     deterministic: bool | None = None
     allow_unisolated: bool | None = None
+    skip_gate: bool | None = None
 
     def given(self, *names: str) -> dict[str, Any]:
         """Return those of the named options that were given."""

@@ -16,12 +16,13 @@ import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
 from typing import IO, Any, Protocol, TypeVar, runtime_checkable
 
-from evolver import config, repository
+from evolver import config, gate, repository
 from evolver.assemble import make_executor, make_model, make_operators, make_population
 from evolver.config import Configuration, Options
 from evolver.edits import violation
@@ -34,7 +35,17 @@ from evolver.runs import LOG, TASK, Run, copy_task, new_directory
 from evolver.sandboxes import protect_process
 from evolver.store import Store
 from evolver.task import Task, assemble_task
-from evolver.types import Context, Elite, Evaluation, Files, Job, Model, Program, Prompt
+from evolver.types import (
+    Context,
+    Elite,
+    Evaluation,
+    Executor,
+    Files,
+    Job,
+    Model,
+    Program,
+    Prompt,
+)
 from evolver.worker import Ready
 
 Listener = Callable[[Progress], None]
@@ -72,6 +83,7 @@ def start(
     task = replace(task, settings=configuration.task)
     model = make_model(task)
     make_operators(task, has_model=model is not None)
+    gate.bad_programs(task)  # refuses what is not clear now
     seeds = [task.files, *_seeds_from(elites_of, task)]
     state = repository.state(task.root)
     directory = new_directory(task, out)
@@ -86,6 +98,7 @@ def start(
             # Where runs must repeat, nothing may be drawn that the seed does not determine.
             "secret": "" if configuration.deterministic else secrets.token_hex(16),
             "seeds": [_encoded(files) for files in seeds],
+            **({"gate": dict(gate.SKIPPED)} if options.skip_gate else {}),
             "from": None if elites_of is None else str(elites_of),
             "repository": None
             if state is None
@@ -172,7 +185,7 @@ async def _session(
                     store=store,
                     population=make_population(task),
                     mix=Mix(operators, model_share=configuration.task.model_share),
-                    executor=executor,
+                    executor=_gated(executor, task, store),
                     budget=configuration.budget,
                     settings=EngineSettings(
                         configuration.seed,
@@ -191,6 +204,15 @@ async def _session(
                 if model is not None and hasattr(model, "close"):
                     await model.close()
         Run(directory).write_best()
+
+
+def _gated(executor: Executor, task: Task, store: Store) -> Executor:
+    """Put the gate before an executor, unless the seed has been judged or the user skips it."""
+    if "gate" in store.facts() or next(iter(store.outcomes()), None) is not None:
+        return executor
+    return gate.GatedExecutor(
+        executor, gate.bad_programs(task), task.objective, partial(store.note, "gate")
+    )
 
 
 @contextlib.contextmanager

@@ -100,7 +100,7 @@ def overview(run: Run, out: Console) -> None:
 
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
-    from evolver import lines, report
+    from evolver import gate, lines, report
     from evolver.page import PLOTS_NEED, Page, write_html
 
     best = run.best
@@ -112,6 +112,7 @@ def write_report(run: Run) -> str:
         "attempts": str(len(run.outcomes)),
         "time": lines.duration(run.seconds),
         "stopped": "no" if stopped is None else _STOPPED.get(stopped, stopped),
+        "gate": gate.summary(run.facts.get("gate")) or "none",
     }
     shown = Page(
         title=f"evolver: {run.facts['task']}",
@@ -138,6 +139,8 @@ def show(words: Words = None, as_json: Json = False) -> None:
 
     A program is shown with its verdict, its lineage and its source.
     """
+    from evolver import gate
+
     run, ids = run_and_programs(words or [], most=1)
     if ids:
         program, evaluation = run.program(ids[0])
@@ -155,6 +158,8 @@ def show(words: Words = None, as_json: Json = False) -> None:
     if source:
         dirty = ", with changes that were not committed" if source["dirty"] else ""
         out.print(f"from commit {source['commit'][:10]} of {source['root']}{dirty}")
+    if gate.summary(run.facts.get("gate")):
+        out.print(f"gate: {gate.summary(run.facts['gate'])}")
     overview(run, out)
     out.print()
     for name, counts in sorted(_operators(run).items()):
@@ -177,6 +182,7 @@ def _run_record(run: Run) -> dict[str, Any]:
         "repository": run.facts.get("repository"),
         "front": [_elite_record(elite) for elite in run.front],
         "operators": {name: dict(counts) for name, counts in _operators(run).items()},
+        "gate": run.facts.get("gate"),
         "dollars": run.bill.dollars,
         "tokens": run.bill.tokens,
     }

@@ -64,6 +64,10 @@ def run(
     ] = None,
     deterministic: Deterministic = None,
     allow_unisolated: AllowUnisolated = None,
+    skip_gate: Annotated[
+        bool | None,
+        typer.Option("--skip-gate", help="Start even if the evaluator prefers bad programs."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Evolve the program of a task."""
@@ -75,7 +79,7 @@ def run(
     loaded = load_task(task_folder(task))
     options = Options(
         evaluations, seconds, dollars, tokens, target, seed, workers, model, api_base,
-        deterministic, allow_unisolated,
+        deterministic, allow_unisolated, skip_gate,
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, loaded.name) as listener:

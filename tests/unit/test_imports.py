@@ -34,7 +34,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("schema", "store", "salvage", "models", "sandboxes", "repository"),
     ("operators", "population", "budget", "tuning", "preflight", "worker"),
-    ("progress", "tally", "lines", "recording", "screening", "engine", "executors"),
+    ("progress", "tally", "lines", "recording", "screening", "engine", "executors", "gate"),
     ("config", "runs"),
     ("assemble", "sessions"),
     ("api", "display", "export", "report", "page", "scaffold", "dashboard"),

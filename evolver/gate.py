@@ -1,0 +1,362 @@
+"""The gate: before a run spends anything, programs that are known to be bad are judged.
+
+A run finds whatever its evaluator rewards, so an evaluator that prefers one of these to the seed
+would be gamed at once. Some of them are generated from the seed, others a task names itself
+([evaluator] must_reject). With one objective none may score above the seed. With several, no
+generated one may dominate it, and none that is named may raise the score, which is the hypervolume:
+a program of no operations and no digits is bad, and yet no better one has fewer operations.
+
+A constant that beats the seed stops a run too, although the seed may just be poor: nobody but the
+user can tell which of the two it is, and --skip-gate costs one word where it is the seed.
+"""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from random import Random
+from typing import Any
+
+from evolver.edits import find_regions
+from evolver.errors import UsageError
+from evolver.objective import Objective
+from evolver.task import Task
+from evolver.types import Evaluation, Executor, Files, Job, Preflight, Program
+
+Objectives = tuple[float, ...]
+
+_REPEATS = 3  # how often what looks better than the seed is measured again beside it
+
+_FUNCTIONS = {
+    "no-op": ("every function returns nothing", "pass"),
+    "constant": ("every function returns 0", "return 0"),
+    "oversized": ("every function returns more bytes than allowed", "return bytes({size})"),
+}
+_CRASH = "raise RuntimeError('this program crashes at its import')"
+_CLOCKS = {
+    "slow clock": ("the seed, with clocks a thousand times too slow", 0.001),
+    "backward clock": ("the seed, with clocks that run backwards", -1.0),
+}
+# By `rate`, which need not be a float: nanoseconds stay whole numbers.
+_CLOCK = """
+def _change_clocks(rate):
+    import time
+
+    def change(name):
+        real = getattr(time, name)
+        start = real()
+        setattr(time, name, lambda: type(start)(start + (real() - start) * rate))
+
+    for clock in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
+        change(clock)
+        change(clock + "_ns")
+
+_change_clocks({rate})
+"""
+
+
+@dataclass(frozen=True)
+class BadProgram:
+    """A program that no evaluator may prefer to the seed."""
+
+    name: str
+    about: str
+    files: Files
+    is_named: bool = False  # by the task itself
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a bad program; `passes` is a hole in the evaluator."""
+
+    program: BadProgram
+    evaluation: Evaluation
+    passes: bool
+
+
+# --- the programs ---------------------------------------------------------------------------------
+
+
+def bad_programs(task: Task) -> list[BadProgram]:
+    """Return the bad programs of a task: those that it names, and those made of its seed.
+
+    Raises:
+        UsageError: it is not clear which file a named one stands for.
+    """
+    found = [_named(task, path, content) for path, content in task.must_reject.items()]
+    distinct = [task.files]
+    for made in _generated(task):
+        if made.files not in distinct:  # else there is nothing in the seed to transform
+            distinct.append(made.files)
+            found.append(made)
+    return found
+
+
+def _named(task: Task, path: str, content: bytes) -> BadProgram:
+    same = [own for own in task.files if PurePosixPath(own).name == PurePosixPath(path).name]
+    places = same or list(task.files)
+    if len(places) > 1:
+        raise UsageError(
+            f"[evaluator] must_reject: {path} could stand for each of {', '.join(places)}; give it "
+            "the name of one of them, in a folder of its own"
+        )
+    return BadProgram(path, "named by the task", {**task.files, places[0]: content}, is_named=True)
+
+
+def _generated(task: Task) -> Iterator[BadProgram]:
+    python = [path for path in task.files if path.endswith(".py") and _is_python(task.files[path])]
+    if not python:
+        yield BadProgram("empty", "every file is empty", dict.fromkeys(task.files, b""))
+        nonsense = dict.fromkeys(task.files, b"\0 this is no program \0\n")
+        yield BadProgram("crash", "no file is a program", nonsense)
+        return
+    for name, (about, statement) in _FUNCTIONS.items():
+        body = statement.format(size=task.settings.sandbox.result_bytes + 1)
+        changed = {path: _with_bodies(path, task.files, body) for path in python}
+        yield BadProgram(name, about, {**task.files, **changed})
+    crashing = {path: _with_prefix(task.files[path], _CRASH) for path in python}
+    yield BadProgram("crash", "it raises at its import", {**task.files, **crashing})
+    first = task.main if task.main in python else python[0]
+    for name, (about, rate) in _CLOCKS.items():
+        patched = _with_prefix(task.files[first], _CLOCK.format(rate=rate))
+        yield BadProgram(name, about, {**task.files, first: patched})
+
+
+def _is_python(source: bytes) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _with_bodies(path: str, files: Files, body: str) -> bytes:
+    """Give every function that an editable region touches another body; the file is else the same.
+
+    The text is not: comments are lost, and with them the markers.
+    """
+    source = files[path]
+    spans = [
+        (source.count(b"\n", 0, region.start) + 1, source.count(b"\n", 0, region.end))
+        for region in find_regions(files)
+        if region.path == path
+    ]
+
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            end = node.end_lineno or node.lineno
+            if any(node.lineno <= last and first <= end for first, last in spans):
+                node.body = ast.parse(body).body
+    return ast.unparse(ast.fix_missing_locations(tree)).encode()
+
+
+def _with_prefix(source: bytes, prefix: str) -> bytes:
+    """Put statements before all others, but behind what has to stand first."""
+    tree = ast.parse(source)
+    first = next(
+        (
+            number
+            for number, node in enumerate(tree.body)
+            if not (isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant))
+            and not (isinstance(node, ast.ImportFrom) and node.module == "__future__")
+        ),
+        len(tree.body),
+    )
+    tree.body[first:first] = ast.parse(prefix).body
+    return ast.unparse(ast.fix_missing_locations(tree)).encode()
+
+
+# --- the verdicts ---------------------------------------------------------------------------------
+
+
+async def judge_all(
+    executor: Executor,
+    seed: Program,
+    measured: Evaluation,
+    job_seed: int,
+    programs: Sequence[BadProgram],
+    objective: Objective,
+) -> list[Verdict]:
+    """Judge bad programs beside the seed, with its inputs.
+
+    What looks better than the seed is measured again, as the seed is: with the same inputs, for the
+    noise, and once with others, for luck. It passes where it is better by more than the noise.
+
+    Args:
+        executor: judges; as many at once as it has slots.
+        seed: the seed program.
+        measured: its evaluation, with status "ok".
+        job_seed: that of its evaluation.
+        programs: the bad ones.
+        objective: what counts.
+
+    Raises:
+        SandboxError: this host cannot run candidates.
+    """
+
+    async def measure(files: Files, chance: int) -> Evaluation:
+        return await executor.evaluate(Job(Program(-1, files, seed.base), chance))
+
+    def is_above(number: int, bad: Sequence[Evaluation], good: Sequence[Evaluation]) -> bool:
+        points = [e.objectives for e in bad], [e.objectives for e in good]
+        return _is_above(*points, objective, is_named=programs[number].is_named)
+
+    first = await _all([measure(program.files, job_seed) for program in programs])
+    suspects = [n for n, found in enumerate(first) if is_above(n, [found], [measured])]
+    holes = set[int]()
+    if suspects:
+        chances = [*[job_seed] * _REPEATS, Random(job_seed).getrandbits(63)]
+        subjects = [seed.files, *(programs[number].files for number in suspects)]
+        found = await _all([measure(files, chance) for files in subjects for chance in chances])
+        rows = [found[n : n + len(chances)] for n in range(0, len(found), len(chances))]
+        again, other = [measured, *rows[0][:-1]], rows[0][-1]
+        for number, row in zip(suspects, rows[1:], strict=True):
+            repeats = [first[number], *row[:-1]]
+            if is_above(number, repeats, again) and is_above(number, [row[-1]], [other]):
+                holes.add(number)
+    return [Verdict(p, e, n in holes) for n, (p, e) in enumerate(zip(programs, first, strict=True))]
+
+
+def _is_above(
+    bad: Sequence[Objectives | None],
+    good: Sequence[Objectives | None],
+    objective: Objective,
+    *,
+    is_named: bool,
+) -> bool:
+    """Tell whether the worst of some measurements is above the best of others and their noise."""
+    goods = [point for point in good if point is not None]
+    bads = [point for point in bad if point is not None]
+    if not goods or len(bads) < len(bad):
+        return False
+    worst = tuple(map(min, zip(*bads, strict=True)))
+    lows = tuple(map(min, zip(*goods, strict=True)))
+    best = map(max, zip(*goods, strict=True))
+    # The noise, as far as so few measurements can tell, once more above the best of them.
+    highs = tuple(high + (high - low) for low, high in zip(lows, best, strict=True))
+    if is_named and len(worst) > 1:
+        raised, before = objective.score([worst, highs]), objective.score([highs])
+        assert raised is not None
+        assert before is not None
+        return raised > before
+    no_worse = all(b >= low for b, low in zip(worst, lows, strict=True))
+    return no_worse and any(b > high for b, high in zip(worst, highs, strict=True))
+
+
+async def _all(works: Sequence[Coroutine[None, None, Evaluation]]) -> list[Evaluation]:
+    """Await all; when one fails or this is cancelled, none is left running."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def complaint(verdicts: Sequence[Verdict], measured: Evaluation, objective: Objective) -> str:
+    """Return what a user is told of the holes in an evaluator; "" where there are none."""
+
+    def scores(evaluation: Evaluation) -> str:
+        return ", ".join(f"{name} {evaluation.metrics[name]:.6g}" for name in objective.names)
+
+    holes = [verdict for verdict in verdicts if verdict.passes]
+    if not holes:
+        return ""
+    count = "a program that is" if len(holes) == 1 else f"{len(holes)} programs that are"
+    listed = [f"  {v.program.name} ({v.program.about}): {scores(v.evaluation)}" for v in holes]
+    return "\n".join(
+        [
+            f"the evaluator prefers {count} known to be bad to the seed ({scores(measured)}):",
+            *listed,
+            "A run would find the same at once and call it better. Mend the evaluator, or give it "
+            "a better seed; if its scores are right, go on with --skip-gate.",
+        ]
+    )
+
+
+def record(verdicts: Sequence[Verdict], seconds: float) -> dict[str, Any]:
+    """Return what is kept of the verdicts with a run, as plain values."""
+    programs = [
+        {
+            "name": verdict.program.name,
+            "about": verdict.program.about,
+            "status": verdict.evaluation.status,
+            "metrics": dict(verdict.evaluation.metrics),
+            "passes": verdict.passes,
+        }
+        for verdict in verdicts
+    ]
+    return {"skipped": False, "seconds": round(seconds, 3), "programs": programs}
+
+
+SKIPPED: Mapping[str, Any] = {"skipped": True}
+
+
+def summary(recorded: Mapping[str, Any] | None) -> str:
+    """Write what was recorded of a gate in a few words; "" where there was none."""
+    if not recorded:
+        return ""
+    if recorded["skipped"]:
+        return "skipped by --skip-gate: nothing is known of how easily the evaluator is gamed"
+    return f"none of {len(recorded['programs'])} bad programs scored above the seed"
+
+
+class GatedExecutor:
+    """An executor that lets the seed pass only when no bad program was preferred to it.
+
+    So nothing of a run is committed before, and what is resumed has been through it.
+
+    Args:
+        executor: judges.
+        programs: the bad ones.
+        objective: what counts.
+        keep: is given the record of the verdicts.
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        programs: Sequence[BadProgram],
+        objective: Objective,
+        keep: Callable[[Mapping[str, Any]], None],
+    ) -> None:
+        self.slots = executor.slots
+        self._executor = executor
+        self._programs = programs
+        self._objective = objective
+        self._keep = keep
+        self._is_open = False
+
+    async def evaluate(self, job: Job) -> Evaluation:
+        """Judge one program; after the seed, the bad ones.
+
+        Raises:
+            UsageError: the evaluator prefers one of them to the seed.
+            SandboxError: as the executor's own.
+        """
+        evaluation = await self._executor.evaluate(job)
+        if self._is_open or job.program.id != 0 or evaluation.status != "ok":
+            return evaluation
+        started = asyncio.get_running_loop().time()
+        verdicts = await judge_all(
+            self._executor, job.program, evaluation, job.seed, self._programs, self._objective
+        )
+        holes = complaint(verdicts, evaluation, self._objective)
+        if holes:
+            raise UsageError(holes)
+        self._keep(record(verdicts, asyncio.get_running_loop().time() - started))
+        self._is_open = True
+        return evaluation
+
+    async def preflight(self, job: Job) -> Preflight:
+        """Pass it on."""
+        return await self._executor.preflight(job)
+
+    async def close(self) -> None:
+        """Pass it on."""
+        await self._executor.close()
