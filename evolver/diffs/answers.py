@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from evolver.errors import EditError
@@ -12,6 +12,13 @@ _SUMMARY_LENGTH = 300  # characters
 _THOUGHT = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>", re.DOTALL)
 _FENCE = re.compile(r"[ \t]*(?P<ticks>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)$")
 _BLOCK_OR_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,}|<{5,}[ \t]*SEARCH\b)", re.MULTILINE)
+
+
+_PLACEHOLDER = re.compile(
+    r"[ \t]*(?:#|//|/?\*|--|;|%|<!--)?[ \t(\[]*(?:\.\.\.|…).*"
+    r"\b(?:rest|remain\w*|unchanged|existing|same|previous|omitted|before|other)\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,24 @@ def summary(answer: str) -> str:
         if words and path_in(words) is None:
             return words if len(words) <= _SUMMARY_LENGTH else words[: _SUMMARY_LENGTH - 1] + "…"
     return ""
+
+
+def check_nothing_left_out(lines: Iterable[str], known: Collection[str]) -> None:
+    """Refuse new code that says that some of it stays as it was.
+
+    Args:
+        lines: the new code.
+        known: the lines that it replaces; what stands there already is no placeholder.
+
+    Raises:
+        EditError: a line stands for code that is not written.
+    """
+    for line in lines:
+        if _PLACEHOLDER.match(line) and line not in known:
+            raise EditError(
+                f"the line {line.strip()[:60]!r} leaves code out; write all of it, "
+                "nothing is filled in"
+            )
 
 
 def is_fence(line: str) -> bool:

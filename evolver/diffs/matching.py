@@ -20,14 +20,27 @@ class Match:
     Lines that search and replacement begin or end with alike are context, and no part of it.
 
     Attributes:
+        at: index of the first searched line.
         start: index of the first line that changes.
         end: index after the last line that changes.
         lines: the new lines, in the indentation of this place.
     """
 
+    at: int
     start: int
     end: int
     lines: tuple[str, ...]
+
+
+def find_exactly(
+    lines: Sequence[str], search: Sequence[str], replace: Sequence[str]
+) -> list[Match]:
+    """Return the places where `search` stands to the letter, else but for ends of lines."""
+    for key in (str, str.rstrip):
+        starts = list(_windows(lines, search, key))
+        if starts:
+            return [_match(at, search, replace, replace) for at in starts]
+    return []
 
 
 def find(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> list[Match]:
@@ -37,10 +50,9 @@ def find(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) ->
     around the search as well; ignoring how deep it is indented, as long as what is indented alike
     in the search is indented alike in the text.
     """
-    for key in (str, str.rstrip):
-        starts = list(_windows(lines, search, key))
-        if starts:
-            return [_match(at, search, replace, replace) for at in starts]
+    exactly = find_exactly(lines, search, replace)
+    if exactly:
+        return exactly
     search, replace = _without_blank_edges(search, replace)
     starts = list(_windows(lines, search, str.rstrip))
     if starts:
@@ -65,6 +77,7 @@ def _match(
     while after < shorter - before and search[-1 - after] == replace[-1 - after]:
         after += 1
     return Match(
+        at=at,
         start=at + before,
         end=at + len(search) - after,
         lines=tuple(reindented[before : len(replace) - after]),

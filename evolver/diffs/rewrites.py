@@ -1,10 +1,19 @@
-"""Code that stands in place of a whole region or file: read from an answer's fenced blocks."""
+"""Code that stands in place of a whole region or file: read from an answer's fences, and made."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 
-from evolver.diffs.answers import Fence, answer_lines, fences, path_in, resolve_path
+from evolver.diffs.answers import (
+    Fence,
+    answer_lines,
+    check_nothing_left_out,
+    fences,
+    is_fence,
+    path_in,
+    resolve_path,
+)
 from evolver.diffs.matching import indent_of
 from evolver.diffs.text import Text, is_marker
 from evolver.edits import Region, find_regions, replace_regions
@@ -28,11 +37,11 @@ def rewrite(answer: str, files: Files, readonly: Collection[str] = ()) -> dict[s
         EditError: no fenced block, one that is cut off, one that fits no region, or one that
             changes what is not editable.
     """
-    blocks = [fence for fence in fences(answer_lines(answer)) if any(map(str.strip, fence.lines))]
+    blocks = _blocks(answer_lines(answer))
     if not blocks:
         raise EditError("the answer holds no fenced code block")
     regions = find_regions(files)
-    bodies: dict[Region, list[str]] = {}
+    bodies: dict[Region, bytes] = {}
     for block in sorted(blocks, key=lambda block: len(block.lines)):  # longer ones win
         bodies |= _bodies(block, files, regions, readonly)
     if not bodies:
@@ -41,9 +50,30 @@ def rewrite(answer: str, files: Files, readonly: Collection[str] = ()) -> dict[s
             "no fenced block says which region it is for; write one of these on the line above: "
             + names
         )
-    return replace_regions(
-        files, {region: _encode(body, region, files) for region, body in bodies.items()}
-    )
+    return replace_regions(files, bodies)
+
+
+def _blocks(lines: Sequence[str]) -> list[Fence]:
+    """Return the fenced blocks that are not blank, out of a fence around the whole answer too."""
+    blocks = [fence for fence in fences(lines) if any(map(str.strip, fence.lines))]
+    if len(blocks) == 1 and blocks[0].info in ("", "markdown", "md"):
+        with suppress(EditError):
+            return _blocks(blocks[0].lines) or blocks
+    return blocks
+
+
+def make(files: Files) -> str:
+    """Return an answer that gives these files whole, with their markers.
+
+    A file with nothing but blank lines, or without any, cannot be given so.
+    """
+    parts = []
+    for path, source in files.items():
+        lines = Text(source).lines
+        runs = [line.strip() for line in lines if is_fence(line)]
+        ticks = "`" * max(3, *(len(run) - len(run.lstrip("`")) + 1 for run in ("``", *runs)))
+        parts.append("\n".join([path, f"{ticks}text", *lines, ticks]) + "\n")
+    return "\n".join(parts)
 
 
 def _name(region: Region) -> str:
@@ -52,7 +82,7 @@ def _name(region: Region) -> str:
 
 def _bodies(
     block: Fence, files: Files, regions: Sequence[Region], readonly: Collection[str]
-) -> dict[Region, list[str]]:
+) -> dict[Region, bytes]:
     """Return the regions that a block gives, none if it does not say which."""
     meant = _meant(block, files, regions, readonly)
     if any(map(is_marker, block.lines)):
@@ -60,13 +90,19 @@ def _bodies(
         if len(paths) != 1:
             return {}
         path = paths.pop()
-        return _between_markers(block.lines, [r for r in regions if r.path == path], files[path])
+        inside = [region for region in regions if region.path == path]
+        given = _between_markers(block.lines, inside, files[path])
+        return {region: _encode(body, region, files[path]) for region, body in given.items()}
     if not meant and len(regions) == 1:
         meant = list(regions)
     if len(meant) != 1:
         return {}
     region = meant[0]
-    return {region: _without_surroundings(block.lines, region, files[region.path])}
+    source = files[region.path]
+    body = list(block.lines)
+    if (region.start, region.end) != (0, len(source)):
+        body = _as_deep(_without_surroundings(body, region, source), region, source)
+    return {region: _encode(body, region, source)}
 
 
 def _meant(
@@ -148,15 +184,21 @@ def _significant(piece: bytes) -> list[str]:
     return [line for line in lines if line and not is_marker(line)]
 
 
-def _encode(body: Sequence[str], region: Region, files: Files) -> bytes:
-    """Write a region's lines with its file's endings, at least as deep as they were indented."""
-    source = Text(files[region.path])
-    old = [
-        line for line in Text(files[region.path][region.start : region.end]).lines if line.strip()
-    ]
+def _as_deep(body: list[str], region: Region, source: bytes) -> list[str]:
+    """Indent a region's lines at least as deep as they were, where they were written flat."""
+    old = [line for line in Text(source[region.start : region.end]).lines if line.strip()]
     new = [line for line in body if line.strip()]
     depth = min((indent_of(line) for line in old), key=len, default="")
-    if depth and new and not any(indent_of(line) == "" for line in old):
-        is_flat = min(len(indent_of(line)) for line in new) == 0
-        body = [depth + line if is_flat and line.strip() else line for line in body]
-    return source.encode_lines(body)
+    if not depth or not new or min(len(indent_of(line)) for line in new) > 0:
+        return body
+    return [depth + line if line.strip() else line for line in body]
+
+
+def _encode(body: Sequence[str], region: Region, source: bytes) -> bytes:
+    """Write a region's lines with its file's endings; the file ends as it did."""
+    text = Text(source)
+    check_nothing_left_out(body, text.lines)
+    if region.end < len(source):
+        return text.encode_lines(body)
+    text.replace(0, len(text.lines), body)
+    return text.encode()

@@ -21,18 +21,22 @@ class Text:
 
     Only ``\n`` and ``\r\n`` end a line, and bytes that are no UTF-8 survive, so that lines which
     nobody touches stay as they are to the byte.
+
+    Attributes:
+        lines: without their endings.
+        has_last_newline: whether the last one has an ending too.
     """
 
     def __init__(self, source: bytes) -> None:
         parts = source.decode("utf-8", "surrogateescape").split("\n")
-        self._has_last_ending = parts[-1] == ""
-        if self._has_last_ending:
+        self.has_last_newline = parts[-1] == ""
+        if self.has_last_newline:
             parts.pop()
         self.lines = [part.removesuffix("\r") for part in parts]
         self._endings = ["\r\n" if part.endswith("\r") else "\n" for part in parts]
         is_crlf = 2 * source.count(b"\r\n") > source.count(b"\n")
         self._ending = "\r\n" if is_crlf else "\n"
-        if parts and not self._has_last_ending:
+        if parts and not self.has_last_newline:
             # A last line without an ending may well end in a lone carriage return.
             self.lines[-1], self._endings[-1] = parts[-1], self._ending
 
@@ -42,13 +46,13 @@ class Text:
         self._endings[start:end] = [self._ending] * len(lines)
 
     def encode(self) -> bytes:
-        """Return the file; its last line ends as it did at the start.
+        """Return the file.
 
         Raises:
             EditError: a line holds a character that UTF-8 has no bytes for.
         """
         text = "".join(map("".join, zip(self.lines, self._endings, strict=True)))
-        if self.lines and not self._has_last_ending:
+        if self.lines and not self.has_last_newline:
             text = text.removesuffix(self._endings[-1])
         return _encode(text)
 
@@ -68,7 +72,7 @@ class Text:
     def _offset(self, index: int) -> int:
         before = "".join(map("".join, zip(self.lines[:index], self._endings[:index], strict=True)))
         size = len(before.encode("utf-8", "surrogateescape"))
-        if index == len(self.lines) and self.lines and not self._has_last_ending:
+        if index == len(self.lines) and self.lines and not self.has_last_newline:
             size -= len(self._endings[-1])
         return size
 

@@ -1,0 +1,212 @@
+"""Edits applied inside the editable regions, whatever format they were written in."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from evolver.diffs.answers import check_nothing_left_out, is_fence, resolve_path
+from evolver.diffs.matching import Match, find, find_exactly, nearest
+from evolver.diffs.text import Text, is_marker
+from evolver.edits import Region, find_regions
+from evolver.errors import EditError
+from evolver.types import Files
+
+
+@dataclass(frozen=True)
+class Edit:
+    r"""Lines to find and lines to stand there instead. Each ends in ``\n``; no line is "".
+
+    Attributes:
+        search: the lines as they stand in the file.
+        replace: the new lines.
+        path: of the file; None: the only one where the search matches.
+        line: number, from 1, of the line where the search is believed to stand; of several places
+            the nearest is meant. None: there must be one place only.
+        has_last_newline: whether the file's last line ends in a newline afterwards; None: as it
+            does now.
+        otherwise: other readings of the same words, for where this one matches only loosely.
+    """
+
+    search: str
+    replace: str
+    path: str | None = None
+    line: int | None = None
+    has_last_newline: bool | None = None
+    otherwise: tuple[Edit, ...] = ()
+
+
+def apply(edits: Sequence[Edit], files: Files, readonly: Collection[str] = ()) -> dict[str, bytes]:
+    """Return the files after the edits, made one after the other.
+
+    An edit may hold lines from around a region, markers included, as long as what it changes lies
+    inside one.
+
+    Args:
+        edits: what `parse` found.
+        files: the parent's editable files.
+        readonly: paths of files that stand beside them, for a clearer refusal.
+
+    Raises:
+        EditError: edits match nothing, match several places, or change what is not editable; all
+            of them are reported, with the lines closest to what was searched.
+    """
+    changed = dict(files)
+    failures: list[EditError] = []
+    for number, edit in enumerate(edits, start=1):
+        try:
+            changed = _apply_one(edit, changed, readonly)
+        except EditError as error:
+            report = f"Block {number}: {error.report}" if len(edits) > 1 else error.report
+            failures.append(EditError(str(error), report))
+    if failures:
+        count = f"{len(failures)} of {len(edits)} blocks: " if len(edits) > 1 else ""
+        report = "\n\n".join(failure.report for failure in failures)
+        raise EditError(count + str(failures[0]), report)
+    return changed
+
+
+@dataclass(frozen=True)
+class _Change:
+    """A match in its file."""
+
+    path: str
+    at: int
+    start: int
+    end: int
+    lines: tuple[str, ...]
+    is_editable: bool
+
+
+def _apply_one(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str, bytes]:
+    regions = find_regions(files)
+    candidates = _candidates(edit, files, readonly)
+    texts = {path: Text(files[path]) for path in candidates}
+    changes = []
+    for path, text in texts.items():
+        inside = [region for region in regions if region.path == path]
+        changes += [_around_markers(path, text, match, inside) for match in _matches(edit, text)]
+    editable = _nearest_to(edit.line, [change for change in changes if change.is_editable])
+    if len(editable) == 1:
+        change = editable[0]
+        text = texts[change.path]
+        check_nothing_left_out(change.lines, text.lines)
+        if edit.has_last_newline is not None and _may_end_anew(text, change.path, regions):
+            text.has_last_newline = edit.has_last_newline
+        text.replace(change.start, change.end, change.lines)
+        return {**files, change.path: text.encode()}
+    if editable:
+        raise _ambiguous(edit, editable)
+    if changes:
+        raise _outside(edit, changes[0])
+    raise _mismatch(edit, texts)
+
+
+def _nearest_to(line: int | None, changes: list[_Change]) -> list[_Change]:
+    """Of changes in one file, keep those that lie as near to a line as any."""
+    if line is None or len({change.path for change in changes}) != 1:
+        return changes
+    distances = [abs(change.at + 1 - line) for change in changes]
+    return [
+        change
+        for change, distance in zip(changes, distances, strict=True)
+        if distance == min(distances)
+    ]
+
+
+def _may_end_anew(text: Text, path: str, regions: Sequence[Region]) -> bool:
+    end = len(text.lines)
+    return text.is_editable(end, end, [region for region in regions if region.path == path])
+
+
+def _candidates(edit: Edit, files: Files, readonly: Collection[str]) -> list[str]:
+    if edit.path is None or (len(files) == 1 and resolve_path(edit.path, readonly) is None):
+        return list(files)
+    path = resolve_path(edit.path, files)
+    if path is not None:
+        return [path]
+    if resolve_path(edit.path, readonly) is not None:
+        raise EditError(f"{edit.path} is read-only; the editable files are {', '.join(files)}")
+    raise EditError(f"there is no file {edit.path}; the editable files are {', '.join(files)}")
+
+
+def _matches(edit: Edit, text: Text) -> list[Match]:
+    for look in (find_exactly, find):
+        for reading in (edit, *edit.otherwise):
+            found = look(text.lines, _split(reading.search), _split(reading.replace))
+            if found:
+                return found
+    search, replace = _split(edit.search), _split(edit.replace)
+    if not any(map(str.strip, [*search, *text.lines])):
+        return [Match(0, 0, len(text.lines), tuple(replace))]  # fills an empty file
+    if not search and edit.line is not None:
+        at = min(max(0, edit.line - 1), len(text.lines))
+        return [Match(at, at, at, tuple(replace))]
+    if len(search) > 2 and is_fence(search[0]) and is_fence(search[-1]):
+        unfenced = replace[1:-1] if replace and is_fence(replace[0]) else replace
+        return find(text.lines, search[1:-1], unfenced)
+    return []
+
+
+def _split(text: str) -> list[str]:
+    """Return the lines of an edit's text, without their endings."""
+    return text.split("\n")[:-1]
+
+
+def _around_markers(path: str, text: Text, match: Match, regions: Sequence[Region]) -> _Change:
+    """Leave the markers of regions where they are, whatever the edit makes of them."""
+    start, end, lines = match.start, match.end, list(match.lines)
+    old = text.lines
+    while start < end and is_marker(old[start]):
+        start += 1
+        lines = lines[1:] if lines and is_marker(lines[0]) else lines
+    while start < end and is_marker(old[end - 1]):
+        end -= 1
+        lines = lines[:-1] if lines and is_marker(lines[-1]) else lines
+    if not any(map(is_marker, old[start:end])):
+        lines = [line for line in lines if not is_marker(line)]
+    is_nothing = list(old[start:end]) == lines
+    is_editable = is_nothing or text.is_editable(start, end, regions)
+    return _Change(path, match.at, start, end, tuple(lines), is_editable)
+
+
+def _quoted(edit: Edit) -> str:
+    return f"SEARCH\n{edit.search}"
+
+
+def _first_line(edit: Edit) -> str:
+    line = next((line.strip() for line in edit.search.split("\n") if line.strip()), "")
+    return line if len(line) <= 60 else line[:59] + "…"
+
+
+def _ambiguous(edit: Edit, changes: Sequence[_Change]) -> EditError:
+    places = ", ".join(f"{change.path}:{change.start + 1}" for change in changes[:5])
+    sentence = f"a SEARCH matches {len(changes)} places ({places}): {_first_line(edit)!r}"
+    return EditError(
+        sentence,
+        f"This SEARCH matches {len(changes)} places ({places}); add lines around it until it "
+        f"matches one only.\n{_quoted(edit)}",
+    )
+
+
+def _outside(edit: Edit, change: _Change) -> EditError:
+    lines = f"{change.path}:{change.start + 1}"
+    sentence = f"an edit at {lines} lies outside the editable regions: {_first_line(edit)!r}"
+    return EditError(
+        sentence,
+        f"This SEARCH stands at {lines}, outside the editable regions. Only lines between "
+        f"EVOLVE-BLOCK-START and EVOLVE-BLOCK-END may change.\n{_quoted(edit)}",
+    )
+
+
+def _mismatch(edit: Edit, texts: dict[str, Text]) -> EditError:
+    sentence = f"a SEARCH matches nothing: {_first_line(edit)!r}"
+    report = f"This SEARCH matches no lines.\n{_quoted(edit)}"
+    search = _split(edit.search)
+    for path, text in texts.items():
+        place = nearest(text.lines, search)
+        if place is not None:
+            start, end = place
+            closest = "\n".join(text.lines[start:end])
+            report += f"\nThe closest lines, {path}:{start + 1}-{end}, are\n{closest}\n"
+    return EditError(sentence, report)
