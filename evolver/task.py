@@ -239,7 +239,8 @@ class Task:
         """
         named = self.settings.prompts.folder
         folder = self.root / (named or _PROMPTS)
-        if folder.is_dir() and folder.resolve().is_relative_to(self.root.resolve()):
+        is_inside = not Path(named).is_absolute() and ".." not in Path(named).parts
+        if folder.is_dir() and is_inside:
             return str(folder)
         if named:
             raise UsageError(

@@ -94,8 +94,8 @@ class TestBoth:
             propose(operator, ScriptedModel([ModelError("down")]))
 
     def test_settings_come_from_a_table(self, operator: Diff | Rewrite, answer: str) -> None:
-        made = configure(type(operator), {"repairs": 3, "folders": ["mine"]}, "[[operator]]")
-        assert made == type(operator)(3, ("mine",))
+        made = configure(type(operator), {"repairs": 3}, "[[operator]]")
+        assert made == type(operator)(3)
         with pytest.raises(UsageError, match="did you mean 'repairs'"):
             configure(type(operator), {"repair": 3}, "[[operator]]")
 

@@ -1,0 +1,122 @@
+"""Render what a model is sent, from Jinja2 templates and an operator's context.
+
+A prompt has two parts. The system part, ``NAME.system.md.j2``, holds what is the same for a whole
+run: the task, and the format of the answer. It sees the task alone, so it cannot change, and stands
+first, so that a provider's prompt cache can hold it. The user part, ``NAME.user.md.j2``, holds the
+programs, and may word its instructions in several ways (``one_of``), drawn for each attempt, as
+Novikov 2025 (AlphaEvolve, https://arxiv.org/abs/2506.13131) does for diversity.
+
+What is left out where a prompt would be too long stands in `evolver.prompts.budget`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from random import Random
+from typing import Any
+
+from evolver.errors import EditError
+from evolver.prompts import shown
+from evolver.prompts.budget import (
+    Material,
+    cuts,
+    files_of,
+    first_that_fits,
+    shortened,
+    tokens,
+)
+from evolver.prompts.shown import ShownTask, clip
+from evolver.prompts.templates import fenced, fill, path
+from evolver.types import Brief, Context, Files, Prompt
+
+__all__ = ["again", "fenced", "path", "render", "repair", "shown", "tokens"]
+
+_SMALLEST_ANSWER = 1000  # characters of an answer that `again` repeats, however small the budget
+
+
+def render(
+    name: str, context: Context, *, system: str = "", extra: Mapping[str, Any] | None = None
+) -> Prompt:
+    """Return the prompt of that name for this context.
+
+    Templates of the system part see the fields of `shown.ShownTask`; those of the user part see
+    `parent`, `inspirations` (best last) and `tried` (oldest first) as well.
+
+    Args:
+        name: of the user part: "diff", "rewrite", or what a folder has a template for.
+        context: what the operator sees; a number is drawn from its `rng`.
+        system: name of the system part; default: the same.
+        extra: what else the user part's template sees, and no budget cuts.
+
+    Raises:
+        UsageError: a template is missing or faulty.
+    """
+    brief = context.brief
+    limit = brief.prompts.tokens
+    seed = context.rng.getrandbits(64)
+
+    def user(task: ShownTask, material: Material) -> str:
+        values = {**vars(task), **vars(material), **(extra or {})}
+        rng = Random(seed) if brief.prompts.vary else None
+        return fill(f"{name}.user", brief.prompts.folder, values, rng)
+
+    task, first = _shared(system or name, brief, limit // 2)
+    whole = Material(
+        shown.program(context.parent, brief),
+        tuple(shown.program(elite, brief) for elite in context.inspirations),
+        shown.trials(context),
+    )
+    room = limit - tokens(first)
+    material = first_that_fits(list(cuts(whole)), lambda cut: tokens(user(task, cut)) <= room)
+    said = user(task, material)
+    if tokens(said) > room:  # only now, because it costs the provider's cache
+        task, first = _shared(system or name, brief, limit - tokens(said))
+        said = user(task, material)
+    return Prompt(first, said)
+
+
+def again(prompt: Prompt, answer: str, error: EditError, brief: Brief) -> Prompt:
+    """Return the prompt once more, with the answer that could not be applied and the reason.
+
+    Raises:
+        UsageError: the template is missing or faulty.
+    """
+    left = brief.prompts.tokens - tokens(prompt.system) - tokens(prompt.user + error.report)
+    size = max(_SMALLEST_ANSWER, 4 * left)
+    values = {"answer": clip(answer, size // 2, size // 2), "report": error.report}
+    return Prompt(prompt.system, f"{prompt.user}\n{fill('again', brief.prompts.folder, values)}")
+
+
+def repair(context: Context, child: Files, complaint: str, *, system: str) -> Prompt:
+    """Return the request to mend a child that does not run.
+
+    Args:
+        context: as the operator had it when it proposed the child.
+        child: the program.
+        complaint: what went wrong: a traceback, or a sentence.
+        system: name of the system part, which says how to answer.
+
+    Raises:
+        UsageError: the template is missing or faulty.
+    """
+    brief = context.brief
+    files = tuple(shown.code(name, shown.decode(source)) for name, source in child.items())
+    task, first = _shared(system, brief, brief.prompts.tokens // 2)
+    values = {**vars(task), "files": files, "complaint": clip(complaint)}
+    said = fill("repair.user", brief.prompts.folder, values)
+    if tokens(first) + tokens(said) > brief.prompts.tokens:
+        _, first = _shared(system, brief, brief.prompts.tokens - tokens(said))
+    return Prompt(first, said)
+
+
+def _shared(name: str, brief: Brief, room: int) -> tuple[ShownTask, str]:
+    """Return the task, cut to so many tokens where that is possible, and the system part of it."""
+    whole = shown.task(brief)
+
+    def text(task: ShownTask) -> str:
+        return fill(f"{name}.system", brief.prompts.folder, vars(task))
+
+    steps = range(files_of(whole) + 1)
+    step = first_that_fits(steps, lambda step: tokens(text(shortened(whole, step))) <= room)
+    task = shortened(whole, step)
+    return task, text(task)
