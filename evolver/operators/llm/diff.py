@@ -1,0 +1,18 @@
+"""Ask for an edit of the parent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from evolver import prompts
+from evolver.operators.llm.asking import Asking
+from evolver.types import Context, Prompt
+
+
+@dataclass(frozen=True)
+class Diff(Asking):
+    """Asks for SEARCH/REPLACE blocks and applies them inside the editable regions."""
+
+    def prompt(self, context: Context) -> Prompt:
+        """Return what the model is asked."""
+        return prompts.render("diff", context)

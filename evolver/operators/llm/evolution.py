@@ -1,0 +1,73 @@
+"""Ask what made a program better than the seed, and for more of the same."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from difflib import unified_diff
+
+from evolver import prompts
+from evolver.edits import find_regions
+from evolver.operators.llm.asking import Asking, summary, thought
+from evolver.prompts.shown import ShownCode, region_code
+from evolver.types import Brief, Context, Elite, Prompt, Proposal
+
+
+@dataclass(frozen=True)
+class EvolutionOfThought(Asking):
+    """Shows what an elite made of a region of the seed, and asks for the same principle elsewhere.
+
+    Evolution of thought of Morris 2024 (LLM Guided Evolution, https://arxiv.org/abs/2403.11446):
+    the model first says why the change made the program better, then applies that insight to a
+    region of the parent. What it says is kept as the child's thought. The two versions are shown
+    as one difference, which holds both. Until a program differs from the seed, it asks for a plain
+    edit.
+    """
+
+    def prompt(self, context: Context) -> Prompt:
+        """Return what the model is asked."""
+        rng = context.rng
+        changed = [
+            (elite, before, after)
+            for elite in (*context.inspirations, context.parent)
+            for before, after in _changes(elite, context.brief)
+        ]
+        if not changed:
+            return prompts.render("diff", context)
+        elite, before, after = rng.choice(changed)
+        regions = prompts.shown.program(context.parent, context.brief).regions
+        # Another region than the one that teaches, where the parent has one.
+        targets = [region for region in regions if region.label != after.label] or regions
+        extra = {
+            "elite": prompts.shown.program(elite, context.brief),
+            "is_parent": elite == context.parent,
+            "region": after.label,
+            "difference": _difference(before, after),
+            "target": rng.choice(targets).label,
+        }
+        return prompts.render("evolution-of-thought", context, system=self.form, extra=extra)
+
+    async def propose(self, context: Context) -> Proposal:
+        """Return the parent with the edit, and the insight behind it as its thought.
+
+        Raises:
+            EditError: neither the answer nor its repairs could be applied.
+            ProposalError: the answer changes nothing.
+            ModelError: the model did not answer.
+            UsageError: there is no model, or a template is faulty.
+        """
+        child, completion = await self.ask(context, self.prompt(context))
+        said = completion.text
+        return Proposal(child, summary=summary(said), thought=thought(said))
+
+
+def _changes(elite: Elite, brief: Brief) -> list[tuple[ShownCode, ShownCode]]:
+    """Return the regions in which an elite differs from the seed: of the seed, of the elite."""
+    files = elite.program.files
+    pairs = zip(find_regions(brief.seed), find_regions(files), strict=True)
+    both = [(region_code(old, brief.seed), region_code(new, files)) for old, new in pairs]
+    return [(before, after) for before, after in both if before.text != after.text]
+
+
+def _difference(before: ShownCode, after: ShownCode) -> str:
+    lines = unified_diff(before.text.splitlines(), after.text.splitlines(), lineterm="", n=5)
+    return "\n".join(list(lines)[2:])  # without the two lines that would name files

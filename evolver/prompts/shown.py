@@ -1,0 +1,217 @@
+"""What templates may see: plain texts, made from an operator's context.
+
+No template sees an `Evaluation`, so private metrics cannot be put into a prompt, not even by a
+task's own templates.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evolver.edits import Region, find_regions
+from evolver.objective import dominates
+from evolver.types import Brief, Context, Elite, Files, Trial
+
+_FEEDBACK_HEAD, _FEEDBACK_TAIL = 1000, 3000  # characters; a traceback says most at its end
+_THOUGHT_LENGTH = 3000  # characters
+_GOALS = {"maximize": "higher is better", "minimize": "lower is better"}
+_LANGUAGES = {
+    "c": "c", "cc": "cpp", "cpp": "cpp", "cu": "cuda", "go": "go", "h": "c", "java": "java",
+    "jl": "julia", "js": "javascript", "md": "markdown", "py": "python", "rs": "rust", "sh": "sh",
+    "toml": "toml", "ts": "typescript",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class ShownCode:
+    """A file, or one editable region of it."""
+
+    path: str
+    name: str  # of the region; "" for a file, or a region without a name
+    text: str
+    language: str  # as a fence names it; "" if unknown
+
+    @property
+    def label(self) -> str:
+        """What an answer calls it."""
+        return f"{self.path}:{self.name}" if self.name else self.path
+
+
+@dataclass(frozen=True)
+class ShownMetric:
+    """A metric as a sentence says it; `value` has its unit, `goal` what is wanted of it, or ""."""
+
+    name: str
+    value: str
+    goal: str
+
+
+@dataclass(frozen=True)
+class ShownTrial:
+    """What was tried on the parent, and what it did to the measurements."""
+
+    summary: str
+    effect: str  # "" where nothing was measured
+    verdict: str  # "better", "worse", "no difference", "a trade-off", or how it failed
+
+
+@dataclass(frozen=True)
+class ShownProgram:
+    """An elite without what no model may see."""
+
+    files: tuple[ShownCode, ...]
+    regions: tuple[ShownCode, ...]
+    metrics: tuple[ShownMetric, ...]
+    feedback: str
+    summary: str
+    thought: str
+
+
+@dataclass(frozen=True)
+class ShownTask:
+    """What is the same for a whole run.
+
+    Attributes:
+        description: the task in its author's words.
+        objectives: name, what is wanted, unit or "".
+        requirements: name, condition, unit or "".
+        context: the material that `[task] context` names.
+        readonly: the files that stand beside the program and never change.
+        left_out: how many of these two are not shown, for their length or because they are no text.
+        paths: of the editable files.
+        regions: the editable regions by the label that an answer gives them.
+        has_markers: whether the regions are marked, else each file is one.
+    """
+
+    description: str
+    objectives: tuple[tuple[str, str, str], ...]
+    requirements: tuple[tuple[str, str, str], ...]
+    context: tuple[ShownCode, ...]
+    readonly: tuple[ShownCode, ...]
+    left_out: int
+    paths: tuple[str, ...]
+    regions: tuple[str, ...]
+    has_markers: bool
+
+
+def task(brief: Brief) -> ShownTask:
+    """Return the part of a prompt that no attempt changes."""
+    explain = brief.prompts.explain
+    texts = {path: _text(source) for path, source in brief.readonly.items()} if explain else {}
+    return ShownTask(
+        description=brief.description.strip() if explain else "",
+        objectives=tuple(
+            (name, _GOALS[direction], brief.units.get(name, ""))
+            for name, direction in brief.objectives
+        ),
+        requirements=tuple(
+            (name, condition, brief.units.get(name, ""))
+            for name, condition in brief.require.items()
+        ),
+        context=tuple(code(path, text) for path, text in brief.context.items() if explain),
+        readonly=tuple(code(path, text) for path, text in texts.items() if text is not None),
+        left_out=sum(text is None for text in texts.values()),
+        paths=tuple(brief.seed),
+        regions=tuple(region_code(region, brief.seed).label for region in find_regions(brief.seed)),
+        has_markers=any(b"EVOLVE-BLOCK-START" in source for source in brief.seed.values()),
+    )
+
+
+def program(elite: Elite, brief: Brief) -> ShownProgram:
+    """Return what a model may see of a judged program."""
+    files = elite.program.files
+    explain = brief.prompts.explain
+    return ShownProgram(
+        files=tuple(code(path, decode(source)) for path, source in files.items()),
+        regions=tuple(region_code(region, files) for region in find_regions(files)),
+        metrics=_metrics(elite.evaluation.metrics, brief),
+        feedback=clip(elite.evaluation.feedback) if explain else "",
+        summary=elite.program.summary.strip() if explain else "",
+        thought=clip(elite.program.thought, 0, _THOUGHT_LENGTH) if explain else "",
+    )
+
+
+def trials(context: Context) -> tuple[ShownTrial, ...]:
+    """Return what was tried on the parent before, oldest first."""
+    if not context.brief.prompts.explain:
+        return ()
+    return tuple(_trial(trial, context) for trial in context.tried)
+
+
+def region_code(region: Region, files: Files) -> ShownCode:
+    """Return a region's lines."""
+    text = decode(files[region.path][region.start : region.end]).strip("\n")
+    return code(region.path, text, region.name)
+
+
+def code(path: str, text: str, name: str = "") -> ShownCode:
+    """Return a text with the language that its path's ending stands for."""
+    return ShownCode(path, name, text, _LANGUAGES.get(path.rpartition(".")[2], ""))
+
+
+def decode(source: bytes) -> str:
+    r"""Return a source as text with ``\n`` alone between its lines."""
+    return source.decode("utf-8", "replace").replace("\r\n", "\n")
+
+
+def clip(text: str, head: int = _FEEDBACK_HEAD, tail: int = _FEEDBACK_TAIL) -> str:
+    """Return a text without its middle, where it is longer than its two ends together."""
+    text = text.strip()
+    cut = len(text) - head - tail
+    if cut <= 0:
+        return text
+    return f"{text[:head]}\n[... {cut} characters left out ...]\n{text[len(text) - tail :]}".strip()
+
+
+def _text(source: bytes) -> str | None:
+    """Return a file's text, or None where it is none: a model can do nothing with it."""
+    try:
+        return None if b"\0" in source else source.decode().replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        return None
+
+
+def _number(name: str, value: float, brief: Brief) -> str:
+    unit = brief.units.get(name, "")
+    return f"{value:.8g} {unit}".rstrip()
+
+
+def _metrics(metrics: Mapping[str, float], brief: Brief) -> tuple[ShownMetric, ...]:
+    """Return the metrics, objectives first, each with what is wanted of it."""
+    goals = {name: [_GOALS[direction]] for name, direction in brief.objectives}
+    for name, condition in brief.require.items():
+        goals.setdefault(name, []).append(f"must be {condition}")
+    ordered = [name for name in goals if name in metrics]
+    ordered += [name for name in metrics if name not in goals]
+    return tuple(
+        ShownMetric(name, _number(name, metrics[name], brief), ", ".join(goals.get(name, ())))
+        for name in ordered
+    )
+
+
+def _trial(trial: Trial, context: Context) -> ShownTrial:
+    summary = " ".join(trial.summary.split())
+    if trial.objectives is None:
+        reason = f": {trial.reason}" if trial.reason else ""
+        return ShownTrial(summary, "", f"{trial.status}{reason}")
+    before, after = context.parent.objectives, trial.objectives
+    return ShownTrial(summary, _effect(before, after, context.brief), _verdict(before, after))
+
+
+def _effect(before: Sequence[float], after: Sequence[float], brief: Brief) -> str:
+    """Return each objective before and after, in the metric's own sign."""
+    signs = [1 if direction == "maximize" else -1 for _, direction in brief.objectives]
+    names = [name for name, _ in brief.objectives]
+    return ", ".join(
+        f"{name} {sign * old:.8g} -> {_number(name, sign * new, brief)}"
+        for name, sign, old, new in zip(names, signs, before, after, strict=True)
+    )
+
+
+def _verdict(before: Sequence[float], after: Sequence[float]) -> str:
+    if tuple(before) == tuple(after):
+        return "no difference"
+    if dominates(after, before):
+        return "better"
+    return "worse" if dominates(before, after) else "a trade-off"
