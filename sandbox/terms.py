@@ -46,11 +46,12 @@ class Terms:
     def read(cls, header: dict[str, Any], value: Any) -> Terms:
         """Make them from the host's first frame: a header, and files as its value.
 
-        A host that cannot know where Python lies here names only the modules to hide.
+        A host that cannot know where Python lies here names what else candidates may see, and the
+        modules that they may not.
         """
         if "path" not in header:
             path = places.python_path()
-            seen = places.visible(path, network=header["network"])
+            seen = places.visible([*path, *header["shown"]], network=header["network"])
             unseen = places.hidden(path, header["hidden_modules"])
             header = {**header, "path": path, "visible": seen, "hidden": unseen}
         fields = {name: header[name] for name in cls.__dataclass_fields__ if name in header}

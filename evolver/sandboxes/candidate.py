@@ -45,6 +45,7 @@ class Evaluation:
         self.deadline = time.monotonic() + timeout
         self._frames = wire.Frames(settings.result_bytes + _ENVELOPE)
         self.parameters_on_disk: tuple[float, ...] | None = None  # None: as in the source
+        self.is_out_of_memory = False  # the kernel killed it, and may have killed more
         self._verdict: CandidateError | None = None  # once it is dead
         self._is_closed = False
 
@@ -151,6 +152,7 @@ class Evaluation:
         if header["excess"]:
             text = f"{header['excess']} and was killed"
         elif header["out_of_memory"]:
+            self.is_out_of_memory = True
             text = f"it ran out of its {self._settings.memory} MiB of memory and was killed"
         else:
             text = describe_status(header["status"])

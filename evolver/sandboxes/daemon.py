@@ -2,59 +2,70 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping
 from typing import Any
 
 import docker
 import docker.errors
-import requests
+from docker.context import ContextAPI
 
 from evolver.errors import SandboxError
+from evolver.sandboxes import owners
 
+OWNER = "evolver.owner"  # label of a container: the process that it dies with
 _TIMEOUT = 60  # seconds for one request
 #: What `info()` calls a limit, and what it limits.
 _LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "CPU time"}
+_INSTEAD = "or take --sandbox local"
 
 
 def connect() -> Any:
-    """Return a client of the engine that DOCKER_HOST names, else of the one of this host.
+    """Return a client of the engine that DOCKER_HOST or docker's current context names.
 
     Raises:
         SandboxError: none answers, or it would not keep to the limits; the message says what to do.
     """
+    address = _address()
     try:
-        client = docker.from_env(timeout=_TIMEOUT)
+        client = (
+            docker.from_env(timeout=_TIMEOUT)
+            if "DOCKER_HOST" in os.environ
+            else docker.DockerClient(base_url=address, timeout=_TIMEOUT)
+        )
         about = client.info()
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise SandboxError(_unreachable(error)) from error
+    except (docker.errors.DockerException, OSError) as error:
+        raise SandboxError(_unreachable(address, error)) from error
     reason = refusal(about)
     if client.api.base_url.startswith(("https", "http+docker://ssh")):
-        reason = "it is reached by TLS or SSH, and candidates need a socket or plain TCP"
+        reason = "it is reached by TLS or SSH, and candidates need a plain socket"
     if reason:
         client.close()
         raise SandboxError(
-            f"this container engine cannot be used: {reason}. Name another one by DOCKER_HOST, or "
-            "take --sandbox local"
+            f"the container engine at {address} cannot be used: {reason}. Name another one by "
+            f"DOCKER_HOST, {_INSTEAD}"
         )
     return client
 
 
-def _unreachable(error: BaseException) -> str:
-    place = os.environ.get("DOCKER_HOST", "/var/run/docker.sock")
-    instead = "or take --sandbox local"
-    chain: BaseException | None = error
-    while chain is not None:
-        text = str(chain)
-        if isinstance(chain, PermissionError) or "Permission denied" in text:
-            return (
-                f"{place} is closed to this user: add the user to the group 'docker' (usermod -aG "
-                f"docker NAME) and log in again, {instead}"
-            )
-        chain = chain.__context__
+def _address() -> str:
+    if host := os.environ.get("DOCKER_HOST"):
+        return host
+    with contextlib.suppress(docker.errors.DockerException, OSError, ValueError):
+        return str(ContextAPI.get_current_context().Host)
+    return "unix:///var/run/docker.sock"
+
+
+def _unreachable(address: str, error: BaseException) -> str:
+    if "Permission denied" in str(error):
+        return (
+            f"{address} is closed to this user: add the user to the group 'docker' (usermod -aG "
+            f"docker NAME) and log in again, {_INSTEAD}"
+        )
     return (
-        f"no container engine answers at {place}: install one (Debian, Ubuntu: apt-get install "
-        f"docker.io), start it, or name its socket by DOCKER_HOST, {instead}"
+        f"no container engine answers at {address}: install one (Debian, Ubuntu: apt-get install "
+        f"docker.io) and start it, or name its socket by DOCKER_HOST, {_INSTEAD}"
     )
 
 
@@ -69,9 +80,28 @@ def refusal(about: Mapping[str, Any]) -> str:
     if is_rootless and str(about.get("CgroupVersion", "1")) == "1":
         return (
             "it is rootless and on cgroup version 1, where it ignores every limit of memory and "
-            "processes; boot with systemd.unified_cgroup_hierarchy=1, or use it as root"
+            "processes; boot with systemd.unified_cgroup_hierarchy=1, or run it as root"
         )
     missing = [what for key, what in _LIMITS.items() if about.get(key) is False]
     if about.get("CgroupDriver") == "none":
         missing = list(_LIMITS.values())
     return f"it does not limit {', '.join(missing)}" if missing else ""
+
+
+def remove(client: Any, container: str) -> None:
+    """Kill a container and remove it, unless that is being done already."""
+    with contextlib.suppress(docker.errors.APIError):
+        client.api.remove_container(container, force=True)
+
+
+def remove_orphans(client: Any) -> int:
+    """Remove the containers whose owners are dead; return how many there were.
+
+    A killed owner's attached stream ends its container at once. This is for what an engine that was
+    stopped in between has left.
+    """
+    found = client.api.containers(all=True, filters={"label": OWNER})
+    orphans = [each["Id"] for each in found if owners.is_dead(each["Labels"][OWNER])]
+    for container in orphans:
+        remove(client, container)
+    return len(orphans)

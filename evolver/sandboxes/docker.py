@@ -6,59 +6,72 @@ import contextlib
 import os
 import socket
 import struct
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import docker.errors
-from docker.types import Ulimit
+from docker.types import DeviceRequest, Ulimit
 
-from evolver.sandboxes import daemon, runner
+from evolver.errors import SandboxError
+from evolver.sandboxes import daemon, owners, runner
+from evolver.sandboxes.candidate import Evaluation
 from evolver.sandboxes.channel import Channel
 from evolver.sandboxes.settings import MIB, SandboxSettings
 from evolver.sandboxes.warm import SCRATCH, WarmSandbox
 from evolver.types import Files
 
-_LABEL = "evolver"
-_MOST_PRELOADED = 2048  # MiB until the runner has said what the preload takes
-_SLACK = 64  # MiB for what all candidates share and for the one that waits
-_INODES = 8192
 _LIFE = 5000  # evaluations of one container
+_MOST_PRELOADED = 2048  # MiB, until the runner has said what the preload takes
+_SLACK = 64  # MiB for what all candidates share and for the one that waits
+_PROGRAM = 16 * MIB  # bytes for a program's own files
+_INODES = 8192
+_CPUS = 1.5  # of a candidate, and of the runner beside it
 _ENVIRONMENT = {name: value for name, value in runner.ENVIRONMENT.items() if name != "PATH"}
 
 
 class Stream(Channel):
     """A channel over an engine's attached stream, which marks pieces of output by their source.
 
-    Each has a header of eight bytes: 1 for stdout or 2 for stderr, three zeros, the length.
+    Each has a header of eight bytes: 1 for stdout or 2 for stderr, three zeros, its length.
+
+    Attributes:
+        errors: the end of what came from stderr.
     """
 
-    def __init__(self, connection: socket.socket, close: Any) -> None:
+    def __init__(self, connection: socket.socket, close: Callable[[], None]) -> None:
         super().__init__(connection.fileno(), connection.fileno(), close)
-        self._header = bytearray()
-        self._left = 0  # bytes of the piece that have not come yet
-        self._kind = 1
-        self.errors = b""  # the end of what it wrote to stderr
+        self.errors = b""
+        self._header = b""
+        self._is_output = True
+        self._left = 0  # bytes of the present piece that have not come yet
 
     def _take_in(self, piece: bytes) -> None:
-        rest = memoryview(piece)
-        while rest:
+        while piece:
             if not self._left:
-                take = 8 - len(self._header)
-                self._header += rest[:take]
-                rest = rest[take:]
-                if len(self._header) == 8:
-                    self._kind, self._left = struct.unpack(">B3xI", self._header)
-                    self._header.clear()
+                header = self._header + piece[: 8 - len(self._header)]
+                piece = piece[8 - len(self._header) :]
+                self._header = header if len(header) < 8 else b""
+                if not self._header:
+                    source, self._left = struct.unpack(">B3xI", header)
+                    self._is_output = source == 1
                 continue
-            part, rest = rest[: self._left], rest[self._left :]
+            part, piece = piece[: self._left], piece[self._left :]
             self._left -= len(part)
-            if self._kind == 1:
-                super()._take_in(bytes(part))
+            if self._is_output:
+                super()._take_in(part)
             else:
-                self.errors = (self.errors + bytes(part))[-2000:]
+                self.errors = (self.errors + part)[-2000:]
 
 
 class DockerSandbox(WarmSandbox):
-    """Runs candidates in a container of this host's engine; see `WarmSandbox` for the arguments.
+    """Runs candidates in a warm container of this host's engine.
+
+    The container is replaced after many evaluations, after one that ran out of memory, and when
+    anything about it is odd.
+
+    Args:
+        settings: as of `WarmSandbox`, and so are base, guest and main.
+        life: evaluations of one container.
 
     Raises:
         SandboxError: no engine or no image is there, or the runner cannot start.
@@ -73,13 +86,57 @@ class DockerSandbox(WarmSandbox):
         base: Files | None = None,
         guest: Files | None = None,
         main: str = "",
+        life: int = _LIFE,
     ) -> None:
         super().__init__(settings, base=base, guest=guest, main=main)
+        self._life = life
+        self._evaluations = 0  # of this container
         self._client = daemon.connect()
-        self._container = ""
-        self.start()
+        self.container = ""  # id of the present one, or of the last
+        try:
+            daemon.remove_orphans(self._client)
+            self.start()
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Kill everything; the sandbox cannot be opened again."""
+        super().close()
+        self._client.close()
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
+        self._evaluations = 0
+        try:
+            self.container = self._create()
+            connection = self._attach(self.container)
+        except docker.errors.ImageNotFound:
+            raise SandboxError(
+                f"the image {self.settings.image} is not there: make it with 'evolver sandbox "
+                "build TASK', or where no registry is reached with 'evolver sandbox build TASK "
+                "--from-host'"
+            ) from None
+        except (docker.errors.DockerException, OSError) as error:
+            if self.container:
+                daemon.remove(self._client, self.container)
+            raise SandboxError(f"the container engine starts no container: {error}") from error
+        container = self.container
+
+        def close() -> None:
+            # Hang up first: an engine that waits to write to us would not kill it.
+            with contextlib.suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            connection.close()
+            daemon.remove(self._client, container)
+
+        terms = {
+            "tier": "docker",
+            "hidden_modules": runner.hidden_modules(),
+            "shown": list(self.settings.visible),
+        }
+        return Stream(connection, close), terms
+
+    def _create(self) -> str:
         api = self._client.api
         made = api.create_container(
             self.settings.image,
@@ -89,43 +146,70 @@ class DockerSandbox(WarmSandbox):
             user="0:0",
             working_dir="/",
             stdin_open=True,
-            labels={_LABEL: "sandbox"},
-            host_config=api.create_host_config(**self._limits()),
+            labels={daemon.OWNER: owners.this_process()},
+            host_config=api.create_host_config(**limits(self.settings, self._base)),
         )
-        self._container = made["Id"]
-        raw = api.attach_socket(made["Id"], {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+        return str(made["Id"])
+
+    def _attach(self, container: str) -> socket.socket:
+        """Attach to a container before it starts, so that nothing that it says is missed."""
+        api = self._client.api
+        raw = api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         connection = socket.socket(fileno=os.dup(raw.fileno()))
         raw.close()
-        api.start(made["Id"])
-        connection.sendall(runner.sources())
-        connection.setblocking(False)
-
-        def close() -> None:
-            with contextlib.suppress(OSError):
-                connection.shutdown(socket.SHUT_RDWR)
+        try:
+            api.start(container)
+            connection.sendall(runner.sources())
+        except BaseException:
             connection.close()
-            with contextlib.suppress(docker.errors.APIError):
-                api.remove_container(made["Id"], force=True)
+            raise
+        connection.setblocking(False)
+        return connection
 
-        return Stream(connection, close), {"tier": "docker", "hidden_modules": ["evolver"]}
+    def _started(self, report: Mapping[str, Any]) -> None:
+        super()._started(report)
+        most = report["memory"] + (self.settings.memory + SCRATCH + _SLACK) * MIB
+        try:
+            self._client.api.update_container(self.container, mem_limit=most, memswap_limit=most)
+        except docker.errors.APIError as error:
+            raise SandboxError(f"the container's memory cannot be limited: {error}") from error
 
-    def _limits(self) -> dict[str, Any]:
-        settings = self.settings
-        memory = (settings.memory + _MOST_PRELOADED) * MIB
-        return {
-            "network_mode": "bridge" if settings.network else "none",
-            "read_only": True,
-            "cap_drop": ["ALL"],
-            "cap_add": ["SETUID", "SETGID", "KILL"],
-            "security_opt": ["no-new-privileges:true"],
-            "pids_limit": 2 * settings.processes + 16,
-            "mem_limit": memory,
-            "memswap_limit": memory,
-            "nano_cpus": 10**9,
-            "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=711,size={SCRATCH}m,nr_inodes={_INODES}"},
-            "init": True,
-            "ipc_mode": "none",
-            "log_config": {"Type": "none"},
-            "ulimits": [Ulimit(name="core", soft=0, hard=0)],
-            "auto_remove": True,
-        }
+    def _is_worn(self, evaluation: Evaluation) -> bool:
+        self._evaluations += 1
+        return self._evaluations >= self._life or evaluation.is_out_of_memory
+
+
+def limits(settings: SandboxSettings, base: Files) -> dict[str, Any]:
+    """Return what a container may have: arguments of docker's `create_host_config`.
+
+    Args:
+        settings: as of `DockerSandbox`.
+        base: files that have a place on its only disk, beside a candidate's own.
+    """
+    memory = (settings.memory + _MOST_PRELOADED) * MIB
+    disk = SCRATCH * MIB + sum(map(len, base.values())) + _PROGRAM
+    inodes = _INODES + 2 * len(base)
+    return {
+        "network_mode": "bridge" if settings.network else "none",
+        "read_only": True,
+        "cap_drop": ["ALL"],
+        "cap_add": ["SETUID", "SETGID", "KILL"],
+        "security_opt": ["no-new-privileges:true"],
+        # Besides the candidate's there are the runner's own and those of the one that waits.
+        "pids_limit": 2 * settings.processes + 16,
+        "mem_limit": memory,
+        "memswap_limit": memory,
+        "nano_cpus": int(_CPUS * 1e9),
+        # Executable, because candidates compile; and at its top root's alone.
+        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=711,size={disk},nr_inodes={inodes}"},
+        "binds": {path: {"bind": path, "mode": "ro"} for path in settings.visible},
+        "init": True,
+        "ipc_mode": "none",
+        "log_config": {"Type": "none"},
+        "ulimits": [Ulimit(name="core", soft=0, hard=0)],
+        "device_requests": [
+            DeviceRequest(device_ids=[str(number)], capabilities=[["gpu"]])
+            for number in settings.gpus
+        ],
+        "auto_remove": True,
+    }

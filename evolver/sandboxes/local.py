@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import importlib.metadata
 import os
 import socket
 import subprocess
@@ -147,12 +146,6 @@ def require_readable(path: list[str]) -> None:
                 )
 
 
-@functools.cache
-def _evaluator_packages() -> tuple[str, ...]:
-    found = importlib.metadata.entry_points(group="evolver.evaluators")
-    return tuple({entry.module.partition(".")[0] for entry in found})
-
-
 def hidden_paths() -> list[str]:
     """Return where evolver, installed evaluators and people's own sources lie.
 
@@ -162,7 +155,7 @@ def hidden_paths() -> list[str]:
     packages = [
         f"{folder}/{name}{suffix}"
         for folder in dict.fromkeys([*python_paths()[0], *others])
-        for name in ("evolver", *_evaluator_packages())
+        for name in runner.hidden_modules()
         for suffix in ("", ".py")
     ]
     places = [*_SOURCES, str(_PACKAGE), str(bundled("evaluators")), *packages]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+from importlib import metadata
 
 from evolver.bundled import bundled
 
@@ -33,6 +34,13 @@ def sources() -> bytes:
     """Return what the command reads first: the length, and the runner's files."""
     modules = json.dumps([[name, _source(name)] for name in _SOURCES]).encode()
     return len(modules).to_bytes(8, "big") + modules
+
+
+@functools.cache
+def hidden_modules() -> list[str]:
+    """Return the names of evolver and of installed evaluators, which candidates may not read."""
+    found = metadata.entry_points(group="evolver.evaluators")
+    return sorted({"evolver", *(entry.module.partition(".")[0] for entry in found)})
 
 
 def _source(name: str) -> str:

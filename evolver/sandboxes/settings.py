@@ -21,6 +21,7 @@ class SandboxSettings:
         result_bytes: most bytes of one value that a candidate returns.
         require: weakest tier that will do: "A", "B" or "" for any that is safe.
         image: the container image of the docker backend.
+        gpus: numbers of this host's GPUs that its candidates may use.
         allow_unisolated: accept tier C, which stops accidents and no attack.
     """
 
@@ -33,3 +34,4 @@ class SandboxSettings:
     require: str = ""
     allow_unisolated: bool = False
     image: str = ""
+    gpus: tuple[int, ...] = ()
