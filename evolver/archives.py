@@ -111,3 +111,24 @@ class Pareto:
     def front(self) -> Sequence[Elite]:
         """The non-dominated elites, best first objective first."""
         return self._fronts[0] if self._fronts else ()
+
+
+@dataclass
+class First:
+    """Keeps the first elite, the seed, and nothing else: nothing evolves (an ablation)."""
+
+    _kept: list[Elite] = field(default_factory=list, init=False, repr=False)
+
+    def add(self, elite: Elite) -> bool:
+        """Offer an elite; return whether it was kept."""
+        if not self._kept:
+            self._kept.append(elite)
+        return self._kept[0] is elite
+
+    def elites(self) -> Sequence[Elite]:
+        """The first one."""
+        return self._kept
+
+    def front(self) -> Sequence[Elite]:
+        """The first one."""
+        return self._kept

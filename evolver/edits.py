@@ -115,3 +115,19 @@ def replace_regions(files: Files, bodies: Mapping[Region, bytes]) -> dict[str, b
             body += b"\n"
         result[region.path] = source[: region.start] + body + source[region.end :]
     return result
+
+
+def first_region_alone(files: Files) -> dict[str, bytes]:
+    """Return the files with no editable region but the first; without markers, the first file.
+
+    The markers of the others say FIXED-BLOCK instead, so that nothing else moves.
+    """
+    first = find_regions(files)[0]
+    if not any(b"EVOLVE-BLOCK-" in source for source in files.values()):
+        return {first.path: files[first.path]}
+    result = {}
+    for path, source in files.items():
+        # Past the line of its end marker, which ends at a line break or with the file.
+        keep = (source.find(b"\n", first.end) + 1 or len(source)) if path == first.path else 0
+        result[path] = source[:keep] + source[keep:].replace(b"EVOLVE-BLOCK-", b"FIXED-BLOCK-")
+    return result

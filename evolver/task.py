@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from evolver.edits import find_regions
+from evolver.edits import find_regions, first_region_alone
 from evolver.errors import UsageError
 from evolver.objective import Condition, Objective
 from evolver.plugins import nearest
@@ -121,6 +121,12 @@ class SandboxSection(_Section):
     allow_unisolated: bool = False
 
 
+class ModelsSection(_Section):
+    """[models]: how an attempt's model is chosen among those of [[model]]."""
+
+    choice: Literal["weight", "bandit"] = "weight"
+
+
 class TaskSettings(_Section):
     """A whole task.toml, as it was read and with command-line options laid over it."""
 
@@ -129,6 +135,7 @@ class TaskSettings(_Section):
     objective: ObjectiveSection = ObjectiveSection()
     stage: tuple[StageSection, ...] = ()
     model: tuple[dict[str, Any], ...] = ()
+    models: ModelsSection = ModelsSection()
     operator: tuple[dict[str, Any], ...] = ()
     model_share: float = Field(default=0.7, gt=0, lt=1)  # of the evaluations, beside genetic ones
     prompts: PromptsSection = PromptsSection()
@@ -303,6 +310,9 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
     if not program:
         raise UsageError(f"{root / TASK_FILE}: [task] program names no file; add the seed program")
     wanted = _read(root, section.edit, "[task] edit") if section.edit else program
+    if "one-region" in settings.ablate:
+        wanted = first_region_alone(wanted)
+        program |= wanted
     regions = find_regions(wanted)
     paths = {region.path for region in regions}
     files = {path: content for path, content in program.items() if path in paths}

@@ -160,6 +160,8 @@ def show(words: Words = None, as_json: Json = False) -> None:
         out.print(f"from commit {source['commit'][:10]} of {source['root']}{dirty}")
     if gate.summary(run.facts.get("gate")):
         out.print(f"gate: {gate.summary(run.facts['gate'])}")
+    if run.configuration.task.ablate:
+        out.print(f"left out: {', '.join(run.configuration.task.ablate)}")
     overview(run, out)
     out.print()
     for name, counts in sorted(_operators(run).items()):
@@ -183,6 +185,7 @@ def _run_record(run: Run) -> dict[str, Any]:
         "front": [_elite_record(elite) for elite in run.front],
         "operators": {name: dict(counts) for name, counts in _operators(run).items()},
         "gate": run.facts.get("gate"),
+        "ablate": list(run.configuration.task.ablate),
         "dollars": run.bill.dollars,
         "tokens": run.bill.tokens,
     }
@@ -217,6 +220,8 @@ def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out
     )
     if program.summary:
         out.print(program.summary)
+    if program.thought:
+        out.print(f"thought: {program.thought}")
     if evaluation is not None:
         untrusted = "" if evaluation.trusted else " (untrusted)"
         out.print(f"{evaluation.status}: {_written(evaluation.metrics)}{untrusted}")

@@ -30,10 +30,12 @@ class Asking:
         repairs: how often an answer that cannot be applied is sent back with the reason.
         form: of the answer: SEARCH/REPLACE blocks, or whole regions; also the name of the system
             part of the prompts.
+        templates: what its prompts are made from, beside "again" and "repair.user".
     """
 
     repairs: int = 1
     form: ClassVar[Form] = "diff"
+    templates: ClassVar[tuple[str, ...]] = ()
     needs_model: ClassVar[bool] = True
 
     def prompt(self, context: Context) -> Prompt:

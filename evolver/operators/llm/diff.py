@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from evolver import prompts
 from evolver.operators.llm.asking import Asking
@@ -12,6 +13,8 @@ from evolver.types import Context, Prompt
 @dataclass(frozen=True)
 class Diff(Asking):
     """Asks for SEARCH/REPLACE blocks and applies them inside the editable regions."""
+
+    templates: ClassVar[tuple[str, ...]] = ("diff.system", "diff.user")
 
     def prompt(self, context: Context) -> Prompt:
         """Return what the model is asked."""

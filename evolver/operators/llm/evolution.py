@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from difflib import unified_diff
+from typing import ClassVar
 
 from evolver import prompts
 from evolver.edits import find_regions
@@ -22,6 +23,12 @@ class EvolutionOfThought(Asking):
     as one difference, which holds both. Until a program differs from the seed, it asks for a plain
     edit.
     """
+
+    templates: ClassVar[tuple[str, ...]] = (
+        "diff.system",
+        "evolution-of-thought.user",
+        "diff.user",
+    )
 
     def prompt(self, context: Context) -> Prompt:
         """Return what the model is asked."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field
 
@@ -36,6 +36,7 @@ class Persona(Asking):
         "significant",
         "unorthodox",
     )
+    templates: ClassVar[tuple[str, ...]] = ("diff.system", "persona.user")
 
     def prompt(self, context: Context) -> Prompt:
         """Return what the model is asked."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from evolver import prompts
 from evolver.diffs.answers import answer_lines
@@ -19,6 +20,13 @@ class Plan(Asking):
 
     The plan is the program's thought, which later prompts show.
     """
+
+    templates: ClassVar[tuple[str, ...]] = (
+        "plan.system",
+        "plan.user",
+        "diff.system",
+        "follow.user",
+    )
 
     def prompt(self, context: Context) -> Prompt:
         """Return the request for the plan."""

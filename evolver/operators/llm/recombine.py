@@ -25,6 +25,7 @@ class Recombine(Asking):
 
     parents: Annotated[int, Field(ge=2)] = 2
     form: ClassVar[Form] = "rewrite"
+    templates: ClassVar[tuple[str, ...]] = ("rewrite.system", "recombine.user", "rewrite.user")
 
     def prompt(self, context: Context) -> Prompt:
         """Return what the model is asked."""

@@ -15,6 +15,7 @@ class Rewrite(Asking):
     """Asks for whole regions, or files, and puts them in place of the parent's."""
 
     form: ClassVar[Form] = "rewrite"
+    templates: ClassVar[tuple[str, ...]] = ("rewrite.system", "rewrite.user")
 
     def prompt(self, context: Context) -> Prompt:
         """Return what the model is asked."""
