@@ -134,9 +134,9 @@ def _is_python(source: bytes) -> bool:
 
 
 def _with_bodies(path: str, files: Files, body: str) -> bytes:
-    """Give every function that an editable region touches another body; the file is else the same.
+    """Give every function that an editable region touches another body.
 
-    The text is not: comments are lost, and with them the markers.
+    What is left means the same, but its comments are lost, and with them the markers.
     """
     source = files[path]
     spans = [
@@ -146,11 +146,16 @@ def _with_bodies(path: str, files: Files, body: str) -> bytes:
     ]
 
     tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            end = node.end_lineno or node.lineno
-            if any(node.lineno <= last and first <= end for first, last in spans):
-                node.body = ast.parse(body).body
+    touched = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and any(node.lineno <= last and first <= (node.end_lineno or 0) for first, last in spans)
+    ]
+    if not touched:
+        return source
+    for node in touched:
+        node.body = ast.parse(body).body
     return ast.unparse(ast.fix_missing_locations(tree)).encode()
 
 
