@@ -124,10 +124,22 @@ class Proposal:
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is sent."""
+    """What a model is sent.
+
+    Attributes:
+        system: what is the same for a whole run.
+        user: the programs, and what is asked.
+        files: the program that is asked about, read-only files included, for models that look at
+            files or edit them in place; `user` shows them too.
+        request: names the request in its run, by attempt and call, such as "0012-0"; set when it
+            is sent.
+    """
 
     system: str
     user: str
+    # What is not part of the words follows from the attempt: prompts with the same words are equal.
+    files: Files = field(default_factory=dict, compare=False, repr=False)
+    request: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

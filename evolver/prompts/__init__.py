@@ -12,6 +12,7 @@ What is left out where a prompt would be too long stands in `evolver.prompts.bud
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from random import Random
 from typing import Any
 
@@ -72,7 +73,7 @@ def render(
     if tokens(said) > room:  # only now, because it costs the provider's cache
         task, first = _shared(system or name, brief, limit - tokens(said))
         said = user(task, material)
-    return Prompt(first, said)
+    return Prompt(first, said, {**brief.readonly, **context.parent.program.files})
 
 
 def again(prompt: Prompt, answer: str, error: EditError, brief: Brief) -> Prompt:
@@ -84,7 +85,8 @@ def again(prompt: Prompt, answer: str, error: EditError, brief: Brief) -> Prompt
     left = brief.prompts.tokens - tokens(prompt.system) - tokens(prompt.user + error.report)
     size = max(_SMALLEST_ANSWER, 4 * left)
     values = {"answer": clip(answer, size // 2, size // 2), "report": error.report}
-    return Prompt(prompt.system, f"{prompt.user}\n{fill('again', brief.prompts.folder, values)}")
+    said = f"{prompt.user}\n{fill('again', brief.prompts.folder, values)}"
+    return replace(prompt, user=said)
 
 
 def repair(context: Context, child: Files, complaint: str, *, system: str) -> Prompt:
@@ -106,7 +108,7 @@ def repair(context: Context, child: Files, complaint: str, *, system: str) -> Pr
     said = fill("repair.user", brief.prompts.folder, values)
     if tokens(first) + tokens(said) > brief.prompts.tokens:
         _, first = _shared(system, brief, brief.prompts.tokens - tokens(said))
-    return Prompt(first, said)
+    return Prompt(first, said, {**brief.readonly, **child})
 
 
 def _shared(name: str, brief: Brief, room: int) -> tuple[ShownTask, str]:
