@@ -156,7 +156,7 @@ class DockerSandbox(WarmSandbox):
         api = self._client.api
         raw = api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         connection = socket.socket(fileno=os.dup(raw.fileno()))
-        raw.close()
+        raw._response.close()  # else nobody closes the first of the two descriptors
         try:
             api.start(container)
             connection.sendall(runner.sources())

@@ -1,0 +1,48 @@
+"""The image for tests of the docker backend, and whether there is an engine to make it."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from evolver.errors import SandboxError
+from evolver.sandboxes import daemon, image
+
+IMAGE = image.default_tag()
+
+
+@cache
+def missing() -> str:
+    """Return why docker cannot be tested here; CI, which is to have it, fails instead."""
+    try:
+        daemon.connect().close()
+    except SandboxError as error:
+        if os.environ.get("EVOLVER_REQUIRE_DOCKER"):
+            raise
+        return str(error)
+    return ""
+
+
+@cache
+def client() -> Any:
+    """Return a client of the engine, or skip."""
+    if missing():
+        pytest.skip(missing())
+    return daemon.connect()
+
+
+@cache
+def provide() -> str:
+    """Return the image's tag; whoever of several test processes is first makes it."""
+    engine = client()
+    with (Path(tempfile.gettempdir()) / "evolver-test-image.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not engine.images.list(IMAGE):
+            image.build_from_host(engine, IMAGE, ["numpy"], lambda _line: None)
+    return IMAGE
