@@ -11,13 +11,15 @@ from evolver import diffs, prompts
 from evolver.diffs.answers import answer_lines
 from evolver.edits import violation
 from evolver.errors import EditError, ProposalError, UsageError
-from evolver.types import Completion, Context, Files, Prompt, Proposal
+from evolver.types import Completion, Context, Files, Prompt, Proposal, Tune
 
 Form = Literal["diff", "rewrite"]
 
 _SUMMARY_LENGTH = 300  # characters
 _CODE = re.compile(r"^[ \t]*(?:`{3,}|~{3,}|<{5,}[ \t]*SEARCH\b|--- \S)", re.MULTILINE)
-_CHANGE = re.compile(r"^[\W_]*change[\s*_]*:[\s*_]*(\S.*)$", re.IGNORECASE | re.MULTILINE)
+_CHANGE = re.compile(
+    r"^(?:\d+\.)?[\W_]*change[\s*_`]*:[\s*_`]*(\S.*)$", re.IGNORECASE | re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -28,12 +30,16 @@ class Asking:
 
     Attributes:
         repairs: how often an answer that cannot be applied is sent back with the reason.
+        tune: ask for the child's float literals to be fitted?
+        limit: see `Tune.limit`.
         form: of the answer: SEARCH/REPLACE blocks, or whole regions; also the name of the system
             part of the prompts.
         templates: what its prompts are made from, beside "again" and "repair.user".
     """
 
     repairs: int = 1
+    tune: bool = False
+    limit: int = Tune.limit
     form: ClassVar[Form] = "diff"
     templates: ClassVar[tuple[str, ...]] = ()
     needs_model: ClassVar[bool] = True
@@ -56,7 +62,12 @@ class Asking:
             UsageError: there is no model, or a template is faulty.
         """
         child, completion = await self.ask(context, self.prompt(context))
-        return Proposal(child, summary=summary(completion.text))
+        return self.proposal(child, completion)
+
+    def proposal(self, child: Files, completion: Completion) -> Proposal:
+        """Return a child as a proposal, in the words of the answer that made it."""
+        tune = Tune(self.limit) if self.tune else None
+        return Proposal(child, summary=summary(completion.text), tune=tune)
 
     async def repair(self, context: Context, proposal: Proposal, complaint: str) -> Proposal:
         """Return the child with what the model mended in it: one request, for an edit of the child.
@@ -161,4 +172,6 @@ def prose(answer: str) -> str:
 
 def thought(answer: str) -> str:
     """Return the reasoning of an answer: its prose, without the line that says what it changes."""
-    return _CHANGE.sub("", prose(answer)).strip()
+    words = prose(answer)
+    said = _CHANGE.search(words)
+    return words if said is None else words[: said.start()].strip() or words[said.end() :].strip()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import unified_diff
 from typing import ClassVar
 
 from evolver import prompts
 from evolver.edits import find_regions
-from evolver.operators.llm.asking import Asking, summary, thought
+from evolver.operators.llm.asking import Asking, thought
 from evolver.prompts.shown import ShownCode, region_code
 from evolver.types import Brief, Context, Elite, Prompt, Proposal
 
@@ -63,8 +63,7 @@ class EvolutionOfThought(Asking):
             UsageError: there is no model, or a template is faulty.
         """
         child, completion = await self.ask(context, self.prompt(context))
-        said = completion.text
-        return Proposal(child, summary=summary(said), thought=thought(said))
+        return replace(self.proposal(child, completion), thought=thought(completion.text))
 
 
 def _changes(elite: Elite, brief: Brief) -> list[tuple[ShownCode, ShownCode]]:

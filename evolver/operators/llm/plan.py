@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from evolver import prompts
 from evolver.diffs.answers import answer_lines
 from evolver.errors import EditError, ProposalError
-from evolver.operators.llm.asking import Asking, applied, complete, summary
+from evolver.operators.llm.asking import Asking, applied, complete
 from evolver.types import Context, Prompt, Proposal
 
 _PLAN_LENGTH = 6000  # characters
@@ -56,4 +56,4 @@ class Plan(Asking):
         else:
             if child == parent:
                 raise ProposalError("the model's answer leaves the program as it is")
-        return Proposal(child, summary=summary(completion.text), thought=plan)
+        return replace(self.proposal(child, completion), thought=plan)

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 
 from evolver import prompts
-from evolver.operators.llm.asking import Asking, Form, summary
+from evolver.operators.llm.asking import Asking, Form
 from evolver.types import Context, Elite, Prompt, Proposal
 
 
@@ -53,7 +53,7 @@ class Recombine(Asking):
         child, completion = await self.ask(context, self.prompt(context))
         united = (context.parent, *self._mates(context))
         parents = tuple(elite.program.id for elite in united)
-        return Proposal(child, summary=summary(completion.text), parents=parents)
+        return replace(self.proposal(child, completion), parents=parents)
 
     def _mates(self, context: Context) -> Sequence[Elite]:
         """Return the best inspirations that are not the parent once more."""
