@@ -1,0 +1,76 @@
+"""The command that shows prompts: those to come, and those that were sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolver.cli.places import task_folder
+from evolver.errors import UsageError
+
+if TYPE_CHECKING:
+    from evolver.runs import Run
+    from evolver.types import Prompt
+
+
+def prompt(
+    place: Annotated[
+        Path, typer.Argument(metavar="TASK|DIR", help="A task, or the directory of a run.")
+    ],
+    operator: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="Whose prompt (default: the first that asks a model)."),
+    ] = None,
+    attempt: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=0, help="What was sent for that attempt of the run."),
+    ] = None,
+) -> None:
+    """Print what a model would be sent, or was.
+
+    No model is needed, and none is asked. Of a task the seed is shown, of a run its best program.
+    """
+    from evolver import preview
+    from evolver.runs import Run
+    from evolver.store import DATABASE
+    from evolver.task import load_task
+
+    is_run = (place / DATABASE).exists()
+    if attempt is not None:
+        if operator is not None:
+            raise UsageError("--attempt shows what was sent; leave out --operator")
+        _print_sent(Run.open(place), attempt)
+        return
+    if is_run:
+        run = Run.open(place)
+        made = preview.preview(run.task, preview.at_the_best(run), operator)
+    else:
+        task = load_task(task_folder(place))
+        made = preview.preview(task, preview.at_the_start(task), operator)
+    typer.echo(f"operator {made.operator}, {_size(made.prompt)}")
+    for path in made.templates:
+        typer.echo(f"template {path}")
+    if made.others:
+        typer.echo(f"others, by --operator: {', '.join(made.others)}")
+    _print(made.prompt)
+
+
+def _print_sent(run: Run, attempt: int) -> None:
+    sent = run.prompts(attempt)
+    if not sent:
+        raise UsageError(f"attempt {attempt} of {run.directory} asked no model")
+    for call, said in sent.items():
+        typer.echo(f"attempt {attempt}, request {call + 1} of {len(sent)}, {_size(said)}")
+        _print(said)
+
+
+def _size(said: Prompt) -> str:
+    from evolver import prompts
+
+    return f"about {prompts.tokens(said.system) + prompts.tokens(said.user)} tokens"
+
+
+def _print(said: Prompt) -> None:
+    typer.echo(f"--- system ---\n{said.system}\n--- user ---\n{said.user}")

@@ -1,0 +1,111 @@
+"""What models are sent, shown without asking one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Protocol, runtime_checkable
+
+from evolver import prompts
+from evolver.assemble import TRIALS, make_operators
+from evolver.errors import UsageError
+from evolver.plugins import nearest
+from evolver.population import trial_of
+from evolver.runs import Run
+from evolver.sessions import judge
+from evolver.task import Task
+from evolver.types import Context, Elite, Program, Prompt
+
+
+@runtime_checkable
+class Prompting(Protocol):
+    """An operator that can show what it would send first."""
+
+    def prompt(self, context: Context) -> Prompt:
+        """Return the prompt for a context."""
+        ...
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What one operator would send.
+
+    Attributes:
+        operator: its name in the mix.
+        templates: the files that its prompts are made from, the task's own where there are any.
+        others: names of the other operators that ask a model.
+    """
+
+    operator: str
+    prompt: Prompt
+    templates: tuple[Path, ...]
+    others: tuple[str, ...]
+
+
+def preview(task: Task, context: Context, operator: str | None = None) -> Preview:
+    """Return what an operator of a task would send first, by default the first one with a model.
+
+    Raises:
+        UsageError: no such operator, or none that asks a model; a template is faulty.
+    """
+    asking = {
+        entry.name: entry.operator
+        for entry in make_operators(task, has_model=True)
+        if isinstance(entry.operator, Prompting)
+    }
+    if not asking:
+        raise UsageError("no operator of this task uses a model; add [[operator]] use = 'diff'")
+    name = operator or next(iter(asking))
+    if name not in asking:
+        raise UsageError(f"no operator '{name}' asks a model here; {nearest(name, asking)}")
+    templates = getattr(asking[name], "templates", ())
+    return Preview(
+        name,
+        asking[name].prompt(context),
+        tuple(prompts.path(template, task.brief.prompts.folder) for template in templates),
+        tuple(other for other in asking if other != name),
+    )
+
+
+def at_the_start(task: Task) -> Context:
+    """Return what operators see first: the seed, judged.
+
+    Raises:
+        UsageError: the seed fails its evaluation.
+    """
+    evaluation = judge(task)
+    if evaluation.status != "ok":
+        raise UsageError(
+            f"the seed program fails its own evaluation ({evaluation.status}):\n"
+            f"{evaluation.feedback}"
+        )
+    return _context(task, Elite(Program(0, task.files, task.base), evaluation))
+
+
+def at_the_best(run: Run) -> Context:
+    """Return what operators could see now: the best program, and the next best to learn from.
+
+    Raises:
+        UsageError: no program of the run passed its evaluation.
+    """
+    if run.best is None:
+        raise UsageError(f"{run.directory} has no program that passed its evaluation")
+    parent = run.best.program.id
+    ranked = sorted(run.elites.values(), key=lambda elite: (elite.objectives, -elite.program.id))
+    others = [elite for elite in ranked if elite.program.id != parent]
+    count = run.task.settings.islands.inspirations
+    trials = [
+        trial_of(outcome.program, outcome.evaluation)
+        for outcome in run.outcomes
+        if outcome.attempt.parent == parent and outcome.program and outcome.evaluation
+    ]
+    return replace(
+        _context(run.task, run.best),
+        inspirations=tuple(others[max(0, len(others) - count) :]),
+        tried=tuple(trial for trial in trials if trial is not None)[-TRIALS:],
+    )
+
+
+def _context(task: Task, parent: Elite) -> Context:
+    return Context(task.brief, parent, (), Random("0/1/propose"), lambda _files: False)
