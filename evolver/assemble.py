@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import IO, Any
 
+from evolver.choice import Bandit, ByWeight, Choice
+from evolver.endpoint import Endpoint, Terms
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource
 from evolver.executors.local import LocalExecutor
@@ -15,7 +18,7 @@ from evolver.plugins import configure, find
 from evolver.population import Island, Population
 from evolver.sandboxes import SandboxSettings, image
 from evolver.task import Task
-from evolver.types import Model
+from evolver.types import Bounding, Model, Prompt
 from evolver.worker import Setup, Stage
 
 OPERATORS = {
@@ -28,7 +31,11 @@ OPERATORS = {
     "persona": "evolver.operators.llm:Persona",
     "evolution-of-thought": "evolver.operators.llm:EvolutionOfThought",
 }
-ARCHIVES = {"best": "evolver.archives:BestN", "pareto": "evolver.archives:Pareto"}
+ARCHIVES = {
+    "best": "evolver.archives:BestN",
+    "pareto": "evolver.archives:Pareto",
+    "first": "evolver.archives:First",
+}
 POLICIES = {
     "tournament": "evolver.selection:Tournament",
     "power-law": "evolver.selection:PowerLaw",
@@ -43,6 +50,11 @@ SANDBOXES = {
     "local": "evolver.sandboxes.local:LocalSandbox",
     "docker": "evolver.sandboxes.docker:DockerSandbox",
 }
+
+_TERMS = tuple(field.name for field in fields(Terms))
+_MAX_TOKENS = 8192  # of an answer, where tokens or dollars are limited and the task says nothing
+
+TRIALS = 8  # earlier children of a parent that prompts tell of
 
 _DEFAULT_OPERATORS: Sequence[Mapping[str, Any]] = (
     {"use": "mutate", "weight": 4.0},
@@ -91,23 +103,50 @@ def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
     return made
 
 
-def make_model(task: Task) -> Model | None:
-    """Make the task's model, or None where it names none.
+def make_endpoints(task: Task) -> list[Endpoint]:
+    """Make the task's models, each with the terms on which it is asked.
+
+    Where tokens or dollars are limited, a model whose answers have no limit gets one: a request
+    reserves the most that it can cost.
 
     Raises:
-        UsageError: its settings are wrong.
+        UsageError: a setting is wrong, or a limit in dollars meets a model without prices.
     """
-    if not task.settings.model:
-        return None
-    if len(task.settings.model) > 1:
-        raise UsageError("more than one [[model]] is not supported yet; keep one")
-    settings = dict(task.settings.model[0])
-    provider = "/" in str(settings.get("name", "")) and "api_base" not in settings
-    use = settings.pop("use", "litellm" if provider else "openai")
-    model: Model = configure(
-        find(use, root=task.root, kind="model", builtin=MODELS), settings, "[[model]]"
-    )
-    return model
+    made: list[Endpoint] = []
+    budget = task.settings.budget
+    for number, table in enumerate(task.settings.model, start=1):
+        where = "[[model]]" if len(task.settings.model) == 1 else f"[[model]] number {number}"
+        settings = dict(table)
+        terms = {key: settings.pop(key) for key in _TERMS if key in settings}
+        provider = "/" in str(settings.get("name", "")) and "api_base" not in settings
+        use = settings.pop("use", "litellm" if provider else "openai")
+        plugin = find(use, root=task.root, kind="model", builtin=MODELS)
+        known = {field.name for field in fields(plugin)}
+        if "max_tokens" in known and (budget.tokens is not None or budget.dollars is not None):
+            settings.setdefault("max_tokens", _MAX_TOKENS)
+        model: Model = configure(plugin, settings, where, also=_TERMS)
+        name = str(settings.get("name", use))
+        if name in {endpoint.name for endpoint in made}:
+            name = f"{name}#{number}"
+        made.append(Endpoint(name, model, configure(Terms, terms, where)))
+        if budget.dollars is not None and isinstance(model, Bounding):
+            _refuse_unknown_price(model, where)
+    return made
+
+
+def _refuse_unknown_price(model: Bounding, where: str) -> None:
+    """Refuse a limit in dollars that nobody could keep."""
+    if model.bound(Prompt("", ""), 1).dollars is None:
+        raise UsageError(
+            "a limit in dollars needs prices: set prompt_price and completion_price (dollars per "
+            f"million tokens) of the {where}, or give --tokens instead"
+        )
+
+
+def make_choice(task: Task, endpoints: Sequence[Endpoint]) -> Choice:
+    """Make what chooses among the task's models."""
+    weights = {endpoint.name: endpoint.terms.weight for endpoint in endpoints}
+    return Bandit(weights) if task.settings.models.choice == "bandit" else ByWeight(weights)
 
 
 def make_population(task: Task) -> Population:
@@ -125,7 +164,9 @@ def make_population(task: Task) -> Population:
         found = find(use, root=task.root, kind=kind, builtin=builtin)
         return lambda: configure(found, settings, f"[islands] {kind}")
 
-    archive = plugin(section.archive or ("pareto" if several else "best"), "archive", ARCHIVES)
+    evolves = "no-evolution" not in task.settings.ablate
+    chosen = (section.archive or ("pareto" if several else "best")) if evolves else "first"
+    archive = plugin(chosen, "archive", ARCHIVES)
     policy = plugin(section.policy or ("front" if several else "tournament"), "policy", POLICIES)
     return Population(
         task.objective,
@@ -134,6 +175,7 @@ def make_population(task: Task) -> Population:
         inspirations=section.inspirations,
         migration_interval=section.migration if section.number > 1 else 0,
         migrants=section.migrants,
+        trials=TRIALS if evolves else 0,
     )
 
 

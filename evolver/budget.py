@@ -1,8 +1,14 @@
-"""The ledger: what a run may spend, has spent, and has promised to attempts in flight."""
+"""The ledgers: what a run may spend, has spent, and has promised to what is in flight."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
+
+from evolver.errors import EvolverError, UsageError
+from evolver.store import Bill
+from evolver.types import Bound
 
 
 @dataclass(frozen=True)
@@ -22,6 +28,81 @@ class Budget:
     dollars: float | None = None
     tokens: int | None = None
     target: float | None = None
+
+
+class BudgetSpent(EvolverError):  # noqa: N818 - named as its sisters in errors.py
+    """A request may cost more than is left of `limit`: "tokens" or "dollars"."""
+
+    def __init__(self, limit: str) -> None:
+        super().__init__(f"not enough {limit} left")
+        self.limit = limit
+
+
+class Purse:
+    """Counts tokens and dollars against the budget, which they never pass.
+
+    A request reserves the most that it can cost before it is sent. What nobody knows the cost of
+    counts as that most. A model that names no bound is counted when it has answered.
+    """
+
+    def __init__(self, budget: Budget, spent: Iterable[tuple[Bound, Bill]] = ()) -> None:
+        """Start with the bounds and the bills of the requests of earlier sessions."""
+        self._budget = budget
+        self._tokens = 0
+        self._dollars = 0.0
+        self._reserved: list[Bound] = []
+        self._settled = asyncio.Event()
+        for bound, bill in spent:
+            self._book(bound, bill)
+
+    async def reserve(self, bound: Bound) -> None:
+        """Reserve what a request can cost; where it may be too much, wait for what is in flight.
+
+        Raises:
+            BudgetSpent: it is too much, and nothing in flight could still cost less.
+        """
+        while (limit := self._lacks(bound)) is not None:
+            if not self._reserved:
+                raise BudgetSpent(limit)
+            self._settled.clear()
+            await self._settled.wait()
+        self._reserved.append(bound)
+
+    def settle(self, bound: Bound, bill: Bill) -> None:
+        """Book what a request cost and give the rest of its reservation back.
+
+        Raises:
+            UsageError: there is a limit in dollars, and neither a price nor a bound is known.
+        """
+        self._reserved.remove(bound)
+        self._book(bound, bill)
+        self._settled.set()
+        if self._budget.dollars is not None and bill.dollars is None and bound.dollars is None:
+            raise UsageError(
+                "a limit in dollars needs prices, and a completion came without one; set "
+                "prompt_price and completion_price of the [[model]], or drop --dollars"
+            )
+
+    def _book(self, bound: Bound, bill: Bill) -> None:
+        # An answer without a count of its tokens has no price either.
+        is_told = not bill.unknown and (bill.tokens > 0 or bill.dollars is not None)
+        self._tokens += bill.tokens if is_told else bound.tokens or 0
+        dollars = bill.dollars if is_told else None
+        self._dollars += (bound.dollars or 0.0) if dollars is None else dollars
+
+    def _lacks(self, bound: Bound) -> str | None:
+        """Return which limit a request could pass, if any."""
+        promised = [*self._reserved, bound]
+        tokens = self._tokens + sum(each.tokens or 0 for each in promised)
+        dollars = self._dollars + sum(each.dollars or 0.0 for each in promised)
+        limits = self._budget
+        if limits.tokens is not None and (tokens > limits.tokens or self._tokens >= limits.tokens):
+            return "tokens"
+        if limits.dollars is not None and (
+            dollars > limits.dollars or self._dollars >= limits.dollars
+        ):
+            return "dollars"
+        return None
 
 
 class Ledger:

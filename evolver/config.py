@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evolver.budget import Budget
+from evolver.endpoint import Terms
 from evolver.errors import UsageError
 from evolver.task import BudgetSection, TaskSettings, validate
 
@@ -27,7 +29,9 @@ class Options:
         evaluations: total over all sessions of the run; so are seconds, dollars and tokens.
         model: "name" at `api_base`, or "provider/name".
         workers: evaluations at once; default: one per core.
+        sandbox: where candidates run: "local", "docker" or a plug-in.
         skip_gate: start without asking whether the evaluator prefers bad programs (`evolver.gate`).
+        ablate: parts of the method to leave out, of `evolver.task.Ablation`.
     """
 
     evaluations: int | None = None
@@ -42,6 +46,8 @@ class Options:
     deterministic: bool | None = None
     allow_unisolated: bool | None = None
     skip_gate: bool | None = None
+    ablate: Sequence[str] | None = None
+    sandbox: str | None = None
 
     def given(self, *names: str) -> dict[str, Any]:
         """Return those of the named options that were given."""
@@ -58,8 +64,15 @@ class Configuration(BaseModel):
     seed: int = 0
     workers: int = Field(default=1, ge=1)
     in_flight: int = Field(default=4, ge=1)
-    model_slots: int = Field(default=8, ge=1)
     deterministic: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_older_runs(cls, content: Any) -> Any:
+        """Leave out what earlier versions wrote: models have places of their own now."""
+        if isinstance(content, Mapping):
+            return {key: value for key, value in content.items() if key != "model_slots"}
+        return content
 
     @property
     def budget(self) -> Budget:
@@ -73,24 +86,30 @@ def resolve(settings: TaskSettings, options: Options) -> Configuration:
     Raises:
         UsageError: an option makes no sense, alone or with another.
     """
-    settings = _overlay(settings, options)
-    workers = len(os.sched_getaffinity(0)) if options.workers is None else options.workers
+    settings = _ablated(_overlay(settings, options), options.ablate)
+    workers = options.workers
+    if workers is None:
+        cores, gpus = len(os.sched_getaffinity(0)), len(settings.sandbox.gpus)
+        workers = min(cores, gpus) if gpus else cores
     deterministic = bool(options.deterministic)
     # A fixed number where runs must not depend on the machine, else enough to keep it busy.
     in_flight = 4 if deterministic else 2 * workers
-    model_slots = 8
-    if settings.model:
-        in_flight += model_slots
+    in_flight += sum(_places(table) for table in settings.model)
     return _checked(
         {
             "task": settings,
             "seed": options.seed or 0,
             "workers": workers,
             "in_flight": max(1, in_flight),
-            "model_slots": model_slots,
             "deterministic": deterministic,
         }
     )
+
+
+def _places(table: Mapping[str, Any]) -> int:
+    """Return how many attempts can wait for a [[model]] at once; what is wrong is told later."""
+    counts = (table.get(key, getattr(Terms, key)) for key in ("concurrency", "samples"))
+    return math.prod(count if isinstance(count, int) else 1 for count in counts)
 
 
 def extend(configuration: Configuration, options: Options) -> Configuration:
@@ -106,6 +125,8 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
                 f"--{name} cannot change within a run; start a new one with "
                 "'evolver run TASK --from DIR'"
             )
+    if options.ablate is not None and tuple(options.ablate) != configuration.task.ablate:
+        raise UsageError("--ablate cannot change within a run; start a new one")
     update: dict[str, Any] = {"task": _overlay(configuration.task, options)}
     if options.workers is not None:
         update["workers"] = options.workers
@@ -113,6 +134,19 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
             grown = 2 * (options.workers - configuration.workers)
             update["in_flight"] = max(1, configuration.in_flight + grown)
     return _checked({**dict(configuration), **update})
+
+
+def _ablated(settings: TaskSettings, ablate: Sequence[str] | None) -> TaskSettings:
+    """Say which parts of the method are left out; the choice of models is narrowed at once."""
+    if ablate is not None:
+        settings = validate(TaskSettings, {**dict(settings), "ablate": tuple(ablate)}, "--ablate")
+    if "small-model" not in settings.ablate:
+        return settings
+    if len(settings.model) < 2:
+        raise UsageError(
+            "--ablate small-model keeps the last of several models; name at least two in [[model]]"
+        )
+    return settings.model_copy(update={"model": settings.model[-1:]})
 
 
 def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
@@ -136,11 +170,24 @@ def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
         update["sandbox"] = settings.sandbox.model_copy(
             update={"allow_unisolated": options.allow_unisolated}
         )
-    return settings.model_copy(update=update)
+    return in_sandbox(settings.model_copy(update=update), options.sandbox)
+
+
+def in_sandbox(settings: TaskSettings, use: str | None) -> TaskSettings:
+    """Lay the choice of a sandbox over a task's own; None leaves it."""
+    if use is None:
+        return settings
+    return settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update={"use": use})})
 
 
 def _checked(content: Mapping[str, Any]) -> Configuration:
     configuration = validate(Configuration, content, "the options")
+    gpus = configuration.task.sandbox.gpus
+    if gpus and configuration.workers > len(gpus):
+        raise UsageError(
+            f"{configuration.workers} workers cannot share {len(gpus)} GPUs; give --workers "
+            f"{len(gpus)}, or more numbers in [sandbox] gpus"
+        )
     budget = configuration.budget
     if configuration.deterministic and budget.seconds is not None:
         raise UsageError(

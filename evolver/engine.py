@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from evolver.budget import Budget, Ledger
+from evolver.budget import Budget, BudgetSpent, Ledger
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError, UsageError
+from evolver.objective import dominates
 from evolver.operators.mix import Mix
 from evolver.population import Population, trial_of
 from evolver.progress import Progress
-from evolver.recording import RecordedModel
+from evolver.recording import Models
 from evolver.screening import Repair, Screening
-from evolver.store import Attempt, Bill, Outcome, Store
+from evolver.store import Attempt, Confirmation, Outcome, Store
 from evolver.tally import Tally
 from evolver.types import (
     Brief,
-    Completion,
     Context,
     Elite,
     Evaluation,
@@ -54,7 +55,6 @@ class EngineSettings:
         in_flight: attempts begun and not yet committed, at most.
         deterministic: attempts are committed in the order of their numbers, so that attempt n
             sees exactly those up to n - in_flight.
-        model_slots: requests to models at once.
         secret: goes into the evaluations' seeds, so that a candidate that guesses the run's seed
             cannot foresee its secret inputs.
     """
@@ -62,7 +62,6 @@ class EngineSettings:
     seed: int = 0
     in_flight: int = 4
     deterministic: bool = False
-    model_slots: int = 8
     secret: str = ""
 
 
@@ -81,7 +80,7 @@ class Engine:
         executor: Executor,
         budget: Budget,
         settings: EngineSettings,
-        model: Model | None = None,
+        models: Models | None = None,
         reserve: Mapping[str, int] | None = None,
         listener: Callable[[Progress], None] | None = None,
     ) -> None:
@@ -97,7 +96,7 @@ class Engine:
             executor: judges programs.
             budget: when to stop.
             settings: how to run.
-            model: for the operators that need one.
+            models: for the operators that need one.
             reserve: operator -> evaluations that an attempt of its may spend (1 where missing).
             listener: is told of progress, on the event loop's thread.
         """
@@ -110,35 +109,46 @@ class Engine:
         self._executor = executor
         self._budget = budget
         self._settings = settings
-        self._model = model
+        self._models = models
         self._reserve = reserve or {}
         self._listener = listener
-        self._slots = asyncio.Semaphore(settings.model_slots)
-        self._walks: dict[int, asyncio.Task[Outcome]] = {}
-        self._done: asyncio.Queue[asyncio.Task[Outcome] | None] = asyncio.Queue()
+        self._walks: dict[int, asyncio.Task[Outcome | None]] = {}
+        self._done: asyncio.Queue[asyncio.Task[Outcome | None] | None] = asyncio.Queue()
         self._held: dict[int, Outcome] = {}  # finished out of turn, in deterministic mode
         self._tally = Tally()
         self._stopped: str | None = None
+        self._ending: str | None = None  # the limit that no request fits into any more
+        self._turned = asyncio.Event()
         self._reported = 0.0
         self._replay()
+        if models is not None:
+            models.listen(partial(self._report, "", force=True))
+            models.answered = self._tally.model_answered
+            limited = budget.tokens is not None or budget.dollars is not None
+            models.turn = self._turn_of if settings.deterministic and limited else None
 
     # --- the state, from the facts -------------------------------------------------------------
 
     def _replay(self) -> None:
         """Rebuild every view from the stored facts."""
         self._ledger = Ledger(self._budget.evaluations)
-        self._committed = Bill()
         self._next = self._store.next_attempt()
+        confirmations = deque(self._store.confirmations())
         for outcome in self._store.outcomes():
-            if outcome.attempt.operator in self._mix.shares:
-                self._mix.begin(outcome.attempt.operator)
+            while confirmations and 0 <= confirmations[0].seen <= self.population.finished:
+                self._disqualify(confirmations.popleft())
+            self._count_in(outcome.attempt)
             self._take_in(outcome)
-        self._bill = self._store.bill()
+        for confirmation in confirmations:
+            self._disqualify(confirmation)
         self._before = self._store.seconds()
         self._started = time.monotonic()
-        self.population.disqualify(self._failed(self._store.confirmations()))
         self._unfinished = self._store.attempts(unfinished=True)
+        for attempt in self._unfinished:
+            self._count_in(attempt)
         self._turn = min((attempt.id for attempt in self._unfinished), default=self._next)
+        # Who shares the first request of an attempt that was left in flight.
+        self._followers = Counter(a.leader for a in self._unfinished if a.leader is not None)
         # A new session has new patience: the evaluator or the model may have been mended.
         self._tally.forgive()
 
@@ -168,8 +178,14 @@ class Engine:
                 evaluation.fingerprint, attempt.id, self.population.finished
             )
         self._tally.count(outcome, improved=improved)
-        self._spent_bill(attempt)
+        if attempt.model and self._models is not None:
+            self._models.learn(attempt, is_better=self._beats_parent(attempt, elite))
         return improved
+
+    def _beats_parent(self, attempt: Attempt, elite: Elite | None) -> bool:
+        if elite is None or attempt.parent is None:
+            return False
+        return dominates(elite.objectives, self.population.elites[attempt.parent].objectives)
 
     def _trial_of(self, outcome: Outcome) -> Trial | None:
         """What prompts say of an outcome: only models' edits, or genetic ones would drown them."""
@@ -179,12 +195,6 @@ class Engine:
         if outcome.program is None or outcome.evaluation is None:
             return None
         return trial_of(outcome.program, outcome.evaluation)
-
-    def _spent_bill(self, attempt: Attempt) -> None:
-        """Book an attempt's completions when it is committed, not when they happen to arrive."""
-        if self._settings.deterministic:
-            for answers in self._store.completions(attempt.id).values():
-                self._committed = self._committed.plus(answers)
 
     def _islands_of(self, attempt: Attempt) -> Sequence[int]:
         """The task's seed settles every island, all others the one they were made on."""
@@ -207,8 +217,6 @@ class Engine:
         try:
             for attempt in self._unfinished:
                 self._ledger.hold(attempt.id, attempt.reserved)
-                if attempt.operator in self._mix.shares:
-                    self._mix.begin(attempt.operator)
                 self._start(attempt)
             self._check()
             self._fill()
@@ -229,7 +237,7 @@ class Engine:
             await asyncio.gather(*self._walks.values(), return_exceptions=True)
             self._walks.clear()
         self._report("", force=True)
-        return self._stopped or "evaluations"
+        return self._stopped or self._ending or "evaluations"
 
     def stop(self, reason: str) -> None:
         """End the run: nothing new starts, what is in flight is cancelled."""
@@ -253,82 +261,98 @@ class Engine:
 
     def _fill(self) -> None:
         """Begin attempts while there is room and budget."""
-        while self._stopped is None and len(self._walks) < self._settings.in_flight:
+        while not (self._stopped or self._ending):
+            room = self._settings.in_flight - len(self._walks)
+            if room <= 0:
+                return
             if self._next >= len(self._seeds) and not self.population.elites:
                 return  # nothing to select from until the seed is judged
             if self._next in range(1, len(self._seeds)) and self.population.finished == 0:
                 return  # the first seed alone, then the others
-            operator = SEED if self._next < len(self._seeds) else self._mix.choose()
+            operator = self.operator_of(self._next)
             reserved = self._ledger.reserve(self._next, self._reserve.get(operator, 1))
             if not reserved:
                 return
-            self._begin(operator, reserved)
+            attempt = self.decide(self._next, operator, reserved)
+            self.begin(attempt)
+            self._start(attempt)
 
-    def _begin(self, operator: str, reserved: int) -> None:
-        """Decide an attempt, record the decision, set the candidate on its way."""
-        number = self._next
-        self._next += 1
+    def operator_of(self, number: int) -> str:
+        """Return whose turn it is."""
+        return SEED if number < len(self._seeds) else self._mix.choose()
+
+    def decide(self, number: int, operator: str, reserved: int) -> Attempt:
+        """Decide an attempt: a function of the run's seed, its number and what is finished."""
         seen = self.population.finished
         if operator == SEED:
-            attempt = Attempt(number, seen, SEED, number % len(self.population.islands), None)
-        else:
-            rng = Random(f"{self._settings.seed}/{number}/select")
-            chosen = self.population.select(number, rng)
-            inspirations = tuple(elite.program.id for elite in chosen.inspirations)
-            attempt = Attempt(
-                number,
-                seen,
-                operator,
-                chosen.island,
-                chosen.parent.program.id,
-                inspirations,
-                reserved,
-            )
-            self._mix.begin(operator)
+            return Attempt(number, seen, SEED, number % len(self.population.islands), None)
+        rng = Random(f"{self._settings.seed}/{number}/select")
+        chosen = self.population.select(number, rng)
+        inspirations = tuple(elite.program.id for elite in chosen.inspirations)
+        return Attempt(
+            number,
+            seen,
+            operator,
+            chosen.island,
+            chosen.parent.program.id,
+            inspirations,
+            reserved,
+        )
+
+    def begin(self, attempt: Attempt) -> None:
+        """Record a decision before anything is spent on it."""
+        self._next = attempt.id + 1
+        self._count_in(attempt)
         self._store.begin(attempt)
-        self._start(attempt)
+
+    def _count_in(self, attempt: Attempt) -> None:
+        if attempt.operator in self._mix.shares:
+            self._mix.begin(attempt.operator)
 
     def _start(self, attempt: Attempt) -> None:
-        walk = asyncio.ensure_future(self._walk(attempt))
+        if self._models is not None and self._followers[attempt.id]:
+            self._models.share(attempt.id)
+        walk = asyncio.ensure_future(self.walk(attempt))
         self._walks[attempt.id] = walk
         walk.add_done_callback(self._done.put_nowait)
 
-    def _in_turn(self, outcome: Outcome) -> Iterator[Outcome]:
+    def _in_turn(self, outcome: Outcome | None) -> Iterator[Outcome]:
         """Yield what may be committed now: in deterministic mode, strictly by number."""
+        if outcome is None:
+            return  # it is left for a session with more tokens or dollars
         if not self._settings.deterministic:
             yield outcome
             return
         self._held[outcome.attempt.id] = outcome
         while self._turn in self._held:
             self._turn += 1
+            self._turned.set()
             yield self._held.pop(self._turn - 1)
 
+    async def _turn_of(self, attempt: int) -> None:
+        """Wait until every attempt before this one is committed, and its bill with it."""
+        while self._turn < attempt:
+            self._turned.clear()
+            await self._turned.wait()
+
     def _commit(self, outcome: Outcome) -> None:
-        """Make an outcome durable, take it into the views, and see whether the run goes on."""
-        self._store.finish(outcome)
+        """Commit an outcome, and see whether the run goes on."""
         del self._walks[outcome.attempt.id]
-        improved = self._take_in(outcome)
+        improved = self.commit(outcome)
         self._check()
         self._report(f"program {outcome.attempt.id}" if improved else "")
 
+    def commit(self, outcome: Outcome) -> bool:
+        """Make an outcome durable and take it into the views; return whether the score rose."""
+        self._store.finish(outcome)
+        return self._take_in(outcome)
+
     def _check(self) -> None:
         """Stop the run where its budget, its target or its patience is reached."""
-        budget = self._budget
         if self.population.finished and not self.population.elites:
             self._refuse_seed()
         if self.reaches_target:
             self.stop("target")
-        bill = self._committed if self._settings.deterministic else self._bill
-        if budget.tokens is not None and bill.tokens >= budget.tokens:
-            self.stop("tokens")
-        if budget.dollars is not None:
-            if bill.dollars is None:
-                raise UsageError(
-                    "a limit in dollars needs prices, and a completion came without one; set "
-                    "prompt_price and completion_price of the [[model]], or drop --dollars"
-                )
-            if bill.dollars >= budget.dollars:
-                self.stop("dollars")
         if self._tally.is_exhausted:
             self.stop("exhausted")
         self._tally.check()
@@ -344,7 +368,21 @@ class Engine:
 
     # --- one candidate ---------------------------------------------------------------------------
 
-    async def _walk(self, attempt: Attempt) -> Outcome:
+    async def walk(self, attempt: Attempt) -> Outcome | None:
+        """Walk one candidate; None where too little is left for what it would ask a model."""
+        try:
+            return await self._judged(attempt)
+        except BudgetSpent as error:
+            del self._walks[attempt.id]
+            self._ending = error.limit  # what is in flight is paid for, so it comes to its end
+            if self._settings.deterministic:
+                self.stop(error.limit)  # all before it is committed, what is beyond it is not
+            return None
+        finally:
+            if self._models is not None:
+                self._models.end(attempt)
+
+    async def _judged(self, attempt: Attempt) -> Outcome:
         """Walk one candidate from its decision to its verdict."""
         if attempt.operator == SEED:
             program = Program(
@@ -357,7 +395,7 @@ class Engine:
             brief=self._brief,
             parent=elites[attempt.parent],  # type: ignore[index]  # only seeds have none
             inspirations=tuple(elites[id_] for id_ in attempt.inspirations),
-            rng=Random(f"{self._settings.seed}/{attempt.id}/propose"),
+            rng=Random(f"{self._settings.seed}/{_first(attempt)}/propose"),
             is_seen=partial(self.population.seen.holds, upto=attempt.seen),
             fits=partial(self.population.seen.fits, upto=attempt.seen),
             model=self._recorded(attempt),
@@ -427,13 +465,9 @@ class Engine:
         )
 
     def _recorded(self, attempt: Attempt) -> Model | None:
-        if self._model is None or not self._mix.operators[attempt.operator].needs_model:
+        if self._models is None or not self._mix.operators[attempt.operator].needs_model:
             return None
-        return RecordedModel(self._model, self._store, attempt.id, self._slots, self._billed)
-
-    def _billed(self, answers: Sequence[Completion]) -> None:
-        self._bill = self._bill.plus(answers)
-        self._tally.model_answered()
+        return self._models.of(attempt, 1 + self._followers[attempt.id])
 
     async def _judge(
         self, attempt: Attempt, program: Program, tune: Tune | None, fingerprint: str
@@ -464,7 +498,7 @@ class Engine:
         Returns:
             Whether the whole front is what was reached before.
         """
-        done = dict(self._store.confirmations())
+        done = {confirmation.program for confirmation in self._store.confirmations()}
         unbroken = True
         while True:
             front = [elite.program for elite in self.population.front]
@@ -474,24 +508,26 @@ class Engine:
             jobs = [Job(program, self._job_seed(program.id, "confirm")) for program in waiting]
             again = await _all(self._executor.evaluate(job) for job in jobs)
             for program, evaluation in zip(waiting, again, strict=True):
-                done[program.id] = evaluation
+                done.add(program.id)
                 if evaluation.fault != "evaluator":
-                    self._store.confirm(
-                        program.id, evaluation, self.population.finished, self._next
+                    self.confirmed(
+                        Confirmation(program.id, evaluation, self.population.finished, self._next)
                     )
-            failed = self._failed({program.id: done[program.id] for program in waiting})
-            self.population.disqualify(failed)
-            unbroken = unbroken and not failed
+                    unbroken = unbroken and evaluation.status == "ok"
 
-    @staticmethod
-    def _failed(confirmations: Mapping[int, Evaluation]) -> list[int]:
-        return [
-            id_ for id_, e in confirmations.items() if e.status != "ok" and e.fault != "evaluator"
-        ]
+    def confirmed(self, confirmation: Confirmation) -> None:
+        """Make a repeated measurement durable, and take it into the views."""
+        self._store.confirm(confirmation)
+        self._disqualify(confirmation)
+
+    def _disqualify(self, confirmation: Confirmation) -> None:
+        evaluation = confirmation.evaluation
+        if evaluation.status != "ok" and evaluation.fault != "evaluator":
+            self.population.disqualify([confirmation.program])
 
     def reopen(self) -> None:
         """Let a stopped run go on: its target was reached by a program that did not confirm."""
-        self._stopped = None
+        self._stopped = self._ending = None
         self._done = asyncio.Queue()
         self._held.clear()
         self._unfinished = self._store.attempts(unfinished=True)
@@ -516,7 +552,9 @@ class Engine:
             islands=tuple(islands),
             operators=dict(self._tally.operators),
             statuses=dict(self._tally.statuses),
-            bill=self._bill,
+            bills={} if self._models is None else dict(self._models.bills),
+            troubles=() if self._models is None else self._models.troubles,
+            models=dict(self._tally.models),
             in_flight=len(self._walks),
             message=message,
         )
@@ -532,6 +570,11 @@ class Engine:
 def _is_verdict(evaluation: Evaluation) -> bool:
     """Tell whether another program that computes the same would fare the same."""
     return evaluation.fault != "evaluator" and evaluation.status != "timeout"
+
+
+def _first(attempt: Attempt) -> int:
+    """Return the number whose chances an attempt shares: those of one request have one prompt."""
+    return attempt.id if attempt.leader is None else attempt.leader
 
 
 async def _all(works: Iterable[Coroutine[None, None, Evaluation]]) -> list[Evaluation]:

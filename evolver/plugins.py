@@ -127,13 +127,16 @@ def builtin_evaluators() -> dict[str, str]:
     }
 
 
-def configure(plugin: Any, settings: Mapping[str, Any], where: str) -> Any:
+def configure(
+    plugin: Any, settings: Mapping[str, Any], where: str, also: Iterable[str] = ()
+) -> Any:
     """Make a plug-in's instance from its settings, validated by the types of its fields.
 
     Args:
         plugin: a dataclass.
         settings: field -> value, as TOML gives them.
         where: names the place of the settings in messages, such as "[evaluator] with".
+        also: keys of the same table that somebody else reads, known for messages.
 
     Raises:
         UsageError: an unknown key (the nearest known one is named), or a value of a wrong type.
@@ -143,7 +146,7 @@ def configure(plugin: Any, settings: Mapping[str, Any], where: str) -> Any:
     known = [f.name for f in dataclasses.fields(plugin) if f.init]
     for key in settings:
         if key not in known:
-            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, known)}")
+            raise UsageError(f"{where}: unknown key '{key}'; {nearest(key, [*known, *also])}")
     try:
         return TypeAdapter(plugin).validate_python(dict(settings))
     except ValidationError as error:

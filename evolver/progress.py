@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import reduce
 
 from evolver.budget import Budget
 from evolver.store import Bill
@@ -16,6 +17,14 @@ class OperatorRecord:
 
     attempts: int = 0
     evaluated: int = 0
+    improved: int = 0  # raised the score of the run
+
+
+@dataclass(frozen=True)
+class ModelRecord:
+    """What came of the attempts that asked a model."""
+
+    attempts: int = 0
     improved: int = 0  # raised the score of the run
 
 
@@ -33,6 +42,13 @@ class Progress:
     islands: Sequence[tuple[int, float | None]]  # elites, best first objective
     operators: Mapping[str, OperatorRecord]
     statuses: Mapping[str, int]  # of evaluations; and "filtered", "unproposed"
-    bill: Bill
     in_flight: int
+    bills: Mapping[str, Bill] = field(default_factory=dict)  # what each model cost, by its name
+    models: Mapping[str, ModelRecord] = field(default_factory=dict)
+    troubles: Sequence[str] = ()  # models that do not answer: which, why, since when
     message: str = ""  # set when something happened that is worth a line
+
+    @property
+    def bill(self) -> Bill:
+        """What all models cost together."""
+        return reduce(Bill.and_, self.bills.values(), Bill())

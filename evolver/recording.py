@@ -1,37 +1,219 @@
-"""A model between the operators and the real one, which loses no answer and buys none twice."""
+"""The models of a run as attempts see them: no answer is lost, and none is bought twice."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from random import Random
 
-from evolver.store import Request, Store
-from evolver.types import Completion, Model, Prompt
+from evolver.budget import Budget, Purse
+from evolver.choice import Choice
+from evolver.endpoint import Endpoint
+from evolver.errors import ModelError, ModelUnavailable, UsageError
+from evolver.store import Attempt, Bill, Request, Store
+from evolver.types import Bound, Bounding, Completion, Prompt
+
+
+class Models:
+    """Which model an attempt asks, what was asked, and what it cost.
+
+    Attributes:
+        bills: what every model cost so far, by its name.
+        turn: is awaited with an attempt's number before each of its requests; where a run must
+            repeat itself, what is left of a limit may not depend on who asked first.
+        answered: is called after each answer.
+    """
+
+    def __init__(
+        self, endpoints: Sequence[Endpoint], choice: Choice, store: Store, budget: Budget
+    ) -> None:
+        """Put the models of a run together; the store's requests are on their bills already."""
+        self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
+        self._choice = choice
+        self._store = store
+        self.bills: dict[str, Bill] = {}
+        spent = []
+        for name, bound, bill in store.costs():
+            self._add(name, bill)
+            spent.append((bound, bill))
+        self._purse = Purse(budget, spent)
+        self._shared: dict[int, asyncio.Future[Sequence[Completion]]] = {}
+        self.turn: Callable[[int], Awaitable[None]] | None = None
+        self.answered: Callable[[], None] = lambda: None
+
+    # --- deciding ------------------------------------------------------------------------------
+
+    def choose(self, rng: Random) -> tuple[str, int]:
+        """Return the model that an attempt asks, and how many attempts shall share its request."""
+        name = self._choice.choose(rng)
+        return name, self._endpoints[name].terms.samples
+
+    def learn(self, attempt: Attempt, *, is_better: bool) -> None:
+        """Take in a finished attempt, in commit order."""
+        bill = self._store.bills(attempt.id).get(attempt.model, Bill())
+        self._choice.learn(attempt.model, is_better=is_better, bill=bill)
+
+    # --- asking --------------------------------------------------------------------------------
+
+    def share(self, leader: int) -> None:
+        """Expect that the first request of an attempt answers the first one of others too."""
+        self._shared[leader] = asyncio.get_running_loop().create_future()
+
+    def of(self, attempt: Attempt, samples: int = 1) -> RecordedModel:
+        """Return the model that an attempt asks.
+
+        Args:
+            attempt: as it was decided. A model that the run no longer has is replaced by the first.
+            samples: how many attempts share its first request.
+        """
+        endpoint = self._endpoints.get(attempt.model) or next(iter(self._endpoints.values()))
+        return RecordedModel(self, endpoint, self._store, attempt, samples)
+
+    def end(self, attempt: Attempt) -> None:
+        """Let nobody wait any longer for what an attempt was to share."""
+        shared = self._shared.pop(attempt.id, None)
+        if shared is not None and not shared.done():
+            shared.set_result(())
+
+    @contextmanager
+    def sharing(self, attempt: Attempt) -> Iterator[Callable[[Sequence[Completion]], None]]:
+        """Share what an attempt's first request brings, be it an error."""
+        shared = self._shared.get(attempt.id)
+
+        def give(answers: Sequence[Completion]) -> None:
+            if shared is not None and not shared.done():
+                shared.set_result(answers)
+
+        try:
+            yield give
+        except Exception as error:
+            if shared is not None and not shared.done():
+                shared.set_exception(error)
+                shared.exception()  # seen, even if nobody waits for it
+            raise
+
+    async def shared(self, leader: int) -> Sequence[Completion]:
+        """Return the answers to the first request of an attempt; none where it made none."""
+        if leader in self._shared:
+            return await asyncio.shield(self._shared[leader])
+        return self._store.completions(leader).get(0, ())
+
+    async def reserve(self, endpoint: Endpoint, prompt: Prompt, n: int) -> Bound:
+        """Reserve what a request can cost at most; see `Purse.reserve`."""
+        model = endpoint.model
+        bound = model.bound(prompt, n) if isinstance(model, Bounding) else Bound()
+        await self._purse.reserve(bound)
+        return bound
+
+    def settle(self, endpoint: Endpoint, bound: Bound, bill: Bill) -> None:
+        """Book what a request cost."""
+        self._add(endpoint.name, bill)
+        self._purse.settle(bound, bill)
+
+    def _add(self, name: str, bill: Bill) -> None:
+        self.bills[name] = self.bills.get(name, Bill()).and_(bill)
+
+    # --- watching ------------------------------------------------------------------------------
+
+    def listen(self, listener: Callable[[], None]) -> None:
+        """Have somebody told whenever a model stops or begins to answer."""
+        for endpoint in self._endpoints.values():
+            endpoint.listener = listener
+
+    @property
+    def troubles(self) -> Sequence[str]:
+        """What is the matter with those that do not answer."""
+        return tuple(e.trouble for e in self._endpoints.values() if e.trouble)
 
 
 class RecordedModel:
-    """A model whose answers are stored before anybody reads them, and used again on resume."""
+    """The model of one attempt: answers from the store, else from the endpoint, stored first."""
 
-    def __init__(self, model: Model, store: Store, attempt: int, slots: asyncio.Semaphore,
-                 billed: Callable[[Sequence[Completion]], None]) -> None:  # fmt: skip
-        """Wrap a model for one attempt."""
-        self._model = model
+    def __init__(
+        self, models: Models, endpoint: Endpoint, store: Store, attempt: Attempt, samples: int
+    ) -> None:
+        """Wrap a model for one attempt; `samples` attempts share its first request."""
+        self._models = models
+        self._endpoint = endpoint
         self._store = store
         self._attempt = attempt
-        self._slots = slots
-        self._billed = billed
-        self._stored = store.completions(attempt)
+        self._samples = samples
+        self._stored: Mapping[int, Sequence[Completion]] = store.completions(attempt.id)
         self._calls = 0
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
-        """Answer from the store, else from the model."""
-        call = self._calls
-        self._calls += 1
+        """Return exactly `n` completions, in as few requests as the endpoint allows.
+
+        Raises:
+            BudgetSpent: not enough tokens or dollars are left.
+            ModelRefused: no request with the model's settings can succeed.
+            ModelError: this one cannot, or it failed again and again while others were answered.
+        """
+        answers: list[Completion] = []
+        while len(answers) < n:  # some endpoints ignore n and send one
+            call = self._calls
+            self._calls += 1
+            if call == 0 and n == 1:
+                answers += await self._first(prompt)
+            else:
+                answers += await self._answers(call, prompt, n - len(answers))
+        return tuple(answers[:n])
+
+    async def _first(self, prompt: Prompt) -> Sequence[Completion]:
+        """Return the answer to the first request, which several attempts may share."""
+        leader = self._attempt.leader
+        if leader is not None and 0 not in self._stored:
+            shared = await self._models.shared(leader)
+            own = self._attempt.id - leader
+            if own < len(shared):
+                return shared[own : own + 1]
+        with self._models.sharing(self._attempt) as give:
+            answers = await self._answers(0, prompt, self._samples)
+            give(answers)
+        return answers[:1]
+
+    async def _answers(self, call: int, prompt: Prompt, n: int) -> Sequence[Completion]:
+        """Return the answers to the attempt's `call`-th request: at least one."""
         if call in self._stored:
             return self._stored[call]
-        async with self._slots:
-            request = self._store.send(Request(self._attempt, call, "", prompt, n))
-            answers = await self._model.complete(prompt, n)
-        self._store.record(request, answers)
-        self._billed(answers)
+        before = self._endpoint.answered
+        for failures in itertools.count(1):
+            try:
+                return await self._ask(call, prompt, n)
+            except ModelUnavailable as error:
+                if failures <= self._endpoint.terms.retries:
+                    await asyncio.sleep(self._endpoint.backoff(failures, error))
+                elif self._endpoint.answered > before:  # others: so it is this request's fault
+                    raise ModelError(f"{error} ({failures} tries)") from error
+                else:
+                    self._endpoint.pause(error)
+        raise AssertionError("count() has no end")
+
+    async def _ask(self, call: int, prompt: Prompt, n: int) -> Sequence[Completion]:
+        """Send one request, recorded before and after."""
+        if self._models.turn is not None:
+            await self._models.turn(self._attempt.id)
+        endpoint = self._endpoint
+        async with endpoint.place():
+            bound = await self._models.reserve(endpoint, prompt, n)
+            number = self._store.send(
+                Request(self._attempt.id, call, endpoint.name, prompt, n, bound)
+            )
+            try:
+                answers = await endpoint.ask(prompt, n)
+            except BaseException as error:
+                self._fail(number, bound, error)
+                raise
+            self._store.record(number, answers)
+            self._models.settle(endpoint, bound, Bill().plus(answers))
+        self._models.answered()
         return answers
+
+    def _fail(self, number: int, bound: Bound, error: BaseException) -> None:
+        known = error.bill if isinstance(error, ModelError) else None
+        if isinstance(error, UsageError):  # nothing was sent
+            known = Completion("", dollars=0.0)
+        self._store.fail(number, str(error) or "given up: the run stopped", known)
+        self._models.settle(self._endpoint, bound, Bill.of_failure(known))

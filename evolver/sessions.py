@@ -15,36 +15,39 @@ import shutil
 import sqlite3
 import threading
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from random import Random
-from typing import IO, Any, Protocol, TypeVar, runtime_checkable
+from typing import IO, Any, TypeVar
 
 from evolver import config, gate, repository
-from evolver.assemble import make_executor, make_model, make_operators, make_population
+from evolver.assemble import (
+    make_choice,
+    make_endpoints,
+    make_executor,
+    make_operators,
+    make_population,
+)
+from evolver.budget import Budget
 from evolver.config import Configuration, Options
 from evolver.edits import violation
+from evolver.endpoint import Endpoint
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import EvolverError, ModelError, SandboxError, UsageError
 from evolver.lines import PlainView
 from evolver.operators.mix import Mix, Weighted
 from evolver.progress import Progress
+from evolver.recording import Models
 from evolver.runs import LOG, TASK, Run, copy_task, new_directory
 from evolver.sandboxes import protect_process
 from evolver.store import Store
 from evolver.task import Task, assemble_task
 from evolver.types import (
-    Context,
-    Elite,
     Evaluation,
     Executor,
     Files,
     Job,
-    Model,
     Program,
-    Prompt,
 )
 from evolver.worker import Ready
 
@@ -80,9 +83,8 @@ def start(
         SandboxError: this host cannot run candidates.
     """
     configuration = config.resolve(task.settings, options)
-    task = replace(task, settings=configuration.task)
-    model = make_model(task)
-    make_operators(task, has_model=model is not None)
+    task = assemble_task(task.name, task.root, configuration.task)  # options may change its files
+    make_operators(task, has_model=bool(make_endpoints(task)))
     gate.bad_programs(task)  # refuses what is not clear now
     seeds = [task.files, *_seeds_from(elites_of, task)]
     state = repository.state(task.root)
@@ -166,14 +168,13 @@ async def _session(
         task = assemble_task(facts["task"], directory / TASK, configuration.task)
         pickle = directory / _PICKLE
         pickled = pickle.read_bytes() if pickle.exists() else None
-        model = make_model(task)
-        operators = make_operators(task, has_model=model is not None)
+        endpoints = make_endpoints(task)
+        operators = make_operators(task, has_model=bool(endpoints))
         with (directory / LOG).open("ab", buffering=0) as log, _logged(log, listener) as told:
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
-                _refuse_unknown_prices(model, configuration)
-                if model is not None and hasattr(model, "check"):
-                    await model.check()  # a wrong address is told now, not after its retries
+                for endpoint in endpoints:
+                    await endpoint.check()  # a wrong address is told now, not after its retries
                 ready = await executor.start()
                 config.write(directory, configuration)  # what did not work is not kept
                 store.note("references", ready.references)
@@ -191,18 +192,17 @@ async def _session(
                         configuration.seed,
                         configuration.in_flight,
                         configuration.deterministic,
-                        configuration.model_slots,
                         facts["secret"],
                     ),
-                    model=model,
+                    models=_models(endpoints, task, store, configuration.budget),
                     reserve=_reservations(operators, ready),
                     listener=told,
                 )
                 await _until_stopped(engine, store, interrupted)
             finally:
                 await executor.close()
-                if model is not None and hasattr(model, "close"):
-                    await model.close()
+                for endpoint in endpoints:
+                    await endpoint.close()
         Run(directory).write_best()
 
 
@@ -230,18 +230,12 @@ def _logged(log: IO[bytes], listener: Listener | None) -> Iterator[Listener]:
     text.detach()
 
 
-def _refuse_unknown_prices(model: Model | None, configuration: Configuration) -> None:
-    """Refuse a limit in dollars that nobody could keep.
-
-    Raises:
-        UsageError: the model has no price.
-    """
-    prices = getattr(model, "prices", None)
-    if configuration.budget.dollars is not None and prices is not None and None in prices():
-        raise UsageError(
-            "a limit in dollars needs prices: set prompt_price and completion_price (dollars per "
-            "million tokens) of the [[model]], or give --tokens instead"
-        )
+def _models(
+    endpoints: Sequence[Endpoint], task: Task, store: Store, budget: Budget
+) -> Models | None:
+    if not endpoints:
+        return None
+    return Models(endpoints, make_choice(task, endpoints), store, budget)
 
 
 async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:
@@ -421,34 +415,3 @@ def judge(task: Task, files: Files | None = None, *, seed: int | None = None) ->
             await executor.close()
 
     return _in_thread(work)
-
-
-def preview_prompt(task: Task) -> Prompt:
-    """Return what a model would be sent first: the seed, judged, in the first LLM operator's words.
-
-    Raises:
-        UsageError: the seed fails its evaluation, or no operator uses a model.
-    """
-    evaluation = judge(task)
-    if evaluation.status != "ok":
-        raise UsageError(
-            f"the seed program fails its own evaluation ({evaluation.status}):\n"
-            f"{evaluation.feedback}"
-        )
-    program = Program(0, task.files, task.base)
-    context = Context(
-        task.brief, Elite(program, evaluation), (), Random("0/1/propose"), lambda _files: False
-    )
-    for entry in make_operators(task, has_model=True):
-        if isinstance(entry.operator, Prompting):
-            return entry.operator.prompt(context)
-    raise UsageError("no operator of this task uses a model; add [[operator]] use = 'diff'")
-
-
-@runtime_checkable
-class Prompting(Protocol):
-    """An operator that can show what it would send."""
-
-    def prompt(self, context: Context) -> Prompt:
-        """Return the prompt for a context."""
-        ...

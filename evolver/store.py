@@ -59,6 +59,33 @@ class Outcome:
 
 
 @dataclass(frozen=True)
+class Confirmation:
+    """A measurement that repeats one, made before a winner is announced.
+
+    Attributes:
+        program: its id.
+        evaluation: the new measurement.
+        seen: attempts that were finished by then; -1 where an older evolver did not say.
+        begun: attempts with lower numbers had begun by then, others had not; -1 as above.
+    """
+
+    program: int
+    evaluation: Evaluation
+    seen: int = -1
+    begun: int = -1
+
+
+@dataclass(frozen=True)
+class Session:
+    """One stretch of work on a run."""
+
+    id: int
+    settings: str  # what it was told to do, in JSON; "" where an older evolver did not say
+    begun: tuple[int, ...]  # attempts, by number
+    finished: tuple[int, ...]  # attempts, in commit order
+
+
+@dataclass(frozen=True)
 class Bill:
     """What requests cost together; `dollars` is None once one price was unknown.
 
@@ -87,6 +114,13 @@ class Bill:
                 _sum(answer.dollars for answer in answers),
             )
         )
+
+    @classmethod
+    def of_failure(cls, known: Completion | None) -> Bill:
+        """Return what a request without an answer cost; None where nobody knows."""
+        if known is None:
+            return cls(unknown=1)
+        return cls(0, known.prompt_tokens, known.completion_tokens, known.dollars)
 
     def and_(self, other: Bill) -> Bill:
         """Return both bills on one."""
@@ -224,24 +258,27 @@ class Store:
                 "INSERT OR IGNORE INTO facts VALUES (?, ?)", (name, json.dumps(value))
             )
 
-    def begin(self, attempt: Attempt) -> None:
-        """Record an attempt before anything is spent on it."""
+    def begin(self, *attempts: Attempt) -> None:
+        """Record attempts before anything is spent on them: all of them, or none."""
         with self._database:
-            self._database.execute(
+            self._database.executemany(
                 "INSERT INTO attempts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    attempt.id,
-                    self._session,
-                    time.time(),
-                    attempt.seen,
-                    attempt.operator,
-                    attempt.island,
-                    attempt.parent,
-                    json.dumps(attempt.inspirations),
-                    attempt.reserved,
-                    attempt.model,
-                    attempt.leader,
-                ),
+                [
+                    (
+                        attempt.id,
+                        self._session,
+                        time.time(),
+                        attempt.seen,
+                        attempt.operator,
+                        attempt.island,
+                        attempt.parent,
+                        json.dumps(attempt.inspirations),
+                        attempt.reserved,
+                        attempt.model,
+                        attempt.leader,
+                    )
+                    for attempt in attempts
+                ],
             )
 
     def send(self, request: Request) -> int:
@@ -333,17 +370,13 @@ class Store:
                 if outcome.evaluation is not None:
                     self._add_evaluation(outcome.program.id, "score", outcome.evaluation)
 
-    def confirm(self, program: int, evaluation: Evaluation, seen: int, begun: int) -> None:
-        """Record a measurement that repeats one, made before a winner is announced.
-
-        Args:
-            program: its id.
-            evaluation: the new measurement.
-            seen: how many attempts were finished by then.
-            begun: attempts with lower numbers had begun by then, others had not.
-        """
+    def confirm(self, confirmation: Confirmation) -> None:
+        """Record a measurement that repeats one, made before a winner is announced."""
+        made = confirmation
         with self._database:
-            self._add_evaluation(program, "confirmation", evaluation, seen, begun)
+            self._add_evaluation(
+                made.program, "confirmation", made.evaluation, made.seen, made.begun
+            )
 
     def stop(self, reason: str) -> None:
         """Record that this session ended, and why."""
@@ -459,13 +492,16 @@ class Store:
                 None if row[3] is None else self._files(row[3]),
             )
 
-    def confirmations(self) -> dict[int, Evaluation]:
-        """The last confirmation of each program that has one."""
+    def confirmations(self) -> list[Confirmation]:
+        """The repeated measurements, in the order in which they were made."""
         rows = self._database.execute(
-            f"SELECT e.program, {_EVALUATION} FROM evaluations e "
+            f"SELECT e.program, e.seen, e.begun, {_EVALUATION} FROM evaluations e "
             "WHERE e.purpose = 'confirmation' ORDER BY e.rowid"
         )
-        return {row[0]: self._evaluation(row[1:]) for row in rows}
+        return [
+            Confirmation(program, self._evaluation(row), seen, begun)
+            for program, seen, begun, *row in rows
+        ]
 
     def completions(self, attempt: int) -> dict[int, tuple[Completion, ...]]:
         """The stored answers of an attempt by the number of the request."""
@@ -484,22 +520,6 @@ class Store:
         )
         return {call: _prompt(self._files(hashes)) for call, hashes in rows.fetchall()}
 
-    def bills(self, attempt: int | None = None) -> dict[str, Bill]:
-        """What requests cost, by the model's name: all of them, or those of one attempt."""
-        bills: dict[str, Bill] = {}
-        for model, answers, failed, prompt_tokens, completion_tokens, dollars in self._requests(
-            "r.model, c.answers, f.request, f.prompt_tokens, f.completion_tokens, f.dollars",
-            attempt,
-        ):
-            bill = bills.get(model, Bill())
-            if answers is not None:
-                bills[model] = bill.plus([Completion(**answer) for answer in json.loads(answers)])
-            elif failed is None or prompt_tokens is None:
-                bills[model] = bill.and_(Bill(unknown=1))
-            else:
-                bills[model] = bill.and_(Bill(0, prompt_tokens, completion_tokens, dollars))
-        return bills
-
     def preflights(self, attempt: int) -> dict[int, Preflight]:
         """The stored pre-flights of an attempt by turn."""
         rows = self._database.execute(
@@ -508,29 +528,54 @@ class Store:
         )
         return {turn: Preflight(*rest) for turn, *rest in rows}
 
+    def costs(self, attempt: int | None = None) -> Iterator[tuple[str, Bound, Bill]]:
+        """The model, the bound and the bill of every request, or of those of one attempt."""
+        rows = self._database.execute(
+            "SELECT r.model, r.prompt_bound, r.completion_bound, r.dollars_bound, c.answers, "
+            "f.prompt_tokens, f.completion_tokens, f.dollars FROM requests r "
+            "LEFT JOIN completions c ON c.attempt = r.attempt AND c.call = r.call "
+            "AND c.request = r.id LEFT JOIN failures f ON f.request = r.id "
+            + ("ORDER BY r.id" if attempt is None else "WHERE r.attempt = ? ORDER BY r.id"),
+            () if attempt is None else (attempt,),
+        )
+        for model, prompt, completion, dollars, answers, *failed in rows:
+            if answers is not None:
+                bill = Bill().plus([Completion(**answer) for answer in json.loads(answers)])
+            elif failed[0] is not None:
+                bill = Bill(0, *failed)
+            else:
+                bill = Bill(unknown=1)
+            yield model, Bound(prompt, completion, dollars), bill
+
+    def bills(self, attempt: int | None = None) -> dict[str, Bill]:
+        """What requests cost, by the model's name: all of them, or those of one attempt."""
+        bills: dict[str, Bill] = {}
+        for model, _, bill in self.costs(attempt):
+            bills[model] = bills.get(model, Bill()).and_(bill)
+        return bills
+
     def bill(self) -> Bill:
         """What all requests cost together."""
         return reduce(Bill.and_, self.bills().values(), Bill())
 
-    def unknown(self) -> list[Bound]:
-        """The bounds of the requests of which nobody knows what they cost."""
-        columns = "r.prompt_bound, r.completion_bound, r.dollars_bound"
+    def sessions(self) -> list[Session]:
+        """The stretches of work, in order."""
+        begun: dict[int, list[int]] = {}
+        finished: dict[int, list[int]] = {}
+        for session, number in self._database.execute(
+            "SELECT session, id FROM attempts ORDER BY id"
+        ):
+            begun.setdefault(session, []).append(number)
+        for session, number in self._database.execute(
+            "SELECT session, attempt FROM outcomes ORDER BY sequence"
+        ):
+            finished.setdefault(session, []).append(number)
         return [
-            Bound(*row)
-            for *row, answers, failed, tokens in self._requests(
-                f"{columns}, c.answers, f.request, f.prompt_tokens"
+            Session(id_, settings, tuple(begun.get(id_, ())), tuple(finished.get(id_, ())))
+            for id_, settings in self._database.execute(
+                "SELECT id, settings FROM sessions ORDER BY id"
             )
-            if answers is None and (failed is None or tokens is None)
         ]
-
-    def _requests(self, columns: str, attempt: int | None = None) -> sqlite3.Cursor:
-        where = "" if attempt is None else "WHERE r.attempt = ?"
-        return self._database.execute(
-            f"SELECT {columns} FROM requests r "
-            "LEFT JOIN completions c ON c.attempt = r.attempt AND c.call = r.call "
-            f"AND c.request = r.id LEFT JOIN failures f ON f.request = r.id {where} ORDER BY r.id",
-            () if attempt is None else (attempt,),
-        )
 
     def seconds(self) -> float:
         """How long the run was worked on: its sessions, each to its last sign of life."""

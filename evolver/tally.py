@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from evolver.errors import UsageError
-from evolver.progress import OperatorRecord
+from evolver.progress import ModelRecord, OperatorRecord
 from evolver.store import Outcome
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing
@@ -18,12 +18,14 @@ class Tally:
 
     Attributes:
         operators: name -> what came of its attempts.
+        models: name -> what came of the attempts that asked it.
         statuses: status of evaluations, or verdict of attempts without one -> how many.
         operator_faults: exceptions of operators in a row.
     """
 
     def __init__(self) -> None:
         self.operators: dict[str, OperatorRecord] = {}
+        self.models: dict[str, ModelRecord] = {}
         self.statuses = Counter[str]()
         self.operator_faults = 0
         self._evaluator_faults = 0
@@ -47,6 +49,10 @@ class Tally:
             record.evaluated + (evaluation is not None),
             record.improved + improved,
         )
+        name = outcome.attempt.model
+        if name:
+            asked = self.models.get(name, ModelRecord())
+            self.models[name] = ModelRecord(asked.attempts + 1, asked.improved + improved)
 
     def operator_failed(self, said: str) -> None:
         """Count an exception of an operator that is not its way of saying that it found nothing."""

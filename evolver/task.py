@@ -111,6 +111,7 @@ class SandboxSection(_Section):
     use: str = "local"
     image: str = ""  # of docker; default: the one that `evolver sandbox build` makes
     requirements: Names = ()  # packages in it, or files of them, beside numpy
+    gpus: tuple[int, ...] = ()  # numbers of the GPUs that candidates use, one candidate each
     preload: tuple[str, ...] = ()  # modules imported once, before candidates are forked
     memory: int = Field(default=1024, ge=16)  # MiB
     processes: int = Field(default=64, ge=1)

@@ -1,29 +1,25 @@
-"""What every chat endpoint has in common: retries, the reading of answers, the bill.
+"""What every chat endpoint has in common: the reading of answers, the bill, the sentence on errors.
 
-The clients' own retries are off. Ours are the same for every client, honour the server's
-Retry-After, and end in one sentence that says what is wrong and what to do.
+One call is one request. The clients' own retries are off; ours are the same for every model and
+stand in `evolver.endpoint`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from evolver.errors import ModelError
-from evolver.models.failures import Failure, explain
-from evolver.types import Completion, Prompt
+from evolver.models.failures import explain
+from evolver.types import Bound, Completion, Prompt
 
-_LONGEST_BACKOFF = 30.0  # seconds
 _LONGEST_CHECK = 10.0  # seconds
-_LONGEST_WAIT = 120.0  # seconds; a Retry-After beyond it is an error, not a wait
+_ENVELOPE = 64  # tokens, at most, that a chat template puts around a system and a user message
 
 
 class _Message(BaseModel):
@@ -35,9 +31,26 @@ class _Choice(BaseModel):
     finish_reason: str | None = None
 
 
+class _PromptTokens(BaseModel):
+    cached_tokens: int | None = None
+
+
 class _Usage(BaseModel):
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    prompt_tokens_details: _PromptTokens | None = None
+
+    @property
+    def cached_tokens(self) -> int:
+        """How many of the prompt's tokens the provider had in its cache."""
+        details = self.prompt_tokens_details
+        return min(self.prompt_tokens, (details and details.cached_tokens) or 0)
+
+
+class _Bill(BaseModel):
+    """What a body that is no chat completion may still say."""
+
+    usage: _Usage
 
 
 class ChatAnswer(BaseModel):
@@ -46,6 +59,28 @@ class ChatAnswer(BaseModel):
     choices: list[_Choice] = Field(min_length=1)
     usage: _Usage | None = None
     model: str | None = None
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Dollars per million tokens; None where unknown."""
+
+    prompt: float | None = None
+    completion: float | None = None
+    cached: float | None = None  # of prompt tokens in the provider's cache; None: as any other
+
+    @property
+    def are_known(self) -> bool:
+        """Whether a request's price can be told."""
+        return self.prompt is not None and self.completion is not None
+
+    def of(self, prompt: int, completion: int, cached: int = 0) -> float | None:
+        """Return the dollars for so many tokens; `cached` are among those of the prompt."""
+        if self.prompt is None or self.completion is None:
+            return None
+        price = self.prompt if self.cached is None else self.cached
+        whole = self.prompt * (prompt - cached) + price * cached + self.completion * completion
+        return 1e-6 * whole
 
 
 @dataclass(frozen=True)
@@ -58,13 +93,13 @@ class ChatModel(ABC):
             provider's own.
         key_env: name of the environment variable that holds the key.
         temperature: None: the endpoint's default.
-        max_tokens: most tokens of one answer; None: the endpoint's default.
+        max_tokens: most tokens of one answer, reasoning included; None: the endpoint's default.
+        reasoning_effort: such as "low", for models that know it; None: the endpoint's default.
         timeout: seconds for one request, from its first byte out to its last byte in.
-        retries: how often a failed request is sent again.
-        backoff: seconds before the first retry, doubled each time, at most 30; half to all of
-            it is waited, so that many callers do not return at once.
         prompt_price: dollars per million prompt tokens; None: unknown.
         completion_price: dollars per million completion tokens; None: unknown.
+        cached_price: dollars per million prompt tokens that the provider had in its cache; None:
+            as any other.
     """
 
     name: str
@@ -72,28 +107,49 @@ class ChatModel(ABC):
     key_env: str = "OPENAI_API_KEY"
     temperature: float | None = None
     max_tokens: int | None = None
+    reasoning_effort: str | None = None
     timeout: float = 300.0
-    retries: int = 5
-    backoff: float = 1.0
     prompt_price: float | None = None
     completion_price: float | None = None
+    cached_price: float | None = None
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
-        """Return `n` completions, in as few requests as the endpoint allows.
+        """Send one request; return its completions, fewer than `n` where the server ignores `n`.
 
-        A request's bill is spread over its completions so that the sums are exact: the first
-        carries the prompt, each an equal share of the rest.
+        The bill is spread over the completions so that the sums are exact: the first carries the
+        prompt, each an equal share of the rest.
 
         Raises:
-            ModelError: no readable answer after the retries, or a request that cannot succeed.
+            ModelUnavailable: no readable answer.
             ModelRefused: the key, the account or the model's name is refused.
+            ModelError: the server refuses this request.
             UsageError: no key is set, or requests beyond this machine are switched off.
         """
         self.prepare()
-        completions: list[Completion] = []
-        while len(completions) < n:  # some servers ignore n and send one choice
-            completions += await self._request(prompt, n - len(completions))
-        return tuple(completions[:n])
+        import openai
+
+        started = time.monotonic()
+        try:
+            async with asyncio.timeout(self.timeout):
+                body = await self.send(prompt, n)
+        except (openai.OpenAIError, TimeoutError) as error:
+            raise explain(error, self).error from error
+        try:
+            answer = ChatAnswer.model_validate_json(body)
+        except ValidationError as error:
+            raise replace(explain(error, self), bill=self._bill(body)).error from error
+        return self._completions(answer, time.monotonic() - started)
+
+    def bound(self, prompt: Prompt, n: int) -> Bound:
+        """Return the most that a request can cost.
+
+        Tokenizers that fall back on bytes never make more tokens than a text has bytes in UTF-8.
+        """
+        tokens = len(f"{prompt.system}{prompt.user}".encode("utf-8", "replace")) + _ENVELOPE
+        if self.max_tokens is None:
+            return Bound(tokens)
+        answers = n * self.max_tokens
+        return Bound(tokens, answers, self.prices().of(tokens, answers))
 
     @abstractmethod
     async def send(self, prompt: Prompt, n: int) -> bytes | str:
@@ -121,7 +177,7 @@ class ChatModel(ABC):
         except (openai.OpenAIError, TimeoutError) as error:
             # Any other status is a server that lives and knows no such request.
             if getattr(error, "status_code", None) in (None, 401, 403):
-                raise explain(error, probe).error(0) from error
+                raise explain(error, probe).error from error
         finally:
             await probe.close()
 
@@ -147,63 +203,39 @@ class ChatModel(ABC):
         """The key, if its variable is set."""
         return os.environ.get(self.key_env) or None
 
-    def prices(self) -> tuple[float | None, float | None]:
-        """Return dollars per million tokens of prompt and of completion; None where unknown."""
-        return self.prompt_price, self.completion_price
+    def prices(self) -> Prices:
+        """Return what tokens cost, as far as that is known."""
+        return Prices(self.prompt_price, self.completion_price, self.cached_price)
 
-    async def _request(self, prompt: Prompt, n: int) -> list[Completion]:
-        import openai
-
-        for attempt in range(self.retries + 1):
-            started = time.monotonic()
-            try:
-                async with asyncio.timeout(self.timeout):
-                    body = await self.send(prompt, n)
-                answer = ChatAnswer.model_validate_json(body)
-            except (openai.OpenAIError, TimeoutError, ValidationError) as error:
-                failure = explain(error, self)
-                if not failure.is_passing or attempt == self.retries:
-                    raise failure.error(attempt) from error
-                await asyncio.sleep(self._wait(failure, attempt))
-            else:
-                return self._completions(answer, time.monotonic() - started)
-        raise AssertionError("the last attempt returns or raises")
-
-    def _wait(self, failure: Failure, attempt: int) -> float:
-        if failure.retry_after is None:
-            backoff = min(self.backoff * 2.0**attempt, _LONGEST_BACKOFF)
-            return backoff * random.uniform(0.5, 1.0)  # moments of requests decide nothing
-        if failure.retry_after > _LONGEST_WAIT:
-            raise ModelError(
-                f"{failure.sentence}; it asks to wait {failure.retry_after:.0f} seconds"
-            )
-        return failure.retry_after
+    def _bill(self, body: bytes | str) -> Completion | None:
+        """Return what an unreadable answer says that it cost, if it says so."""
+        try:
+            usage = _Bill.model_validate_json(body).usage
+        except ValidationError:
+            return None
+        prompt, completion = usage.prompt_tokens, usage.completion_tokens
+        if not prompt:
+            return None  # litellm makes up a count where the server gave none
+        dollars = self.prices().of(prompt, completion, usage.cached_tokens)
+        return Completion("", self.name, prompt, completion, dollars)
 
     def _completions(self, answer: ChatAnswer, seconds: float) -> list[Completion]:
         usage = answer.usage or _Usage()
-        prompt_price, completion_price = self.prices()
-        is_known = usage.prompt_tokens > 0 and None not in (prompt_price, completion_price)
+        prices = self.prices() if usage.prompt_tokens else Prices()  # or it did not say
         share, rest = divmod(usage.completion_tokens, len(answer.choices))
         completions = []
         for index, choice in enumerate(answer.choices):
-            bill: dict[str, Any] = {
-                "prompt_tokens": 0 if index else usage.prompt_tokens,
-                "completion_tokens": share + (index < rest),
-            }
-            if is_known:
-                assert prompt_price is not None
-                assert completion_price is not None
-                bill["dollars"] = 1e-6 * (
-                    prompt_price * bill["prompt_tokens"]
-                    + completion_price * bill["completion_tokens"]
-                )
+            prompt, cached = (0, 0) if index else (usage.prompt_tokens, usage.cached_tokens)
+            completion = share + (index < rest)
             completions.append(
                 Completion(
                     text=choice.message.content or "",
                     model=answer.model or self.name,
+                    prompt_tokens=prompt,
+                    completion_tokens=completion,
+                    dollars=prices.of(prompt, completion, cached),
                     seconds=seconds,
                     finish_reason=choice.finish_reason or "stop",
-                    **bill,
                 )
             )
         return completions

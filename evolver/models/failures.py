@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Protocol
 
 from pydantic import ValidationError
 
-from evolver.errors import ModelError, ModelRefused
+from evolver.errors import ModelError, ModelRefused, ModelUnavailable
+from evolver.types import Completion
 
 _LITELLM = re.compile(r"^litellm\.\w+: (?:\w+: )?(?:\w+Exception - )?")
 _MESSAGE_LENGTH = 300  # characters of the server's own words
+
+NOTHING = Completion("", dollars=0.0)  # the bill of a request that was never served
 
 
 class Asked(Protocol):
@@ -40,18 +43,28 @@ class Failure:
         sentence: what went wrong and what to do, without a full stop.
         is_passing: may the same request succeed later?
         is_refusal: no request with these settings will ever succeed.
+        is_limit: it answers, but limits the rate of requests.
         retry_after: seconds that the server asks to wait; None: it does not say.
+        bill: what it cost all the same; None: the server may have counted what nobody was told.
     """
 
     sentence: str
     is_passing: bool = True
     is_refusal: bool = False
+    is_limit: bool = False
     retry_after: float | None = None
+    bill: Completion | None = None
 
-    def error(self, retries: int) -> ModelError:
-        """Return the error to raise after so many retries."""
-        times = "" if not retries else f" ({retries + 1} tries)"
-        return (ModelRefused if self.is_refusal else ModelError)(self.sentence + times)
+    @property
+    def error(self) -> ModelError:
+        """The error to raise."""
+        if self.is_refusal:
+            return ModelRefused(self.sentence, self.bill)
+        if self.is_passing:
+            return ModelUnavailable(
+                self.sentence, self.bill, retry_after=self.retry_after, is_limit=self.is_limit
+            )
+        return ModelError(self.sentence, self.bill)
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
@@ -109,14 +122,18 @@ def explain(error: Exception, model: Asked) -> Failure:
         return Failure(f"no answer from {where} within {model.timeout:g} seconds")
     causes = list(_causes(error))
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
-        return Failure(f"no answer from {where}: connection refused; is the server running?")
+        sentence = f"no answer from {where}: connection refused; is the server running?"
+        return Failure(sentence, bill=NOTHING)
     if _said(error) == "Connection error.":  # all that is left of the cause
         reason = _clip(str(causes[-1]))
         doubt = "is the server running?" if reason == "Connection error." else reason
         return Failure(f"no answer from {where}: connection failed; {doubt}")
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
-        return _explain_status(status, error, model)
+        # litellm says 500 of answers that it cannot read, too; those come without headers.
+        is_made_up = status >= 500 and getattr(error, "litellm_response_headers", True) is None
+        bill = None if is_made_up else NOTHING
+        return replace(_explain_status(status, error, model), bill=bill)
     return Failure(f"the request to {where} failed: {_said(error)}", is_passing=False)
 
 
@@ -138,7 +155,7 @@ def _explain_status(status: int, error: Exception, model: Asked) -> Failure:
         return Failure(sentence, is_passing=False, is_refusal=True)
     if status == 429:
         sentence = f"{where} limits the rate of requests ({said})"
-        return Failure(sentence, retry_after=_retry_after(error))
+        return Failure(sentence, is_limit=True, retry_after=_retry_after(error))
     if status in (408, 409) or status >= 500:
         return Failure(f"{where} failed ({status}: {said})", retry_after=_retry_after(error))
     return Failure(f"{where} refuses the request ({status}: {said})", is_passing=False)

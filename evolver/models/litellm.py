@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
-from evolver.models.chat import ChatModel
+from evolver.models.chat import ChatModel, Prices
 from evolver.models.remote import check_allowed
 from evolver.types import Prompt
 
@@ -52,6 +52,8 @@ class LiteLLMModel(ChatModel):
             "n": n if n > 1 else None,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
+            "reasoning_effort": self.reasoning_effort,
+            "allowed_openai_params": ["reasoning_effort"] if self.reasoning_effort else None,
             "api_base": self.api_base,
             "api_key": self.key or ("none" if self.api_base else None),
         }
@@ -76,14 +78,12 @@ class LiteLLMModel(ChatModel):
             await litellm.close_litellm_async_clients()
             litellm.in_memory_llm_clients_cache.flush_cache()  # or it hands out closed ones
 
-    def prices(self) -> tuple[float | None, float | None]:
+    def prices(self) -> Prices:
         """Return the prices that are set, else those of litellm's list."""
         if self.prompt_price is not None or self.completion_price is not None:
-            return self.prompt_price, self.completion_price
+            return super().prices()
         known = _load().model_cost
         entry = known.get(self.name) or known.get(self.name.partition("/")[2]) or {}
-        per_token = entry.get("input_cost_per_token"), entry.get("output_cost_per_token")
-        return (
-            None if per_token[0] is None else 1e6 * per_token[0],
-            None if per_token[1] is None else 1e6 * per_token[1],
-        )
+        kinds = ("input_cost_per_token", "output_cost_per_token", "cache_read_input_token_cost")
+        prices = (entry.get(kind) for kind in kinds)
+        return Prices(*(None if price is None else 1e6 * price for price in prices))

@@ -44,6 +44,8 @@ class OpenAIModel(ChatModel):
             # OpenAI's newer models refuse the old name, most other servers know only that.
             is_openai = self.endpoint.startswith(_OPENAI)
             settings["max_completion_tokens" if is_openai else "max_tokens"] = self.max_tokens
+        if self.reasoning_effort is not None:
+            settings["reasoning_effort"] = self.reasoning_effort
         answer = await self._client().chat.completions.with_raw_response.create(
             model=self.name,
             messages=[

@@ -4,68 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from email.utils import formatdate
-from typing import Any
 
 import pytest
 from llm_server import LLMServer, Reply, broken, in_turn, malformed, rate_limited
+from model_contract import PROMPT, CountingModelContract, ask
 
-from evolver.errors import ModelError, ModelRefused, UsageError
+from evolver.errors import ModelError, ModelRefused, ModelUnavailable, UsageError
 from evolver.models import LiteLLMModel, OpenAIModel, ScriptedModel, remote
 from evolver.models.chat import ChatModel
 from evolver.plugins import configure
-from evolver.types import Completion, Model, Prompt
-
-PROMPT = Prompt("You answer briefly.", "Say hello.")
+from evolver.types import Completion, Model
 
 
-def ask(model: Any, prompt: Prompt = PROMPT, n: int = 1) -> Sequence[Completion]:
-    async def asked() -> Sequence[Completion]:
-        try:
-            return await model.complete(prompt, n)
-        finally:
-            if hasattr(model, "close"):
-                await model.close()
-
-    return asyncio.run(asked())
-
-
-class ModelContract(ABC):
-    """What every model does; a subclass says how to make one that gives these answers."""
-
-    @abstractmethod
-    @pytest.fixture
-    def make(self) -> Callable[[Sequence[str]], Model]: ...
-
-    def test_answers_with_text_and_bill(self, make: Callable[[Sequence[str]], Model]) -> None:
-        (completion,) = ask(make(["hello there"]))
-        assert completion.text == "hello there"
-        assert completion.finish_reason == "stop"
-        assert completion.prompt_tokens == 5
-        assert completion.completion_tokens == 2
-        assert completion.seconds >= 0
-
-    def test_gives_n_completions_and_bills_the_prompt_once(
-        self, make: Callable[[Sequence[str]], Model]
-    ) -> None:
-        completions = ask(make(["one two three"] * 3), n=3)
-        assert [completion.text for completion in completions] == ["one two three"] * 3
-        assert sum(completion.prompt_tokens for completion in completions) == 5
-        assert sum(completion.completion_tokens for completion in completions) == 9
-
-    def test_answers_in_turn(self, make: Callable[[Sequence[str]], Model]) -> None:
-        model = make(["first", "second"])
-        assert [ask(model)[0].text, ask(model)[0].text] == ["first", "second"]
-
-    def test_unicode_survives(self, make: Callable[[Sequence[str]], Model]) -> None:
-        text = "ω → é\n\t\u2028é🦎"
-        assert ask(make([text]))[0].text == text
-
-
-class TestScriptedModel(ModelContract):
+class TestScriptedModel(CountingModelContract):
     @pytest.fixture
     def make(self) -> Callable[[Sequence[str]], Model]:
         return ScriptedModel
@@ -98,7 +53,7 @@ def server() -> Iterator[LLMServer]:
         yield running
 
 
-class HTTPModelContract(ModelContract):
+class HTTPModelContract(CountingModelContract):
     """What models behind HTTP do about the faults of servers."""
 
     @abstractmethod
@@ -133,22 +88,24 @@ class HTTPModelContract(ModelContract):
             Reply("busy", status=503, headers={"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
         ],
     )
-    def test_a_passing_fault_is_tried_again(
+    def test_a_passing_fault_says_that_it_may_pass(
         self, serve: Callable[..., tuple[ChatModel, LLMServer]], fault: Reply
     ) -> None:
         model, server = serve(fault, "hello")
+        with pytest.raises(ModelUnavailable):
+            ask(model)
+        assert len(server.asked) == 1
         assert ask(model)[0].text == "hello"
-        assert len(server.asked) == 2
 
     @pytest.mark.parametrize(
         ("fault", "sentence"),
         [
-            (rate_limited("0"), "limits the rate of requests (slow down) (3 tries)"),
-            (broken(), "failed (500: out of order) (3 tries)"),
+            (rate_limited("0"), "limits the rate of requests (slow down)"),
+            (broken(), "failed (500: out of order)"),
             (Reply(choices=0), "no chat completion (choices: List should have at least 1 item"),
         ],
     )
-    def test_a_lasting_fault_is_an_error_after_the_retries(
+    def test_a_fault_is_told_in_a_sentence(
         self, serve: Callable[..., tuple[ChatModel, LLMServer]], fault: Reply, sentence: str
     ) -> None:
         model, server = serve(fault)
@@ -156,7 +113,7 @@ class HTTPModelContract(ModelContract):
             ask(model)
         assert sentence in str(caught.value)
         assert server.address in str(caught.value)
-        assert len(server.asked) == 3
+        assert len(server.asked) == 1
 
     @pytest.mark.parametrize(
         ("fault", "sentence"),
@@ -183,30 +140,50 @@ class HTTPModelContract(ModelContract):
             ask(model)
         assert len(server.asked) == 1
 
-    def test_retry_after_in_seconds_is_waited(
+    def test_retry_after_is_seconds_or_a_date(
         self, serve: Callable[..., tuple[ChatModel, LLMServer]]
     ) -> None:
-        model, _ = serve(rate_limited("0.4"), "hello")
-        started = time.monotonic()
-        ask(model)
-        assert time.monotonic() - started >= 0.4
+        date = formatdate(time.time() + 3600, usegmt=True)
+        for header, low, high in (("0.4", 0.4, 0.4), (date, 3500, 3600)):
+            model, _ = serve(rate_limited(header))
+            with pytest.raises(ModelUnavailable) as caught:
+                ask(model)
+            assert caught.value.is_limit
+            assert caught.value.retry_after is not None
+            assert low <= caught.value.retry_after <= high
 
-    def test_retry_after_as_a_date_is_understood(
-        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    @pytest.mark.parametrize(
+        ("fault", "tokens"),
+        [
+            (rate_limited(), 0),
+            (broken(), 0),
+            (Reply("no", status=400), 0),
+            (Reply("hello there", choices=0), 5),  # it says what it counted
+            (Reply("hello there", choices=0, usage=False), None),
+            (malformed(), None),
+            (Reply("hello", drop=True), None),
+        ],
+    )
+    def test_a_failure_is_billed_as_far_as_it_is_known(
+        self,
+        serve: Callable[..., tuple[ChatModel, LLMServer]],
+        fault: Reply,
+        tokens: int | None,
     ) -> None:
-        model, server = serve(rate_limited(formatdate(time.time() + 3600, usegmt=True)), "hello")
-        with pytest.raises(ModelError, match=r"asks to wait 3[56]\d\d seconds"):
+        model, _ = serve(fault)
+        with pytest.raises(ModelError) as caught:
             ask(model)
-        assert len(server.asked) == 1
+        bill = caught.value.bill
+        assert (None if bill is None else bill.prompt_tokens + bill.completion_tokens) == tokens
 
     def test_a_slow_answer_is_cut_at_the_timeout(
         self, serve: Callable[..., tuple[ChatModel, LLMServer]]
     ) -> None:
         model, _ = serve(Reply("late", slow=30))
-        ask(replace(model, name=model.name, timeout=5), n=0)  # pays for the imports
+        model.prepare()  # pays for the imports
         started = time.monotonic()
         with pytest.raises(ModelError, match=r"no answer from .* within 0\.3 seconds"):
-            ask(replace(model, timeout=0.3, retries=0))
+            ask(replace(model, timeout=0.3))
         assert time.monotonic() - started < 3
 
     def test_a_server_that_is_gone_is_named(self) -> None:
@@ -223,14 +200,25 @@ class HTTPModelContract(ModelContract):
         model, _ = serve(Reply("half a", finish_reason="length"))
         assert ask(model)[0].finish_reason == "length"
 
-    def test_a_server_that_ignores_n_is_asked_again(
+    def test_a_server_that_ignores_n_is_believed(
         self, serve: Callable[..., tuple[ChatModel, LLMServer]]
     ) -> None:
         model, server = serve(Reply("a b", choices=1))
-        completions = ask(model, n=3)
-        assert len(completions) == 3
-        assert len(server.asked) == 3
-        assert sum(completion.prompt_tokens for completion in completions) == server.prompt_tokens
+        assert len(ask(model, n=3)) == 1
+        assert len(server.asked) == 1
+
+    def test_no_request_costs_more_than_its_bound(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, _ = serve("one two three")
+        assert model.bound(PROMPT, 1).tokens is None  # an answer may be of any length
+        model = replace(model, max_tokens=3, prompt_price=1.0, completion_price=2.0)
+        bound, answers = model.bound(PROMPT, 2), ask(model, n=2)
+        assert bound.prompt_tokens is not None
+        assert bound.dollars is not None
+        assert bound.prompt_tokens >= sum(a.prompt_tokens for a in answers)
+        assert bound.completion_tokens == 6 == sum(a.completion_tokens for a in answers)
+        assert bound.dollars >= sum(a.dollars or 0.0 for a in answers) > 0
 
     def test_the_bill_is_the_servers_to_the_token(
         self, serve: Callable[..., tuple[ChatModel, LLMServer]]
@@ -260,11 +248,12 @@ class HTTPModelContract(ModelContract):
         self, serve: Callable[..., tuple[ChatModel, LLMServer]]
     ) -> None:
         model, server = serve("hello")
-        ask(replace(model, temperature=0.25, max_tokens=77))
+        ask(replace(model, temperature=0.25, max_tokens=77, reasoning_effort="low"))
         (asked,) = server.asked
         assert (asked.system, asked.user) == (PROMPT.system, PROMPT.user)
         assert asked.body["temperature"] == 0.25
         assert asked.body["max_tokens"] == 77
+        assert asked.body["reasoning_effort"] == "low"
         assert asked.model == "any"
 
     def test_the_key_of_the_environment_is_sent(
@@ -299,7 +288,7 @@ class HTTPModelContract(ModelContract):
 
 class TestOpenAIModel(HTTPModelContract):
     def model(self, address: str) -> ChatModel:
-        settings = {"name": "any", "api_base": address, "retries": 2, "backoff": 0.01}
+        settings = {"name": "any", "api_base": address}
         model = configure(OpenAIModel, settings, "[[model]]")
         assert isinstance(model, OpenAIModel)
         return model
@@ -336,7 +325,7 @@ class TestOpenAIModel(HTTPModelContract):
             model = self.model(server.address)
         started = time.monotonic()
         with pytest.raises(ModelError, match=r"connection refused; is the server running\?$"):
-            asyncio.run(replace(model, backoff=10).check())
+            asyncio.run(model.check())
         assert time.monotonic() - started < 5
 
     def test_a_server_without_a_list_of_models_passes(self, server: LLMServer) -> None:
@@ -345,7 +334,7 @@ class TestOpenAIModel(HTTPModelContract):
 
 class TestLiteLLMModel(HTTPModelContract):
     def model(self, address: str) -> ChatModel:
-        settings = {"name": "openai/any", "api_base": address, "retries": 2, "backoff": 0.01}
+        settings = {"name": "openai/any", "api_base": address}
         model = configure(LiteLLMModel, settings, "[[model]]")
         assert isinstance(model, LiteLLMModel)
         return model
@@ -356,10 +345,14 @@ class TestLiteLLMModel(HTTPModelContract):
 
     def test_a_listed_price_is_known(self) -> None:
         model = LiteLLMModel("openai/gpt-4o-mini")
-        prompt_price, completion_price = model.prices()
-        assert prompt_price is not None
-        assert completion_price is not None
-        assert 0 < prompt_price < completion_price
+        prices = model.prices()
+        assert prices.prompt is not None
+        assert prices.completion is not None
+        assert prices.cached is not None
+        assert 0 < prices.cached < prices.prompt < prices.completion
+        assert prices.of(1000, 10, cached=1000) == pytest.approx(
+            (1000 * prices.cached + 10 * prices.completion) * 1e-6
+        )
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ PROGRESS = Progress(
     islands=((3, 2.0), (0, None)),
     operators={"mutate": OperatorRecord(90, 80, 4)},
     statuses={"ok": 70, "crashed": 10, "filtered": 20},
-    bill=Bill(),
+    bills={},
     in_flight=4,
 )
 
@@ -86,7 +86,7 @@ def test_plain_lines_are_few_and_the_last_word_is_said() -> None:
 
 def test_the_picture_tells_what_matters() -> None:
     console = Console(width=100, record=True, file=io.StringIO())
-    costly = replace(PROGRESS, bill=Bill(3, 100, 50, 0.25))
+    costly = replace(PROGRESS, bills={"any": Bill(3, 100, 50, 0.25)})
     console.print(display.picture(costly, 10.0, "exp2"))
     text = console.export_text()
     for expected in ("12.5", "100 of 400", "10/s", "30 s left", "$0.2500", "150 tokens", "mutate",

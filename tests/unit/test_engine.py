@@ -10,12 +10,15 @@ import pytest
 
 from evolver.archives import BestN
 from evolver.budget import Budget
+from evolver.choice import ByWeight
+from evolver.endpoint import Endpoint
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ModelError, ProposalError, UsageError
 from evolver.executors.inline import InlineExecutor
 from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
+from evolver.recording import Models
 from evolver.selection import Tournament
 from evolver.store import Attempt, Outcome, Request, Store
 from evolver.types import Brief, Completion, Context, Evaluation, Program, Prompt, Proposal
@@ -61,7 +64,13 @@ def measure(program):
 
 def engine_on(store, *, evaluations=60, slots=2, delay=0.0, operators=None, **settings):
     budget = settings.pop("budget", Budget(evaluations=evaluations))
-    extra = {key: settings.pop(key) for key in ("model", "listener", "reserve") if key in settings}
+    extra = {key: settings.pop(key) for key in ("listener", "reserve") if key in settings}
+    model = settings.pop("model", None)
+    if model is not None:
+        endpoints = model if isinstance(model, list) else [Endpoint("any", model)]
+        weights = {endpoint.name: endpoint.terms.weight for endpoint in endpoints}
+        choice = settings.pop("choice", ByWeight)(weights)
+        extra["models"] = Models(endpoints, choice, store, budget)
     return Engine(
         brief=Brief("", SEED),
         base="",
@@ -329,7 +338,8 @@ def test_confirmations_repeat_the_front_once_and_are_not_counted(store):
     engine = engine_on(store, evaluations=20)
     assert asyncio.run(run_and_confirm(engine)) is True
     first = store.confirmations()
-    assert set(first) == {elite.program.id for elite in engine.population.front}
+    assert {made.program for made in first} == {e.program.id for e in engine.population.front}
+    assert {(made.seen, made.begun) for made in first} == {(20, 20)}
     assert asyncio.run(engine.confirm()) is True
     assert store.confirmations() == first
     assert engine.progress().evaluations == 20
@@ -339,7 +349,7 @@ def test_what_fails_its_confirmation_is_not_announced_nor_is_anything_unconfirme
     store = Store.create(tmp_path, {}, "test")
     engine = engine_on(store, evaluations=60, executor=Doubting(measure, OBJECTIVE))
     assert asyncio.run(run_and_confirm(engine)) is False
-    again = store.confirmations()
+    again = {made.program: made.evaluation for made in store.confirmations()}
     for elite in engine.population.front:
         assert elite.objectives[0] <= 100
         assert again[elite.program.id].status == "ok"

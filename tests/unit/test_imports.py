@@ -19,7 +19,7 @@ PACKAGE = Path(evolver.__file__).parent
 # below; and nothing imports in a circle.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("bundled", "edits", "literals"),
+    ("bundled", "edits", "literals", "verify"),
     (
         "objective",
         "task",
@@ -33,10 +33,10 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "diffs",
     ),
     ("schema", "store", "salvage", "models", "sandboxes", "repository"),
-    ("operators", "population", "budget", "tuning", "preflight", "worker"),
+    ("operators", "population", "budget", "choice", "endpoint", "tuning", "preflight", "worker"),
     ("progress", "tally", "lines", "recording", "screening", "engine", "executors", "gate"),
     ("config", "runs"),
-    ("assemble", "sessions"),
+    ("assemble", "sessions", "preview"),
     ("api", "display", "export", "report", "page", "scaffold", "dashboard"),
     ("cli",),
 )

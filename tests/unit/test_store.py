@@ -69,7 +69,10 @@ def test_a_request_is_known_before_it_is_answered_and_its_fate_after(tmp_path):
     assert store.bills() == {"a": Bill(1, 10, 5, 0.25), "b": Bill(unknown=2)}
     assert store.bills(1) == {"a": Bill(1, 10, 5, 0.25)}
     assert store.bill() == Bill(1, 10, 5, 0.25, unknown=2)
-    assert store.unknown() == [bound, bound]
+    assert [model for model, *known in store.costs() if known == [bound, Bill(unknown=1)]] == [
+        "b",
+        "b",
+    ]
     assert store.prompts(3) == {0: Prompt("the same for all", "one ?")}
     assert store.next_attempt() == 4
     store.close()
