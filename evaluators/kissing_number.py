@@ -1,0 +1,66 @@
+"""Scores spheres that touch a common one, AlphaEvolve's appendix B.11."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from evolver import verify
+from evolver.errors import CandidateOutputError
+from evolver.types import Candidate, Result
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Counts unit spheres that touch the unit sphere at 0 and do not overlap, in d dimensions.
+
+    The candidate returns points with integer coordinates. If no two of them are nearer to each
+    other than the farthest of them is to 0, then the directions to them are at least 60 degrees
+    apart, so that unit spheres around twice the unit vectors do not overlap (the lemma of Novikov
+    2025, https://arxiv.org/abs/2506.13131, appendix B.11).
+
+    Attributes:
+        dimensions: d.
+        most: more points are refused.
+        function: name of the candidate's function of d that returns a (count, d) array.
+    """
+
+    dimensions: int = 11
+    most: int = 1000
+    function: str = "points"
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Return `count`: of the points in their order, those that fit with all before them.
+
+        A private metric says how many were `returned`.
+
+        Raises:
+            CandidateError: these are no integer points of d coordinates, too many, or one is 0.
+        """
+        returned = candidate.call(self.function, self.dimensions)
+        points = verify.integers(returned, [None, self.dimensions], "the points", largest=2**60)
+        if len(points) > self.most:
+            raise CandidateOutputError(f"{len(points)} points; at most {self.most} are allowed")
+        norms = (points * points).sum(axis=1)
+        if min(norms) == 0:
+            raise CandidateOutputError("a point is 0, where the common sphere is")
+        products = points @ points.T  # Python's integers: no overflow
+        apart = norms[:, None] + norms[None, :] - 2 * products >= max(norms)
+        kept: list[int] = []
+        for index in range(len(points)):
+            if apart[index, kept].all():
+                kept.append(index)
+        dropped = len(points) - len(kept)
+        feedback = f"{dropped} of {len(points)} points are too near to one before them"
+        return Result(
+            {"count": float(len(kept))}, private={"returned": float(len(points))}, feedback=feedback
+        )
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return the published counts for this dimension."""
+        if self.dimensions != 11:
+            return {}
+        return {
+            "before AlphaEvolve": [{"count": 592.0}],
+            "AlphaEvolve": [{"count": 593.0}],
+        }
