@@ -92,7 +92,7 @@ class Zygote:
         except OSError as error:
             os.close(link)
             report = {"op": "ended", "number": number, "status": None, "excess": str(error)}
-            send(self._control, report)
+            send(self._control, {**report, "memory": 0})
             return
         if pid == 0:
             self._live(link)
@@ -102,14 +102,15 @@ class Zygote:
         self._poll.register(watched, select.POLLIN)
 
     def _bury(self, watched: int) -> None:
-        """Reap a candidate and whatever it left behind, and report its wait status."""
+        """Reap a candidate and whatever it left behind; report how it ended and what it took."""
         self._poll.unregister(watched)
         os.close(watched)
         number, pid = self._alive.pop(watched)
-        status = os.waitpid(pid, 0)[1]
+        _, status, usage = os.wait4(pid, 0)
         self._cells.bury(number, spared={pid for _, pid in self._alive.values()})
         excess = self._excess.pop(number, "")
-        send(self._control, {"op": "ended", "number": number, "status": status, "excess": excess})
+        report = {"op": "ended", "number": number, "status": status, "excess": excess}
+        send(self._control, {**report, "memory": usage.ru_maxrss << 10})
 
     def _end(self) -> None:
         for _, pid in self._alive.values():
