@@ -13,7 +13,7 @@ from evolver.types import Files
 
 _COLUMNS = (
     "id", "parents", "operator", "island", "generation", "verdict", "status", "summary",
-    "feedback", "seconds", "isolation", "trusted", "evaluations",
+    "feedback", "seconds", "isolation", "trusted", "evaluations", "memory",
 )  # fmt: skip
 
 
@@ -48,6 +48,7 @@ def records(outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
                 "isolation": evaluation.isolation,
                 "trusted": evaluation.trusted,
                 "evaluations": evaluation.evaluations,
+                "memory": evaluation.memory,
             }
         yield record
 

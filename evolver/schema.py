@@ -116,12 +116,18 @@ def _flights(database: sqlite3.Connection) -> None:
         database.execute(statement)
 
 
+def _memory(database: sqlite3.Connection) -> None:
+    """What a candidate took of memory, in bytes; 0 where nobody looked."""
+    database.execute("ALTER TABLE evaluations ADD COLUMN memory INTEGER NOT NULL DEFAULT 0")
+
+
 # Appended to, never edited: a database records how many of them it has been through.
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _first_tables,
     _more_of_each,
     _requests,
     _flights,
+    _memory,
 )
 
 

@@ -149,6 +149,16 @@ class Request:
     samples: int = 1
     bound: Bound = field(default_factory=Bound)
 
+    @property
+    def name(self) -> str:
+        """What the request is called in its run, such as "0012-0"."""
+        return request_name(self.attempt, self.call)
+
+
+def request_name(attempt: int, call: int) -> str:
+    """Return what an attempt's call is called in its run."""
+    return f"{attempt:04}-{call}"
+
 
 class Store:
     """The facts of one run.
@@ -420,7 +430,7 @@ class Store:
     ) -> None:
         objectives = evaluation.objectives
         self._database.execute(
-            f"INSERT INTO evaluations VALUES ({', '.join('?' * 19)})",
+            f"INSERT INTO evaluations VALUES ({', '.join('?' * 20)})",
             (
                 program,
                 purpose,
@@ -441,6 +451,7 @@ class Store:
                 evaluation.fingerprint,
                 seen,
                 begun,
+                evaluation.memory,
             ),
         )
 
@@ -630,13 +641,14 @@ class Store:
             evaluations=row[12],
             flags=tuple(json.loads(row[13])),
             fingerprint=row[14],
+            memory=row[15],
         )
 
 
 _EVALUATION = (
     "e.status, e.metrics, e.private, e.objectives, e.features, e.feedback, e.artifacts, "
     "e.seconds, e.stage, e.isolation, e.trusted, e.fault, e.evaluations, "
-    "e.flags, e.fingerprint"
+    "e.flags, e.fingerprint, e.memory"
 )
 
 

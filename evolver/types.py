@@ -76,6 +76,7 @@ class Evaluation:
     tuned: Files | None = None  # the program's files with fitted literals; None where unchanged
     flags: tuple[str, ...] = ()  # what it did that no honest program does, in sentences
     fingerprint: str = ""  # hash of its outputs on the evaluator's probe inputs; "" without a probe
+    memory: int = 0  # bytes that the largest of its processes took at its peak; 0: not known
 
 
 @dataclass(frozen=True)

@@ -182,6 +182,7 @@ class Judge:
             seconds=time.monotonic() - started,
             isolation=self._sandbox.isolation,
             trusted=is_trusted,
+            memory=getattr(self._sandbox, "memory", 0),
         )
 
     def preflight(self, job: Job) -> Preflight:
