@@ -207,17 +207,35 @@ def read(directory: Path) -> Configuration:
     if not path.is_file():
         raise UsageError(f"{directory} holds no run (no {CONFIGURATION} in it)")
     try:
-        content: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return decoded(path.read_text(encoding="utf-8"), str(path))
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
         raise UsageError(f"{path} is damaged: {error}; the run cannot go on without it") from error
-    return validate(Configuration, content, str(path))
 
 
 def write(directory: Path, configuration: Configuration) -> None:
     """Write the configuration of a run, whole or not at all."""
     path = directory / CONFIGURATION
     partial = path.with_suffix(".partial")
-    # By json, which writes Infinity where pydantic would write null; TOML's dates become text.
-    content = json.dumps(configuration.model_dump(by_alias=True), indent=2, default=str)
-    partial.write_text(content, encoding="utf-8")
+    partial.write_text(encoded(configuration, indent=2), encoding="utf-8")
     partial.replace(path)
+
+
+def encoded(configuration: Configuration, *, indent: int | None = None) -> str:
+    """Return a configuration as JSON."""
+    # By json, which writes Infinity where pydantic would write null; TOML's dates become text.
+    return json.dumps(configuration.model_dump(by_alias=True), indent=indent, default=str)
+
+
+def decoded(text: str, where: str) -> Configuration:
+    """Read a configuration from JSON.
+
+    Args:
+        text: what `encoded` returned.
+        where: named in error messages.
+
+    Raises:
+        ValueError: it is no JSON.
+        UsageError: it is no configuration.
+    """
+    content: Mapping[str, Any] = json.loads(text)
+    return validate(Configuration, content, where)

@@ -13,12 +13,11 @@ import io
 import secrets
 import shutil
 import sqlite3
-import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any
 
 from evolver import config, gate, repository
 from evolver.assemble import (
@@ -28,7 +27,7 @@ from evolver.assemble import (
     make_operators,
     make_population,
 )
-from evolver.budget import Budget
+from evolver.background import in_thread
 from evolver.config import Configuration, Options
 from evolver.edits import violation
 from evolver.endpoint import Endpoint
@@ -53,9 +52,7 @@ from evolver.worker import Ready
 
 Listener = Callable[[Progress], None]
 
-_PICKLE = "evaluator.pkl"
-
-_T = TypeVar("_T")
+PICKLE = "evaluator.pkl"
 
 
 def start(
@@ -93,7 +90,7 @@ def start(
         copy_task(task, directory)
         config.write(directory, configuration)
         if pickled is not None:
-            (directory / _PICKLE).write_bytes(pickled)
+            (directory / PICKLE).write_bytes(pickled)
         facts = {
             "task": task.name,
             "source": str(task.root),
@@ -111,11 +108,11 @@ def start(
                 "dirty": state.dirty,
             },
         }
-        _in_thread(
+        in_thread(
             lambda interrupted: _session(
                 directory,
                 configuration,
-                lambda: Store.create(directory, facts, version("evolver")),
+                lambda settings: Store.create(directory, facts, version("evolver"), settings),
                 listener,
                 interrupted,
             )
@@ -141,12 +138,20 @@ def resume(
         SandboxError: this host cannot run candidates.
     """
     directory = directory.resolve()
-    configuration = config.extend(config.read(directory), options)
-    _in_thread(
+    return go_on(directory, config.extend(config.read(directory), options), listener)
+
+
+def go_on(directory: Path, configuration: Configuration, listener: Listener | None = None) -> Run:
+    """Work on what is in a run's directory, as a configuration says.
+
+    Raises:
+        UsageError, ModelError, SandboxError: as `resume`.
+    """
+    in_thread(
         lambda interrupted: _session(
             directory,
             configuration,
-            lambda: Store.resume(directory, version("evolver")),
+            lambda settings: Store.resume(directory, version("evolver"), settings),
             listener,
             interrupted,
         )
@@ -157,16 +162,19 @@ def resume(
 async def _session(
     directory: Path,
     configuration: Configuration,
-    open_store: Callable[[], Store],
+    open_store: Callable[[str], Store],
     listener: Listener | None,
     interrupted: asyncio.Event,
 ) -> None:
     """Work on a run from its facts until it stops, in this thread's event loop."""
     protect_process()
-    with _disk_errors(directory), contextlib.closing(open_store()) as store:
+    with (
+        _disk_errors(directory),
+        contextlib.closing(open_store(config.encoded(configuration))) as store,
+    ):
         facts = store.facts()
         task = assemble_task(facts["task"], directory / TASK, configuration.task)
-        pickle = directory / _PICKLE
+        pickle = directory / PICKLE
         pickled = pickle.read_bytes() if pickle.exists() else None
         endpoints = make_endpoints(task)
         operators = make_operators(task, has_model=bool(endpoints))
@@ -174,27 +182,19 @@ async def _session(
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
                 for endpoint in endpoints:
+                    endpoint.move_in(directory)
                     await endpoint.check()  # a wrong address is told now, not after its retries
                 ready = await executor.start()
                 config.write(directory, configuration)  # what did not work is not kept
                 store.note("references", ready.references)
                 store.note("isolation", {"tier": ready.isolation, "notes": ready.notes})
-                engine = Engine(
-                    brief=task.brief,
-                    base=task.base,
-                    seeds=[_decoded(files) for files in facts["seeds"]],
-                    store=store,
-                    population=make_population(task),
-                    mix=Mix(operators, model_share=configuration.task.model_share),
-                    executor=_gated(executor, task, store),
-                    budget=configuration.budget,
-                    settings=EngineSettings(
-                        configuration.seed,
-                        configuration.in_flight,
-                        configuration.deterministic,
-                        facts["secret"],
-                    ),
-                    models=_models(endpoints, task, store, configuration.budget),
+                engine = make_engine(
+                    task,
+                    configuration,
+                    store,
+                    _gated(executor, task, store),
+                    operators,
+                    endpoints,
                     reserve=_reservations(operators, ready),
                     listener=told,
                 )
@@ -230,12 +230,41 @@ def _logged(log: IO[bytes], listener: Listener | None) -> Iterator[Listener]:
     text.detach()
 
 
-def _models(
-    endpoints: Sequence[Endpoint], task: Task, store: Store, budget: Budget
-) -> Models | None:
-    if not endpoints:
-        return None
-    return Models(endpoints, make_choice(task, endpoints), store, budget)
+def make_engine(
+    task: Task,
+    configuration: Configuration,
+    store: Store,
+    executor: Executor,
+    operators: Sequence[Weighted],
+    endpoints: Sequence[Endpoint],
+    *,
+    reserve: Mapping[str, int] | None = None,
+    listener: Listener | None = None,
+) -> Engine:
+    """Make what works on a run: its facts are the store's, its views are rebuilt from them."""
+    facts = store.facts()
+    models = None
+    if endpoints:
+        models = Models(endpoints, make_choice(task, endpoints), store, configuration.budget)
+    return Engine(
+        brief=task.brief,
+        base=task.base,
+        seeds=[_decoded(files) for files in facts["seeds"]],
+        store=store,
+        population=make_population(task),
+        mix=Mix(list(operators), model_share=configuration.task.model_share),
+        executor=executor,
+        budget=configuration.budget,
+        settings=EngineSettings(
+            configuration.seed,
+            configuration.in_flight,
+            configuration.deterministic,
+            facts["secret"],
+        ),
+        models=models,
+        reserve=reserve,
+        listener=listener,
+    )
 
 
 async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:
@@ -283,48 +312,6 @@ def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]
         for entry in operators
         if getattr(entry.operator, "tune", False)
     }
-
-
-def _in_thread(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
-    """Run a coroutine in an event loop of its own thread, so that it works in notebooks too.
-
-    Ctrl-C sets the event that the coroutine was given and waits for it to end; a second one does
-    not wait.
-    """
-    results: list[_T] = []
-    errors: list[BaseException] = []
-    started = threading.Event()
-    # Not Thread.join: once interrupted it takes the thread for ended (bpo-45274).
-    ended = threading.Event()
-    loop_of: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
-
-    async def main() -> None:
-        interrupted = asyncio.Event()
-        loop_of.append((asyncio.get_running_loop(), interrupted))
-        started.set()
-        results.append(await work(interrupted))
-
-    def target() -> None:
-        try:
-            asyncio.run(main())
-        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
-            errors.append(error)
-        finally:
-            started.set()
-            ended.set()
-
-    threading.Thread(target=target, name="evolver", daemon=True).start()
-    try:
-        ended.wait()
-    except KeyboardInterrupt:
-        started.wait()
-        loop, interrupted = loop_of[0]
-        with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
-            loop.call_soon_threadsafe(interrupted.set)
-        ended.wait()
-    if errors:
-        raise errors[0]
-    return results[0]
 
 
 @contextlib.contextmanager
@@ -414,4 +401,4 @@ def judge(task: Task, files: Files | None = None, *, seed: int | None = None) ->
             await asyncio.gather(measuring, stopping, return_exceptions=True)
             await executor.close()
 
-    return _in_thread(work)
+    return in_thread(work)

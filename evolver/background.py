@@ -1,0 +1,53 @@
+"""An event loop in a thread of its own, so that the library works in notebooks too."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+_T = TypeVar("_T")
+
+
+def in_thread(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
+    """Run a coroutine in an event loop of its own thread, so that it works in notebooks too.
+
+    Ctrl-C sets the event that the coroutine was given and waits for it to end; a second one does
+    not wait.
+    """
+    results: list[_T] = []
+    errors: list[BaseException] = []
+    started = threading.Event()
+    # Not Thread.join: once interrupted it takes the thread for ended (bpo-45274).
+    ended = threading.Event()
+    loop_of: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
+
+    async def main() -> None:
+        interrupted = asyncio.Event()
+        loop_of.append((asyncio.get_running_loop(), interrupted))
+        started.set()
+        results.append(await work(interrupted))
+
+    def target() -> None:
+        try:
+            asyncio.run(main())
+        except BaseException as error:  # noqa: BLE001 - raised again in the caller's thread
+            errors.append(error)
+        finally:
+            started.set()
+            ended.set()
+
+    threading.Thread(target=target, name="evolver", daemon=True).start()
+    try:
+        ended.wait()
+    except KeyboardInterrupt:
+        started.wait()
+        loop, interrupted = loop_of[0]
+        with contextlib.suppress(RuntimeError):  # the loop ended meanwhile
+            loop.call_soon_threadsafe(interrupted.set)
+        ended.wait()
+    if errors:
+        raise errors[0]
+    return results[0]

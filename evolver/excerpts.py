@@ -1,0 +1,104 @@
+"""Copies of a run's facts that leave some out: what a replay answers from, how a fork begins."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from evolver.errors import UsageError
+from evolver.schema import migrate
+from evolver.store import DATABASE, damaged, existing
+
+# What hangs on an attempt, and by which column.
+_BY_ATTEMPT = {
+    "attempts": "id",
+    "completions": "attempt",
+    "requests": "attempt",
+    "preflights": "attempt",
+    "programs": "id",
+    "evaluations": "program",
+}
+
+
+def answers_of(directory: Path) -> sqlite3.Connection:
+    """Return what was asked and answered in a run, in memory: as if nothing had been decided yet.
+
+    Raises:
+        UsageError: no run is there, or it is damaged.
+    """
+    database = _copy(directory, ":memory:")
+    for table in ("outcomes", "attempts", "programs", "evaluations"):
+        database.execute(f"DELETE FROM {table}")
+    database.commit()
+    return database
+
+
+def state_after(directory: Path, finished: int, out: Path, facts: Mapping[str, Any]) -> None:
+    """Write the facts of a run as they were after its first `finished` attempts, as another run's.
+
+    What was in flight then is left behind, with all that it bought.
+
+    Args:
+        directory: of the run.
+        finished: attempts in commit order.
+        out: directory of the other run.
+        facts: are added; those of the same names are replaced.
+
+    Raises:
+        UsageError: no run is there, it is damaged, or it has fewer attempts.
+    """
+    path = out / DATABASE
+    unborn = path.with_suffix(".unborn")  # whole or not there: a kill may come at any instant
+    unborn.unlink(missing_ok=True)
+    with contextlib.closing(_copy(directory, str(unborn))) as database:
+        (had,) = database.execute("SELECT count(*) FROM outcomes").fetchone()
+        if had < finished:
+            raise UsageError(
+                f"{directory} has {had} finished attempts; give --at a number from 1 to {had}"
+            )
+        _cut(database, finished)
+        database.executemany(
+            "INSERT OR REPLACE INTO facts VALUES (?, ?)",
+            [(name, json.dumps(value)) for name, value in facts.items()],
+        )
+        database.commit()
+        database.execute("VACUUM")
+        database.execute("PRAGMA journal_mode = WAL")
+    unborn.replace(path)
+
+
+def _copy(directory: Path, target: str) -> sqlite3.Connection:
+    """Copy a run's database, also of one that another process writes, and bring it up to date."""
+    path = existing(directory)
+    database = sqlite3.connect(target)
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source:
+            source.backup(database)
+        migrate(database)
+    except sqlite3.DatabaseError as error:
+        database.close()
+        raise damaged(directory, error) from error
+    return database
+
+
+def _cut(database: sqlite3.Connection, finished: int) -> None:
+    database.execute(
+        "DELETE FROM outcomes WHERE sequence NOT IN "
+        "(SELECT sequence FROM outcomes ORDER BY sequence LIMIT ?)",
+        (finished,),
+    )
+    for table, column in _BY_ATTEMPT.items():
+        database.execute(
+            f"DELETE FROM {table} WHERE {column} NOT IN (SELECT attempt FROM outcomes)"
+        )
+    database.execute(
+        "DELETE FROM evaluations WHERE purpose = 'confirmation' AND seen > ?", (finished,)
+    )
+    database.execute("DELETE FROM failures WHERE request NOT IN (SELECT id FROM requests)")
+    last = "(SELECT coalesce(max(session), 0) FROM outcomes)"
+    database.execute(f"DELETE FROM sessions WHERE id > {last}")
+    database.execute(f"DELETE FROM stops WHERE session >= {last}")

@@ -1,0 +1,314 @@
+"""Replay: walk a recorded run again from its facts, through the engine that made it.
+
+Every decision is made anew, every prompt rendered, every stored completion parsed, every genetic
+operator run; only what models and evaluators said comes from the store. The order is forced by
+what each attempt had seen, and each session has its own engine, as it had then. Where something
+comes out differently that is noted, and the replay goes on with what was recorded, so that one
+difference does not hide behind another.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import chain, groupby
+from operator import itemgetter
+
+from evolver.engine import Engine
+from evolver.errors import ProposalError
+from evolver.operators.mix import Weighted
+from evolver.store import Attempt, Confirmation, Outcome, Session, Store
+from evolver.types import (
+    Completion,
+    Context,
+    Evaluation,
+    Job,
+    Model,
+    Operator,
+    Preflight,
+    Prompt,
+    Proposal,
+    Repairing,
+)
+
+Event = Attempt | Outcome | Confirmation
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Something that did not come out as it was recorded."""
+
+    attempt: int
+    what: str
+    recorded: str
+    replayed: str
+
+    def __str__(self) -> str:
+        """Say it in one line."""
+        told = [text if len(text) <= 80 else f"{text[:77]}..." for text in
+                (self.recorded, self.replayed)]  # fmt: skip
+        return f"attempt {self.attempt}: {self.what} was {told[0]}, is {told[1]}"
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of a replay.
+
+    Attributes:
+        attempts: finished attempts that were walked again.
+        differences: in decisions, programs, verdicts, scores and order; none where all is well.
+        prompts: attempts whose prompts are rendered differently today: the templates or the
+            task's texts have changed since.
+        jobs: what was judged, in commit order, with the stored verdicts.
+    """
+
+    attempts: int
+    differences: tuple[Difference, ...]
+    prompts: tuple[int, ...]
+    jobs: tuple[tuple[Job, Evaluation], ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What was recorded of a run, in the order in which it happened."""
+
+    store: Store
+
+    def by_session(self) -> Iterator[tuple[Session, Iterator[Event]]]:
+        """Yield what happened in each session."""
+        sessions = {session.id: session for session in self.store.sessions()}
+        for number, group in groupby(self._placed(sessions), key=itemgetter(0)):
+            yield sessions[number], map(itemgetter(1), group)
+
+    def _placed(self, sessions: Mapping[int, Session]) -> Iterator[tuple[int, Event]]:
+        """Yield what happened with the session in which it did."""
+        began = {number: one.id for one in sessions.values() for number in one.begun}
+        ended = {number: one.id for one in sessions.values() for number in one.finished}
+        session = min(sessions)
+        for event in self._events():
+            if isinstance(event, Attempt):
+                session = began[event.id]
+            elif isinstance(event, Outcome):
+                session = ended[event.attempt.id]
+            yield session, event  # a confirmation comes after all else of its session
+
+    def _events(self) -> Iterator[Event]:
+        """Yield decisions, verdicts and confirmations in their order."""
+        confirmations = deque(sorted(self.store.confirmations(), key=_moment))
+        attempts = deque(self.store.attempts())
+        for finished, outcome in enumerate(chain(self.store.outcomes(), (None,))):
+            while attempts and attempts[0].seen <= finished:
+                while _is_due(confirmations, finished, attempts[0].id):
+                    yield confirmations.popleft()
+                yield attempts.popleft()
+            while _is_due(confirmations, finished, None):
+                yield confirmations.popleft()
+            if outcome is not None:
+                yield outcome
+        yield from confirmations  # of older versions, which did not say when
+
+    def heard(self, attempt: Attempt) -> list[Prompt]:
+        """Return the prompts of an attempt's requests, its share of another's among them."""
+        own = self.store.prompts(attempt.id)
+        if attempt.leader is not None and 0 not in own:
+            shared = self.store.prompts(attempt.leader).get(0)
+            own |= {} if shared is None else {0: shared}
+        return [own[call] for call in sorted(own)]
+
+
+def _moment(confirmation: Confirmation) -> tuple[bool, int]:
+    return confirmation.seen < 0, confirmation.seen
+
+
+def _is_due(confirmations: deque[Confirmation], finished: int, attempt: int | None) -> bool:
+    """Tell whether the next confirmation was made before an attempt began (None: any more)."""
+    if not confirmations or not 0 <= confirmations[0].seen <= finished:
+        return False
+    return attempt is None or confirmations[0].begun <= attempt
+
+
+class Tape:
+    """Executor and model at once: answers what was recorded of the attempt that is walked.
+
+    Attributes:
+        outcome: how that attempt ended.
+        heard: the prompts that its operator has asked so far.
+        jobs: all that was to be judged, with the stored verdicts.
+    """
+
+    slots = 1
+
+    def __init__(self) -> None:
+        """Nothing is walked yet."""
+        self.outcome: Outcome | None = None
+        self.heard: list[Prompt] = []
+        self.jobs: list[tuple[Job, Evaluation]] = []
+
+    def wind(self, outcome: Outcome) -> None:
+        """Take up another attempt."""
+        self.outcome = outcome
+        self.heard = []
+
+    async def evaluate(self, job: Job) -> Evaluation:
+        """Return the stored verdict, whatever the program looks like now."""
+        assert self.outcome is not None
+        evaluation, program = self.outcome.evaluation, self.outcome.program
+        if evaluation is None or program is None:
+            return Evaluation("crashed", feedback="it was never judged", fault="evaluator")
+        self.jobs.append((job, evaluation))
+        is_fitted = self.outcome.proposed is not None and program.files != self.outcome.proposed
+        return replace(evaluation, tuned=program.files if is_fitted else None)
+
+    async def preflight(self, job: Job) -> Preflight:
+        """Say that there was none: those that were made are in the store."""
+        return Preflight(fault="evaluator")
+
+    async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
+        """Refuse: the answers that were given are in the store.
+
+        Raises:
+            ProposalError: as the attempt ended then.
+        """
+        assert self.outcome is not None
+        is_known = self.outcome.verdict == "unproposed"
+        raise ProposalError(self.outcome.reason if is_known else "no answer to this is recorded")
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+@dataclass(frozen=True)
+class _Overheard:
+    """A model whose prompts somebody else reads along."""
+
+    model: Model
+    heard: list[Prompt]
+
+    async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
+        """Pass a request on."""
+        self.heard.append(prompt)
+        return await self.model.complete(prompt, n)
+
+
+@dataclass(frozen=True)
+class _Watched:
+    """An operator whose prompts are read along."""
+
+    operator: Operator
+    tape: Tape
+
+    async def propose(self, context: Context) -> Proposal:
+        """Propose as the operator does."""
+        return await self.operator.propose(self._overheard(context))
+
+    def _overheard(self, context: Context) -> Context:
+        if context.model is None:
+            return context
+        return replace(context, model=_Overheard(context.model, self.tape.heard))
+
+
+@dataclass(frozen=True)
+class _WatchedRepairing(_Watched):
+    """One that can also repair."""
+
+    async def repair(self, context: Context, proposal: Proposal, complaint: str) -> Proposal:
+        """Repair as the operator does."""
+        assert isinstance(self.operator, Repairing)
+        return await self.operator.repair(self._overheard(context), proposal, complaint)
+
+
+def watched(operators: Sequence[Weighted], tape: Tape) -> list[Weighted]:
+    """Return operators whose prompts the tape hears."""
+    return [
+        replace(
+            entry,
+            operator=(_WatchedRepairing if isinstance(entry.operator, Repairing) else _Watched)(
+                entry.operator, tape
+            ),
+        )
+        for entry in operators
+    ]
+
+
+async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], Engine]) -> Replay:
+    """Walk a recorded run again.
+
+    Args:
+        record: what is to be walked.
+        tape: what the engines have for executor and model.
+        engine_of: makes the engine of a session, on a store that holds the completions and
+            pre-flights of the run, and what has been walked of it so far.
+    """
+    differences: list[Difference] = []
+    prompts: list[int] = []
+    finished = 0
+    for session, events in record.by_session():
+        engine = engine_of(session)
+        for event in events:
+            match event:
+                case Attempt():
+                    differences += _begin(engine, event)
+                case Outcome():
+                    differences += await _finish(engine, event, tape)
+                    finished += 1
+                    if _words(tape.heard) != _words(record.heard(event.attempt)):
+                        prompts.append(event.attempt.id)
+                case Confirmation():
+                    differences += _confirm(engine, event)
+    return Replay(finished, tuple(differences), tuple(prompts), tuple(tape.jobs))
+
+
+def _words(prompts: Iterable[Prompt]) -> list[tuple[str, str]]:
+    """Return what was asked; the same again, for more answers, is no other question."""
+    return [words for words, _ in groupby((prompt.system, prompt.user) for prompt in prompts)]
+
+
+def _begin(engine: Engine, recorded: Attempt) -> list[Difference]:
+    decided = engine.decide(recorded.id, engine.operator_of(recorded.id), recorded.reserved)
+    engine.begin(recorded)
+    return _compared(recorded.id, recorded, decided)
+
+
+async def _finish(engine: Engine, recorded: Outcome, tape: Tape) -> list[Difference]:
+    tape.wind(recorded)
+    number = recorded.attempt.id
+    walked = await engine.walk(recorded.attempt)
+    engine.commit(recorded)
+    if walked is None:
+        return [Difference(number, "verdict", recorded.verdict, "that no budget is left")]
+    if (walked.verdict, walked.reason) != (recorded.verdict, recorded.reason):
+        return [
+            Difference(number, "verdict", *(f"{one.verdict} {one.reason}".strip()
+                                            for one in (recorded, walked)))
+        ]  # fmt: skip
+    found = []
+    if walked.program is not None and recorded.program is not None:
+        found += _compared(number, recorded.program, walked.program)
+    if walked.proposed != recorded.proposed:
+        found.append(Difference(number, "proposed", repr(recorded.proposed), repr(walked.proposed)))
+    return found
+
+
+def _confirm(engine: Engine, recorded: Confirmation) -> list[Difference]:
+    front = [elite.program.id for elite in engine.population.front]
+    engine.confirmed(recorded)
+    if recorded.program in front:
+        return []
+    return [Difference(recorded.program, "front at a confirmation", "with it", "without it")]
+
+
+def _compared(number: int, recorded: object, walked: object) -> list[Difference]:
+    """Compare two records of one kind, field by field."""
+    assert type(recorded) is type(walked)
+    pairs = [
+        (field.name, getattr(recorded, field.name), getattr(walked, field.name))
+        for field in fields(recorded)  # type: ignore[arg-type]  # all records are dataclasses
+    ]
+    return [
+        Difference(number, name, _told(old), _told(new)) for name, old, new in pairs if old != new
+    ]
+
+
+def _told(value: object) -> str:
+    return value if isinstance(value, str) else repr(value)
