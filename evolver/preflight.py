@@ -61,4 +61,4 @@ def fly(evaluator: Evaluator, start: Open, *, imports: bool, probes: bool) -> Pr
 def _digest(value: object) -> str:
     """Hash any value that could have come out of a sandbox, to the bit."""
     tree, buffers = wire.encode(value)
-    return hashlib.sha256(wire.frame({"value": tree}, *buffers)).hexdigest()
+    return hashlib.sha256(b"".join(wire.frame({"value": tree}, *buffers))).hexdigest()

@@ -152,6 +152,7 @@ class Relay:
         self._is_alive = False  # its end has not been reported
         self._is_late = False  # it is being killed at its deadline
         self._is_closing = False  # the host waits for "closed"
+        self._memory = 0  # bytes that it took at its peak, once it is dead
         self._ending: dict[str, Any] | None = None  # to be told when all that it wrote is
         self._stillborn: dict[str, Any] | None = None  # how the next one ended before its time
         self._next = self._spawn(1)
@@ -245,6 +246,7 @@ class Relay:
             return True
         self._is_alive = False
         self._deadline = None
+        self._memory = message["memory"]
         is_out_of_memory = self._group is not None and self._group.has_killed()
         self._ending = {**message, "late": self._is_late, "out_of_memory": is_out_of_memory}
         if self._link is None:
@@ -255,9 +257,9 @@ class Relay:
         """Tell the host that the candidate is dead, after the last byte that it wrote."""
         if self._is_closing:
             self._is_closing = False
-            self._to_host += wire.frame({"op": "closed"})
+            self._to_host += b"".join(wire.frame({"op": "closed", "memory": self._memory}))
         elif self._ending is not None:
-            self._to_host += wire.frame(self._ending)
+            self._to_host += b"".join(wire.frame(self._ending))
         self._ending = None
 
     def _carry(self, link: socket.socket, events: int) -> None:
@@ -267,7 +269,7 @@ class Relay:
             if events & ~select.POLLOUT and len(self._to_host) < _HELD:
                 piece = link.recv(_PIECE)
                 if piece:
-                    self._to_host += wire.frame({"op": "data"}, piece)
+                    self._to_host += b"".join(wire.frame({"op": "data"}, piece))
                 else:
                     self._hang_up()
         except BlockingIOError:
@@ -323,13 +325,13 @@ def main(source: int, sink: int) -> None:
             group = make_group(terms, child, report["notes"])
             report["memory"] = group.memory()
         kernel.set_dumpable(False)
-        write_all(sink, wire.frame(report))
+        write_all(sink, b"".join(wire.frame(report)))
         if report["op"] == "ready":
             Relay(source, sink, frames, child, group).serve()
     except Exception:  # noqa: BLE001 - nobody above this process could tell the host what went wrong
         with contextlib.suppress(OSError):
             reason = traceback.format_exc()[-3000:]
-            write_all(sink, wire.frame({"op": "failed", "message": reason}))
+            write_all(sink, b"".join(wire.frame({"op": "failed", "message": reason})))
     finally:
         if child is not None:
             child.end()

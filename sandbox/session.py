@@ -29,18 +29,25 @@ class Connection:
         self._link = link
         self._frames = wire.Frames(1 << 40)  # the host is trusted, and bounded by memory
 
-    def receive(self) -> tuple[dict[str, Any], bytes]:
+    def receive(self) -> tuple[dict[str, Any], bytearray]:
         """Wait for the next frame; without a host there is nothing left to do."""
         while (message := self._frames.take()) is None:
-            piece = self._link.recv(1 << 16)
-            if not piece:
+            rest = self._frames.missing()
+            if rest is None:
+                piece = self._link.recv(1 << 16)
+                self._frames.feed(piece)
+                size = len(piece)
+            else:
+                size = self._link.recv_into(rest)
+                self._frames.fed(size)
+            if not size:
                 os._exit(0)
-            self._frames.feed(piece)
         return message
 
-    def send(self, header: dict[str, Any], *buffers: bytes) -> None:
+    def send(self, header: dict[str, Any], *buffers: wire.Buffer) -> None:
         """Send a frame."""
-        self._link.sendall(wire.frame(header, *buffers))
+        for piece in wire.frame(header, *buffers):
+            self._link.sendall(piece)
 
 
 class Session:
@@ -99,7 +106,9 @@ class Session:
             )
         self._connection.send({"token": header["token"], **answer}, *buffers)
 
-    def _answer(self, header: dict[str, Any], body: bytes) -> tuple[dict[str, Any], list[bytes]]:
+    def _answer(
+        self, header: dict[str, Any], body: bytearray
+    ) -> tuple[dict[str, Any], list[wire.Buffer]]:
         try:
             arguments, keywords = wire.decode(header["arguments"], body)
             match header["op"]:
@@ -160,7 +169,7 @@ def rehearse(terms: Terms) -> None:
         del sys.modules[name]
 
 
-def _refusal(reason: str) -> tuple[dict[str, Any], list[bytes]]:
+def _refusal(reason: str) -> tuple[dict[str, Any], list[wire.Buffer]]:
     return {"refused": reason}, []
 
 

@@ -12,14 +12,22 @@ anything is allocated or parsed, and whatever is not exactly a value is a `WireE
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
-from typing import Any
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+from typing import Any, TypeAlias
+
+Buffer: TypeAlias = bytes | bytearray | memoryview
 
 _LENGTHS = struct.Struct(">IQ")  # bytes of the header, bytes of the body
 _DEPTH = 64  # nesting of values
 _NODES = 1 << 20  # items of one value outside its arrays: parsing more takes seconds
 _LONG = 4096  # characters from which a string goes into the body
+_LARGE = 1 << 15  # bytes from which copying costs more than another piece
+_AT_ONCE = 64  # pieces written by one call
 _INT64 = 1 << 63
 _DTYPES = frozenset(
     ["|b1", "|i1", "|u1"]
@@ -39,10 +47,21 @@ class UnsupportedValueError(TypeError):
 # --- frames ---------------------------------------------------------------------------------------
 
 
-def frame(header: dict[str, Any], *buffers: bytes) -> bytes:
-    """Return the bytes of one frame; the buffers together are its body."""
+def frame(header: dict[str, Any], *buffers: Buffer) -> list[Buffer]:
+    """Return the bytes of one frame, in pieces; the buffers together are its body.
+
+    Small ones are joined, large ones are not copied.
+    """
     text = json.dumps(header, separators=(",", ":")).encode("ascii")
-    return b"".join((_LENGTHS.pack(len(text), sum(map(len, buffers))), text, *buffers))
+    pieces: list[Buffer] = []
+    small: list[Buffer] = [_LENGTHS.pack(len(text), sum(map(len, buffers))), text]
+    for buffer in buffers:
+        if len(buffer) < _LARGE:
+            small.append(buffer)
+        else:
+            pieces += [b"".join(small), buffer]
+            small.clear()
+    return [*pieces, b"".join(small)] if small else pieces
 
 
 class Frames:
@@ -54,29 +73,50 @@ class Frames:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._pending = bytearray()
+        self._pending = bytearray()  # what belongs to no body
+        self._header: dict[str, Any] | None = None  # of the frame whose body is being filled
+        self._body = bytearray()
+        self._filled = 0
 
-    def feed(self, piece: bytes) -> None:
+    def feed(self, piece: Buffer) -> None:
         """Add what was read."""
+        if self._header is not None:
+            taken = self._fill(piece)
+            piece = memoryview(piece)[taken:]
         self._pending += piece
 
-    def take(self) -> tuple[dict[str, Any], bytes] | None:
+    def missing(self) -> memoryview | None:
+        """Return what of a body is still to be read, to be read into; None outside of one."""
+        return None if self._header is None else memoryview(self._body)[self._filled :]
+
+    def fed(self, size: int) -> None:
+        """Tell that so many bytes were read into `missing`."""
+        self._filled += size
+
+    def take(self) -> tuple[dict[str, Any], bytearray] | None:
         """Return the next frame, or None until more has been read.
 
         Raises:
             WireError: the frame is too large, or its header is no JSON object.
         """
+        if self._header is None:
+            self._header = self._take_header()
+        if self._header is None or self._filled < len(self._body):
+            return None
+        message = self._header, self._body
+        self._header = None
+        return message
+
+    def _take_header(self) -> dict[str, Any] | None:
         if len(self._pending) < _LENGTHS.size:
             return None
         head, body = _LENGTHS.unpack_from(self._pending)
         if head + body > self._limit:
             raise WireError(f"a message of {head + body} bytes; the limit is {self._limit}")
-        start, end = _LENGTHS.size + head, _LENGTHS.size + head + body
+        end = _LENGTHS.size + head
         if len(self._pending) < end:
             return None
-        text = bytes(self._pending[_LENGTHS.size : start])
-        content = bytes(memoryview(self._pending)[start:end])
-        del self._pending[:end]
+        text = bytes(self._pending[_LENGTHS.size : end])
         if text.count(b",") > _NODES:
             raise WireError(f"more than {_NODES} items in one message; use an array")
         try:
@@ -85,27 +125,76 @@ class Frames:
             raise WireError(f"a message that is no JSON: {error}") from None
         if type(header) is not dict:
             raise WireError("a message that is no object")
-        return header, content
+        self._body, self._filled = bytearray(body), 0
+        with memoryview(self._pending) as pending:
+            end += self._fill(pending[end:])
+        del self._pending[:end]
+        return header
+
+    def _fill(self, piece: Buffer) -> int:
+        """Move what belongs to it into the body; return how much that was."""
+        size = min(len(piece), len(self._body) - self._filled)
+        self._body[self._filled : self._filled + size] = memoryview(piece)[:size]
+        self._filled += size
+        return size
+
+
+class Outbox:
+    """What is on its way to a descriptor that may not take it all at once.
+
+    Args:
+        fd: a non-blocking descriptor.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._pieces: deque[Buffer] = deque()
+        self.size = 0  # bytes that wait
+
+    def add(self, pieces: Iterable[Buffer]) -> None:
+        """Put something behind what waits."""
+        for piece in pieces:
+            self._pieces.append(piece)
+            self.size += len(piece)
+
+    def flush(self) -> None:
+        """Write as much as is taken.
+
+        Raises:
+            OSError: nobody will take it.
+        """
+        while self.size:
+            try:
+                sent = os.writev(self._fd, list(islice(self._pieces, _AT_ONCE)))
+            except BlockingIOError:
+                return
+            self.size -= sent
+            while sent:
+                first = self._pieces.popleft()
+                if len(first) > sent:
+                    self._pieces.appendleft(memoryview(first)[sent:])
+                sent -= min(sent, len(first))
 
 
 # --- values ---------------------------------------------------------------------------------------
 
 
-def encode(value: Any) -> tuple[Any, list[bytes]]:
+def encode(value: Any) -> tuple[Any, list[Buffer]]:
     """Return a value as a JSON tree and the buffers that it names.
 
-    Tuples stay tuples, numpy's scalars become Python's, arrays lose their memory order.
+    Tuples stay tuples, numpy's scalars become Python's, arrays lose their memory order. A large
+    array's buffer is its own memory: it is to be sent before it changes.
 
     Raises:
         UnsupportedValueError: something in it is not None, bool, int, float, str, bytes, a numpy
             array of numbers, or a list, tuple or string-keyed dict of these; or it is nested too
             deeply.
     """
-    buffers: list[bytes] = []
+    buffers: list[Buffer] = []
     return _encode(value, buffers, _DEPTH), buffers
 
 
-def _encode(value: Any, buffers: list[bytes], depth: int) -> Any:  # noqa: C901
+def _encode(value: Any, buffers: list[Buffer], depth: int) -> Any:  # noqa: C901
     kind = type(value)
     if value is None or kind is bool or kind is float:
         return value
@@ -133,7 +222,7 @@ def _encode(value: Any, buffers: list[bytes], depth: int) -> Any:  # noqa: C901
     return _encode_other(value, buffers, depth)
 
 
-def _encode_other(value: Any, buffers: list[bytes], depth: int) -> Any:
+def _encode_other(value: Any, buffers: list[Buffer], depth: int) -> Any:
     numpy = sys.modules.get("numpy")  # where it was never imported, nothing is an array
     if numpy is not None and isinstance(value, numpy.ndarray):
         array = numpy.asarray(value)
@@ -142,7 +231,8 @@ def _encode_other(value: Any, buffers: list[bytes], depth: int) -> Any:
             raise UnsupportedValueError(
                 f"an array of dtype {array.dtype}; only plain numbers may travel"
             )
-        tree = _buffer("array", array.tobytes(), buffers)
+        content = array.tobytes() if array.nbytes < _LARGE else array.reshape(-1).view("u1").data
+        tree = _buffer("array", content, buffers)
         tree["d"], tree["s"] = array.dtype.str, list(array.shape)
         return tree
     if numpy is not None and isinstance(value, numpy.generic):
@@ -165,13 +255,15 @@ def _name(value: Any) -> str:
     return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
 
 
-def _buffer(kind: str, content: bytes, buffers: list[bytes]) -> dict[str, Any]:
+def _buffer(kind: str, content: Buffer, buffers: list[Buffer]) -> dict[str, Any]:
     buffers.append(content)
     return {"t": kind, "n": len(content)}
 
 
-def decode(tree: Any, body: bytes) -> Any:
+def decode(tree: Any, body: bytes | bytearray) -> Any:
     """Return the value that `encode` made into this tree and body.
+
+    An array that is most of a body that can be written to becomes a view of it, not a copy.
 
     Raises:
         WireError: it is no value, or the body is not exactly what the tree names.
@@ -184,7 +276,7 @@ def decode(tree: Any, body: bytes) -> Any:
 
 
 class _Decoder:
-    def __init__(self, body: bytes) -> None:
+    def __init__(self, body: bytes | bytearray) -> None:
         self._body = body
         self.position = 0
 
@@ -233,8 +325,16 @@ class _Decoder:
             raise WireError(f"an array of shape {shape} and dtype {dtype} in {size} bytes")
         import numpy  # only where an array really came: the guest may never need it
 
-        # A copy, so that the array is writable and does not keep the whole message alive.
-        return numpy.frombuffer(self._take(size), dtype).reshape(shape).copy()
+        array = numpy.frombuffer(self._take(size), dtype).reshape(shape)
+        return array if self._is_most(size) else array.copy()
+
+    def _is_most(self, size: int) -> bool:
+        """Was the last buffer such that its memory can be used, where it lies, for good?
+
+        It has to be writable, aligned, and hardly smaller than the message that it keeps alive.
+        """
+        is_first = self.position == size
+        return type(self._body) is bytearray and is_first and 2 * size >= len(self._body)
 
 
 def _int(digits: str) -> int:

@@ -25,6 +25,7 @@ from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Files, Output, Program
 
 _GRACE = 0.5  # seconds that the runner has, after a deadline, to say that it has killed
+_PIECE = 1 << 17  # bytes sent to the relay in one frame
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
 _TEXT = 20_000  # characters of a message that are kept
 
@@ -48,6 +49,7 @@ class Evaluation:
         self.is_out_of_memory = False  # the kernel killed it, and may have killed more
         self._verdict: CandidateError | None = None  # once it is dead
         self._is_closed = False
+        self.memory = 0  # bytes that the largest of its processes took at its peak, once it is dead
 
     def start(
         self, program: Program, main: str, seed: int, places: Sequence[literals.Literal]
@@ -115,7 +117,7 @@ class Evaluation:
             self._end(CandidateOutputError(f"{name} returned {error}"))
         raise AssertionError  # _end raises
 
-    def _value(self, op: str, header: dict[str, Any], body: bytes, token: str) -> Any:
+    def _value(self, op: str, header: dict[str, Any], body: bytearray, token: str) -> Any:
         if header.get("token") != token:
             self._end(CandidateOutputError("it wrote to the sandbox's channel by itself"))
         match header:
@@ -128,11 +130,16 @@ class Evaluation:
                 raise CandidateCrashed(_printable(text))
         raise wire.WireError("an answer that is none")
 
-    def _send(self, header: dict[str, Any], buffers: Sequence[bytes], deadline: float) -> None:
-        inner = wire.frame(header, *buffers)
-        self._channel.send({"op": "data"}, inner, deadline=deadline)
+    def _send(
+        self, header: dict[str, Any], buffers: Sequence[wire.Buffer], deadline: float
+    ) -> None:
+        for buffer in wire.frame(header, *buffers):
+            # In pieces, so that the relay hands on the first while the next is on its way.
+            for start in range(0, len(buffer), _PIECE):
+                piece = memoryview(buffer)[start : start + _PIECE]
+                self._channel.send({"op": "data"}, piece, deadline=deadline)
 
-    def _receive(self, deadline: float) -> tuple[dict[str, Any], bytes]:
+    def _receive(self, deadline: float) -> tuple[dict[str, Any], bytearray]:
         """Return the candidate's next frame; its death is a verdict."""
         while True:
             message = self._frames.take()
@@ -178,8 +185,9 @@ class Evaluation:
         deadline = time.monotonic() + _GRACE
         try:
             self._channel.send({"op": "close"}, deadline=deadline)
-            while self._channel.receive(deadline)[0]["op"] != "closed":
+            while (header := self._channel.receive(deadline)[0])["op"] != "closed":
                 pass
+            self.memory = header["memory"]
         except TimeoutError:
             raise RunnerError("the sandbox's runner does not answer") from None
 

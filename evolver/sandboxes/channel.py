@@ -11,6 +11,8 @@ from typing import Any
 from evolver.errors import SandboxError
 from evolver.sandboxes import wire
 
+_PIECE = 1 << 18  # bytes read at once
+
 
 class RunnerError(SandboxError):
     """The runner closed its channel or broke the protocol."""
@@ -29,24 +31,29 @@ class Channel:
         self._source, self._sink = source, sink
         self._close = close
         self._frames = wire.Frames(1 << 30)  # from the relay, which is trusted
+        self._outbox = wire.Outbox(sink)
+        self._buffer = bytearray(_PIECE)
 
-    def send(self, header: dict[str, Any], *buffers: bytes, deadline: float) -> None:
+    def send(self, header: dict[str, Any], *buffers: wire.Buffer, deadline: float) -> None:
         """Send a frame.
 
         Raises:
-            TimeoutError: it was not taken by the deadline (`time.monotonic`).
+            TimeoutError: it was not taken by the deadline (`time.monotonic`); the rest of it goes
+                before what is sent next.
             RunnerError: nobody is there.
         """
-        content = memoryview(wire.frame(header, *buffers))
-        while content:
-            try:
-                content = content[os.write(self._sink, content) :]
-            except BlockingIOError:
+        self._outbox.add(wire.frame(header, *buffers))
+        try:
+            self._outbox.flush()
+            while self._outbox.size:
                 self._wait(self._sink, select.POLLOUT, deadline)
-            except OSError as error:
-                raise RunnerError(f"the sandbox's runner is gone: {error}") from None
+                self._outbox.flush()
+        except TimeoutError:
+            raise
+        except OSError as error:
+            raise RunnerError(f"the sandbox's runner is gone: {error}") from None
 
-    def receive(self, deadline: float) -> tuple[dict[str, Any], bytes]:
+    def receive(self, deadline: float) -> tuple[dict[str, Any], bytearray]:
         """Return the next frame.
 
         Raises:
@@ -59,16 +66,16 @@ class Channel:
                 return message
             self._wait(self._source, select.POLLIN, deadline)
             try:
-                piece = os.read(self._source, 1 << 16)
+                size = os.readv(self._source, [self._buffer])
             except BlockingIOError:
                 continue
             except OSError as error:
                 raise RunnerError(f"the sandbox's runner is gone: {error}") from None
-            if not piece:
+            if not size:
                 raise RunnerError("the sandbox's runner ended")
-            self._take_in(piece)
+            self._take_in(memoryview(self._buffer)[:size])
 
-    def _take_in(self, piece: bytes) -> None:
+    def _take_in(self, piece: wire.Buffer) -> None:
         """Take what was read of the source; a backend whose stream wraps frames unwraps it."""
         self._frames.feed(piece)
 

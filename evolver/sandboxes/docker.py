@@ -18,6 +18,7 @@ from evolver.sandboxes.candidate import Evaluation
 from evolver.sandboxes.channel import Channel
 from evolver.sandboxes.settings import MIB, SandboxSettings
 from evolver.sandboxes.warm import SCRATCH, WarmSandbox
+from evolver.sandboxes.wire import Buffer
 from evolver.types import Files
 
 _LIFE = 5000  # evaluations of one container
@@ -45,7 +46,7 @@ class Stream(Channel):
         self._is_output = True
         self._left = 0  # bytes of the present piece that have not come yet
 
-    def _take_in(self, piece: bytes) -> None:
+    def _take_in(self, piece: Buffer) -> None:
         while piece:
             if not self._left:
                 header = self._header + piece[: 8 - len(self._header)]

@@ -23,7 +23,7 @@ json_values = st.recursive(
 def over_the_wire(value: Any, limit: int = 1 << 24) -> Any:
     tree, buffers = encode(value)
     frames = Frames(limit)
-    frames.feed(frame({"value": tree}, *buffers))
+    frames.feed(b"".join(frame({"value": tree}, *buffers)))
     message = frames.take()
     assert message is not None
     return decode(message[0]["value"], message[1])
@@ -93,7 +93,7 @@ def test_anything_else_is_refused_or_a_plain_value(tree: Any, body: bytes) -> No
 def test_frames_do_not_depend_on_how_they_are_cut(
     sent: list[tuple[bytes, int]], data: st.DataObject
 ) -> None:
-    stream = b"".join(frame({"number": number}, body) for body, number in sent)
+    stream = b"".join(piece for body, number in sent for piece in frame({"number": number}, body))
     frames, received = Frames(1000), []
     while stream:
         size = data.draw(st.integers(1, len(stream)))
