@@ -44,6 +44,9 @@ POLICIES = {
 MODELS = {
     "openai": "evolver.models.openai:OpenAIModel",
     "litellm": "evolver.models.litellm:LiteLLMModel",
+    "command": "evolver.models.command:CommandModel",
+    "manual": "evolver.models.manual:ManualModel",
+    "replay": "evolver.recorded:ReplayModel",
     "scripted": "evolver.models.scripted:ScriptedModel",
 }
 SANDBOXES = {

@@ -15,6 +15,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
 
 from pydantic import Field
@@ -22,6 +23,7 @@ from pydantic import Field
 from evolver.errors import ModelError, ModelRefused, ModelUnavailable
 from evolver.types import Completion, Model, Prompt
 
+_TELL = 0.1  # seconds after which people are told that they are waited for
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the endpoint asks for more
 
 
@@ -66,6 +68,25 @@ class Closing(Protocol):
 
     async def close(self) -> None:
         """Close them."""
+        ...
+
+
+@runtime_checkable
+class Filing(Protocol):
+    """A model that keeps files in the directory of the run."""
+
+    def within(self, directory: Path) -> Model:
+        """Return the model for a run in that directory."""
+        ...
+
+
+@runtime_checkable
+class Patient(Protocol):
+    """A model that waits for people."""
+
+    @property
+    def waits_for(self) -> str:
+        """What it waits for; "" while it waits for nothing."""
         ...
 
 
@@ -126,6 +147,8 @@ class Endpoint:
             ModelError: as `Model.complete`.
         """
         sent = time.monotonic()
+        if isinstance(self.model, Patient):
+            asyncio.get_running_loop().call_later(_TELL, self.listener)
         try:
             answers = await self.model.complete(prompt, n)
         except ModelUnavailable as error:
@@ -150,6 +173,11 @@ class Endpoint:
         if self._probe is None:
             self._probe = asyncio.ensure_future(self._until_back(str(error)))
 
+    def move_in(self, directory: Path) -> None:
+        """Let the model keep its files in the directory of a run."""
+        if isinstance(self.model, Filing):
+            self.model = self.model.within(directory)
+
     async def check(self) -> None:
         """See whether the model is there, where that costs nothing.
 
@@ -172,9 +200,9 @@ class Endpoint:
 
     @property
     def trouble(self) -> str:
-        """What is the matter, since when, and when the next try is; "" while it answers."""
+        """What it waits for: a person, or itself, since when and why; "" while it answers."""
         if not self._reason:
-            return ""
+            return self.model.waits_for if isinstance(self.model, Patient) else ""
         now = time.monotonic()
         wait = max(self._next_try, self._not_before) - now
         again = f"; next try in {wait:.0f} s" if wait >= 0.5 else ""

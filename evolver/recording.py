@@ -6,6 +6,7 @@ import asyncio
 import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from random import Random
 
 from evolver.budget import Budget, Purse
@@ -198,11 +199,10 @@ class RecordedModel:
         endpoint = self._endpoint
         async with endpoint.place():
             bound = await self._models.reserve(endpoint, prompt, n)
-            number = self._store.send(
-                Request(self._attempt.id, call, endpoint.name, prompt, n, bound)
-            )
+            request = Request(self._attempt.id, call, endpoint.name, prompt, n, bound)
+            number = self._store.send(request)
             try:
-                answers = await endpoint.ask(prompt, n)
+                answers = await endpoint.ask(replace(prompt, request=request.name), n)
             except BaseException as error:
                 self._fail(number, bound, error)
                 raise

@@ -19,7 +19,7 @@ _DEFAULT_FOLDER = "manual"
 
 
 @dataclass(frozen=True)
-class Waiting:
+class Question:
     """A prompt that waits for its answer."""
 
     prompt: Path
@@ -89,7 +89,7 @@ class ManualModel:
             await asyncio.sleep(_POLL)
 
 
-def waiting_in(folder: Path) -> Iterator[Waiting]:
+def questions(folder: Path) -> Iterator[Question]:
     """Yield the prompts in a folder that have no answer yet, in the order of their attempts."""
     for prompt in sorted(folder.glob("prompt-*.md")):
         place = _place(folder, prompt.stem.removeprefix("prompt-"))
@@ -101,5 +101,5 @@ def _digest(prompt: Prompt) -> str:
     return hashlib.sha256(f"{prompt.system}\n{prompt.user}".encode()).hexdigest()[:12]
 
 
-def _place(folder: Path, request: str) -> Waiting:
-    return Waiting(folder / f"prompt-{request}.md", folder / f"answer-{request}.md")
+def _place(folder: Path, request: str) -> Question:
+    return Question(folder / f"prompt-{request}.md", folder / f"answer-{request}.md")

@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,10 +17,12 @@ import pytest
 from model_contract import PROMPT, ModelContract, ask
 
 from evolver import diffs
-from evolver.errors import EditError, ModelRefused, ModelUnavailable, UsageError
+from evolver.errors import EditError, ModelError, ModelRefused, ModelUnavailable, UsageError
 from evolver.models import CommandModel, ManualModel
-from evolver.models.manual import waiting_in
+from evolver.models.manual import questions
 from evolver.plugins import configure
+from evolver.recorded import ReplayModel
+from evolver.store import Attempt, Request, Store
 from evolver.types import Bound, Completion, Model, Prompt
 
 FILES = {"f.py": b"def f(x):\n    return x\n", "src/g.py": b"y = 1", "lib.py": b"z = 0\n"}
@@ -206,7 +209,7 @@ class TestManualModel(ModelContract):
         said = asyncio.run(wait())
         assert said == f"manual waits for {tmp_path}/manual/answer-0003-0.md and 1 more"
         assert model.waits_for == ""
-        names = [waiting.prompt.name for waiting in waiting_in(tmp_path / "manual")]
+        names = [question.prompt.name for question in questions(tmp_path / "manual")]
         assert names == ["prompt-0003-0.md", "prompt-0007-0.md"]
 
     def test_an_answer_that_is_being_written_is_not_read(
@@ -253,3 +256,52 @@ class Answered:
         number, answer = next(self._answers)
         (self._folder / f"answer-{number:04}-0.md").write_bytes(answer.encode())
         return await self._model.complete(replace(prompt, request=f"{number:04}-0"), n)
+
+
+def recorded(directory: Path, *answered: tuple[Prompt, Sequence[str]]) -> Path:
+    """Make a run whose attempts asked these prompts, one each, and were answered so."""
+    directory.mkdir()
+    with closing(Store.create(directory, {}, "test")) as store:
+        for number, (prompt, answers) in enumerate(answered, start=1):
+            store.begin(Attempt(number, 0, "diff", 0, 0))
+            request = store.send(Request(number, 0, "any", prompt, len(answers)))
+            said = [Completion(a, "any", len(a.split()), 2, dollars=0.5) for a in answers]
+            store.record(request, said)
+    return directory
+
+
+class TestReplayModel(ModelContract):
+    @pytest.fixture
+    def make(self, tmp_path: Path) -> Callable[[Sequence[str]], Model]:
+        return lambda answers: ReplayModel(
+            recorded(tmp_path / "run", *((PROMPT, [answer]) for answer in answers))
+        )
+
+    def test_the_same_call_of_the_same_attempt_gets_its_own_answer(self, tmp_path: Path) -> None:
+        run = recorded(tmp_path / "run", *((PROMPT, [answer]) for answer in ("a", "b", "c")))
+        model = ReplayModel(run)
+        asked = [replace(PROMPT, request=f"000{number}-0") for number in (3, 1, 2)]
+        assert [ask(model, prompt)[0].text for prompt in asked] == ["c", "a", "b"]
+
+    def test_other_words_of_the_same_attempt_are_looked_for_elsewhere(self, tmp_path: Path) -> None:
+        other = Prompt("You answer.", "Say no.")
+        model = ReplayModel(recorded(tmp_path / "run", (PROMPT, ["yes"]), (other, ["no"])))
+        assert ask(model, replace(other, request="0001-0"))[0].text == "no"
+
+    def test_an_answer_is_free_and_keeps_its_tokens(self, tmp_path: Path) -> None:
+        model = ReplayModel(recorded(tmp_path / "run", (PROMPT, ["two words"])))
+        (completion,) = ask(model)
+        assert (completion.prompt_tokens, completion.dollars) == (2, 0.0)
+
+    def test_what_nobody_answered_is_an_error(self, tmp_path: Path) -> None:
+        model = ReplayModel(recorded(tmp_path / "run", (PROMPT, ["only"])))
+        with pytest.raises(ModelError, match="holds no answer to this prompt"):
+            ask(model, Prompt("other", "words"))
+        ask(model)
+        with pytest.raises(ModelError, match="holds no more than 1 answers to this prompt"):
+            ask(model)
+
+    def test_a_run_that_is_not_there_is_told(self, tmp_path: Path) -> None:
+        made = configure(ReplayModel, {"run": str(tmp_path)}, "[[model]]")
+        with pytest.raises(UsageError, match="holds no run"):
+            asyncio.run(made.check())

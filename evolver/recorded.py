@@ -1,0 +1,83 @@
+"""A model that answers with what another run was answered."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+
+from evolver.errors import ModelError
+from evolver.store import Store, request_name
+from evolver.types import Bound, Completion, Prompt
+
+
+@dataclass(frozen=True)
+class ReplayModel:
+    """Answers from the completions that another run has stored, and buys nothing.
+
+    A request gets what the same attempt's same call was answered there, if it asked in the same
+    words; else the next answer that those words were given anywhere in that run. So settings that
+    do not reach the prompts can be compared on the same answers.
+
+    Attributes:
+        run: directory of the other run.
+        name: of the model, for people.
+    """
+
+    run: Path
+    name: str = "replay"
+    _given: dict[Prompt, int] = field(
+        default_factory=lambda: defaultdict(int), init=False, compare=False, repr=False
+    )
+
+    async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
+        """Return up to `n` of the stored answers, at no cost.
+
+        Raises:
+            ModelError: that run has no answer to these words, or no more.
+            UsageError: there is no run.
+        """
+        asked, answers = self._by_request.get(prompt.request, (None, ()))
+        if asked != prompt:
+            known = self._by_prompt.get(prompt, ())
+            start = self._given[prompt]
+            answers = known[start : start + n]
+            self._given[prompt] += len(answers)
+            if not answers:
+                many = f"no more than {len(known)} answers" if known else "no answer"
+                raise ModelError(f"the run {self.run} holds {many} to this prompt")
+        return tuple(replace(answer, dollars=0.0) for answer in answers[:n])
+
+    def bound(self, prompt: Prompt, n: int) -> Bound:
+        """Return what an answer can cost: nothing."""
+        return Bound(0, 0, 0.0)
+
+    async def check(self) -> None:
+        """See whether there is such a run.
+
+        Raises:
+            UsageError: there is none.
+        """
+        Store.read(self.run).close()
+
+    @cached_property
+    def _by_request(self) -> dict[str, tuple[Prompt, Sequence[Completion]]]:
+        return {request: (prompt, answers) for request, prompt, answers in self._stored()}
+
+    @cached_property
+    def _by_prompt(self) -> dict[Prompt, list[Completion]]:
+        found: dict[Prompt, list[Completion]] = {}
+        for _, prompt, answers in self._stored():
+            found.setdefault(prompt, []).extend(answers)
+        return found
+
+    def _stored(self) -> Iterator[tuple[str, Prompt, Sequence[Completion]]]:
+        """Yield the name, the words and the answers of each request, in the order of attempts."""
+        with closing(Store.read(self.run)) as store:
+            for attempt in store.attempts():
+                prompts = store.prompts(attempt.id)
+                for call, answers in sorted(store.completions(attempt.id).items()):
+                    yield request_name(attempt.id, call), prompts[call], answers
