@@ -16,9 +16,9 @@ from typing import Any
 from evolver import config
 from evolver.errors import UsageError
 from evolver.objective import Objective, front
-from evolver.store import DATABASE, Bill, Outcome, Store, damaged
+from evolver.store import DATABASE, Bill, Confirmation, Outcome, Store, damaged
 from evolver.task import RUNS, Task, assemble_task, is_aside
-from evolver.types import Elite, Evaluation, Program
+from evolver.types import Elite, Evaluation, Program, Prompt
 
 TASK = "task"  # the task's folder as it was at the start
 LOG = "run.log"
@@ -190,8 +190,8 @@ class Run:
     @cached_property
     def confirmations(self) -> Mapping[int, Evaluation]:
         """Repeated measurements of programs on the front, by program id."""
-        confirmations: dict[int, Evaluation] = self._read(lambda store: store.confirmations())
-        return confirmations
+        confirmations: list[Confirmation] = self._read(lambda store: store.confirmations())
+        return {made.program: made.evaluation for made in confirmations}
 
     @cached_property
     def bill(self) -> Bill:
@@ -250,6 +250,22 @@ class Run:
         """Return the best by the first objective among all programs whose metrics pass."""
         fitting = [e for e in self.elites.values() if passes(e.evaluation.metrics)]
         return max(fitting, key=lambda e: (e.objectives, -e.program.id), default=None)
+
+    def prompts(self, attempt: int) -> Mapping[int, Prompt]:
+        """Return what models were sent for an attempt, by the number of the call.
+
+        Where several attempts shared the first request, it is shown for each of them.
+        """
+
+        def question(store: Store) -> dict[int, Prompt]:
+            sent = store.prompts(attempt)
+            for other in store.attempts():
+                if other.id == attempt and other.leader is not None:
+                    sent = {0: store.prompts(other.leader)[0], **sent}
+            return sent
+
+        prompts: dict[int, Prompt] = self._read(question)
+        return prompts
 
     def program(self, number: int) -> tuple[Program, Evaluation | None]:
         """Return a program and its evaluation by id.

@@ -14,7 +14,7 @@ from typing import Annotated
 
 import typer
 
-from evolver.cli import making, results, running, sandboxing
+from evolver.cli import making, prompting, results, running, sandboxing
 from evolver.errors import EvolverError
 
 app = typer.Typer(
@@ -53,7 +53,7 @@ for _command in (
     results.diff,
     results.export,
     running.evaluate,
-    running.prompt,
+    prompting.prompt,
     making.init,
     making.apply,
     making.doctor,

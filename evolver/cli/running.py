@@ -1,4 +1,4 @@
-"""Commands that run programs: run, resume, evaluate, prompt."""
+"""Commands that run programs: run, resume, evaluate."""
 
 from __future__ import annotations
 
@@ -39,6 +39,9 @@ AllowUnisolated = Annotated[
     bool | None,
     typer.Option("--allow-unisolated", help="Run candidates without isolation, where none works."),
 ]
+SandboxName = Annotated[
+    str | None, typer.Option("--sandbox", help="Where candidates run: local or docker.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 TaskFolder = Annotated[Path, typer.Argument(metavar="TASK", help="A folder with a task.toml.")]
 
@@ -63,10 +66,19 @@ def run(
         typer.Option("--from", metavar="DIR", help="Start from the front of another run too."),
     ] = None,
     deterministic: Deterministic = None,
+    sandbox: SandboxName = None,
     allow_unisolated: AllowUnisolated = None,
     skip_gate: Annotated[
         bool | None,
         typer.Option("--skip-gate", help="Start even if the evaluator prefers bad programs."),
+    ] = None,
+    ablate: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="PART",
+            help="Leave a part of the method out: no-evolution, no-context, one-region or "
+            "small-model; may be repeated.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
@@ -79,7 +91,7 @@ def run(
     loaded = load_task(task_folder(task))
     options = Options(
         evaluations, seconds, dollars, tokens, target, seed, workers, model, api_base,
-        deterministic, allow_unisolated, skip_gate,
+        deterministic, allow_unisolated, skip_gate, ablate or None, sandbox,
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, loaded.name) as listener:
@@ -100,6 +112,7 @@ def resume(
     workers: Workers = None,
     model: ModelName = None,
     api_base: ApiBase = None,
+    sandbox: SandboxName = None,
     allow_unisolated: AllowUnisolated = None,
     as_json: Json = False,
 ) -> None:
@@ -115,7 +128,7 @@ def resume(
     found = directory or latest_directory()
     options = Options(
         evaluations, seconds, dollars, tokens, target, None, workers, model, api_base, None,
-        allow_unisolated,
+        allow_unisolated, sandbox=sandbox,
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, found.name) as listener:
@@ -138,14 +151,18 @@ def evaluate(
             metavar="PATH", help="The program: a file, or a folder (default: the task's seed)."
         ),
     ] = None,
+    sandbox: SandboxName = None,
     as_json: Json = False,
 ) -> None:
     """Judge one program as a run would.
 
     Exit code 0 whatever the verdict is, 2 where the program could not be judged.
     """
+    from dataclasses import replace
+
     from evolver import sessions
     from evolver.cli.results import UNTRUSTED
+    from evolver.config import in_sandbox
     from evolver.edits import violation
     from evolver.task import load_task
     from evolver.types import Evaluation
@@ -156,7 +173,8 @@ def evaluate(
     if reason is not None:
         verdict = Evaluation("rejected", feedback=reason, fault="candidate", evaluations=0)
     else:
-        verdict = sessions.judge(loaded, files)
+        where = replace(loaded, settings=in_sandbox(loaded.settings, sandbox))
+        verdict = sessions.judge(where, files)
     if verdict.fault == "evaluator":
         raise UsageError(f"the evaluator failed; mend it:\n{verdict.feedback}")
     if as_json:
@@ -207,15 +225,3 @@ def _files_at(program: Path, task: Task) -> Files:
     if missing:
         raise UsageError(f"{program} holds no {', '.join(missing)}; give --program a program")
     return {name: (program / name).read_bytes() for name in names}
-
-
-def prompt(task: TaskFolder) -> None:
-    """Print what a model would be sent first.
-
-    None is needed, and none is asked.
-    """
-    from evolver import sessions
-    from evolver.task import load_task
-
-    sent = sessions.preview_prompt(load_task(task_folder(task)))
-    typer.echo(f"--- system ---\n{sent.system}\n--- user ---\n{sent.user}")
