@@ -270,19 +270,47 @@ class Engine:
             if self._next in range(1, len(self._seeds)) and self.population.finished == 0:
                 return  # the first seed alone, then the others
             operator = self.operator_of(self._next)
-            reserved = self._ledger.reserve(self._next, self._reserve.get(operator, 1))
-            if not reserved:
+            samples = min(self._model_of(self._next, operator)[1], self._settings.in_flight)
+            if room < samples:
+                return  # those that share a request begin together
+            wanted = self._reserve.get(operator, 1)
+            granted = [self._ledger.reserve(self._next + k, wanted) for k in range(samples)]
+            if not granted[0]:
                 return
-            attempt = self.decide(self._next, operator, reserved)
-            self.begin(attempt)
-            self._start(attempt)
+            leader = self.decide(self._next, operator, granted[0])
+            group = [leader, *(
+                _following(leader, leader.id + k, reserved)
+                for k, reserved in enumerate(granted)
+                if k and reserved
+            )]  # fmt: skip
+            self.begin(*group)
+            for attempt in group:
+                self._start(attempt)
+
+    def _model_of(self, number: int, operator: str) -> tuple[str, int]:
+        """Return which model an attempt asks, and how many attempts share its first request."""
+        entry = self._mix.operators.get(operator)
+        if self._models is None or entry is None or not entry.needs_model:
+            return "", 1
+        return self._models.choose(Random(f"{self._settings.seed}/{number}/model"))
 
     def operator_of(self, number: int) -> str:
         """Return whose turn it is."""
         return SEED if number < len(self._seeds) else self._mix.choose()
 
-    def decide(self, number: int, operator: str, reserved: int) -> Attempt:
-        """Decide an attempt: a function of the run's seed, its number and what is finished."""
+    def decide(
+        self, number: int, operator: str, reserved: int, leader: Attempt | None = None
+    ) -> Attempt:
+        """Decide an attempt: a function of the run's seed, its number and what is finished.
+
+        Args:
+            number: its own.
+            operator: whose turn it is.
+            reserved: evaluations that it may spend.
+            leader: the attempt whose decision and first request it shares, if any.
+        """
+        if leader is not None:
+            return _following(leader, number, reserved)
         seen = self.population.finished
         if operator == SEED:
             return Attempt(number, seen, SEED, number % len(self.population.islands), None)
@@ -297,13 +325,17 @@ class Engine:
             chosen.parent.program.id,
             inspirations,
             reserved,
+            self._model_of(number, operator)[0],
         )
 
-    def begin(self, attempt: Attempt) -> None:
-        """Record a decision before anything is spent on it."""
-        self._next = attempt.id + 1
-        self._count_in(attempt)
-        self._store.begin(attempt)
+    def begin(self, *attempts: Attempt) -> None:
+        """Record decisions before anything is spent on them."""
+        for attempt in attempts:
+            self._next = attempt.id + 1
+            self._count_in(attempt)
+            if attempt.leader is not None:
+                self._followers[attempt.leader] += 1
+        self._store.begin(*attempts)
 
     def _count_in(self, attempt: Attempt) -> None:
         if attempt.operator in self._mix.shares:
@@ -373,7 +405,7 @@ class Engine:
         try:
             return await self._judged(attempt)
         except BudgetSpent as error:
-            del self._walks[attempt.id]
+            self._walks.pop(attempt.id, None)
             self._ending = error.limit  # what is in flight is paid for, so it comes to its end
             if self._settings.deterministic:
                 self.stop(error.limit)  # all before it is committed, what is beyond it is not
@@ -575,6 +607,11 @@ def _is_verdict(evaluation: Evaluation) -> bool:
 def _first(attempt: Attempt) -> int:
     """Return the number whose chances an attempt shares: those of one request have one prompt."""
     return attempt.id if attempt.leader is None else attempt.leader
+
+
+def _following(leader: Attempt, number: int, reserved: int) -> Attempt:
+    """Return the attempt that shares another's decision and first request."""
+    return replace(leader, id=number, reserved=reserved, leader=leader.id)
 
 
 async def _all(works: Iterable[Coroutine[None, None, Evaluation]]) -> list[Evaluation]:
