@@ -137,7 +137,7 @@ class Engine:
         for outcome in self._store.outcomes():
             while confirmations and 0 <= confirmations[0].seen <= self.population.finished:
                 self._disqualify(confirmations.popleft())
-            self._count_in(outcome.attempt)
+            self.count_in(outcome.attempt)
             self._take_in(outcome)
         for confirmation in confirmations:
             self._disqualify(confirmation)
@@ -145,7 +145,7 @@ class Engine:
         self._started = time.monotonic()
         self._unfinished = self._store.attempts(unfinished=True)
         for attempt in self._unfinished:
-            self._count_in(attempt)
+            self.count_in(attempt)
         self._turn = min((attempt.id for attempt in self._unfinished), default=self._next)
         # Who shares the first request of an attempt that was left in flight.
         self._followers = Counter(a.leader for a in self._unfinished if a.leader is not None)
@@ -216,7 +216,6 @@ class Engine:
             timer = asyncio.get_running_loop().call_later(left, self.stop, "seconds")
         try:
             for attempt in self._unfinished:
-                self._ledger.hold(attempt.id, attempt.reserved)
                 self._start(attempt)
             self._check()
             self._fill()
@@ -332,12 +331,14 @@ class Engine:
         """Record decisions before anything is spent on them."""
         for attempt in attempts:
             self._next = attempt.id + 1
-            self._count_in(attempt)
+            self.count_in(attempt)
             if attempt.leader is not None:
                 self._followers[attempt.leader] += 1
         self._store.begin(*attempts)
 
-    def _count_in(self, attempt: Attempt) -> None:
+    def count_in(self, attempt: Attempt) -> None:
+        """Count an attempt among those in flight."""
+        self._ledger.hold(attempt.id, attempt.reserved)
         if attempt.operator in self._mix.shares:
             self._mix.begin(attempt.operator)
 
@@ -407,6 +408,7 @@ class Engine:
         except BudgetSpent as error:
             self._walks.pop(attempt.id, None)
             self._ending = error.limit  # what is in flight is paid for, so it comes to its end
+            self._report(str(error))
             if self._settings.deterministic:
                 self.stop(error.limit)  # all before it is committed, what is beyond it is not
             return None

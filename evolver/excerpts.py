@@ -16,12 +16,18 @@ from evolver.store import DATABASE, damaged, existing
 # What hangs on an attempt, and by which column.
 _BY_ATTEMPT = {
     "attempts": "id",
-    "completions": "attempt",
-    "requests": "attempt",
     "preflights": "attempt",
     "programs": "id",
     "evaluations": "program",
 }
+# What other attempts may share.
+_BY_LEADER = ("completions", "requests")
+_NAMED = """
+    SELECT named.value FROM programs, json_each(programs.files) AS named
+    UNION SELECT named.value FROM outcomes, json_each(outcomes.proposed) AS named
+    UNION SELECT named.value FROM evaluations, json_each(evaluations.artifacts) AS named
+    UNION SELECT named.value FROM requests, json_each(requests.prompt) AS named
+"""
 
 
 def answers_of(directory: Path) -> sqlite3.Connection:
@@ -95,10 +101,16 @@ def _cut(database: sqlite3.Connection, finished: int) -> None:
         database.execute(
             f"DELETE FROM {table} WHERE {column} NOT IN (SELECT attempt FROM outcomes)"
         )
+    for table in _BY_LEADER:
+        database.execute(
+            f"DELETE FROM {table} WHERE attempt NOT IN (SELECT id FROM attempts) AND attempt "
+            "NOT IN (SELECT leader FROM attempts WHERE leader IS NOT NULL)"
+        )
     database.execute(
         "DELETE FROM evaluations WHERE purpose = 'confirmation' AND seen > ?", (finished,)
     )
     database.execute("DELETE FROM failures WHERE request NOT IN (SELECT id FROM requests)")
+    database.execute(f"DELETE FROM contents WHERE hash NOT IN ({_NAMED})")
     last = "(SELECT coalesce(max(session), 0) FROM outcomes)"
     database.execute(f"DELETE FROM sessions WHERE id > {last}")
     database.execute(f"DELETE FROM stops WHERE session >= {last}")

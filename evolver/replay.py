@@ -12,8 +12,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from itertools import chain, groupby
+from itertools import chain, groupby, islice
 from operator import itemgetter
+from typing import Any
 
 from evolver.engine import Engine
 from evolver.errors import ProposalError
@@ -32,14 +33,23 @@ from evolver.types import (
     Repairing,
 )
 
-Event = Attempt | Outcome | Confirmation
+
+@dataclass(frozen=True)
+class LeftBehind:
+    """An attempt that was in flight when a run was forked, and is not part of the fork."""
+
+    attempt: Attempt
+    session: int
+
+
+Event = Attempt | Outcome | Confirmation | LeftBehind
 
 
 @dataclass(frozen=True)
 class Difference:
     """Something that did not come out as it was recorded."""
 
-    attempt: int
+    attempt: int | None  # None: of the whole run
     what: str
     recorded: str
     replayed: str
@@ -48,7 +58,8 @@ class Difference:
         """Say it in one line."""
         told = [text if len(text) <= 80 else f"{text[:77]}..." for text in
                 (self.recorded, self.replayed)]  # fmt: skip
-        return f"attempt {self.attempt}: {self.what} was {told[0]}, is {told[1]}"
+        where = "" if self.attempt is None else f"attempt {self.attempt}: "
+        return f"{where}{self.what} was {told[0]}, is {told[1]}"
 
 
 @dataclass(frozen=True)
@@ -58,15 +69,21 @@ class Replay:
     Attributes:
         attempts: finished attempts that were walked again.
         differences: in decisions, programs, verdicts, scores and order; none where all is well.
+        score: the best one in the end, as `Run.score`.
         prompts: attempts whose prompts are rendered differently today: the templates or the
             task's texts have changed since.
         jobs: what was judged, in commit order, with the stored verdicts.
+        measured: how many of these were judged again.
+        noise: relative differences of scores up to this were put down to chance.
     """
 
     attempts: int
     differences: tuple[Difference, ...]
+    score: float | None
     prompts: tuple[int, ...]
     jobs: tuple[tuple[Job, Evaluation], ...]
+    measured: int = 0
+    noise: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -91,15 +108,18 @@ class Record:
                 session = began[event.id]
             elif isinstance(event, Outcome):
                 session = ended[event.attempt.id]
+            elif isinstance(event, LeftBehind):
+                session = event.session
             yield session, event  # a confirmation comes after all else of its session
 
     def _events(self) -> Iterator[Event]:
         """Yield decisions, verdicts and confirmations in their order."""
         confirmations = deque(sorted(self.store.confirmations(), key=_moment))
-        attempts = deque(self.store.attempts())
+        begun: list[Attempt | LeftBehind] = [*self.store.attempts(), *left_behind(self.store)]
+        attempts = deque(sorted(begun, key=_number))
         for finished, outcome in enumerate(chain(self.store.outcomes(), (None,))):
-            while attempts and attempts[0].seen <= finished:
-                while _is_due(confirmations, finished, attempts[0].id):
+            while attempts and _decided(attempts[0]).seen <= finished:
+                while _is_due(confirmations, finished, _number(attempts[0])):
                     yield confirmations.popleft()
                 yield attempts.popleft()
             while _is_due(confirmations, finished, None):
@@ -115,6 +135,40 @@ class Record:
             shared = self.store.prompts(attempt.leader).get(0)
             own |= {} if shared is None else {0: shared}
         return [own[call] for call in sorted(own)]
+
+
+def left_behind(store: Store, finished: int | None = None) -> list[LeftBehind]:
+    """Return what was in flight where a run was forked: they were counted when others began.
+
+    Args:
+        store: of a fork; with `finished` of a run that is to be forked after so many attempts.
+        finished: see there.
+    """
+    facts = store.facts().get("left_behind", ())
+    known = [LeftBehind(attempt_of(row["attempt"]), row["session"]) for row in facts]
+    if finished is None:
+        return known
+    kept = {outcome.attempt.id for outcome in islice(store.outcomes(), finished)}
+    began = {number: one.id for one in store.sessions() for number in one.begun}
+    known += [
+        LeftBehind(attempt, began[attempt.id])
+        for attempt in store.attempts()
+        if attempt.id not in kept
+    ]
+    return sorted((one for one in known if one.attempt.seen < finished), key=_number)
+
+
+def attempt_of(row: Mapping[str, Any]) -> Attempt:
+    """Read an attempt from what `dataclasses.asdict` and JSON made of it."""
+    return Attempt(**{**row, "inspirations": tuple(row["inspirations"])})
+
+
+def _decided(event: Attempt | LeftBehind) -> Attempt:
+    return event.attempt if isinstance(event, LeftBehind) else event
+
+
+def _number(event: Attempt | LeftBehind) -> int:
+    return _decided(event).id
 
 
 def _moment(confirmation: Confirmation) -> tuple[bool, int]:
@@ -243,12 +297,15 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
     differences: list[Difference] = []
     prompts: list[int] = []
     finished = 0
+    score: float | None = None
+    begun: dict[int, Attempt] = {}
     for session, events in record.by_session():
         engine = engine_of(session)
         for event in events:
             match event:
                 case Attempt():
-                    differences += _begin(engine, event)
+                    differences += _decide(engine, event, begun)
+                    engine.begin(event)
                 case Outcome():
                     differences += await _finish(engine, event, tape)
                     finished += 1
@@ -256,7 +313,11 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
                         prompts.append(event.attempt.id)
                 case Confirmation():
                     differences += _confirm(engine, event)
-    return Replay(finished, tuple(differences), tuple(prompts), tuple(tape.jobs))
+                case LeftBehind():
+                    differences += _decide(engine, event.attempt, begun)
+                    engine.count_in(event.attempt)
+        score = engine.population.score
+    return Replay(finished, tuple(differences), score, tuple(prompts), tuple(tape.jobs))
 
 
 def _words(prompts: Iterable[Prompt]) -> list[tuple[str, str]]:
@@ -264,10 +325,14 @@ def _words(prompts: Iterable[Prompt]) -> list[tuple[str, str]]:
     return [words for words, _ in groupby((prompt.system, prompt.user) for prompt in prompts)]
 
 
-def _begin(engine: Engine, recorded: Attempt) -> list[Difference]:
-    decided = engine.decide(recorded.id, engine.operator_of(recorded.id), recorded.reserved)
-    engine.begin(recorded)
-    return _compared(recorded.id, recorded, decided)
+def _decide(engine: Engine, recorded: Attempt, begun: dict[int, Attempt]) -> list[Difference]:
+    """Decide an attempt again; `begun` are those whose requests others may share."""
+    number = recorded.id
+    leader = None if recorded.leader is None else begun[recorded.leader]
+    operator = engine.operator_of(number) if leader is None else leader.operator
+    decided = engine.decide(number, operator, recorded.reserved, leader)
+    begun[number] = recorded
+    return _compared(number, recorded, decided)
 
 
 async def _finish(engine: Engine, recorded: Outcome, tape: Tape) -> list[Difference]:

@@ -1,0 +1,187 @@
+"""Work with what runs recorded: replay one from its facts, fork one where it stood earlier."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+from evolver import config
+from evolver.assemble import make_endpoints, make_executor, make_operators
+from evolver.background import in_thread
+from evolver.config import Configuration, Options
+from evolver.endpoint import Endpoint
+from evolver.engine import Engine
+from evolver.errors import EvolverError, UsageError
+from evolver.excerpts import answers_of, state_after
+from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
+from evolver.runs import TASK, Run, new_directory
+from evolver.sessions import PICKLE, Listener, go_on, make_engine
+from evolver.store import Session, Store
+from evolver.task import assemble_task
+from evolver.types import Evaluation
+
+_ROUNDING = 1e-9  # relative: what another machine's arithmetic may do to a score
+
+
+def replay(directory: Path, *, re_evaluate: bool = False) -> Replay:
+    """Walk a run again from its facts: without a network, a model, or an evaluator.
+
+    Args:
+        directory: of the run, which may be still at work.
+        re_evaluate: measure every program again, and compare.
+
+    Raises:
+        UsageError: there is no run, or its task or settings cannot be read any more.
+        SandboxError: this host cannot run candidates, where it has to.
+    """
+    run = Run.open(directory)
+    found = in_thread(lambda _interrupted: _walked_again(run))
+    if found.score != run.score:
+        score = Difference(None, "the best score", repr(run.score), repr(found.score))
+        found = replace(found, differences=(*found.differences, score))
+    if re_evaluate:
+        found = in_thread(lambda _interrupted: _measured_again(found, run))
+    return found
+
+
+async def _walked_again(run: Run) -> Replay:
+    tape = Tape()
+    database = answers_of(run.directory)
+    recorded = Store.read(run.directory)
+    with contextlib.closing(database), contextlib.closing(recorded):
+
+        def engine_of(session: Session) -> Engine:
+            configuration = _configuration_of(session, run)
+            task = assemble_task(run.facts["task"], run.directory / TASK, configuration.task)
+            endpoints = [Endpoint(one.name, tape, one.terms) for one in make_endpoints(task)]
+            operators = watched(make_operators(task, has_model=bool(endpoints)), tape)
+            store = Store(database, None, session.id)
+            return make_engine(task, configuration, store, tape, operators, endpoints)
+
+        return await walk_again(Record(recorded), tape, engine_of)
+
+
+def _configuration_of(session: Session, run: Run) -> Configuration:
+    """Return what a session was told to do, but for its limits: a replay spends nothing."""
+    if session.settings:
+        configuration = config.decoded(session.settings, f"session {session.id} of {run.directory}")
+    else:
+        configuration = run.configuration
+    limits = type(configuration.task.budget)()
+    task = configuration.task.model_copy(update={"budget": limits})
+    return configuration.model_copy(update={"task": task})
+
+
+async def _measured_again(found: Replay, run: Run) -> Replay:
+    """Judge what was judged once more, and say what differs by more than the run's own noise."""
+    pickle = run.directory / PICKLE
+    executor = make_executor(
+        run.task,
+        run.configuration.workers,
+        pickled=pickle.read_bytes() if pickle.exists() else None,
+    )
+    try:
+        await executor.start()
+        again = await asyncio.gather(*(executor.evaluate(job) for job, _ in found.jobs))
+    finally:
+        await executor.close()
+    noise = max(_ROUNDING, 2 * max(run.deviations.values(), default=0.0))
+    differences = [
+        Difference(job.program.id, "measured again", _verdict(old), _verdict(new))
+        for (job, old), new in zip(found.jobs, again, strict=True)
+        if not _agree(old, new, noise)
+    ]
+    return replace(
+        found, differences=(*found.differences, *differences), noise=noise, measured=len(again)
+    )
+
+
+def _agree(old: Evaluation, new: Evaluation, noise: float) -> bool:
+    if "evaluator" in (old.fault, new.fault):
+        return old.fault == new.fault
+    if old.objectives is None or new.objectives is None:
+        return old.status == new.status
+    return all(
+        math.isclose(one, other, rel_tol=noise, abs_tol=1e-300)
+        for one, other in zip(old.objectives, new.objectives, strict=True)
+    )
+
+
+def _verdict(evaluation: Evaluation) -> str:
+    metrics = ", ".join(f"{name} {value!r}" for name, value in evaluation.metrics.items())
+    return f"{evaluation.status} {metrics}".strip()
+
+
+# --- fork -----------------------------------------------------------------------------------------
+
+
+def fork(
+    directory: Path,
+    options: Options = Options(),  # noqa: B008 - frozen
+    *,
+    at: int | None = None,
+    out: Path | None = None,
+    listener: Listener | None = None,
+) -> Run:
+    """Start a run where another one stood earlier, with other settings, and work on it.
+
+    What was in flight then is left behind; what was spent before counts.
+
+    Args:
+        directory: of the other run, which may be still at work.
+        options: what shall be different; everything else is as it was, limits included.
+        at: after how many finished attempts; None: all that there are.
+        out: directory of the new run; default: runs/<task>-<time>.
+        listener: is told of progress, on another thread.
+
+    Raises:
+        UsageError: there is no run, it has not so many attempts, or an option makes no sense.
+        ModelError: the model does not answer; the new run can be resumed.
+        SandboxError: this host cannot run candidates.
+    """
+    run = Run.open(directory)
+    finished = len(run.outcomes) if at is None else at
+    if not 1 <= finished <= len(run.outcomes):
+        raise UsageError(
+            f"{directory} has {len(run.outcomes)} finished attempts, not {finished}; "
+            f"give --at a number from 1 to {len(run.outcomes)}"
+        )
+    configuration = config.resolve(run.configuration.task, _inherited(options, run.configuration))
+    task = assemble_task(run.facts["task"], run.directory / TASK, configuration.task)
+    make_operators(task, has_model=bool(make_endpoints(task)))
+    place = new_directory(task, out)
+    try:
+        shutil.copytree(run.directory / TASK, place / TASK, symlinks=True)
+        if (run.directory / PICKLE).exists():
+            shutil.copyfile(run.directory / PICKLE, place / PICKLE)
+        config.write(place, configuration)
+        with contextlib.closing(Store.read(run.directory)) as store:
+            left = [asdict(one) for one in left_behind(store, finished)]
+        origin = {"run": str(run.directory.resolve()), "at": finished}
+        state_after(run.directory, finished, place, {"forked_from": origin, "left_behind": left})
+        return go_on(place, configuration, listener)
+    except EvolverError:
+        if not _has_gone_on(place, finished):
+            shutil.rmtree(place, ignore_errors=True)
+        raise
+
+
+def _inherited(options: Options, parent: Configuration) -> Options:
+    """Fill in from the parent what is no part of a task's settings."""
+    return replace(
+        options,
+        seed=parent.seed if options.seed is None else options.seed,
+        workers=parent.workers if options.workers is None else options.workers,
+        deterministic=parent.deterministic or options.deterministic,
+    )
+
+
+def _has_gone_on(directory: Path, finished: int) -> bool:
+    try:
+        return len(Run(directory).outcomes) > finished
+    except UsageError:
+        return False
