@@ -1,0 +1,179 @@
+"""Scores algorithms for matrix multiplication by their rank, AlphaEvolve's appendix A.
+
+A rank-R decomposition of the tensor of an m x n by n x p product is an algorithm with R
+multiplications. It is checked in exact integers: factors in halves, times two each, must give eight
+times the tensor.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolver.errors import CandidateOutputError
+from evolver.types import Candidate, Result
+
+Field = Literal["integers", "half-integers", "gaussian"]
+_LARGEST = 64.0  # magnitude of an entry: eight times a product of three stays far below 2**63
+
+# (m, n, p) with m <= n <= p -> (best before, AlphaEvolve's), Novikov 2025, table 3; over the
+# complex numbers where a C stands. Shapes whose row we have not seen with certainty are left out.
+_RANKS = """
+2,2,2 7 7; 2,2,3 11 11; 2,2,4 14 14; 2,2,5 18 18; 2,2,6 21 21; 2,2,7 25 25; 2,2,8 28 28;
+2,2,9 32 32; 2,2,10 35 35; 2,2,11 39 39; 2,2,12 42 42; 2,2,13 46 46; 2,2,14 49 49; 2,2,15 53 53;
+2,2,16 56 56; 2,3,3 15 15; 2,3,4 20 20; 2,3,5 25 25; 2,4,5 33 32; 2,4,7 46 45; 2,4,8 52 51;
+2,5,6 48 47; 3,3,3 23 23; 3,4,4 38 38; 3,4,5 47 47; 3,4,6 56 54; 3,4,7 66 63C; 3,4,8 75 74;
+3,5,5 58 58; 3,5,6 70 68; 3,5,7 82 80; 4,4,4 49 48C; 4,4,5 62 61; 4,4,6 73 73; 4,4,7 87 85;
+4,4,8 98 96C; 4,4,9 104 108; 4,5,5 76 76; 4,5,6 93 90; 5,5,5 93 93; 6,6,6 153 156
+"""
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Runs a program that looks for decompositions, rank after rank, each with several seeds.
+
+    The candidate's function gets m, n, p, a rank R and a seed, and returns factors U, V, W of shape
+    (m n, R), (n p, R), (m p, R) with sum over r of U[ij, r] V[jk, r] W[ik, r] = 1, and 0 for all
+    other index triples; rows are numbered by rows of the matrices. Factors are rounded to the
+    field, half-integers or what `field` says, and are exact or not. It starts at `rank_from`; where
+    one seed succeeds it goes one rank down, at the lowest to `rank_to`. Novikov 2025,
+    https://arxiv.org/abs/2506.13131, section 3.1; Strassen 1969.
+
+    Attributes:
+        m: rows of the first matrix.
+        n: its columns, and rows of the second.
+        p: columns of the second.
+        rank_from: the first rank that is asked for.
+        rank_to: the last one.
+        field: "integers", "half-integers", or "gaussian": complex numbers with both parts halves.
+        seeds: runs for each rank; they are secret and new for each evaluation.
+        function: name of the candidate's function.
+    """
+
+    m: int = 2
+    n: int = 2
+    p: int = 2
+    rank_from: int = 8
+    rank_to: int = 7
+    field: Field = "half-integers"
+    seeds: int = 4
+    function: str = "decompose"
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Return `progress`, and what it is made of.
+
+        `rank` is the lowest that a seed reached (m n p where none did: the schoolbook's), `share`
+        the part of the seeds that reached it, `distance` how far the nearest one of the next lower
+        rank is from exact, between 0 and 1 (0 at `rank_to`);
+        progress = m n p - rank + share / 2 + (1 - distance) / 2.
+
+        Raises:
+            CandidateError: the factors are no finite numbers of these shapes.
+        """
+        rank, share, distance = self.m * self.n * self.p, 1.0, 0.0
+        for wanted in range(self.rank_from, self.rank_to - 1, -1):
+            distances = [self._distance(candidate, wanted) for _ in range(self.seeds)]
+            exact = distances.count(0.0)
+            if not exact:
+                distance = min(distances)
+                break
+            rank, share = wanted, exact / self.seeds
+        gained = self.m * self.n * self.p - rank
+        return Result(
+            {
+                "progress": gained + share / 2 + (1 - distance) / 2,
+                "rank": float(rank),
+                "share": share,
+                "distance": distance,
+            },
+            feedback=f"rank {rank} by {share:.0%} of the seeds"
+            + (f"; the nearest of rank {wanted} is {distance:.3g} from exact" if distance else ""),
+        )
+
+    def _distance(self, candidate: Candidate, rank: int) -> float:
+        """Return 0 for factors that are exact after rounding, else how far they are from it."""
+        seed = candidate.rng.getrandbits(31)
+        returned = candidate.call(self.function, self.m, self.n, self.p, rank, seed)
+        factors = self._factors(returned, rank)
+        doubled = [np.rint(2 * factor) for factor in factors]
+        if self.field == "integers":
+            doubled = [2 * np.rint(factor) for factor in factors]
+        if np.array_equal(_product([_whole(one) for one in doubled]), 8 * self._tensor):
+            return 0.0
+        size = np.linalg.norm(self._tensor)
+        misfit = np.linalg.norm(_product(factors) - self._tensor) / size
+        off_grid = np.sqrt(
+            np.mean(
+                [np.mean(np.abs(a - b / 2) ** 2) for a, b in zip(factors, doubled, strict=True)]
+            )
+        )
+        return float(min(1.0, max(1e-9, (misfit + off_grid) / 2)))
+
+    def _factors(self, returned: object, rank: int) -> list[NDArray[np.complex128]]:
+        if not isinstance(returned, list | tuple) or len(returned) != 3:
+            raise CandidateOutputError(f"{self.function} must return (U, V, W)")
+        shapes = [(self.m * self.n, rank), (self.n * self.p, rank), (self.m * self.p, rank)]
+        factors = []
+        for name, value, shape in zip("UVW", returned, shapes, strict=True):
+            kinds = "fiuc" if self.field == "gaussian" else "fiu"
+            if not isinstance(value, np.ndarray) or value.dtype.kind not in kinds:
+                raise CandidateOutputError(f"{name} must be an array of numbers of the field")
+            if value.shape != shape:
+                raise CandidateOutputError(f"{name} must have the shape {shape}, not {value.shape}")
+            factor = value.astype(np.complex128)
+            if not np.isfinite(factor).all() or np.abs(factor).max() > _LARGEST:
+                raise CandidateOutputError(f"{name} must hold numbers up to {_LARGEST:g}")
+            factors.append(factor)
+        return factors
+
+    @cached_property
+    def _tensor(self) -> NDArray[np.int64]:
+        return tensor(self.m, self.n, self.p)
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return the published ranks of this shape, for real factors."""
+        wanted = ",".join(map(str, sorted((self.m, self.n, self.p))))
+        for row in _RANKS.replace("\n", " ").split(";"):
+            shape, before, found = row.split()
+            if shape == wanted:
+                series = {"before AlphaEvolve": [{"rank": float(before)}]}
+                if self.field == "gaussian" or not found.endswith("C"):
+                    series["AlphaEvolve"] = [{"rank": float(found.removesuffix("C"))}]
+                return series
+        return {}
+
+
+def tensor(m: int, n: int, p: int) -> NDArray[np.int64]:
+    """Return the tensor of the product, of shape (m n, n p, m p)."""
+    result = np.zeros((m, n, n, p, m, p), dtype=np.int64)
+    for i in range(m):
+        for j in range(n):
+            for k in range(p):
+                result[i, j, j, k, i, k] = 1
+    return result.reshape(m * n, n * p, m * p)
+
+
+def _whole(doubled: NDArray[np.complex128]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return doubled.real.astype(np.int64), doubled.imag.astype(np.int64)
+
+
+def _product(factors: Sequence[object]) -> NDArray[np.generic]:
+    """Return the tensor that factors make: of floats, or exactly of pairs of integer arrays."""
+    if not isinstance(factors[0], tuple):
+        return np.einsum("ar,br,cr->abc", *factors, optimize=True)
+    (a, b), (c, d), (e, f) = factors  # type: ignore[misc]
+    real, imaginary = _pairwise(a, c) - _pairwise(b, d), _pairwise(a, d) + _pairwise(b, c)
+    whole = real @ e.T - imaginary @ f.T
+    if (real @ f.T + imaginary @ e.T).any():
+        return np.zeros(0)  # not real, so not the tensor
+    return whole.reshape(len(a), len(c), len(e))
+
+
+def _pairwise(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return one[a, r] * other[b, r] as an array of shape (a b, r)."""
+    return (one[:, None, :] * other[None, :, :]).reshape(-1, one.shape[1])
