@@ -198,7 +198,8 @@ class Engine:
 
     def _islands_of(self, attempt: Attempt) -> Sequence[int]:
         """The task's seed settles every island, all others the one they were made on."""
-        return range(len(self.population.islands)) if attempt.id == 0 else (attempt.island,)
+        islands = len(self.population.islands)  # a fork may have fewer than there were
+        return range(islands) if attempt.id == 0 else (attempt.island % islands,)
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -314,7 +315,8 @@ class Engine:
         if operator == SEED:
             return Attempt(number, seen, SEED, number % len(self.population.islands), None)
         rng = Random(f"{self._settings.seed}/{number}/select")
-        chosen = self.population.select(number, rng)
+        asks = self._mix.operators[operator].needs_model
+        chosen = self.population.select(number, rng, diverse=asks)
         inspirations = tuple(elite.program.id for elite in chosen.inspirations)
         return Attempt(
             number,

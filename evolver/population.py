@@ -17,6 +17,7 @@ from evolver.objective import Objective, dominates, front
 from evolver.types import Archive, Elite, Evaluation, Files, Policy, Program, Trial
 
 _REASON_LENGTH = 200  # characters
+_DRAWN = 4  # elites among which the one is found that differs most
 
 
 @dataclass(frozen=True)
@@ -88,6 +89,22 @@ def trial_of(program: Program, evaluation: Evaluation) -> Trial | None:
     return Trial(program.summary, evaluation.status, evaluation.objectives, reason)
 
 
+def _least_like(known: Sequence[Elite], drawn: Sequence[Elite]) -> Elite:
+    """Return the one whose nearest of the known shares the fewest lines with it (Jaccard)."""
+
+    def lines(elite: Elite) -> set[bytes]:
+        files = elite.program.files.values()
+        return {line.strip() for source in files for line in source.splitlines()}
+
+    seen = [lines(elite) for elite in known]
+
+    def likeness(elite: Elite) -> float:
+        own = lines(elite)
+        return max(len(own & other) / max(1, len(own | other)) for other in seen)
+
+    return min(drawn, key=lambda elite: (likeness(elite), elite.program.id))
+
+
 class Population:
     """Islands of elites, the global front and the index of everything seen."""
 
@@ -128,22 +145,34 @@ class Population:
         self.children = Counter[int]()  # program id -> finished attempts that edited it
         self.seen = Seen()
 
-    def select(self, attempt: int, rng: Random) -> Selection:
-        """Choose island, parent and inspirations for an attempt."""
+    def select(self, attempt: int, rng: Random, *, diverse: bool = False) -> Selection:
+        """Choose island, parent and inspirations for an attempt.
+
+        The first inspiration is one of the island's best, the others are any, or, where it is to be
+        `diverse`, of a few the one that has least in common with what is chosen already: a model
+        learns more from another idea than from the same one with other constants.
+        A program whose confirmation failed may be a parent, which its child has to beat; as an
+        inspiration it would teach luck.
+        """
         occupied = [i for i, island in enumerate(self.islands) if island.archive.elites()]
         index = occupied[attempt % len(occupied)]
         island = self.islands[index]
         parent = island.policy.select(island.archive, self.children, rng)
-        others = [e for e in island.archive.elites() if e.program.id != parent.program.id]
-        best = list(island.archive.front())
+        unfit = {parent.program.id, *self._disqualified}
+        others = [e for e in island.archive.elites() if e.program.id not in unfit]
+        best = [e for e in island.archive.front() if e.program.id not in unfit]
         chosen: dict[int, Elite] = {}
         for pool in (best, others):
-            pool = [e for e in pool if e.program.id != parent.program.id]
-            if pool and len(chosen) < self._inspirations:
+            if pool and len(chosen) < self._inspirations and not (chosen and diverse):
                 elite = rng.choice(pool)
                 chosen[elite.program.id] = elite
         while len(chosen) < min(self._inspirations, len(others)):
-            elite = rng.choice(others)
+            if diverse:
+                left = [e for e in others if e.program.id not in chosen]
+                drawn = rng.sample(left, min(_DRAWN, len(left)))
+                elite = _least_like([parent, *chosen.values()], drawn)
+            else:
+                elite = rng.choice(others)
             chosen.setdefault(elite.program.id, elite)
         inspirations = sorted(chosen.values(), key=lambda e: (e.objectives, -e.program.id))
         return Selection(index, parent, tuple(inspirations))
