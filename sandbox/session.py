@@ -32,15 +32,7 @@ class Connection:
     def receive(self) -> tuple[dict[str, Any], bytearray]:
         """Wait for the next frame; without a host there is nothing left to do."""
         while (message := self._frames.take()) is None:
-            rest = self._frames.missing()
-            if rest is None:
-                piece = self._link.recv(1 << 16)
-                self._frames.feed(piece)
-                size = len(piece)
-            else:
-                size = self._link.recv_into(rest)
-                self._frames.fed(size)
-            if not size:
+            if not self._frames.read(self._link.fileno()):
                 os._exit(0)
         return message
 
@@ -124,6 +116,8 @@ class Session:
         except workdir.RefusedError as error:
             return _refusal(str(error))
         except BaseException as error:  # noqa: BLE001 - whatever it is, SystemExit too: it is the verdict
+            with contextlib.suppress(Exception):  # it may have put anything in its place
+                sys.stdout.flush()
             return {"error": describe(error)}, []
         try:
             tree, buffers = wire.encode(value)

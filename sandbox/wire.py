@@ -28,6 +28,7 @@ _NODES = 1 << 20  # items of one value outside its arrays: parsing more takes se
 _LONG = 4096  # characters from which a string goes into the body
 _LARGE = 1 << 15  # bytes from which copying costs more than another piece
 _AT_ONCE = 64  # pieces written by one call
+_PIECE = 1 << 16  # bytes read at once where no body is being filled
 _INT64 = 1 << 63
 _DTYPES = frozenset(
     ["|b1", "|i1", "|u1"]
@@ -85,13 +86,15 @@ class Frames:
             piece = memoryview(piece)[taken:]
         self._pending += piece
 
-    def missing(self) -> memoryview | None:
-        """Return what of a body is still to be read, to be read into; None outside of one."""
-        return None if self._header is None else memoryview(self._body)[self._filled :]
-
-    def fed(self, size: int) -> None:
-        """Tell that so many bytes were read into `missing`."""
+    def read(self, fd: int) -> int:
+        """Read once from a descriptor, after `take` found nothing; return the number of bytes."""
+        if self._header is None:
+            piece = os.read(fd, _PIECE)
+            self._pending += piece
+            return len(piece)
+        size = os.readv(fd, [memoryview(self._body)[self._filled :]])
         self._filled += size
+        return size
 
     def take(self) -> tuple[dict[str, Any], bytearray] | None:
         """Return the next frame, or None until more has been read.

@@ -64,12 +64,12 @@ class Zygote:
                 self._look()
 
     def _hear(self) -> None:
-        packet, fds, _, _ = socket.recv_fds(self._control, 4096, 1)
+        packet, fds, _, _ = socket.recv_fds(self._control, 4096, 2)
         if not packet:
             self._end()
         message = json.loads(packet)
         if message["op"] == "spawn":
-            self._spawn(message["number"], fds[0])
+            self._spawn(message["number"], *fds)
         elif message["op"] == "watch memory":
             self._watches_memory = True
         else:
@@ -86,17 +86,19 @@ class Zygote:
                 os.kill(pid, signal.SIGKILL)
             break  # the first is at work, the other one waits
 
-    def _spawn(self, number: int, link: int) -> None:
+    def _spawn(self, number: int, link: int, output: int) -> None:
         try:
             pid = self._cells.fork(number)
         except OSError as error:
             os.close(link)
+            os.close(output)
             report = {"op": "ended", "number": number, "status": None, "excess": str(error)}
             send(self._control, {**report, "memory": 0})
             return
         if pid == 0:
-            self._live(link)
+            self._live(link, output)
         os.close(link)
+        os.close(output)
         watched = os.pidfd_open(pid)
         self._alive[watched] = number, pid
         self._poll.register(watched, select.POLLIN)
@@ -121,9 +123,11 @@ class Zygote:
         self._cells.remove()
         os._exit(0)
 
-    def _live(self, link: int) -> None:
+    def _live(self, link: int, output: int) -> None:
         """Be the candidate's process; never returns."""
         try:
+            for fd in (1, 2):  # what it prints; the relay keeps the end of it
+                os.dup2(output, fd)
             os.set_inheritable(link, False)  # no command that it runs has it
             kernel.die_with_parent()
             os.setsid()
@@ -188,6 +192,7 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         if threads > 1:
             send(control, {"op": "threads", "count": threads})
             return
+        sys.stdout.reconfigure(line_buffering=True)  # what a killed candidate printed is not lost
         session.rehearse(terms)  # imports what it needs before the first fork
         place.settle()
         signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -171,6 +171,24 @@ def f(n):
     def test_a_crash_is_described(self, sandbox: Sandbox, source: str, text: str) -> None:
         assert text in self.attack(sandbox, source, verdict=CandidateCrashed)
 
+    @pytest.mark.parametrize("end", ["1 / 0", "os._exit(3)", "ctypes.string_at(0)", "sys.exit()"])
+    def test_what_a_crashed_one_printed_is_told(self, sandbox: Sandbox, end: str) -> None:
+        source = f"""
+import ctypes, os, sys
+def f():
+    for number in range(3000):
+        print("line", number)
+    os.write(2, b"\\xff from C")
+    print(" and the end")
+    {end}
+"""
+        said = self.attack(sandbox, source, verdict=CandidateCrashed)
+        assert said.endswith("line 2999\n\ufffd from C and the end")
+        assert "line 2800\n" in said
+        assert "line 2000\n" not in said
+        silent = self.attack(sandbox, f"import ctypes, os, sys\ndef f():\n    {end}\n")
+        assert "printed" not in silent
+
     def test_a_stack_overflow_in_c_is_a_crash(self, sandbox: Sandbox) -> None:
         source = """
 import sys

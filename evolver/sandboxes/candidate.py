@@ -24,7 +24,6 @@ from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Files, Output, Program
 
-_GRACE = 0.5  # seconds that the runner has, after a deadline, to say that it has killed
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
 _TEXT = 20_000  # characters of a message that are kept
@@ -70,7 +69,7 @@ class Evaluation:
             "seed": _guest_seed(seed),
             "timeout": self.timeout,
         }
-        self._channel.send({"op": "open", "timeout": self.timeout}, deadline=self.deadline)
+        self._channel.prepare({"op": "open", "timeout": self.timeout})
         self._send(start, buffers, self.deadline)
         try:
             header, _ = self._receive(self.deadline)
@@ -127,7 +126,7 @@ class Evaluation:
                 error = CandidateCrashed if op == "run" else CandidateOutputError
                 raise error(_printable(reason))
             case {"error": str(text)}:
-                raise CandidateCrashed(_printable(text))
+                raise CandidateCrashed(_printable(text) + self._printed())
         raise wire.WireError("an answer that is none")
 
     def _send(
@@ -149,9 +148,23 @@ class Evaluation:
             if header["op"] == "data":
                 self._frames.feed(body)
             elif header["op"] == "ended":
-                self._died(header)
+                self._died(header, body)
 
-    def _died(self, header: dict[str, Any]) -> None:
+    def _printed(self) -> str:
+        """Ask the relay for the end of what the candidate printed; return it as a paragraph."""
+        deadline = time.monotonic() + self._channel.grace
+        try:
+            self._channel.send({"op": "printed"}, deadline=deadline)
+            while True:
+                header, body = self._channel.receive(deadline)
+                if header["op"] == "printed":
+                    return _paragraph(body)
+                if header["op"] == "ended":
+                    self._died(header, body)
+        except (TimeoutError, CandidateCrashed):
+            return ""
+
+    def _died(self, header: dict[str, Any], printed: bytearray) -> None:
         if header["status"] is None:
             raise SandboxError(f"no process could be started: {header['excess']}")
         if header["late"]:
@@ -163,7 +176,7 @@ class Evaluation:
             text = f"it ran out of its {self._settings.memory} MiB of memory and was killed"
         else:
             text = describe_status(header["status"])
-        self._verdict = CandidateCrashed(text)
+        self._verdict = CandidateCrashed(text + _paragraph(printed))
         raise self._verdict
 
     def _end(self, verdict: CandidateError) -> None:
@@ -182,7 +195,7 @@ class Evaluation:
         self._is_closed = True
         if self._verdict is None:
             self._verdict = CandidateCrashed("the evaluation is over")
-        deadline = time.monotonic() + _GRACE
+        deadline = time.monotonic() + self._channel.grace
         try:
             self._channel.send({"op": "close"}, deadline=deadline)
             while (header := self._channel.receive(deadline)[0])["op"] != "closed":
@@ -218,6 +231,12 @@ def _guest_seed(seed: int) -> int:
 
 def _printable(text: str) -> str:
     return text[:_TEXT].encode("utf-8", "replace").decode()
+
+
+def _paragraph(printed: bytearray) -> str:
+    """Return what a candidate printed as the end of a message."""
+    text = printed.decode("utf-8", "replace").rstrip()
+    return f"\nit printed, at the end:\n{text}" if text else ""
 
 
 class SandboxedCandidate:

@@ -25,7 +25,12 @@ class Channel:
         source: non-blocking descriptor that frames are read from.
         sink: non-blocking descriptor that frames are written to; may be the same.
         close: releases the descriptors.
+
+    Attributes:
+        grace: seconds that the runner has, after a deadline, to say that it has killed.
     """
+
+    grace = 0.5
 
     def __init__(self, source: int, sink: int, close: Callable[[], None]) -> None:
         self._source, self._sink = source, sink
@@ -33,6 +38,10 @@ class Channel:
         self._frames = wire.Frames(1 << 30)  # from the relay, which is trusted
         self._outbox = wire.Outbox(sink)
         self._buffer = bytearray(_PIECE)
+
+    def prepare(self, header: dict[str, Any]) -> None:
+        """Have a frame sent together with the next."""
+        self._outbox.add(wire.frame(header))
 
     def send(self, header: dict[str, Any], *buffers: wire.Buffer, deadline: float) -> None:
         """Send a frame.
