@@ -18,10 +18,10 @@ from evolver.engine import Engine
 from evolver.errors import EvolverError, UsageError
 from evolver.excerpts import answers_of, state_after
 from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
-from evolver.runs import TASK, Run, new_directory
+from evolver.runs import TASK, Run, copy_task, new_directory
 from evolver.sessions import PICKLE, Listener, go_on, make_engine
 from evolver.store import Session, Store
-from evolver.task import assemble_task
+from evolver.task import Task, assemble_task, load_task
 from evolver.types import Evaluation
 
 _ROUNDING = 1e-9  # relative: what another machine's arithmetic may do to a score
@@ -124,6 +124,7 @@ def fork(
     options: Options = Options(),  # noqa: B008 - frozen
     *,
     at: int | None = None,
+    task: Path | None = None,
     out: Path | None = None,
     listener: Listener | None = None,
 ) -> Run:
@@ -135,6 +136,7 @@ def fork(
         directory: of the other run, which may be still at work.
         options: what shall be different; everything else is as it was, limits included.
         at: after how many finished attempts; None: all that there are.
+        task: another folder with the same program, whose settings shall hold; None: the run's own.
         out: directory of the new run; default: runs/<task>-<time>.
         listener: is told of progress, on another thread.
 
@@ -150,12 +152,13 @@ def fork(
             f"{directory} has {len(run.outcomes)} finished attempts, not {finished}; "
             f"give --at a number from 1 to {len(run.outcomes)}"
         )
-    configuration = config.resolve(run.configuration.task, _inherited(options, run.configuration))
-    task = assemble_task(run.facts["task"], run.directory / TASK, configuration.task)
-    make_operators(task, has_model=bool(make_endpoints(task)))
-    place = new_directory(task, out)
+    source = run.task if task is None else _same_program(load_task(task), run.task)
+    configuration = config.resolve(source.settings, _inherited(options, run.configuration))
+    source = assemble_task(source.name, source.root, configuration.task)
+    make_operators(source, has_model=bool(make_endpoints(source)))
+    place = new_directory(source, out)
     try:
-        shutil.copytree(run.directory / TASK, place / TASK, symlinks=True)
+        copy_task(source, place)
         if (run.directory / PICKLE).exists():
             shutil.copyfile(run.directory / PICKLE, place / PICKLE)
         config.write(place, configuration)
@@ -168,6 +171,19 @@ def fork(
         if not _has_gone_on(place, finished):
             shutil.rmtree(place, ignore_errors=True)
         raise
+
+
+def _same_program(task: Task, other: Task) -> Task:
+    """Return a task whose program is that of another one.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if dict(task.files) != dict(other.files) or task.base != other.base:
+        raise UsageError(
+            f"{task.root} holds another program than the run; a fork goes on with the same one"
+        )
+    return task
 
 
 def _inherited(options: Options, parent: Configuration) -> Options:

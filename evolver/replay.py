@@ -116,7 +116,7 @@ class Record:
         """Yield decisions, verdicts and confirmations in their order."""
         confirmations = deque(sorted(self.store.confirmations(), key=_moment))
         begun: list[Attempt | LeftBehind] = [*self.store.attempts(), *left_behind(self.store)]
-        attempts = deque(sorted(begun, key=_number))
+        attempts = deque(sorted(begun, key=lambda one: (_decided(one).seen, _number(one))))
         for finished, outcome in enumerate(chain(self.store.outcomes(), (None,))):
             while attempts and _decided(attempts[0]).seen <= finished:
                 while _is_due(confirmations, finished, _number(attempts[0])):

@@ -1,6 +1,7 @@
 """The command line. Heavy imports stand inside the commands, so that `evolver --help` is quick.
 
-Exit codes: 0; 2 where the user can mend it, with one sentence that says how; 130 after Ctrl-C.
+Exit codes: 0; 1 where a replay differs; 2 where the user can mend it, with one sentence that says
+how; 130 after Ctrl-C.
 With `--json` a command prints one JSON object as the last line of its standard output, and what
 is for people goes to standard error.
 """
@@ -14,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from evolver.cli import making, prompting, results, running, sandboxing
+from evolver.cli import checking, making, prompting, rerunning, results, running, sandboxing
 from evolver.errors import EvolverError
 
 app = typer.Typer(
@@ -52,11 +53,13 @@ for _command in (
     results.best,
     results.diff,
     results.export,
+    rerunning.replay,
+    rerunning.fork,
     running.evaluate,
     prompting.prompt,
     making.init,
     making.apply,
-    making.doctor,
+    checking.doctor,
 ):
     app.command()(_command)
 

@@ -1,0 +1,141 @@
+"""Commands on what a run recorded: replay, fork."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolver.cli.places import console, print_json
+from evolver.cli.running import (
+    AllowUnisolated,
+    ApiBase,
+    Deterministic,
+    Dollars,
+    Evaluations,
+    Json,
+    ModelName,
+    SandboxName,
+    Seconds,
+    Seed,
+    Target,
+    Tokens,
+    Workers,
+)
+
+if TYPE_CHECKING:
+    from evolver.replay import Replay
+
+_TOLD = 10  # differences
+
+Directory = Annotated[
+    Path | None,
+    typer.Argument(metavar="[DIR]", help="A run's directory (default: the latest)."),
+]
+
+
+def replay(
+    directory: Directory = None,
+    re_evaluate: Annotated[
+        bool, typer.Option("--re-evaluate", help="Measure every program again, and compare.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Walk a run again from its record, and say whether the same comes out.
+
+    Without a network, a model or an evaluator. Exit code 1 where something differs.
+    """
+    from evolver.histories import replay as walk
+    from evolver.runs import latest_directory
+
+    found = walk(directory or latest_directory(), re_evaluate=re_evaluate)
+    if as_json:
+        print_json(
+            {
+                "attempts": found.attempts,
+                "same": not found.differences,
+                "differences": [vars(one) for one in found.differences],
+                "changed_prompts": found.prompts,
+                "measured_again": found.measured,
+                "noise": found.noise,
+            }
+        )
+    else:
+        _tell(found)
+    if found.differences:
+        raise typer.Exit(1)
+
+
+def _tell(found: Replay) -> None:
+    out = console()
+    count = f"{found.attempts} attempts replayed"
+    if not found.differences:
+        out.print(f"{count}: same programs, scores and order")
+    else:
+        out.print(f"{count}, {len(found.differences)} differences:")
+        for one in found.differences[:_TOLD]:
+            out.print(f"  {one}")
+        if len(found.differences) > _TOLD:
+            out.print(f"  ... and {len(found.differences) - _TOLD} more; --json has them all")
+    if found.prompts:
+        out.print(
+            f"{len(found.prompts)} of them would be asked in other words today: "
+            "templates or texts of the task have changed"
+        )
+    if found.measured:
+        out.print(
+            f"{found.measured} programs measured again; relative differences up to "
+            f"{found.noise:.1g} were put down to chance"
+        )
+
+
+def fork(
+    directory: Directory = None,
+    at: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="After N finished attempts (default: all)."),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="The new run's directory (default: runs/TASK-TIME)."),
+    ] = None,
+    task: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="TASK", help="Use this task's settings: the same program, another task.toml."
+        ),
+    ] = None,
+    evaluations: Evaluations = None,
+    seconds: Seconds = None,
+    dollars: Dollars = None,
+    tokens: Tokens = None,
+    target: Target = None,
+    seed: Seed = None,
+    workers: Workers = None,
+    model: ModelName = None,
+    api_base: ApiBase = None,
+    deterministic: Deterministic = None,
+    sandbox: SandboxName = None,
+    allow_unisolated: AllowUnisolated = None,
+    as_json: Json = False,
+) -> None:
+    """Start a run where another one stood, with other settings.
+
+    What is not said is as it was. What was spent before counts: budgets are totals.
+    """
+    from evolver import display
+    from evolver.cli.results import conclude
+    from evolver.config import Options
+    from evolver.histories import fork as branch
+    from evolver.runs import latest_directory
+
+    found = directory or latest_directory()
+    options = Options(
+        evaluations, seconds, dollars, tokens, target, seed, workers, model, api_base,
+        deterministic, allow_unisolated, sandbox=sandbox,
+    )  # fmt: skip
+    out_to = console(to_stderr=as_json)
+    with display.view(out_to, found.name) as listener:
+        done = branch(found, options, at=at, task=task, out=out, listener=listener)
+    conclude(done, out_to, as_json=as_json)
