@@ -14,6 +14,7 @@ from random import Random
 
 from evolver.filters import normalised_hash, structure_hash
 from evolver.objective import Objective, dominates, front
+from evolver.sandboxes.candidate import PRINTED
 from evolver.types import Archive, Elite, Evaluation, Files, Policy, Program, Trial
 
 _REASON_LENGTH = 200  # characters
@@ -83,7 +84,7 @@ def trial_of(program: Program, evaluation: Evaluation) -> Trial | None:
     """
     if not program.summary or evaluation.flags or evaluation.fault == "evaluator":
         return None
-    lines = evaluation.feedback.strip().splitlines()
+    lines = evaluation.feedback.partition(PRINTED)[0].strip().splitlines()
     is_told = evaluation.status != "ok" and lines
     reason = lines[-1].strip()[:_REASON_LENGTH] if is_told else ""
     return Trial(program.summary, evaluation.status, evaluation.objectives, reason)

@@ -24,6 +24,7 @@ from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Files, Output, Program
 
+PRINTED = "it printed, at the end:"  # the line that parts what it printed from what went wrong
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
 _TEXT = 20_000  # characters of a message that are kept
@@ -236,7 +237,7 @@ def _printable(text: str) -> str:
 def _paragraph(printed: bytearray) -> str:
     """Return what a candidate printed as the end of a message."""
     text = printed.decode("utf-8", "replace").rstrip()
-    return f"\nit printed, at the end:\n{text}" if text else ""
+    return f"\n{PRINTED}\n{text}" if text else ""
 
 
 class SandboxedCandidate:

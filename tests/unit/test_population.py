@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from evolver.archives import BestN, First
 from evolver.objective import Objective
 from evolver.population import Island, Population, trial_of
+from evolver.sandboxes.candidate import PRINTED
 from evolver.selection import Tournament
 from evolver.types import Elite, Evaluation, Program, Trial
 
@@ -33,6 +34,9 @@ def test_a_trial_says_what_changed_and_what_it_did() -> None:
     assert judged(objectives=(1.0,), feedback="fine") == Trial("x", "ok", (1.0,))
     crash = "Traceback:\n  f()\nValueError: no\n"
     assert judged("crashed", feedback=crash) == Trial("x", "crashed", None, "ValueError: no")
+    assert judged("crashed", feedback=f"{crash}\n{PRINTED}\nhello") == judged(
+        "crashed", feedback=crash
+    )
     long = judged("timeout", feedback="t" * 900)
     assert long is not None
     assert len(long.reason) == 200
