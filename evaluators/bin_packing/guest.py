@@ -1,0 +1,19 @@
+"""Packs items with the candidate's heuristic, in its process."""
+
+import candidate  # the program that is being judged
+import numpy as np
+
+
+def pack(function, items, capacity):
+    """Return the number of the bin of each item, as the heuristic has them packed one by one."""
+    priority = getattr(candidate.load(), function)
+    room = np.full(len(items) + 1, capacity)
+    opened = 0
+    bins = np.empty(len(items), dtype=np.int64)
+    for index, item in enumerate(items.tolist()):
+        places = np.flatnonzero(room[: opened + 1] >= item)  # the last one is fresh
+        chosen = places[np.argmax(priority(item, room[places]))]
+        room[chosen] -= item
+        opened = max(opened, int(chosen) + 1)
+        bins[index] = chosen
+    return bins

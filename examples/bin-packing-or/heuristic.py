@@ -1,0 +1,13 @@
+"""A heuristic for online bin packing."""
+
+import numpy as np
+
+
+# EVOLVE-BLOCK-START
+def priority(item, room):
+    """Return a priority for each bin, from the room that is left in it: best fit."""
+    left = room - item
+    return -np.minimum(left, 1000)
+
+
+# EVOLVE-BLOCK-END
