@@ -96,7 +96,9 @@ def first_that_fits(choices: Sequence[_T], fits: Callable[[_T], bool]) -> _T:
     Choices that come later are smaller, bar a few bytes, so that what is returned is the first
     one that fits, or next to it.
     """
-    low, high = 0, len(choices) - 1
+    if fits(choices[0]):
+        return choices[0]  # as a rule
+    low, high = min(1, len(choices) - 1), len(choices) - 1
     while low < high:
         middle = (low + high) // 2
         if fits(choices[middle]):
