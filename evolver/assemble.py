@@ -55,7 +55,9 @@ SANDBOXES = {
 }
 
 _TERMS = tuple(field.name for field in fields(Terms))
-_MAX_TOKENS = 8192  # of an answer, where tokens or dollars are limited and the task says nothing
+# An answer's most tokens, where tokens or dollars are limited and the task says nothing: a request
+# reserves them, so that a small limit allows small answers, or it would not last for a few.
+_MAX_TOKENS, _MIN_TOKENS, _REQUESTS = 8192, 1024, 32
 
 TRIALS = 8  # earlier children of a parent that prompts tell of
 
@@ -126,7 +128,8 @@ def make_endpoints(task: Task) -> list[Endpoint]:
         plugin = find(use, root=task.root, kind="model", builtin=MODELS)
         known = {field.name for field in fields(plugin)}
         if "max_tokens" in known and (budget.tokens is not None or budget.dollars is not None):
-            settings.setdefault("max_tokens", _MAX_TOKENS)
+            share = (budget.tokens or _MAX_TOKENS * _REQUESTS) // _REQUESTS
+            settings.setdefault("max_tokens", max(_MIN_TOKENS, min(share, _MAX_TOKENS)))
         model: Model = configure(plugin, settings, where, also=_TERMS)
         name = str(settings.get("name", use))
         if name in {endpoint.name for endpoint in made}:

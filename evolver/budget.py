@@ -33,8 +33,10 @@ class Budget:
 class BudgetSpent(EvolverError):  # noqa: N818 - named as its sisters in errors.py
     """A request may cost more than is left of `limit`: "tokens" or "dollars"."""
 
-    def __init__(self, limit: str) -> None:
-        super().__init__(f"not enough {limit} left")
+    def __init__(self, limit: str, bound: Bound) -> None:
+        most = bound.tokens if limit == "tokens" else bound.dollars
+        about = "" if most is None else f": it may cost {most:.6g}"
+        super().__init__(f"too few {limit} are left for another request{about}")
         self.limit = limit
 
 
@@ -63,7 +65,7 @@ class Purse:
         """
         while (limit := self._lacks(bound)) is not None:
             if not self._reserved:
-                raise BudgetSpent(limit)
+                raise BudgetSpent(limit, bound)
             self._settled.clear()
             await self._settled.wait()
         self._reserved.append(bound)

@@ -12,7 +12,7 @@ from random import Random
 from evolver.budget import Budget, Purse
 from evolver.choice import Choice
 from evolver.endpoint import Endpoint
-from evolver.errors import ModelError, ModelUnavailable, UsageError
+from evolver.errors import ModelError, ModelUnavailable, ProposalError, UsageError
 from evolver.store import Attempt, Bill, Request, Store
 from evolver.types import Bound, Bounding, Completion, Prompt
 
@@ -151,6 +151,7 @@ class RecordedModel:
             BudgetSpent: not enough tokens or dollars are left.
             ModelRefused: no request with the model's settings can succeed.
             ModelError: this one cannot, or it failed again and again while others were answered.
+            ProposalError: the answer is another attempt's, word for word.
         """
         answers: list[Completion] = []
         while len(answers) < n:  # some endpoints ignore n and send one
@@ -169,6 +170,10 @@ class RecordedModel:
             shared = await self._models.shared(leader)
             own = self._attempt.id - leader
             if own < len(shared):
+                texts = [answer.text for answer in shared]
+                twin = leader + texts.index(texts[own])
+                if twin < self._attempt.id:
+                    raise ProposalError(f"the model gave attempt {twin} the same answer")
                 return shared[own : own + 1]
         with self._models.sharing(self._attempt) as give:
             answers = await self._answers(0, prompt, self._samples)

@@ -29,8 +29,8 @@ UNTRUSTED = (
 _STOPPED = {
     "evaluations": "all evaluations are spent",
     "seconds": "the time is up",
-    "dollars": "the money is spent",
-    "tokens": "the tokens are spent",
+    "dollars": "the dollars that are left are too few for another request",
+    "tokens": "the tokens that are left are too few for another request",
     "target": "the target is reached",
     "exhausted": "a thousand attempts in a row brought nothing new to evaluate",
     INTERRUPTED: "interrupted",
