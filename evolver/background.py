@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import threading
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 _T = TypeVar("_T")
 
@@ -51,3 +51,23 @@ def in_thread(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
     if errors:
         raise errors[0]
     return results[0]
+
+
+async def unless_interrupted(work: Coroutine[Any, Any, _T], interrupted: asyncio.Event) -> _T:
+    """Await some work, or cancel it when the event is set.
+
+    Raises:
+        KeyboardInterrupt: the event was set first.
+    """
+    working = asyncio.ensure_future(work)
+    stopping = asyncio.ensure_future(interrupted.wait())
+    try:
+        either: set[asyncio.Future[Any]] = {working, stopping}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            raise KeyboardInterrupt
+        return working.result()
+    finally:
+        working.cancel()
+        stopping.cancel()
+        await asyncio.gather(working, stopping, return_exceptions=True)

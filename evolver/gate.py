@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import ast
 import asyncio
+import statistics
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -233,16 +234,18 @@ def _is_above(
     *,
     is_named: bool,
 ) -> bool:
-    """Tell whether the worst of some measurements is above the best of others and their noise."""
+    """Tell whether the worst of some measurements is above the best of others and their noise.
+
+    The noise is how far the best of them is above their median: what is slow once in a while, on a
+    busy machine, says nothing of how quick the others are.
+    """
     goods = [point for point in good if point is not None]
     bads = [point for point in bad if point is not None]
     if not goods or len(bads) < len(bad):
         return False
     worst = tuple(map(min, zip(*bads, strict=True)))
     lows = tuple(map(min, zip(*goods, strict=True)))
-    best = map(max, zip(*goods, strict=True))
-    # The noise, as far as so few measurements can tell, once more above the best of them.
-    highs = tuple(high + (high - low) for low, high in zip(lows, best, strict=True))
+    highs = tuple(2 * max(one) - statistics.median(one) for one in zip(*goods, strict=True))
     if is_named and len(worst) > 1:
         raised, before = objective.score([worst, highs]), objective.score([highs])
         assert raised is not None

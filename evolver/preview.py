@@ -15,7 +15,7 @@ from evolver.population import trial_of
 from evolver.runs import Run
 from evolver.sessions import judge
 from evolver.task import Task
-from evolver.types import Context, Elite, Program, Prompt
+from evolver.types import Context, Elite, Evaluation, Program, Prompt
 
 
 @runtime_checkable
@@ -68,13 +68,17 @@ def preview(task: Task, context: Context, operator: str | None = None) -> Previe
     )
 
 
-def at_the_start(task: Task) -> Context:
+def at_the_start(task: Task, evaluation: Evaluation | None = None) -> Context:
     """Return what operators see first: the seed, judged.
+
+    Args:
+        task: as loaded.
+        evaluation: the seed's, where it has been judged already.
 
     Raises:
         UsageError: the seed fails its evaluation.
     """
-    evaluation = judge(task)
+    evaluation = evaluation or judge(task)
     if evaluation.status != "ok":
         raise UsageError(
             f"the seed program fails its own evaluation ({evaluation.status}):\n"

@@ -27,7 +27,7 @@ from evolver.assemble import (
     make_operators,
     make_population,
 )
-from evolver.background import in_thread
+from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
 from evolver.edits import violation
 from evolver.endpoint import Endpoint
@@ -387,18 +387,9 @@ def judge(task: Task, files: Files | None = None, *, seed: int | None = None) ->
             await executor.start()
             return await executor.evaluate(job)
 
-        measuring = asyncio.ensure_future(measure())
-        stopping = asyncio.ensure_future(interrupted.wait())
         try:
-            either: set[asyncio.Future[Any]] = {measuring, stopping}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            if not measuring.done():
-                raise KeyboardInterrupt
-            return measuring.result()
+            return await unless_interrupted(measure(), interrupted)
         finally:
-            measuring.cancel()
-            stopping.cancel()
-            await asyncio.gather(measuring, stopping, return_exceptions=True)
             await executor.close()
 
     return in_thread(work)

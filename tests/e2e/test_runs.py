@@ -200,11 +200,6 @@ def test_prompts_are_shown_without_a_model(
     assert "add [[operator]]" in cli.refuses("prompt", run_dir / "task")
 
 
-def test_the_doctor_looks_at_machines_and_tasks(cli: CommandLine, task: Path) -> None:
-    assert "sandbox: tier" in cli("doctor").stdout
-    assert "seed: ok, error" in cli("doctor", task).stdout
-
-
 def git(root: Path, *words: str) -> str:
     done = subprocess.run(["git", "-C", root, *words], capture_output=True, text=True, check=True)
     return done.stdout.strip()

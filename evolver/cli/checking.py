@@ -1,0 +1,253 @@
+"""The command that finds out what is the matter: doctor, for a machine, a task or a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolver.cli.places import console, print_json, task_folder
+from evolver.cli.running import AllowUnisolated, ApiBase, Json, ModelName, SandboxName, Workers
+from evolver.errors import EvolverError, UsageError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evolver.config import Options
+    from evolver.host import Host
+    from evolver.inspection import Answer, Inspection
+
+_MIB = 1 << 20
+_TIERS = {
+    "A": "namespaces, system calls, files, limits",
+    "B": "system calls, files, limits",
+    "C": "limits only, which stop accidents and no attack",
+}
+
+Lines = Iterator[tuple[str, str]]  # what is told, and what there is to tell
+
+
+def doctor(
+    place: Annotated[
+        Path | None, typer.Argument(metavar="[DIR|TASK]", help="A run's directory, or a task.")
+    ] = None,
+    recover: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Write what is whole of a damaged run as a new one."),
+    ] = None,
+    workers: Workers = None,
+    model: ModelName = None,
+    api_base: ApiBase = None,
+    sandbox: SandboxName = None,
+    allow_unisolated: AllowUnisolated = None,
+    as_json: Json = False,
+) -> None:
+    """Check this machine, a task, or a run.
+
+    Of a task, the seed is judged a few times and known-bad programs once, and each model is asked
+    once.
+    """
+    from evolver.config import Options
+    from evolver.store import DATABASE
+
+    out = console(to_stderr=as_json)
+    if place is None:
+        if recover is not None:
+            raise UsageError("--recover needs a run: evolver doctor RUN --recover NEW")
+        _check_host(out, as_json=as_json)
+    elif (place / DATABASE).exists():
+        _check_run(place, recover, out, as_json=as_json)
+    else:
+        options = Options(
+            workers=workers,
+            model=model,
+            api_base=api_base,
+            sandbox=sandbox,
+            allow_unisolated=allow_unisolated,
+        )
+        _check_task(task_folder(place), options, out, as_json=as_json)
+
+
+def _print(out: Console, lines: Lines) -> None:
+    from rich.table import Table
+
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="dim", min_width=11)
+    table.add_column(overflow="fold")
+    for name, text in lines:
+        table.add_row(name, text)
+    out.print(table)
+
+
+# --- the machine ----------------------------------------------------------------------------------
+
+
+def _check_host(out: Console, *, as_json: bool) -> None:
+    from evolver import host
+
+    found = host.examine()
+    if as_json:
+        print_json({**asdict(found), "tier": found.tier})
+        return
+    out.print(
+        f"evolver {found.evolver}, Python {found.python}, {found.cores} cores, "
+        f"{found.memory / 2**30:.0f} GiB of memory"
+    )
+    _print(out, _about_host(found))
+
+
+def _about_host(found: Host) -> Lines:
+    yield "sandbox", f"tier {found.tier}: {_TIERS[found.tier]}"
+    for tier, lack in found.tiers.items():
+        if tier == found.tier:
+            break
+        yield "", f"tier {tier} ({_TIERS[tier]}) does not work: {lack}"
+    if found.tier == "C":
+        yield "", "runs need --allow-unisolated, or --sandbox docker"
+    for note in found.notes:
+        yield "", note
+    docker = found.docker
+    if docker.reason:
+        yield "docker", f"not to be used: {docker.reason}"
+    else:
+        build = "is not there; 'evolver sandbox build' makes it"
+        image = "is there" if docker.has_image else build
+        yield "docker", f"engine {docker.engine}; image {docker.image} {image}"
+    yield "GPUs", "; ".join(found.gpus) or "none (no nvidia-smi)"
+    yield "git", found.git or "not installed; 'evolver apply' needs it"
+    for name, mend in found.missing.items():
+        yield name, f"not installed; {mend} adds it"
+    yield "keys", ", ".join(found.keys) or "none; only models behind a key need one"
+
+
+# --- a task ---------------------------------------------------------------------------------------
+
+
+def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) -> None:
+    from evolver.inspection import inspect
+    from evolver.task import load_task
+
+    found = inspect(load_task(folder), options)
+    _print(out, _about_task(found))
+    if as_json:
+        print_json(found.record())
+        if found.problems:
+            typer.echo(f"evolver: {found.problems[0]}", err=True)
+            raise typer.Exit(2)
+    elif found.problems:
+        raise EvolverError("\n".join(found.problems))
+
+
+def _about_task(found: Inspection) -> Lines:
+    from evolver import gate
+    from evolver.cli.results import UNTRUSTED
+
+    task, seed = found.task, found.seed
+    yield "task", f"{task.name}: {', '.join(task.files)} can be edited"
+    yield (
+        "objectives",
+        ", ".join(f"{n} ({direction})" for n, direction in task.objective.directions),
+    )
+    yield "seed", f"{seed.status}: " + (_written(seed.metrics) or "no metrics")
+    if seed.status != "ok":
+        return
+    yield "noise", _noise(found)
+    yield (
+        "time",
+        (
+            f"{_seconds(found.seconds)} an evaluation; {found.workers} at once are about "
+            f"{found.per_hour:,.0f} an hour"
+        ),
+    )
+    budget = task.settings.budget.evaluations
+    if budget is not None:
+        hours = budget / found.per_hour if found.per_hour else 0.0
+        yield "", f"the budget's {budget:,} take about {_seconds(3600 * hours)}"
+    yield (
+        "memory",
+        (
+            f"{seed.memory / _MIB:.0f} MiB in its largest process, of "
+            f"{task.settings.sandbox.memory} MiB beside the preload"
+        ),
+    )
+    yield "isolation", seed.isolation if seed.isolation == "docker" else f"tier {seed.isolation}"
+    if not seed.trusted:
+        yield "", UNTRUSTED
+    holes = [verdict.program.name for verdict in found.gate if verdict.passes]
+    held = gate.summary(gate.record(found.gate, 0.0))
+    yield "gate", f"FAILS: {', '.join(holes)} scored above the seed" if holes else held
+    yield "operators", ", ".join(found.operators)
+    for answer in found.answers:
+        yield "model", _answer(answer)
+    if found.answers:
+        prices = [a.prompt_dollars for a in found.answers if a.prompt_dollars is not None]
+        price = f", ${min(prices):.4f} without its answer" if prices else ", price unknown"
+        yield "cost", f"a prompt has about {found.prompt_tokens:,} tokens{price}"
+
+
+def _written(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.6g}" for name, value in metrics.items())
+
+
+def _noise(found: Inspection) -> str:
+    if not found.noise:
+        return "not measured: one evaluation takes too long for a second one"
+    noise, varied = max(found.noise.values()), max(found.variation.values(), default=0.0)
+    said = "none: the same inputs give the same scores"
+    if noise:
+        said = f"the same inputs give scores up to {100 * noise:.2g} % apart"
+    if varied > noise:
+        said += f"; other secret inputs up to {100 * varied:.2g} %"
+    return said
+
+
+def _seconds(seconds: float) -> str:
+    if seconds < 1:
+        return f"{1e3 * seconds:.1f} ms"
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def _answer(answer: Answer) -> str:
+    if answer.problem:
+        return f"{answer.model} DOES NOT ANSWER: {answer.problem}"
+    price = "price unknown" if answer.dollars is None else f"${answer.dollars:.6f}"
+    return f"{answer.model} answers in {answer.seconds:.1f} s ({answer.tokens} tokens, {price})"
+
+
+# --- a run ----------------------------------------------------------------------------------------
+
+
+def _check_run(directory: Path, recover: Path | None, out: Console, *, as_json: bool) -> None:
+    from evolver import salvage
+
+    found = salvage.examine(directory)
+    if recover is not None:
+        found = salvage.recover(directory, recover)
+    programs = sum(row["verdict"] == "evaluated" for row in found.outcomes)
+    if recover is not None:
+        out.print(f"{len(found.outcomes)} attempts are whole; go on: evolver resume {recover}")
+        if as_json:
+            print_json({"attempts": len(found.outcomes), "programs": programs})
+        return
+    out.print(
+        f"{directory}: {len(found.outcomes)} finished attempts with {programs} judged programs "
+        f"and {len(found.rows['completions'])} completions can be read"
+    )
+    if not found.damage:
+        out.print("the database is whole")
+        if as_json:
+            print_json({"attempts": len(found.outcomes), "programs": programs})
+        return
+    damage = f"the database is damaged ({' '.join(found.damage.split())[:80]})"
+    if found.resumable:
+        raise EvolverError(
+            f"{damage}; go on with what can be read: evolver doctor {directory} --recover NEW_DIR"
+        )
+    raise EvolverError(
+        f"{damage} and too little can be read to go on; its task is still in {directory / 'task'}"
+    )

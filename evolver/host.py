@@ -1,0 +1,128 @@
+"""What this machine offers: isolation, container engines, GPUs, tools, keys by their names."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+
+from evolver.errors import SandboxError
+from evolver.sandboxes import SandboxSettings, local
+
+_EXTRAS = {"plotly": "report", "torch": "torch", "ray": "distributed"}
+_KEYS = ("_API_KEY", "_API_TOKEN", "_ACCESS_KEY_ID")  # how the names of keys end
+_PATIENCE = 10.0  # seconds for a tool to answer
+
+
+@dataclass(frozen=True)
+class Docker:
+    """A container engine.
+
+    Attributes:
+        engine: its version; "" where none can be used.
+        reason: why not, and what to do about it.
+        image: the image that tasks without requirements of their own run in.
+        has_image: is it there?
+    """
+
+    engine: str
+    reason: str = ""
+    image: str = ""
+    has_image: bool = False
+
+
+@dataclass(frozen=True)
+class Host:
+    """What was found.
+
+    Attributes:
+        cores: that this process may use.
+        memory: bytes of the machine.
+        tiers: tier of the local sandbox -> what this host lacks for it; "" where it works.
+        notes: what is not as it should be in the strongest of them, in sentences.
+        gpus: name and memory of each.
+        git: where it is; "" where it is not.
+        missing: optional packages that are not installed -> what installs them.
+        keys: names of environment variables that hold keys.
+    """
+
+    evolver: str
+    python: str
+    cores: int
+    memory: int
+    tiers: Mapping[str, str]
+    notes: Sequence[str]
+    docker: Docker
+    gpus: Sequence[str]
+    git: str
+    missing: Mapping[str, str]
+    keys: Sequence[str]
+
+    @property
+    def tier(self) -> str:
+        """The strongest tier that works here."""
+        return next(tier for tier, lack in self.tiers.items() if not lack)
+
+
+def examine() -> Host:
+    """Look at this machine; candidates are tried in each tier of the local sandbox."""
+    tiers = {
+        tier: " ".join(local.lacks(tier)).removeprefix(f"tier {tier}: ") for tier in local.TIERS
+    }
+    tiers[local.TIERS[-1]] = ""  # resource limits are everywhere
+    return Host(
+        evolver=version("evolver"),
+        python=platform.python_version(),
+        cores=len(os.sched_getaffinity(0)),
+        memory=os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE"),
+        tiers=tiers,
+        notes=_notes(),
+        docker=_docker(),
+        gpus=_gpus(),
+        git=shutil.which("git") or "",
+        missing={
+            name: f"pip install 'evolver[{extra}]'"
+            for name, extra in _EXTRAS.items()
+            if importlib.util.find_spec(name) is None
+        },
+        keys=sorted(name for name in os.environ if name.endswith(_KEYS) and os.environ[name]),
+    )
+
+
+def _notes() -> Sequence[str]:
+    with contextlib.closing(local.LocalSandbox(SandboxSettings(allow_unisolated=True))) as sandbox:
+        return sandbox.notes
+
+
+def _docker() -> Docker:
+    # Half a second to import, and only needed here.
+    from evolver.sandboxes import daemon, image
+
+    try:
+        client = daemon.connect()
+    except SandboxError as error:
+        return Docker("", str(error))
+    try:
+        tag = image.default_tag()
+        about = client.version()
+        return Docker(f"{about.get('Version', '')}", "", tag, bool(client.images.list(name=tag)))
+    finally:
+        client.close()
+
+
+def _gpus() -> Sequence[str]:
+    if shutil.which("nvidia-smi") is None:
+        return ()
+    question = ["nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader"]
+    with contextlib.suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            question, capture_output=True, text=True, timeout=_PATIENCE, check=True
+        )
+        return tuple(line.strip() for line in done.stdout.splitlines() if line.strip())
+    return ()
