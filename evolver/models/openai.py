@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,16 @@ if TYPE_CHECKING:
     from openai import AsyncOpenAI
 
 _OPENAI = "https://api.openai.com/v1"
+# For each request httpcore looks at every connection that it has: 9 ms of CPU at 64, 3 at 16.
+_REQUESTS_A_CLIENT = 16
+
+
+@dataclass
+class _Lent:
+    """A client, and how many requests it has under way."""
+
+    client: AsyncOpenAI
+    requests: int = 0
 
 
 @dataclass(frozen=True)
@@ -46,33 +58,48 @@ class OpenAIModel(ChatModel):
             settings["max_completion_tokens" if is_openai else "max_tokens"] = self.max_tokens
         if self.reasoning_effort is not None:
             settings["reasoning_effort"] = self.reasoning_effort
-        answer = await self._client().chat.completions.with_raw_response.create(
-            model=self.name,
-            messages=[
-                {"role": "system", "content": prompt.system},
-                {"role": "user", "content": prompt.user},
-            ],
-            **settings,
-        )
+        with self._client() as client:
+            answer = await client.chat.completions.with_raw_response.create(
+                model=self.name,
+                messages=[
+                    {"role": "system", "content": prompt.system},
+                    {"role": "user", "content": prompt.user},
+                ],
+                **settings,
+            )
         body: bytes = answer.http_response.content
         return body
 
     async def ping(self) -> None:
         """List the endpoint's models, whatever they are: some servers list few or none."""
-        await self._client().models.with_raw_response.list()
+        with self._client() as client:
+            await client.models.with_raw_response.list()
 
     async def close(self) -> None:
         """Close the connections that are kept open for this event loop."""
-        client = self._clients.pop(asyncio.get_running_loop(), None)
-        if client is not None:
-            await client.close()
+        for lent in self._clients.pop(asyncio.get_running_loop(), ()):
+            await lent.client.close()
 
     @cached_property
-    def _clients(self) -> WeakKeyDictionary[asyncio.AbstractEventLoop, AsyncOpenAI]:
+    def _clients(self) -> WeakKeyDictionary[asyncio.AbstractEventLoop, list[_Lent]]:
         # Connections belong to the event loop that opened them, and a model may outlive it.
         return WeakKeyDictionary()
 
-    def _client(self) -> AsyncOpenAI:
+    @contextmanager
+    def _client(self) -> Iterator[AsyncOpenAI]:
+        """Lend a client for a request: one that has others under way, but not too many."""
+        clients = self._clients.setdefault(asyncio.get_running_loop(), [])
+        lent = next((lent for lent in clients if lent.requests < _REQUESTS_A_CLIENT), None)
+        if lent is None:
+            lent = _Lent(self._new_client())
+            clients.append(lent)
+        lent.requests += 1
+        try:
+            yield lent.client
+        finally:
+            lent.requests -= 1
+
+    def _new_client(self) -> AsyncOpenAI:
         import openai
 
         address = self.endpoint
@@ -84,17 +111,12 @@ class OpenAIModel(ChatModel):
                 f"{self.name} needs a key: set {self.key_env}, or give the address of a local "
                 "server (--api-base URL)"
             )
-        loop = asyncio.get_running_loop()
-        client = self._clients.get(loop)
-        if client is None:
-            # Proxies of the environment are not for this machine's own addresses.
-            http = openai.DefaultAsyncHttpxClient(trust_env=False) if is_loopback(address) else None
-            client = openai.AsyncOpenAI(
-                base_url=address,
-                api_key=self.key or "none",
-                timeout=self.timeout,
-                max_retries=0,
-                http_client=http,
-            )
-            self._clients[loop] = client
-        return client
+        # Proxies of the environment are not for this machine's own addresses.
+        http = openai.DefaultAsyncHttpxClient(trust_env=False) if is_loopback(address) else None
+        return openai.AsyncOpenAI(
+            base_url=address,
+            api_key=self.key or "none",
+            timeout=self.timeout,
+            max_retries=0,
+            http_client=http,
+        )
