@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import resource
+import stat
 from pathlib import Path
 
 _MIB = 1 << 20
@@ -45,12 +46,40 @@ def memory_of_this_process() -> int:
 
 
 def proportional_memory(pid: int) -> int:
-    """Return the bytes in memory of a process, where shared pages count as their share."""
-    with contextlib.suppress(OSError):
+    """Return the bytes in memory of a process, where shared pages count as their share.
+
+    Raises:
+        PermissionError: it hides them; as those do that are dead, or still ours.
+    """
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
                 return int(line.split()[1]) * 1024
     return 0
+
+
+def nameless_files(pid: int) -> dict[tuple[int, int], int]:
+    """Return the files that a process holds open and that no folder has: identity -> bytes.
+
+    Raises:
+        PermissionError: as `proportional_memory`.
+    """
+    sizes = {}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(FileNotFoundError):
+                status = entry.stat()
+                if status.st_nlink == 0 and stat.S_ISREG(status.st_mode):
+                    sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sizes
+
+
+def is_hiding(pid: int) -> bool:
+    """Is this a live candidate, and not one that is still ours or that is dead already?"""
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/status").read_text()
+        return "\nSeccomp:\t2" in text and "\nVmSize:" in text
+    return False
 
 
 def offer_to_oom_killer() -> None:
@@ -58,5 +87,8 @@ def offer_to_oom_killer() -> None:
 
     Before the zygote above all, which may well be the largest process of its group.
     """
+    # A fork pays for every page that it is the first to write to: `Path.write_text` takes 120.
     with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text("1000")
+        file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
+        os.write(file, b"1000")
+        os.close(file)

@@ -55,6 +55,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._codes: dict[tuple[str, bool], CodeType] = {}
         self._own = tuple(values)
         self._values: tuple[Any, ...] | None = None  # None: as in the source
+        self._loaded: set[str] = set()  # names of modules
         self._executed_with: object = None  # what identifies the vector of the loaded modules
         for path, source in self._sources.items():
             remember_source(path, source)
@@ -103,10 +104,9 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def forget(self) -> None:
         """Drop the program's modules, so that the next import executes them again."""
-        for name, module in list(sys.modules.items()):
-            spec = getattr(module, "__spec__", None)
-            if getattr(spec, "loader", None) is self:
-                del sys.modules[name]
+        for name in self._loaded:
+            sys.modules.pop(name, None)
+        self._loaded.clear()
 
     # --- what the import system asks ----------------------------------------------------------
 
@@ -127,6 +127,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         """Execute a module in its own namespace."""
+        self._loaded.add(module.__name__)
         path = self._paths[module.__name__]
         replaced = self._values is not None and path in self._indices
         if replaced:

@@ -25,21 +25,22 @@ _TEXT = 16_000  # characters of a traceback that are worth sending
 class Connection:
     """Frames to and from the host over the evaluation's own socket."""
 
-    def __init__(self, link: socket.socket) -> None:
+    def __init__(self, link: int) -> None:
         self._link = link
         self._frames = wire.Frames(1 << 40)  # the host is trusted, and bounded by memory
 
     def receive(self) -> tuple[dict[str, Any], bytearray]:
         """Wait for the next frame; without a host there is nothing left to do."""
         while (message := self._frames.take()) is None:
-            if not self._frames.read(self._link.fileno()):
+            if not self._frames.read(self._link):
                 os._exit(0)
         return message
 
     def send(self, header: dict[str, Any], *buffers: wire.Buffer) -> None:
         """Send a frame."""
         for piece in wire.frame(header, *buffers):
-            self._link.sendall(piece)
+            while piece:
+                piece = memoryview(piece)[os.write(self._link, piece) :]
 
 
 class Session:
@@ -80,9 +81,6 @@ class Session:
 
     def serve(self) -> None:
         """Answer requests until the process is killed."""
-        # The candidate's own modules may have the names of the runner's.
-        for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
-            del sys.modules[name]
         self._modules.claim_names()
         while True:
             self.answer_one()
@@ -144,12 +142,11 @@ def rehearse(terms: Terms) -> None:
     each. A session writes to some 250 pages, so a candidate that goes through one while it waits
     for its program is quicker by a millisecond when the program comes.
     """
-    path, meta_path, modules = list(sys.path), list(sys.meta_path), dict(sys.modules)
     start = {"first": "rehearsal.py", "literals": [["rehearsal.py", 2, 11]], "values": [0.5]}
     source = b"def rehearse(x):\n    return 0.5 + x\n"
     ours, theirs = socket.socketpair()
     with ours, theirs:
-        host, guest = Connection(ours), Connection(theirs)
+        host, guest = Connection(ours.fileno()), Connection(theirs.fileno())
         session = Session(
             guest, terms, {**start, "seed": 0}, {"rehearsal.py": source}, "/rehearsal", "/rehearsal"
         )
@@ -158,9 +155,10 @@ def rehearse(terms: Terms) -> None:
         host.send({**request, "token": ""}, *buffers)
         session.answer_one()
         host.receive()
-    sys.path[:], sys.meta_path[:] = path, meta_path
-    for name in set(sys.modules) - set(modules):
-        del sys.modules[name]
+    # Not by what was there before: a copy of sys.modules would write to every module's page.
+    del sys.path[0], sys.meta_path[:2]
+    for name in ("rehearsal", "candidate"):
+        sys.modules.pop(name, None)
 
 
 def _refusal(reason: str) -> tuple[dict[str, Any], list[wire.Buffer]]:

@@ -22,6 +22,7 @@ from typing import Any, TypeAlias
 
 Buffer: TypeAlias = bytes | bytearray | memoryview
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _LENGTHS = struct.Struct(">IQ")  # bytes of the header, bytes of the body
 _DEPTH = 64  # nesting of values
 _NODES = 1 << 20  # items of one value outside its arrays: parsing more takes seconds
@@ -53,7 +54,7 @@ def frame(header: dict[str, Any], *buffers: Buffer) -> list[Buffer]:
 
     Small ones are joined, large ones are not copied.
     """
-    text = json.dumps(header, separators=(",", ":")).encode("ascii")
+    text = _JSON.encode(header).encode("ascii")
     pieces: list[Buffer] = []
     small: list[Buffer] = [_LENGTHS.pack(len(text), sum(map(len, buffers))), text]
     for buffer in buffers:
@@ -123,7 +124,7 @@ class Frames:
         if text.count(b",") > _NODES:
             raise WireError(f"more than {_NODES} items in one message; use an array")
         try:
-            header = json.loads(text)
+            header = json.loads(str(text, "utf-8"))
         except (ValueError, RecursionError) as error:
             raise WireError(f"a message that is no JSON: {error}") from None
         if type(header) is not dict:

@@ -17,6 +17,7 @@ from io import FileIO
 
 _PIECE = 1 << 16  # bytes: what a pipe holds
 _LARGE = 1 << 20  # bytes from which a file is linked and not copied
+_CLEAN = dict(os.environ)  # the runner's: what a candidate changes in its own is no command's
 #: What Python ignores and a command expects to end it.
 _RESTORED = [signal.SIGPIPE, signal.SIGXFSZ]
 
@@ -46,8 +47,7 @@ class WorkingDirectory:
         self._root = root
         self._files = files
         self._limit = limit
-        # As it was before the candidate's first line: what that changes is no command's.
-        self._environment = {**os.environ, "PYTHONPATH": os.pathsep.join(packages)}
+        self._packages = packages
         self._is_laid_out = False
 
     def run(self, command: Sequence[str], stdin: bytes) -> tuple[int, bytes, bytes, bool]:
@@ -75,7 +75,7 @@ class WorkingDirectory:
                 pid = os.posix_spawnp(
                     command[0],
                     command,
-                    self._environment,
+                    self._environment(),
                     file_actions=[
                         (os.POSIX_SPAWN_DUP2, end.fileno(), fd) for fd, end in enumerate(theirs)
                     ],
@@ -122,6 +122,10 @@ class WorkingDirectory:
             _write(path, content)
         except OSError as error:
             raise RefusedError(f"{path!r} cannot be written: {error.strerror}") from None
+
+    def _environment(self) -> dict[str, str]:
+        packages = os.pathsep.join(self._packages)
+        return {**_CLEAN, "HOME": self._path, "TMPDIR": self._path, "PYTHONPATH": packages}
 
     def _enter(self) -> None:
         """Go there, wherever the candidate has gone, and lay the files out if they are not."""

@@ -131,7 +131,7 @@ class Zygote:
             os.set_inheritable(link, False)  # no command that it runs has it
             kernel.die_with_parent()
             os.setsid()
-            self._candidate(session.Connection(socket.socket(fileno=link)), link)
+            self._candidate(session.Connection(link), link)
         finally:
             os._exit(70)
 
@@ -168,6 +168,12 @@ def preload(names: list[str]) -> None:
         importlib.import_module("numpy.random")  # left until it is used, and so never seeded
 
 
+def hide_runner() -> None:
+    """Forget the names of the runner's modules: a candidate's own may have them."""
+    for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
+        del sys.modules[name]
+
+
 def send(control: socket.socket, message: dict[str, Any]) -> None:
     """Send one packet between zygote and relay."""
     control.sendall(json.dumps(message).encode())
@@ -194,6 +200,7 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
             return
         sys.stdout.reconfigure(line_buffering=True)  # what a killed candidate printed is not lost
         session.rehearse(terms)  # imports what it needs before the first fork
+        hide_runner()
         place.settle()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         gc.collect()
