@@ -39,6 +39,8 @@ class Stream(Channel):
         errors: the end of what came from stderr.
     """
 
+    grace = 2.0  # it shares its processors with what it has to kill
+
     def __init__(self, connection: socket.socket, close: Callable[[], None]) -> None:
         super().__init__(connection.fileno(), connection.fileno(), close)
         self.errors = b""
@@ -99,12 +101,8 @@ class DockerSandbox(WarmSandbox):
             self.start()
         except BaseException:
             self.close()
+            self._client.close()
             raise
-
-    def close(self) -> None:
-        """Kill everything; the sandbox cannot be opened again."""
-        super().close()
-        self._client.close()
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
         self._evaluations = 0
@@ -129,6 +127,7 @@ class DockerSandbox(WarmSandbox):
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
             daemon.remove(self._client, container)
+            self._client.close()
 
         terms = {
             "tier": "docker",
@@ -144,6 +143,7 @@ class DockerSandbox(WarmSandbox):
             entrypoint=runner.command("python3"),
             command=[],
             environment=_ENVIRONMENT,
+            hostname="sandbox",
             user="0:0",
             working_dir="/",
             stdin_open=True,
@@ -174,6 +174,7 @@ class DockerSandbox(WarmSandbox):
             self._client.api.update_container(self.container, mem_limit=most, memswap_limit=most)
         except docker.errors.APIError as error:
             raise SandboxError(f"the container's memory cannot be limited: {error}") from error
+        self._client.close()  # the connections that it keeps; it makes new ones when it needs them
 
     def _is_worn(self, evaluation: Evaluation) -> bool:
         self._evaluations += 1

@@ -40,6 +40,8 @@ class WarmSandbox(ABC):
     Attributes:
         isolation: the tier, stored with every evaluation.
         notes: what is not as it should be, in sentences.
+        memory: bytes that the largest process of the last candidate took at its peak, what it
+            shares with the runner included.
     """
 
     isolation: str
@@ -62,6 +64,7 @@ class WarmSandbox(ABC):
         self._channel: Channel | None = None
         self._is_open = False
         self._is_closed = False
+        self.memory = 0
 
     @abstractmethod
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
@@ -94,8 +97,11 @@ class WarmSandbox(ABC):
             self._is_open = False
             try:
                 evaluation.close()
+                self.memory = evaluation.memory
                 if self._is_worn(evaluation):
                     self._hang_up()
+                    with contextlib.suppress(SandboxError):  # which the next open will meet again
+                        self._running()
             except SandboxError:
                 self._hang_up()  # kills it and all below it; the next open starts another
 
