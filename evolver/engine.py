@@ -426,6 +426,9 @@ class Engine:
             )
             fingerprint = await self._screening(attempt).welcome(program)
             return await self._judge(attempt, program, None, fingerprint)
+        entry = self._mix.operators.get(attempt.operator)
+        if entry is None:  # it was left in flight by a session with other settings
+            return Outcome(attempt, "unproposed", f"there is no operator '{attempt.operator}' now")
         elites = self.population.elites
         context = Context(
             brief=self._brief,
@@ -437,7 +440,7 @@ class Engine:
             model=self._recorded(attempt),
             tried=self.population.tried(attempt.parent, upto=attempt.seen),  # type: ignore[arg-type]
         )
-        operator = self._mix.operators[attempt.operator].operator
+        operator = entry.operator
         repair: Repair | None = None
         if isinstance(operator, Repairing):
             repair = partial(self._mended, operator, context)

@@ -19,6 +19,7 @@ from typing import Any
 from evolver.engine import Engine
 from evolver.errors import ProposalError
 from evolver.operators.mix import Weighted
+from evolver.screening import NOT_MENDED
 from evolver.store import Attempt, Confirmation, Outcome, Session, Store
 from evolver.types import (
     Completion,
@@ -225,8 +226,10 @@ class Tape:
             ProposalError: as the attempt ended then.
         """
         assert self.outcome is not None
-        is_known = self.outcome.verdict == "unproposed"
-        raise ProposalError(self.outcome.reason if is_known else "no answer to this is recorded")
+        reason = self.outcome.reason
+        if self.outcome.verdict != "unproposed":
+            reason = reason.partition(NOT_MENDED)[2]
+        raise ProposalError(reason or "no answer to this is recorded")
 
     async def close(self) -> None:
         """Nothing to end."""

@@ -16,6 +16,8 @@ from evolver.types import Context, Executor, Job, Preflight, Program, Proposal
 
 _FIRST = 0  # the attempt whose pre-flight rules those of all others
 
+NOT_MENDED = "\nnot mended: "  # between a complaint and what came of its repair
+
 Repair = Callable[[Proposal, str], Awaitable[Proposal]]
 
 
@@ -90,7 +92,7 @@ class Screening:
             try:
                 mended = await repair(proposal, found.text)
             except ProposalError as error:
-                return f"{found.text}\nnot mended: {error}"
+                return f"{found.text}{NOT_MENDED}{error}"
             found = await self._look(context, mended, 1)
         return found.text if isinstance(found, Complaint) else found
 

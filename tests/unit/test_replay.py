@@ -1,0 +1,319 @@
+"""Replay: whatever befell a run, its record gives the same decisions, programs and order again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from evolver.archives import BestN
+from evolver.budget import Budget
+from evolver.choice import Bandit
+from evolver.endpoint import Endpoint, Terms
+from evolver.engine import Engine, EngineSettings
+from evolver.errors import CandidateCrashed, ModelError, ProposalError
+from evolver.excerpts import answers_of, state_after
+from evolver.executors.inline import InlineExecutor
+from evolver.models.scripted import ScriptedModel
+from evolver.objective import Objective
+from evolver.operators.mix import Mix, Weighted
+from evolver.population import Island, Population
+from evolver.recording import Models
+from evolver.replay import Record, Replay, Tape, left_behind, walk_again, watched
+from evolver.selection import Tournament
+from evolver.store import DATABASE, Session, Store
+from evolver.types import Brief, Context, Evaluation, Executor, Job, Program, Prompt, Proposal
+
+SEED = {"n.txt": b"1"}
+OBJECTIVE = Objective(("value",))
+
+
+@dataclass(frozen=True)
+class Step:
+    """Adds a random number to the parent's."""
+
+    async def propose(self, context: Context) -> Proposal:
+        value = int(context.parent.program.files["n.txt"]) + context.rng.randrange(-50, 100)
+        if value % 13 == 0:
+            raise ProposalError("unlucky")
+        return Proposal({"n.txt": str(value).encode()})
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Does what the model says, after a second question where the first was not understood."""
+
+    question: str = "what follows?"
+
+    async def propose(self, context: Context) -> Proposal:
+        prompt = Prompt(self.question, f"{context.parent.program.id} {context.rng.random()}")
+        return await self._answer(context, prompt)
+
+    async def repair(self, context: Context, proposal: Proposal, complaint: str) -> Proposal:
+        return await self._answer(context, Prompt(self.question, complaint))
+
+    async def _answer(self, context: Context, prompt: Prompt) -> Proposal:
+        assert context.model is not None
+        (answer,) = await context.model.complete(prompt)
+        if not answer.text.isdigit():
+            (answer,) = await context.model.complete(replace(prompt, user=f"{prompt.user}?"))
+        if not answer.text.isdigit():
+            raise ProposalError(f"prose: {answer.text}")
+        return Proposal({"n.txt": answer.text.encode()}, thought=f"because of {prompt.user}")
+
+
+class Judge(InlineExecutor):
+    """Does not confirm much, and knows programs by the third part of their number."""
+
+    async def evaluate(self, job: Job) -> Evaluation:
+        value = int(job.program.files["n.txt"])
+        if value > 150 and job.seed == Random(f"0/{job.program.id}/confirm/").getrandbits(63):
+            return Evaluation("crashed", feedback="not again", fault="candidate")
+        return await super().evaluate(job)
+
+
+def measure(program: Program) -> dict[str, float]:
+    value = int(program.files["n.txt"])
+    if value % 7 == 0:
+        raise CandidateCrashed("a multiple of seven")
+    return {"value": float(value)}
+
+
+def probe(program: Program) -> str:
+    value = int(program.files["n.txt"])
+    if value % 5 == 0:
+        raise CandidateCrashed(f"{value} is a multiple of five")
+    return str(value // 3)
+
+
+def answer(chance: Random) -> Any:
+    """Return a function that answers like a model: numbers, prose, and nothing at all."""
+
+    def say(_prompt: Prompt) -> Any:
+        draw = chance.random()
+        if draw < 0.07:
+            return ModelError("no such thing")
+        return "I would rather not" if draw < 0.3 else str(chance.randrange(400))
+
+    return say
+
+
+def engine_on(
+    store: Store,
+    settings: dict[str, Any],
+    executor: Executor,
+    *,
+    models: Any = None,
+    budget: Budget = Budget(),  # noqa: B008 - frozen
+    question: str = "what follows?",
+    **rest: Any,
+) -> Engine:
+    operators = [Weighted("step", Step(), 1.0)]
+    endpoints = []
+    if settings["asks"]:
+        operators.append(Weighted("ask", Ask(question), 1.0, needs_model=True))
+        terms = (Terms(samples=3), Terms())
+        endpoints = [Endpoint(f"m{k}", models, one) for k, one in enumerate(terms)]
+    if isinstance(executor, Tape):
+        operators = watched(operators, executor)
+    return Engine(
+        brief=Brief("", SEED),
+        base="",
+        seeds=[SEED, {"n.txt": b"2"}],
+        store=store,
+        population=Population(
+            OBJECTIVE,
+            lambda: Island(BestN(20), Tournament()),
+            islands=settings["islands"],
+            migration_interval=7,
+        ),
+        mix=Mix(operators),
+        executor=executor,
+        budget=budget,
+        settings=EngineSettings(settings["seed"], 6, settings["deterministic"]),
+        models=Models(endpoints, Bandit({"m0": 1.0, "m1": 1.0}), store, budget)
+        if endpoints
+        else None,
+        **rest,
+    )
+
+
+class KillError(Exception):
+    """What happens to some sessions."""
+
+
+async def live(engine: Engine, ending: str, chance: Random) -> None:
+    """Work for one session, to one of its ends."""
+    if ending == "interrupted":
+        asyncio.get_running_loop().call_later(chance.uniform(0, 0.03), engine.stop, "interrupted")
+    while True:
+        reason = await engine.run()
+        if reason == "interrupted" or await engine.confirm() or reason != "target":
+            return
+        if engine.reaches_target:
+            return
+        engine.reopen()
+
+
+def record_a_run(directory: Path, seed: int) -> None:
+    """Let a run have sessions of all kinds, each with settings and an end of its own."""
+    chance = Random(seed)
+    judge = Judge(measure, OBJECTIVE, 3, delay=0.004, probe=probe)
+    deterministic = chance.random() < 0.3
+    spent = 0
+    for number in range(chance.randrange(1, 5)):
+        settings = {
+            "islands": 3,
+            "asks": chance.random() < 0.7,
+            "seed": 0,
+            "deterministic": deterministic,
+        }
+        told = json.dumps(settings)
+        store = (
+            Store.resume(directory, "test", told)
+            if number
+            else Store.create(directory, {}, "test", told)
+        )
+        spent += chance.randrange(8, 40)
+        ending = chance.choice(["budget", "killed", "interrupted", "target"])
+        limit = spent - chance.randrange(8)
+
+        def listener(progress: Any, ending: str = ending, limit: int = limit) -> None:
+            if ending == "killed" and progress.evaluations >= limit:
+                raise KillError
+
+        with closing(store):
+            engine = engine_on(
+                store,
+                settings,
+                judge,
+                models=ScriptedModel(answer(chance), latency=0.001),
+                budget=Budget(evaluations=spent, target=160.0 if ending == "target" else None),
+                listener=listener,
+            )
+            try:
+                asyncio.run(live(engine, ending, chance))
+            except (KillError, ModelError):
+                continue
+
+
+def replayed(directory: Path, question: str = "what follows?") -> Replay:
+    tape = Tape()
+    with closing(answers_of(directory)) as database, closing(Store.read(directory)) as recorded:
+
+        def engine_of(session: Session) -> Engine:
+            store = Store(database, None, session.id)
+            settings = json.loads(session.settings)
+            return engine_on(store, settings, tape, models=tape, question=question)
+
+        return asyncio.run(walk_again(Record(recorded), tape, engine_of))
+
+
+def score_of(directory: Path) -> float | None:
+    with closing(Store.read(directory)) as store:
+        failed = {m.program for m in store.confirmations() if m.evaluation.status != "ok"}
+        return OBJECTIVE.score(
+            o.evaluation.objectives
+            for o in store.outcomes()
+            if o.evaluation and o.evaluation.objectives and o.attempt.id not in failed
+        )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_whatever_befell_a_run_it_comes_out_the_same(tmp_path: Path, seed: int) -> None:
+    record_a_run(tmp_path, seed)
+    found = replayed(tmp_path)
+    assert found.differences == ()
+    assert found.prompts == ()
+    with closing(Store.read(tmp_path)) as store:
+        assert found.attempts == len(list(store.outcomes()))
+    assert found.score == score_of(tmp_path)
+
+
+def test_the_runs_of_these_tests_have_seen_everything(tmp_path: Path) -> None:
+    seen = set()
+    for seed in range(12):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        record_a_run(folder, seed)
+        with closing(Store.read(folder)) as store:
+            outcomes = list(store.outcomes())
+            seen |= {outcome.verdict for outcome in outcomes}
+            seen |= {"repaired" for o in outcomes if 1 in store.preflights(o.attempt.id)}
+            seen |= {"a twin" for o in outcomes if "computes the same" in o.reason}
+            seen |= {"no answer" for o in outcomes if "no such thing" in o.reason}
+            seen |= {"shared" for o in outcomes if o.attempt.leader is not None}
+            seen |= {m.evaluation.status for m in store.confirmations()}
+            seen |= {"resumed" for session in store.sessions()[1:] if session.finished}
+            seen |= {"left in flight" for _ in store.attempts(unfinished=True)}
+    assert seen == {
+        "evaluated", "filtered", "unproposed", "repaired", "a twin", "no answer", "shared",
+        "ok", "crashed", "resumed", "left in flight",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_fork_comes_out_the_same_too(tmp_path: Path, seed: int) -> None:
+    parent, child = tmp_path / "parent", tmp_path / "child"
+    parent.mkdir()
+    child.mkdir()
+    record_a_run(parent, seed)
+    with closing(Store.read(parent)) as store:
+        at = Random(seed).randrange(2, len(list(store.outcomes())))
+        left = left_behind(store, at)
+        kept = list(store.outcomes())[:at]
+    rows = [{"attempt": vars(one.attempt), "session": one.session} for one in left]
+    state_after(parent, at, child, {"left_behind": rows})
+    settings = {"islands": 2, "asks": True, "seed": 99, "deterministic": False}
+    with closing(Store.resume(child, "test", json.dumps(settings))) as store:
+        assert list(store.outcomes()) == kept
+        assert store.attempts(unfinished=True) == []
+        engine = engine_on(
+            store,
+            settings,
+            Judge(measure, OBJECTIVE, 3, delay=0.004, probe=probe),
+            models=ScriptedModel(answer(Random(7))),
+            budget=Budget(evaluations=engine_spent(kept) + 20),
+        )
+        asyncio.run(live(engine, "budget", Random(0)))
+        assert len(list(store.outcomes())) > at
+    assert replayed(child).differences == ()
+
+
+def engine_spent(outcomes: list[Any]) -> int:
+    return sum(o.evaluation.evaluations for o in outcomes if o.evaluation is not None)
+
+
+def recorded(tmp_path: Path) -> Path:
+    """Return a run in which models were asked."""
+    record_a_run(tmp_path, 3)
+    return tmp_path
+
+
+def test_what_was_tampered_with_is_told_and_hides_nothing_else(tmp_path: Path) -> None:
+    with closing(Store.read(recorded(tmp_path))) as store:
+        by_model = [o for o in store.outcomes() if o.program and o.program.thought]
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as database:
+        for outcome in (by_model[0], by_model[-1]):
+            database.execute(
+                "UPDATE programs SET thought = 'otherwise' WHERE id = ?", (outcome.attempt.id,)
+            )
+        database.commit()
+    found = replayed(tmp_path)
+    assert [(one.attempt, one.what) for one in found.differences] == [
+        (outcome.attempt.id, "thought") for outcome in (by_model[0], by_model[-1])
+    ]
+    assert "was otherwise, is because of" in str(found.differences[0])
+
+
+def test_another_template_is_no_difference_of_programs(tmp_path: Path) -> None:
+    found = replayed(recorded(tmp_path), question="what now?")
+    assert found.prompts
+    assert found.differences == ()
