@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from command_line import TASK_TOML, CommandLine, MakeTask, wait_for_line
+from command_line import CURVE, TASK_TOML, CommandLine, MakeTask, wait_for_line
 from llm_answers import Asked, nudge_a_constant
 from llm_server import LLMServer
 
@@ -60,14 +60,14 @@ def test_every_operator_asks_and_a_resumed_run_asks_the_same(
     cli: CommandLine, make_task: MakeTask
 ) -> None:
     task = make_task(toml=ALL, score=PRIVATE_SCORE)
-    words = ("--evaluations", 32, "--out")
+    words = ("--evaluations", 20, "--out")
     with LLMServer(by_its_words, latency=0.02) as server:
         done = run(cli, task, server, *words, "whole")
         model = ("--model", "any", "--api-base", server.address, "--deterministic")
         asked = len(server.asked)
         process = cli.start("run", task, *model, *words, "killed")
         wait_for_line(process)
-        while len(server.asked) < asked + 20:
+        while len(server.asked) < asked + 12:
             assert process.poll() is None
         process.send_signal(signal.SIGKILL)
         process.communicate(timeout=30)
@@ -75,7 +75,7 @@ def test_every_operator_asks_and_a_resumed_run_asks_the_same(
         said = [each.system + each.user for each in server.asked]
     whole, killed = prompts_of(cli.folder / "whole"), prompts_of(cli.folder / "killed")
     assert whole == killed
-    assert done["evaluations"] == 32
+    assert done["evaluations"] == 20
     shown = cli.json("show", "whole")
     assert set(shown["operators"]) == {"seed", *NAMES}
     # What is private or held out never leaves; what was tried and what was thought does.
@@ -98,6 +98,31 @@ def test_every_operator_asks_and_a_resumed_run_asks_the_same(
     printed = cli("prompt", "whole", "--operator", "recombine").stdout
     assert printed.startswith("operator recombine, about ")
     assert "# A program to unite it with" in printed
+
+
+def broken_then_mended(asked: Asked) -> str:
+    """Answer with a program that cannot be imported, and mend it when told."""
+    if "# A program that does not run" not in asked.user:
+        return by_its_words(asked).replace(">>>>>>> REPLACE", "    no_such_name\n>>>>>>> REPLACE")
+    assert "NameError: name 'no_such_name' is not defined" in asked.user
+    return "<<<<<<< SEARCH\n    no_such_name\n=======\n>>>>>>> REPLACE"
+
+
+def test_a_child_that_does_not_import_is_mended_before_it_costs_an_evaluation(
+    cli: CommandLine, make_task: MakeTask
+) -> None:
+    task = make_task(
+        toml=ALL.replace('use = "rewrite"', 'use = "diff"'),
+        program=CURVE.replace("    return", "    if x > 9:\n        return 0.0\n    return")
+        + "\n\ncurve(0.0)\n",
+    )
+    with LLMServer(broken_then_mended) as server:
+        done = run(cli, task, server, "--evaluations", 7, "--out", "one")
+        mended = [each for each in server.asked if "does not run" in each.user]
+    outcomes = Run.open(cli.folder / "one").outcomes
+    assert done["evaluations"] == 7
+    assert [o.evaluation.status for o in outcomes if o.evaluation] == ["ok"] * 7
+    assert len(mended) >= 6
 
 
 def test_a_tasks_own_templates_are_used_and_kept_with_the_run(
