@@ -109,6 +109,8 @@ def _cut(database: sqlite3.Connection, finished: int) -> None:
     database.execute(
         "DELETE FROM evaluations WHERE purpose = 'confirmation' AND seen > ?", (finished,)
     )
+    # Those of the very end come before whatever the other run begins.
+    database.execute("UPDATE evaluations SET begun = 0 WHERE seen = ?", (finished,))
     database.execute("DELETE FROM failures WHERE request NOT IN (SELECT id FROM requests)")
     database.execute(f"DELETE FROM contents WHERE hash NOT IN ({_NAMED})")
     last = "(SELECT coalesce(max(session), 0) FROM outcomes)"
