@@ -29,9 +29,9 @@ from sandbox import kernel, landlock, seccomp
 from sandbox.files import around, is_within, link_missing, wipe, write_files
 from sandbox.processes import (
     descendants,
+    holdings,
     memory_of_this_process,
     offer_to_oom_killer,
-    proportional_memory,
     tasks_of,
 )
 from sandbox.terms import Terms
@@ -91,11 +91,21 @@ class PlainCells:
             pid: a candidate's first process.
             memory: is no control group there to limit it?
         """
-        most = self._terms.memory * _MIB
-        if memory and sum(proportional_memory(one) for one in (pid, *descendants(pid))) > most:
+        taken = 0
+        files: dict[tuple[int, int], int] = {}
+        for one in (pid, *descendants(pid)):
+            try:
+                its_memory, its_files = holdings(one, memory=memory)
+            except PermissionError:
+                return "it hid its memory or its open files"
+            taken += its_memory
+            files |= its_files
+        nameless = sum(files.values())
+        # Files without a name may lie in memory or on the disk, and are too much of either.
+        if memory and taken + nameless > self._terms.memory * _MIB:
             return f"its processes together took more than {self._terms.memory} MiB of memory"
         if self.scratch_is_open and not is_within(
-            f"{self._place}/scratch", self._terms.scratch * _MIB, _MOST_FILES
+            f"{self._place}/scratch", self._terms.scratch * _MIB - nameless, _MOST_FILES
         ):
             return f"it wrote more than {self._terms.scratch} MiB or {_MOST_FILES} files"
         return ""
@@ -227,8 +237,14 @@ class LandlockCells(PlainCells):
         return rules
 
     def _make_filter(self) -> bytes:
+        # Landlock says nothing of sockets in the file system: the host's servers listen there.
         inside = self._is_root or landlock.keeps_signals()
-        return seccomp.build_filter(network=self._terms.network, signals=inside)
+        return seccomp.build_filter(
+            network=self._terms.network,
+            local=False,
+            signals=inside,
+            shares_user=not self._is_root,
+        )
 
     def confine(self, seconds: float) -> None:
         """Give up everything, and then the right to ask for more."""
@@ -330,7 +346,7 @@ class NamespaceCells(LandlockCells):
         return rules
 
     def _make_filter(self) -> bytes:
-        return seccomp.build_filter(network=self._terms.network, signals=True)
+        return seccomp.build_filter(network=self._terms.network)
 
     def fork(self, number: int) -> int:
         """Fork a candidate as the first process of a new process namespace."""
@@ -382,6 +398,9 @@ class ContainerCells(LandlockCells):
         place = super()._make_place()
         Path(place, "scratch").chmod(0o771)  # for whoever is of root's group, with its own uid
         return place
+
+    def _make_filter(self) -> bytes:
+        return seccomp.build_filter(network=self._terms.network)  # no server listens in there
 
     def _make_scratch(self, path: str) -> None:
         os.seteuid(self._uid)

@@ -45,12 +45,34 @@ def memory_of_this_process() -> int:
     return 512 * _MIB  # no /proc: more than Python with numpy takes
 
 
-def proportional_memory(pid: int) -> int:
-    """Return the bytes in memory of a process, where shared pages count as their share.
+def holdings(pid: int, *, memory: bool) -> tuple[int, dict[tuple[int, int], int]]:
+    """Return what a process takes that no folder shows.
+
+    Args:
+        pid: a candidate, or one that it started.
+        memory: is its memory wanted too? Else it is given as 0.
+
+    Returns:
+        Bytes in memory, shared pages counted as their share; and the files that it holds open and
+        that have no name any more, identity -> bytes.
 
     Raises:
-        PermissionError: it hides them; as those do that are dead, or still ours.
+        PermissionError: it lets nobody look.
     """
+    for is_last in (False, True):
+        try:
+            return (_proportional_memory(pid) if memory else 0), _nameless_files(pid)
+        except PermissionError:
+            # Nobody can look into the dead either, nor into what is about to become a candidate:
+            # that one may just have become one, so only the second time counts.
+            if not _is_hiding(pid):
+                break
+            if is_last:
+                raise
+    return 0, {}
+
+
+def _proportional_memory(pid: int) -> int:
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
             if line.startswith("Pss:"):
@@ -58,12 +80,7 @@ def proportional_memory(pid: int) -> int:
     return 0
 
 
-def nameless_files(pid: int) -> dict[tuple[int, int], int]:
-    """Return the files that a process holds open and that no folder has: identity -> bytes.
-
-    Raises:
-        PermissionError: as `proportional_memory`.
-    """
+def _nameless_files(pid: int) -> dict[tuple[int, int], int]:
     sizes = {}
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
@@ -74,8 +91,8 @@ def nameless_files(pid: int) -> dict[tuple[int, int], int]:
     return sizes
 
 
-def is_hiding(pid: int) -> bool:
-    """Is this a live candidate, and not one that is still ours or that is dead already?"""
+def _is_hiding(pid: int) -> bool:
+    """Is this process bound by a filter of system calls, and alive?"""
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{pid}/status").read_text()
         return "\nSeccomp:\t2" in text and "\nVmSize:" in text

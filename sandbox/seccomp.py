@@ -63,6 +63,19 @@ _CLONE, _CLONE3, _SOCKET, _IOCTL = (56, 220), (435, 435), (41, 198), (16, 29)
 _SIGNALS = {"kill": (62, 129), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
             "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424)}  # fmt: skip
 
+#: What changes files and processes of the same user that Landlock does not speak of.
+_PRETENDED = {"chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53),
+              "fchmodat2": (452, 452), "utime": (132, None), "utimes": (235, None),
+              "futimesat": (261, None), "utimensat": (280, 88)}  # fmt: skip
+_OF_THE_SAME_USER = {"setpriority": (141, 140), "ioprio_set": (251, 30),
+                     "sched_setscheduler": (144, 119), "sched_setparam": (142, 118),
+                     "sched_setattr": (314, 274), "truncate": (76, 45), "chown": (92, None),
+                     "lchown": (94, None), "fchown": (93, 55), "fchownat": (260, 54),
+                     "setxattr": (188, 5), "lsetxattr": (189, 6), "fsetxattr": (190, 7),
+                     "removexattr": (197, 14), "lremovexattr": (198, 15),
+                     "fremovexattr": (199, 16)}  # fmt: skip
+_PRLIMIT, _AFFINITY = (302, 261), (203, 122)
+
 _NAMESPACES = NEWNS | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET | NEWCGROUP | NEWTIME
 _AF_UNIX, _TIOCSTI = 1, 0x5412
 _ALLOW, _KILL, _ERRNO, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050000, 1, 38
@@ -88,12 +101,18 @@ def _refuse_by_argument(number: int, argument: int, test: bytes) -> bytes:
     return _step(_EQUAL, number, 0, 4) + body + allow
 
 
-def build_filter(*, network: bool, signals: bool) -> bytes:
+def build_filter(
+    *, network: bool, local: bool = True, signals: bool = True, shares_user: bool = False
+) -> bytes:
     """Return the filter as an array of `struct sock_filter`.
 
     Args:
-        network: allow sockets of every family; else only AF_UNIX.
+        network: allow sockets of every family but AF_UNIX.
+        local: allow sockets of AF_UNIX; pairs of them are always allowed.
         signals: allow signals to other processes.
+        shares_user: processes and files of others belong to the same user and are in reach by
+            number and name: changing the limits of the one and what the other is, is not. Changes
+            of mode and time are said to have been made, because every copy of a file makes one.
 
     Raises:
         OSError: the system calls of this machine are not known.
@@ -111,10 +130,19 @@ def build_filter(*, network: bool, signals: bool) -> bytes:
     parts += [_refuse(numbers[this], _EPERM) for numbers in _FORBIDDEN.values()]
     if not signals:
         parts += [_refuse(numbers[this], _EPERM) for numbers in _SIGNALS.values()]
+    if shares_user:
+        parts += [_refuse(numbers[this], 0) for numbers in _PRETENDED.values()]
+        parts += [_refuse(numbers[this], _EPERM) for numbers in _OF_THE_SAME_USER.values()]
+        for call in (_PRLIMIT, _AFFINITY):
+            parts.append(_refuse_by_argument(call[this], 0, _step(_EQUAL, 0, 1, 0)))  # its own
     # The filter cannot follow clone3's pointer; told that there is none, libc falls back to clone.
     parts.append(_refuse(_CLONE3[this], _ENOSYS))
     parts.append(_refuse_by_argument(_CLONE[this], 0, _step(_BITS, _NAMESPACES, 0, 1)))
     parts.append(_refuse_by_argument(_IOCTL[this], 1, _step(_EQUAL, _TIOCSTI, 0, 1)))
-    if not network:
+    if not network and not local:
+        parts.append(_refuse(_SOCKET[this], _EPERM))
+    elif not network:
         parts.append(_refuse_by_argument(_SOCKET[this], 0, _step(_EQUAL, _AF_UNIX, 1, 0)))
+    elif not local:
+        parts.append(_refuse_by_argument(_SOCKET[this], 0, _step(_EQUAL, _AF_UNIX, 0, 1)))
     return b"".join([*parts, _step(_RETURN, _ALLOW)])

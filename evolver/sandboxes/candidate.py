@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import secrets
 import signal
@@ -48,7 +49,7 @@ class Evaluation:
         self.parameters_on_disk: tuple[float, ...] | None = None  # None: as in the source
         self.is_out_of_memory = False  # the kernel killed it, and may have killed more
         self._verdict: CandidateError | None = None  # once it is dead
-        self._is_closed = False
+        self._is_closing = self._is_closed = False
         self.memory = 0  # bytes that the largest of its processes took at its peak, once it is dead
 
     def start(
@@ -182,7 +183,8 @@ class Evaluation:
 
     def _end(self, verdict: CandidateError) -> None:
         self._verdict = verdict
-        self.close()
+        with contextlib.suppress(RunnerError):  # burying may take longer; who opened it waits
+            self.close()
         raise verdict
 
     def close(self) -> None:
@@ -193,15 +195,17 @@ class Evaluation:
         """
         if self._is_closed:
             return
-        self._is_closed = True
         if self._verdict is None:
             self._verdict = CandidateCrashed("the evaluation is over")
         deadline = time.monotonic() + self._channel.grace
         try:
-            self._channel.send({"op": "close"}, deadline=deadline)
+            if not self._is_closing:
+                self._is_closing = True
+                self._channel.send({"op": "close"}, deadline=deadline)
             while (header := self._channel.receive(deadline)[0])["op"] != "closed":
                 pass
             self.memory = header["memory"]
+            self._is_closed = True
         except TimeoutError:
             raise RunnerError("the sandbox's runner does not answer") from None
 

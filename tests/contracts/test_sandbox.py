@@ -22,6 +22,28 @@ from evolver.sandboxes import LocalSandbox, SandboxSettings, lacks
 from evolver.sandboxes.local import TIERS
 from evolver.types import Files, Program
 
+#: What resource limits cannot stop.
+UNCONTAINED_BY_LIMITS = frozenset(
+    {
+        "changes_what_is_the_users",
+        "connects_to_local_servers",
+        "hides_its_memory",
+        "imports_the_judge",
+        "kills_everything",
+        "leaves_traces",
+        "links_to_secrets",
+        "reads_environments",
+        "reads_memory_of_others",
+        "reads_other_candidates",
+        "reads_the_hosts_files",
+        "traces_processes",
+        "uses_the_kernels_back_doors",
+        "uses_the_network",
+        "writes_elsewhere",
+        "writes_result_files",
+    }
+)
+
 
 class LocalContract(SandboxContract):
     tier = ""
@@ -49,9 +71,7 @@ class TestLandlock(LocalContract):
 
 class TestPlain(LocalContract):
     tier = "C"
-    confines_files = False
-    confines_network = False
-    confines_signals = False
+    uncontained = UNCONTAINED_BY_LIMITS
 
 
 def absent(reason: str) -> Callable[[], None]:

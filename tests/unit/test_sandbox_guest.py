@@ -118,7 +118,8 @@ def filters(guest: Any) -> dict[str, bytes]:
         pytest.skip("the numbers below are those of x86_64")
     return {
         "strict": seccomp.build_filter(network=False, signals=False),
-        "open": seccomp.build_filter(network=True, signals=True),
+        "open": seccomp.build_filter(network=True),
+        "shared": seccomp.build_filter(network=True, local=False, shares_user=True),
     }
 
 
@@ -151,6 +152,25 @@ ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
 def test_the_filter(filters: dict[str, bytes], call: Any, strict: int, lax: int) -> None:
     assert verdict(filters["strict"], *call) == strict
     assert verdict(filters["open"], *call) == lax
+
+
+@pytest.mark.parametrize(
+    ("call", "expected"),
+    [
+        ((41, 1), EPERM),  # socket(AF_UNIX): the host's servers
+        ((41, 2), ALLOW),  # socket(AF_INET)
+        ((53, 1), ALLOW),  # socketpair
+        ((90,), 0x00050000),  # chmod: nothing happens, and 0 is returned
+        ((302, 0), ALLOW),  # prlimit64 of its own
+        ((302, 17), EPERM),  # of another process
+        ((76,), EPERM),  # truncate, by name
+        ((77,), ALLOW),  # ftruncate
+    ],
+)
+def test_the_filter_beside_processes_of_the_same_user(
+    filters: dict[str, bytes], call: Any, expected: int
+) -> None:
+    assert verdict(filters["shared"], *call) == expected
 
 
 def test_another_architecture_is_killed(filters: dict[str, bytes]) -> None:

@@ -1,0 +1,9 @@
+"""An evaluation ends at its deadline: this regular expression would need longer than the sun."""
+
+import re
+
+SECONDS = 0.5
+
+
+def f(host):
+    return re.match(r"(a+)+$", "a" * 60 + "b")

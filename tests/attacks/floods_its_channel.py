@@ -1,0 +1,16 @@
+"""A channel that is flooded by a child that stays behind holds nobody up."""
+
+import os
+
+SECONDS = 1.0
+
+
+def f(host):
+    if os.fork() == 0:
+        while True:
+            for fd in range(3, 64):
+                try:
+                    os.write(fd, b"\0\0\0\2\0\0\0\0\0\0\0\0{}" * 5000)
+                except OSError:
+                    pass
+    return []

