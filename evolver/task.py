@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatch
 from functools import cached_property
@@ -307,7 +307,10 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
         UsageError: a pattern matches nothing, a file is outside the folder, markers do not pair.
     """
     section = settings.task
-    program = _read(root, [*section.program, *section.edit], "[task] program")
+    bad = _read(root, settings.evaluator.must_reject, "[evaluator] must_reject")
+    judges = {Path(settings.evaluator.use.rpartition(":")[0]).as_posix(), *bad}
+    patterns = [*section.program, *section.edit]
+    program = _without(judges, _read(root, patterns, "[task] program"), patterns)
     if not program:
         raise UsageError(f"{root / TASK_FILE}: [task] program names no file; add the seed program")
     wanted = _read(root, section.edit, "[task] edit") if section.edit else program
@@ -317,7 +320,7 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
     regions = find_regions(wanted)
     paths = {region.path for region in regions}
     files = {path: content for path, content in program.items() if path in paths}
-    context = _read(root, section.context, "[task] context")
+    context = _without(judges, _read(root, section.context, "[task] context"), section.context)
     task = Task(
         name,
         root,
@@ -326,10 +329,23 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
         {path: content for path, content in program.items() if path not in paths},
         {path: content.decode("utf-8", "replace") for path, content in context.items()},
         next((path for path in program if path.endswith(".py")), ""),
-        _read(root, settings.evaluator.must_reject, "[evaluator] must_reject"),
+        bad,
     )
     _ = task.objective, task.prompts  # a mistake is told now, not at the first score
     return task
+
+
+def _without(
+    judges: Collection[str], found: Mapping[str, bytes], patterns: Collection[str]
+) -> dict[str, bytes]:
+    """Leave out the evaluator and the bad examples, unless a pattern spells them.
+
+    Neither a candidate nor a model should read by which numbers it is judged, only because a
+    pattern such as "*.py" was written without them in mind.
+    """
+    return {
+        path: content for path, content in found.items() if path not in judges or path in patterns
+    }
 
 
 def is_aside(path: Path) -> bool:

@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from evolver.edits import find_regions
 from evolver.errors import UsageError
 from evolver.runs import TASK, copy_task
 from evolver.store import DATABASE
@@ -54,7 +55,7 @@ def test_a_run_reads_from_its_copy_what_was_read_from_the_task(tmp_path, pattern
     task = load_task(folder)
     wanted = {
         "p.py": {"**/p.py", "**/*.py", "*.py", "*/p.py"},
-        "score.py": {"**/*.py", "*.py"},
+        "score.py": set(),  # the evaluator
         "a/b/p.py": {"**/p.py", "**/*.py"},
         "c/p.py": {"**/p.py", "**/*.py", "*/p.py"},
     }
@@ -142,3 +143,58 @@ def test_one_name_needs_no_list_and_the_file_stands_for_its_folder(tmp_path):
     task = load_task(tmp_path / "task.toml")
     assert task.settings.task.program == ("a.py",)
     assert task.objective.minimize == ("error",)
+
+
+def test_a_pattern_takes_in_neither_the_evaluator_nor_bad_examples(tmp_path):
+    folder = write(
+        tmp_path / "task",
+        task='program = ["*.py", "cheats/*.py"]\ncontext = ["**/*.py"]',
+        evaluator='use = "./score.py:score"\nmust_reject = ["cheats/*.py"]',
+    )
+    put(folder, "cheats/noop.py")
+    put(folder, "more.py")
+    task = load_task(folder)
+    assert set(task.files) == set(task.context) == {"p.py", "more.py"}
+    assert set(task.must_reject) == {"cheats/noop.py"}
+    spelled = write(tmp_path / "two", task='program = ["p.py"]\ncontext = ["score.py"]')
+    assert set(load_task(spelled).context) == {"score.py"}
+
+
+def test_with_one_region_the_first_file_or_the_first_block_is_open(tmp_path):
+    folder = write(tmp_path / "task", task='program = ["p.py", "q.py"]')
+    toml = folder / "task.toml"
+    toml.write_text('ablate = ["one-region"]\n' + toml.read_text())
+    put(folder, "q.py")
+    task = load_task(folder)
+    assert (set(task.files), set(task.readonly)) == ({"p.py"}, {"q.py"})
+    block = "# EVOLVE-BLOCK-START\nx = 1\n# EVOLVE-BLOCK-END"
+    put(folder, "p.py", "y = 1\n")
+    put(folder, "q.py", f"{block}\n{block}")
+    task = load_task(folder)
+    assert set(task.files) == {"q.py"}
+    fixed = block.replace("EVOLVE", "FIXED")
+    assert task.files["q.py"].decode() == f"{block}\n{fixed}"
+    assert [region.start for region in find_regions(task.files)] == [21]
+
+
+@pytest.mark.parametrize("folder", ["../prompts", "nowhere", "p.py"])
+def test_a_folder_of_prompts_is_in_the_task(tmp_path, folder):
+    (tmp_path / "prompts").mkdir()
+    with pytest.raises(UsageError, match="is no folder in"):
+        load_task(write(tmp_path / "task", prompts=f'folder = "{folder}"'))
+
+
+def test_prompts_are_found_and_copied(tmp_path):
+    folder = write(tmp_path / "task", objective='minimize = ["error"]\nunits = { error = "m" }')
+    assert load_task(folder).brief.prompts.folder == ""
+    put(folder, "prompts/diff.user.md.j2")
+    task = load_task(folder)
+    assert task.brief.prompts.folder == str(folder / "prompts")
+    assert task.brief.units == {"error": "m"}
+    again = copied(task, tmp_path / "run")
+    assert again.brief.prompts.folder == str((tmp_path / "run" / TASK / "prompts").resolve())
+    hidden = write(tmp_path / "two", prompts='folder = ".words"')
+    put(hidden, ".words/diff.user.md.j2")
+    again = copied(load_task(hidden), tmp_path / "other")
+    assert (tmp_path / "other" / TASK / ".words" / "diff.user.md.j2").is_file()
+    assert again.brief.prompts.folder.endswith(".words")
