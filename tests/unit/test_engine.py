@@ -7,85 +7,24 @@ from dataclasses import dataclass, replace
 from random import Random
 
 import pytest
+from number_runs import (
+    OBJECTIVE,
+    SEED,
+    Ask,
+    Same,
+    Step,
+    engine_on,
+    history,
+    kill_after,
+    measure,
+)
 
-from evolver.archives import BestN
 from evolver.budget import Budget
-from evolver.choice import ByWeight
-from evolver.endpoint import Endpoint
-from evolver.engine import Engine, EngineSettings
-from evolver.errors import CandidateCrashed, ModelError, ProposalError, UsageError
+from evolver.errors import CandidateCrashed, ModelError, UsageError
 from evolver.executors.inline import InlineExecutor
-from evolver.objective import Objective
-from evolver.operators.mix import Mix, Weighted
-from evolver.population import Island, Population
-from evolver.recording import Models
-from evolver.selection import Tournament
+from evolver.operators.mix import Weighted
 from evolver.store import Attempt, Outcome, Request, Store
-from evolver.types import Brief, Completion, Context, Evaluation, Program, Prompt, Proposal
-
-SEED = {"n.txt": b"1"}
-OBJECTIVE = Objective(("value",))
-
-
-@dataclass(frozen=True)
-class Step:
-    """Adds a random number to the parent's."""
-
-    async def propose(self, context: Context) -> Proposal:
-        value = int(context.parent.program.files["n.txt"]) + context.rng.randrange(-50, 100)
-        return Proposal({"n.txt": str(value).encode()})
-
-
-@dataclass(frozen=True)
-class Same:
-    """Never has an idea."""
-
-    async def propose(self, context: Context) -> Proposal:
-        return Proposal(context.parent.program.files)
-
-
-@dataclass(frozen=True)
-class Ask:
-    """Does what the model says."""
-
-    async def propose(self, context: Context) -> Proposal:
-        (answer,) = await context.model.complete(Prompt("", str(context.parent.program.id)))
-        if not answer.text.isdigit():
-            raise ProposalError("prose")
-        return Proposal({"n.txt": answer.text.encode()})
-
-
-def measure(program):
-    value = int(program.files["n.txt"])
-    if value % 7 == 0:
-        raise CandidateCrashed("a multiple of seven")
-    return {"value": float(value)}
-
-
-def engine_on(store, *, evaluations=60, slots=2, delay=0.0, operators=None, **settings):
-    budget = settings.pop("budget", Budget(evaluations=evaluations))
-    extra = {key: settings.pop(key) for key in ("listener", "reserve") if key in settings}
-    model = settings.pop("model", None)
-    if model is not None:
-        endpoints = model if isinstance(model, list) else [Endpoint("any", model)]
-        weights = {endpoint.name: endpoint.terms.weight for endpoint in endpoints}
-        choice = settings.pop("choice", ByWeight)(weights)
-        extra["models"] = Models(endpoints, choice, store, budget)
-    return Engine(
-        brief=Brief("", SEED),
-        base="",
-        seeds=settings.pop("seeds", [SEED]),
-        store=store,
-        population=Population(
-            OBJECTIVE, lambda: Island(BestN(20), Tournament()), islands=3, migration_interval=10
-        ),
-        mix=Mix(operators or [Weighted("step", Step(), 1.0)]),
-        executor=settings.pop("executor", None)
-        or InlineExecutor(settings.pop("measure", measure), OBJECTIVE, slots, delay),
-        budget=budget,
-        settings=EngineSettings(**settings),
-        **extra,
-    )
+from evolver.types import Completion, Evaluation, Program, Prompt
 
 
 @pytest.fixture
@@ -93,13 +32,6 @@ def store(tmp_path):
     store = Store.create(tmp_path, {}, "test")
     yield store
     store.close()
-
-
-def history(store):
-    return [
-        (o.attempt, o.verdict, o.program, o.evaluation and o.evaluation.objectives)
-        for o in store.outcomes()
-    ]
 
 
 def test_as_many_evaluations_as_asked(store):
@@ -468,14 +400,6 @@ def test_an_attempt_in_flight_keeps_its_reservation(tmp_path):
     asyncio.run(engine.run())
     assert engine.progress().evaluations == 60
     store.close()
-
-
-def kill_after(evaluations):
-    def listener(progress):
-        if progress.evaluations >= evaluations:
-            raise InterruptedError
-
-    return listener
 
 
 def test_a_second_writer_is_refused_and_told_who(tmp_path, store):
