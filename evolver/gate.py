@@ -41,19 +41,26 @@ _CLOCKS = {
     "slow clock": ("the seed, with clocks a thousand times too slow", 0.001),
     "backward clock": ("the seed, with clocks that run backwards", -1.0),
 }
-# By `rate`, which need not be a float: nanoseconds stay whole numbers.
 _CLOCK = """
 def _change_clocks(rate):
-    import time
+    import time, timeit
 
     def change(name):
         real = getattr(time, name)
-        start = real()
-        setattr(time, name, lambda: type(start)(start + (real() - start) * rate))
+        starts = {{}}
 
-    for clock in ("time", "monotonic", "perf_counter", "process_time", "thread_time"):
+        def changed(*which):
+            now = real(*which)
+            start = starts.setdefault(which, now)
+            return type(now)(start + (now - start) * rate)  # nanoseconds stay whole numbers
+
+        setattr(time, name, changed)
+
+    for clock in ("time", "monotonic", "perf_counter", "process_time", "thread_time",
+                  "clock_gettime"):
         change(clock)
         change(clock + "_ns")
+    timeit.default_timer = time.perf_counter
 
 _change_clocks({rate})
 """
@@ -324,6 +331,10 @@ class GatedExecutor:
         programs: the bad ones.
         objective: what counts.
         keep: is given the record of the verdicts.
+        quiet: seconds after which it is told what is being waited for.
+
+    Attributes:
+        listener: is told what is being waited for, where that takes long.
     """
 
     def __init__(
@@ -332,13 +343,17 @@ class GatedExecutor:
         programs: Sequence[BadProgram],
         objective: Objective,
         keep: Callable[[Mapping[str, Any]], None],
+        *,
+        quiet: float = 3.0,
     ) -> None:
         self.slots = executor.slots
         self._executor = executor
         self._programs = programs
         self._objective = objective
         self._keep = keep
+        self._quiet = quiet
         self._is_open = False
+        self.listener: Callable[[str], None] = lambda _message: None
 
     async def evaluate(self, job: Job) -> Evaluation:
         """Judge one program; after the seed, the bad ones.
@@ -350,14 +365,20 @@ class GatedExecutor:
         evaluation = await self._executor.evaluate(job)
         if self._is_open or job.program.id != 0 or evaluation.status != "ok":
             return evaluation
-        started = asyncio.get_running_loop().time()
-        verdicts = await judge_all(
-            self._executor, job.program, evaluation, job.seed, self._programs, self._objective
-        )
+        loop = asyncio.get_running_loop()
+        started = loop.time()
+        message = f"before it starts: judging {len(self._programs)} known-bad programs"
+        telling = loop.call_later(self._quiet, lambda: self.listener(message))
+        try:
+            verdicts = await judge_all(
+                self._executor, job.program, evaluation, job.seed, self._programs, self._objective
+            )
+        finally:
+            telling.cancel()
         holes = complaint(verdicts, evaluation, self._objective)
         if holes:
             raise UsageError(holes)
-        self._keep(record(verdicts, asyncio.get_running_loop().time() - started))
+        self._keep(record(verdicts, loop.time() - started))
         self._is_open = True
         return evaluation
 

@@ -14,7 +14,7 @@ from evolver import config, gate, prompts
 from evolver.assemble import make_endpoints, make_executor, make_operators
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Options
-from evolver.endpoint import Endpoint
+from evolver.endpoint import Endpoint, Filing
 from evolver.errors import EvolverError
 from evolver.preview import at_the_start, preview
 from evolver.task import Task, assemble_task
@@ -30,6 +30,7 @@ class Answer:
     """What came of one cheap request to a model.
 
     Attributes:
+        is_asked: False for a model whose answers come by files.
         problem: why there was no answer; "" where there was.
         dollars: what it cost; None: the price is not known.
         prompt_dollars: what the first prompt of a run would cost, its answer aside.
@@ -41,6 +42,7 @@ class Answer:
     tokens: int = 0
     dollars: float | None = None
     prompt_dollars: float | None = None
+    is_asked: bool = True
 
 
 @dataclass(frozen=True)
@@ -204,6 +206,8 @@ def _first_prompt(task: Task, seed: Evaluation) -> Prompt:
 async def _ask(endpoint: Endpoint, prompt_tokens: int) -> Answer:
     """Send a model one cheap request, once it is seen to be there."""
     model: Any = endpoint.model
+    if isinstance(model, Filing):
+        return Answer(endpoint.name, is_asked=False)
     started = time.monotonic()
     try:
         async with asyncio.timeout(_PATIENCE):

@@ -188,16 +188,19 @@ async def _session(
                 config.write(directory, configuration)  # what did not work is not kept
                 store.note("references", ready.references)
                 store.note("isolation", {"tier": ready.isolation, "notes": ready.notes})
+                gated = _gated(executor, task, store)
                 engine = make_engine(
                     task,
                     configuration,
                     store,
-                    _gated(executor, task, store),
+                    gated,
                     operators,
                     endpoints,
                     reserve=_reservations(operators, ready),
                     listener=told,
                 )
+                if isinstance(gated, gate.GatedExecutor):
+                    gated.listener = lambda message: told(engine.progress(message))
                 await _until_stopped(engine, store, interrupted)
             finally:
                 await executor.close()

@@ -213,6 +213,8 @@ def _seconds(seconds: float) -> str:
 
 
 def _answer(answer: Answer) -> str:
+    if not answer.is_asked:
+        return f"{answer.model} is not asked now: its answers come by files"
     if answer.problem:
         return f"{answer.model} DOES NOT ANSWER: {answer.problem}"
     price = "price unknown" if answer.dollars is None else f"${answer.dollars:.6f}"
