@@ -37,7 +37,7 @@ def measure(folder: Path, concurrency: int, waves: int) -> Figures:
     """Run as many evaluations as fill that many waves of answers."""
     out, log = folder / "run", folder / "log"
     evaluations = concurrency * waves
-    workers = max(2, concurrency // 8)  # eight times as many as 50 ms each would fill
+    workers = max(4, concurrency // 4)  # many times what sleeps of 50 ms would fill
     with server("--latency", LATENCY) as address:
         task = write_task(folder / "task", address, concurrency=concurrency, sleep=SLEEP)
         words = ("--out", out, "--evaluations", evaluations, "--workers", workers)
