@@ -15,7 +15,7 @@ from typing import Annotated
 
 import typer
 
-from evolver.cli import checking, making, prompting, rerunning, results, running, sandboxing
+from evolver.cli import checking, making, prompting, rerunning, results, running, sandboxing, tasks
 from evolver.errors import EvolverError
 
 app = typer.Typer(
@@ -57,6 +57,7 @@ for _command in (
     rerunning.fork,
     running.evaluate,
     prompting.prompt,
+    tasks.tasks,
     making.init,
     making.apply,
     checking.doctor,

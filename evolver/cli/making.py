@@ -11,11 +11,17 @@ from evolver.errors import UsageError
 
 
 def init(
-    program: Annotated[Path, typer.Argument(help="The program to evolve: one file.")],
+    program: Annotated[
+        Path | None, typer.Argument(metavar="PROGRAM", help="The program to evolve: one file.")
+    ] = None,
     scoring: Annotated[
-        str,
+        str | None,
         typer.Argument(metavar="FILE.py[:FUNCTION]", help="The function that scores a candidate."),
-    ],
+    ] = None,
+    from_: Annotated[
+        str | None,
+        typer.Option("--from", metavar="NAME", help="Copy a task that evolver ships instead."),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="The task's folder (default: the program's name)."),
@@ -31,6 +37,18 @@ def init(
 
     The program is measured once, to see which metrics there are.
     """
+    if from_ is not None:
+        from evolver.gallery import copy
+
+        folder = copy(from_, out or Path(from_))
+        typer.echo(f"{folder} is a copy of the task {from_}.")
+        typer.echo(f"Start with: evolver run {folder}")
+        return
+    if program is None or scoring is None:
+        raise UsageError(
+            "init wants a program and the function that scores it, as in 'evolver init sine.py "
+            "score.py', or --from NAME ('evolver tasks' lists the names)"
+        )
     from evolver import scaffold
 
     made = scaffold.make_task(

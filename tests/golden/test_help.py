@@ -13,7 +13,7 @@ from command_line import CommandLine
 
 FOLDER = Path(__file__).parent / "help"
 COMMANDS = (
-    "", "run", "resume", "show", "best", "diff", "export", "evaluate", "prompt", "init", "apply",
+    "", "run", "resume", "show", "best", "diff", "export", "evaluate", "prompt", "tasks", "init", "apply",
     "doctor", "sandbox", "sandbox build",
 )  # fmt: skip
 

@@ -48,7 +48,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("config", "runs"),
     ("assemble", "background", "sessions", "histories", "preview"),
-    ("api", "display", "export", "report", "page", "scaffold", "dashboard", "host", "inspection"),
+    ("api", "display", "export", "report", "page", "scaffold", "gallery", "dashboard", "host", "inspection"),
     ("cli",),
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

@@ -103,7 +103,9 @@ def test_the_schoolbook_is_exact(shape: tuple[int, int, int]) -> None:
 
 @pytest.mark.parametrize("field", ["integers", "half-integers", "gaussian"])
 def test_strassen_is_exact_with_seven_and_its_square_with_49(field: str) -> None:
-    assert judge(strassen(), field=field).metrics["rank"] == 7
+    found = judge(strassen(), field=field)
+    assert found.metrics["rank"] == 7
+    assert found.metrics["progress"] == 2.0
     square = judge(squared(strassen()), (4, 4, 4), field=field)
     assert square.metrics["rank"] == 49
     assert square.metrics["share"] == 1.0
@@ -191,7 +193,8 @@ def test_the_published_ranks_stand_beside_it(
 ) -> None:
     m, n, p = shape
     records = plugin().Evaluator(m=m, n=n, p=p, field=field).references()
-    assert records["AlphaEvolve"] == [{"rank": float(rank)}]
+    (record,) = records["AlphaEvolve"]
+    assert record == {"rank": float(rank), "progress": m * n * p - rank + 1.0}
 
 
 def test_ranks_over_the_complex_numbers_and_unknown_ones_are_not_shown() -> None:

@@ -1,0 +1,82 @@
+"""The tasks that evolver ships: listed, copied, each run for a few evaluations."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from command_line import CommandLine
+from fake_candidate import InProcessCandidate
+
+from evolver import gallery
+from evolver.bundled import bundled
+from evolver.evaluator import EvaluatorSource
+from evolver.task import load_task
+
+NAMES = [path.parent.name for path in sorted(bundled("examples").glob("*/task.toml"))]
+
+
+def test_tasks_are_listed_with_their_records(tmp_path: Path) -> None:
+    evolver = CommandLine(tmp_path)
+    listed = json.loads(evolver("tasks", "--json").stdout.splitlines()[-1])["tasks"]
+    assert [task["name"] for task in listed] == NAMES
+    packing = next(task for task in listed if task["name"] == "circle-packing-26")
+    assert packing["records"]["AlphaEvolve"] == 2.6358627564
+    table = evolver("tasks").stdout
+    assert "circle-packing-26" in table
+    assert "2.6359831" in table
+
+
+def test_a_task_is_copied_without_what_was_reached(tmp_path: Path) -> None:
+    evolver = CommandLine(tmp_path)
+    done = evolver("init", "--from", "uncertainty")
+    assert "evolver run uncertainty" in done.stdout
+    copied = {path.name for path in (tmp_path / "uncertainty").iterdir()}
+    assert copied == {"README.md", "task.toml", "coefficients.py"}
+    again = evolver("init", "--from", "uncertainty", code=2)
+    assert "exists" in again.stderr
+    unknown = evolver("init", "--from", "uncertanty", code=2)
+    assert "did you mean 'uncertainty'?" in unknown.stderr
+    nothing = evolver("init", code=2)
+    assert "evolver tasks" in nothing.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("multiply-3")])
+def test_a_shipped_task_runs(tmp_path: Path, name: str) -> None:
+    done = CommandLine(tmp_path)(
+        "run", f"examples/{name}", "--evaluations", 4, "--workers", 1, "--out", "run", "--json"
+    )
+    assert json.loads(done.stdout.splitlines()[-1])["evaluations"] == 4
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_page_says_what_it_is(name: str) -> None:
+    text = (bundled("examples") / name / "README.md").read_text()
+    assert text.startswith(f"# {name}: ")
+    assert f"evolver run examples/{name}" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "folder",
+    [path.parent for path in sorted(bundled("examples").glob("*/measured.json"))],
+    ids=lambda folder: folder.name,
+)
+def test_what_was_reached_is_stored_and_can_be_measured_again(folder: Path) -> None:
+    example = gallery.load(folder)
+    assert example.measured is not None
+    task = load_task(folder)
+    section = task.settings.evaluator
+    if section.use in ("bin_packing", "matrix_multiplication"):
+        pytest.skip("its inputs are drawn anew for each evaluation")
+    evaluator = EvaluatorSource(section.use, task.root).load(section.with_)
+    (name,) = task.files
+    for source, expected in (
+        (task.files[name], example.measured.seed),
+        ((folder / "best" / name).read_bytes(), example.measured.best),
+    ):
+        result = evaluator.evaluate(InProcessCandidate(source.decode()))
+        metrics = getattr(result, "metrics", result)
+        assert metrics[example.metric] == pytest.approx(expected, rel=1e-9)
