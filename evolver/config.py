@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -27,7 +26,7 @@ class Options:
 
     Attributes:
         evaluations: total over all sessions of the run; so are seconds, dollars and tokens.
-        model: "name" at `api_base`, or "provider/name".
+        model: "name" at `api_base`, "provider/name", or a name of the task's; one or several.
         workers: evaluations at once; default: one per core.
         sandbox: where candidates run: "local", "docker" or a plug-in.
         skip_gate: start without asking whether the evaluator prefers bad programs (`evolver.gate`).
@@ -41,7 +40,7 @@ class Options:
     target: float | None = None
     seed: int | None = None
     workers: int | None = None
-    model: str | None = None
+    model: str | Sequence[str] | None = None
     api_base: str | None = None
     deterministic: bool | None = None
     allow_unisolated: bool | None = None
@@ -94,7 +93,7 @@ def resolve(settings: TaskSettings, options: Options) -> Configuration:
     deterministic = bool(options.deterministic)
     # A fixed number where runs must not depend on the machine, else enough to keep it busy.
     in_flight = 4 if deterministic else 2 * workers
-    in_flight += sum(_places(table) for table in settings.model)
+    in_flight += _places(settings)
     return _checked(
         {
             "task": settings,
@@ -106,10 +105,14 @@ def resolve(settings: TaskSettings, options: Options) -> Configuration:
     )
 
 
-def _places(table: Mapping[str, Any]) -> int:
-    """Return how many attempts can wait for a [[model]] at once; what is wrong is told later."""
-    counts = (table.get(key, getattr(Terms, key)) for key in ("concurrency", "samples"))
-    return math.prod(count if isinstance(count, int) else 1 for count in counts)
+def _places(settings: TaskSettings) -> int:
+    """Return how many attempts can wait for models at once; what is wrong is told later."""
+
+    def count(table: Mapping[str, Any], key: str) -> int:
+        value = table.get(key, getattr(Terms, key))
+        return value if isinstance(value, int) else 1
+
+    return sum(count(table, "concurrency") * count(table, "samples") for table in settings.model)
 
 
 def extend(configuration: Configuration, options: Options) -> Configuration:
@@ -130,9 +133,10 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
     update: dict[str, Any] = {"task": _overlay(configuration.task, options)}
     if options.workers is not None:
         update["workers"] = options.workers
-        if not configuration.deterministic:
-            grown = 2 * (options.workers - configuration.workers)
-            update["in_flight"] = max(1, configuration.in_flight + grown)
+    if not configuration.deterministic:
+        grown = 2 * (update.get("workers", configuration.workers) - configuration.workers)
+        grown += _places(update["task"]) - _places(configuration.task)
+        update["in_flight"] = max(1, configuration.in_flight + grown)
     return _checked({**dict(configuration), **update})
 
 
@@ -157,15 +161,16 @@ def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
     if all(value is None for value in budget.model_dump().values()):
         budget = BudgetSection(evaluations=_DEFAULT_EVALUATIONS)
     update: dict[str, Any] = {"budget": budget}
-    if options.model is not None:
-        entry: dict[str, Any] = {"name": options.model}
-        if options.api_base is not None:
-            entry["api_base"] = options.api_base
-        update["model"] = (entry,)
-    elif options.api_base is not None:
-        if not settings.model:
+    models = settings.model
+    if options.model:
+        names = [options.model] if isinstance(options.model, str) else options.model
+        known = {table.get("name"): table for table in models}
+        models = tuple(known.get(name, {"name": name}) for name in names)
+    if options.api_base is not None:
+        if not models:
             raise UsageError("--api-base needs --model NAME: which model is served there?")
-        update["model"] = tuple({**m, "api_base": options.api_base} for m in settings.model)
+        models = tuple({**table, "api_base": options.api_base} for table in models)
+    update["model"] = models
     if options.allow_unisolated is not None:
         update["sandbox"] = settings.sandbox.model_copy(
             update={"allow_unisolated": options.allow_unisolated}

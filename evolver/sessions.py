@@ -117,10 +117,14 @@ def start(
                 interrupted,
             )
         )
-    except (UsageError, SandboxError, ModelError):
+    except (UsageError, SandboxError, ModelError) as error:
         if not _holds_results(directory):
             shutil.rmtree(directory, ignore_errors=True)
-        raise
+            raise
+        again = f"evolver resume {directory}"
+        if again in str(error):
+            raise
+        raise type(error)(f"{error}\nWhat was done is kept; go on with: {again}") from error
     return Run(directory)
 
 

@@ -26,7 +26,12 @@ Workers = Annotated[
     int | None, typer.Option(min=1, help="Evaluations at once (default: one per core).")
 ]
 ModelName = Annotated[
-    str | None, typer.Option("--model", help="Model: NAME at --api-base, or PROVIDER/NAME.")
+    list[str] | None,
+    typer.Option(
+        "--model",
+        metavar="NAME",
+        help="Model: NAME at --api-base, PROVIDER/NAME, or one of the task's; may be repeated.",
+    ),
 ]
 ApiBase = Annotated[
     str | None, typer.Option(help="URL of an OpenAI-compatible endpoint; key from OPENAI_API_KEY.")
