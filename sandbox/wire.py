@@ -11,6 +11,7 @@ anything is allocated or parsed, and whatever is not exactly a value is a `WireE
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import struct
@@ -36,6 +37,11 @@ _DTYPES = frozenset(
     + [f"<{kind}{size}" for kind in "iu" for size in (2, 4, 8)]
     + ["<f2", "<f4", "<f8", "<c8", "<c16"]
 )
+#: torch's dtype -> bytes of an element.
+_TENSORS = {
+    "bool": 1, "uint8": 1, "int8": 1, "int16": 2, "int32": 4, "int64": 8,
+    "float16": 2, "bfloat16": 2, "float32": 4, "float64": 8, "complex64": 8, "complex128": 16,
+}  # fmt: skip
 
 
 class WireError(ValueError):
@@ -186,13 +192,14 @@ class Outbox:
 def encode(value: Any) -> tuple[Any, list[Buffer]]:
     """Return a value as a JSON tree and the buffers that it names.
 
-    Tuples stay tuples, numpy's scalars become Python's, arrays lose their memory order. A large
-    array's buffer is its own memory: it is to be sent before it changes.
+    Tuples stay tuples, numpy's scalars become Python's, arrays lose their memory order, tensors
+    their device and their history. A large array's buffer is its own memory: it is to be sent
+    before it changes.
 
     Raises:
         UnsupportedValueError: something in it is not None, bool, int, float, str, bytes, a numpy
-            array of numbers, or a list, tuple or string-keyed dict of these; or it is nested too
-            deeply.
+            array or a torch tensor of numbers, or a list, tuple or string-keyed dict of these; or
+            it is nested too deeply.
     """
     buffers: list[Buffer] = []
     return _encode(value, buffers, _DEPTH), buffers
@@ -243,6 +250,9 @@ def _encode_other(value: Any, buffers: list[Buffer], depth: int) -> Any:
         value = value.item()
         if type(value) in (bool, int, float, str, bytes):
             return _encode(value, buffers, depth)
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return _encode_tensor(torch, value, buffers)
     # Subclasses (IntEnum, namedtuple, OrderedDict, ...) travel as what they extend.
     bases: tuple[Any, ...] = (int, float, str, bytes, list, tuple, dict)
     for base in bases:
@@ -250,8 +260,23 @@ def _encode_other(value: Any, buffers: list[Buffer], depth: int) -> Any:
             return _encode(base(value), buffers, depth)
     raise UnsupportedValueError(
         f"a value of type {_name(value)}; allowed are None, bool, int, float, str, bytes, numpy "
-        "arrays, and lists, tuples and string-keyed dicts of them"
+        "arrays, torch tensors, and lists, tuples and string-keyed dicts of them"
     )
+
+
+def _encode_tensor(torch: Any, value: Any, buffers: list[Buffer]) -> Any:
+    dtype = str(value.dtype).removeprefix("torch.")
+    if value.layout != torch.strided or dtype not in _TENSORS:
+        raise UnsupportedValueError(
+            f"a tensor of layout {value.layout} and dtype {value.dtype}; only dense ones of plain "
+            "numbers may travel"
+        )
+    flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().flatten()
+    # By its address, because numpy, which torch would show its memory through, has no bfloat16.
+    content = ctypes.string_at(flat.data_ptr(), flat.nbytes) if flat.nbytes else b""
+    tree = _buffer("tensor", content, buffers)
+    tree["d"], tree["s"] = dtype, list(value.shape)
+    return tree
 
 
 def _name(value: Any) -> str:
@@ -309,6 +334,8 @@ class _Decoder:
                     raise WireError(f"a string that is no UTF-8: {error}") from None
             case {"t": "array", "n": int(size), "d": str(dtype), "s": list(shape)}:
                 return self._array(size, dtype, shape)
+            case {"t": "tensor", "n": int(size), "d": str(dtype), "s": list(shape)}:
+                return self._tensor(size, dtype, shape)
         raise WireError("an object of no known kind in a message")
 
     def _take(self, size: int) -> memoryview:
@@ -320,17 +347,26 @@ class _Decoder:
     def _array(self, size: int, dtype: str, shape: list[Any]) -> Any:
         if dtype not in _DTYPES:
             raise WireError(f"an array of dtype {dtype[:20]!r}")
-        if len(shape) > 32 or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
-            raise WireError("an array of impossible shape")
-        expected = room = int(dtype[2:])
-        for n in shape:
-            expected, room = expected * n, room * (n or 1)
-        if expected != size or room >= _INT64:  # numpy wants room even where a length is 0
-            raise WireError(f"an array of shape {shape} and dtype {dtype} in {size} bytes")
+        _check_shape(size, int(dtype[2:]), shape)
         import numpy  # only where an array really came: the guest may never need it
 
         array = numpy.frombuffer(self._take(size), dtype).reshape(shape)
         return array if self._is_most(size) else array.copy()
+
+    def _tensor(self, size: int, dtype: str, shape: list[Any]) -> Any:
+        if dtype not in _TENSORS:
+            raise WireError(f"a tensor of dtype {dtype[:20]!r}")
+        _check_shape(size, _TENSORS[dtype], shape)
+        try:
+            import torch
+        except ImportError:
+            raise WireError("a tensor, and torch is not installed here") from None
+
+        content = self._take(size)
+        if not size:
+            return torch.empty(shape, dtype=getattr(torch, dtype))
+        memory = content if self._is_most(size) else bytearray(content)
+        return torch.frombuffer(memory, dtype=getattr(torch, dtype)).reshape(shape)
 
     def _is_most(self, size: int) -> bool:
         """Was the last buffer such that its memory can be used, where it lies, for good?
@@ -339,6 +375,16 @@ class _Decoder:
         """
         is_first = self.position == size
         return type(self._body) is bytearray and is_first and 2 * size >= len(self._body)
+
+
+def _check_shape(size: int, itemsize: int, shape: list[Any]) -> None:
+    if len(shape) > 32 or not all(type(n) is int and 0 <= n < 1 << 40 for n in shape):
+        raise WireError("an array of impossible shape")
+    expected = room = itemsize
+    for n in shape:
+        expected, room = expected * n, room * (n or 1)
+    if expected != size or room >= _INT64:  # numpy wants room even where a length is 0
+        raise WireError(f"an array of shape {shape} with items of {itemsize} bytes in {size} bytes")
 
 
 def _int(digits: str) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from evolver.errors import (
     SandboxError,
     UsageError,
 )
+from evolver.inside import InsideEvaluator
 from evolver.sandboxes import SandboxSettings
 from evolver.types import Output, Program, Sandbox
 
@@ -124,6 +126,48 @@ def f(n):
         error, half, three = self.call(numeric, source, 200)
         assert error < 1e-6
         assert same([half, three], [0.5, 3])
+
+    @pytest.mark.slow
+    def test_torch_works_inside_and_its_tensors_travel(self) -> None:
+        torch = pytest.importorskip("torch", reason="torch is not installed here")
+        source = """
+import numpy, torch
+def f(*tensors):
+    a = numpy.random.rand(300, 300)
+    b = torch.rand(300, 300, dtype=torch.float64)
+    errors = [abs(numpy.linalg.inv(a) @ a - numpy.eye(300)).max()]
+    errors.append(abs(torch.linalg.inv(b) @ b - torch.eye(300)).max())
+    weights = torch.nn.Parameter(torch.arange(6.0).reshape(2, 3).T)
+    return float(max(errors)), [t + t for t in tensors], weights, torch.rand(2)
+def bad():
+    return torch.eye(3).to_sparse()
+"""
+        sent = [
+            torch.arange(12, dtype=torch.bfloat16).reshape(3, 4).T,
+            torch.tensor(1.5, dtype=torch.float16),
+            torch.zeros((0, 3), dtype=torch.int16),
+            torch.tensor([1 + 2j, -3j]).conj(),
+            torch.rand(500, 500),
+        ]
+        sandbox = self.make(SandboxSettings(preload=("torch", "numpy"), memory=4096))
+        try:
+            with sandbox.open(program(source), seed=1, timeout=60) as candidate:
+                if candidate.run(["python3", "-c", "import torch"]).code != 0:
+                    pytest.skip("torch is not installed in the sandbox")
+                error, back, weights, drawn = candidate.call("f", *sent)
+                with pytest.raises(CandidateOutputError, match="tensor of layout"):
+                    candidate.call("bad")
+            assert error < 1e-6
+            for one, other in zip(sent, back, strict=True):
+                assert other.dtype == one.dtype
+                assert torch.equal(other, one + one)
+                other += 1  # nobody else's memory
+            assert torch.equal(weights, torch.arange(6.0).reshape(2, 3).T)
+            assert not weights.requires_grad
+            with sandbox.open(program(source), seed=1, timeout=60) as candidate:
+                assert torch.equal(candidate.call("f")[3], drawn)
+        finally:
+            sandbox.close()
 
     @pytest.mark.parametrize(
         ("expression", "reason"),
@@ -358,6 +402,28 @@ def f():
                 assert candidate.call("f") == ("part", "run")
                 assert candidate.call("guest:f") == ("part", "run")
                 assert candidate.call("part:f") == "part"
+        finally:
+            sandbox.close()
+
+    def test_an_evaluator_runs_beside_its_candidate(self, tmp_path: Path) -> None:
+        score = tmp_path / "score.py"
+        score.write_text(
+            "import subprocess, sys, tempfile\n\n\n"
+            "def evaluate(program_path):\n"
+            "    with tempfile.NamedTemporaryFile('w', suffix='.py') as file:\n"
+            "        file.write('import program; print(program.f(2))')\n"
+            "        file.flush()\n"
+            "        done = subprocess.run([sys.executable, file.name], capture_output=True)\n"
+            "    return {'score': float(done.stdout or -1), 'stderr': done.stderr.decode()}\n"
+        )
+        evaluator = InsideEvaluator(score, "evaluate")
+        sandbox = self.make(SETTINGS, guest=evaluator.guest)
+        files = {"program.py": b"def f(x):\n    return x + 0.5\n"}
+        try:
+            for _ in range(2):
+                with sandbox.open(Program(1, files), seed=1, timeout=20) as candidate:
+                    found = evaluator.evaluate(candidate)
+                    assert found.metrics == {"score": 2.5}, found.feedback
         finally:
             sandbox.close()
 
