@@ -73,6 +73,7 @@ class PlainCells:
         import tempfile
 
         place = tempfile.mkdtemp(prefix="evolver-sandbox-")
+        tempfile.tempdir = None  # found out anew by each candidate, which has a place of its own
         Path(place).chmod(0o711)
         for folder in ("program", "scratch"):
             Path(place, folder).mkdir(mode=0o711)
