@@ -17,7 +17,8 @@ from rich.table import Table
 from rich.text import Text
 
 from evolver.lines import PlainView, Rate, cost, duration, number, out_of, score, share_done, trust
-from evolver.progress import Progress
+from evolver.progress import ModelRecord, Progress
+from evolver.store import Bill
 from evolver.types import Elite
 
 _FRONT_ROWS = 12
@@ -62,7 +63,7 @@ def view(console: Console, title: str) -> View:
 def picture(progress: Progress, rate: float | None, title: str) -> RenderableType:
     """Draw a snapshot for a terminal."""
     lower = Table.grid(padding=(0, 4))
-    lower.add_row(front_table(progress.front), _operators(progress))
+    lower.add_row(front_table(progress.front), Group(*_tables(progress)))
     return Panel(Group(_head(progress, rate), "", lower), title=title, title_align="left")
 
 
@@ -85,6 +86,8 @@ def _head(progress: Progress, rate: float | None) -> RenderableType:
     grid.add_row("time", out_of(duration(progress.seconds), spent) + rest)
     if cost(progress):
         grid.add_row("models", cost(progress))
+    for trouble in progress.troubles:
+        grid.add_row("waiting", Text(trouble, style="yellow"))
     grid.add_row("islands", _islands(progress.islands))
     grid.add_row("verdicts", _verdicts(progress.statuses, progress.in_flight))
     done = share_done(progress)
@@ -116,6 +119,27 @@ def front_table(front: Sequence[Elite]) -> Table:
         table.add_row(str(elite.program.id), *values)
     if len(front) > _FRONT_ROWS:
         table.add_row("...", *[""] * len(names))
+    return table
+
+
+def _tables(progress: Progress) -> list[Table]:
+    tables = [_operators(progress)]
+    if len(progress.bills) > 1:
+        tables.append(model_table(progress.models, progress.bills))
+    return tables
+
+
+def model_table(records: Mapping[str, ModelRecord], bills: Mapping[str, Bill]) -> Table:
+    """List models with what came of them and what they cost."""
+    table = Table(title="models", title_justify="left", box=None)
+    table.add_column("name", style="cyan")
+    for name in ("attempts", "improved", "calls", "tokens", "dollars", "unanswered"):
+        table.add_column(name, justify="right")
+    for name in sorted({*records, *bills}):
+        record, bill = records.get(name, ModelRecord()), bills.get(name, Bill())
+        dollars = "unknown" if bill.dollars is None else f"{bill.dollars:.4f}"
+        counts = (record.attempts, record.improved, bill.calls, bill.tokens, dollars, bill.unknown)
+        table.add_row(name or "(not recorded)", *(str(count) for count in counts))
     return table
 
 

@@ -12,7 +12,7 @@ from evolver.store import Outcome
 from evolver.types import Files
 
 _COLUMNS = (
-    "id", "parents", "operator", "island", "generation", "verdict", "status", "summary",
+    "id", "parents", "operator", "model", "island", "generation", "verdict", "status", "summary",
     "feedback", "seconds", "isolation", "trusted", "evaluations", "memory",
 )  # fmt: skip
 
@@ -31,6 +31,7 @@ def records(outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
             "id": program.id,
             "parents": list(program.parents),
             "operator": program.operator,
+            "model": outcome.attempt.model,
             "island": program.island,
             "generation": program.generation,
             "verdict": outcome.verdict,

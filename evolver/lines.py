@@ -9,6 +9,7 @@ from types import TracebackType
 from typing import IO
 
 from evolver.progress import Progress
+from evolver.store import Bill
 from evolver.types import Elite
 
 _QUIET = 5.0  # seconds without a line after which plain output says that it is alive
@@ -88,11 +89,16 @@ def out_of(done: str, limit: str | None) -> str:
 
 def cost(progress: Progress) -> str:
     """Write what models cost so far; "" where none was asked."""
-    bill = progress.bill
-    if not bill.calls:
-        return ""
+    return "" if progress.bill == Bill() else written(progress.bill)
+
+
+def written(bill: Bill) -> str:
+    """Write a bill: an unknown price is unknown, and so is what was cut off."""
     dollars = "price unknown" if bill.dollars is None else f"${bill.dollars:.4f}"
-    return f"{dollars}, {bill.tokens} tokens, {bill.calls} calls"
+    told = f"{dollars}, {bill.tokens} tokens, {bill.calls} calls"
+    if not bill.unknown:
+        return told
+    return f"{told}, {bill.unknown} without an answer at unknown cost"
 
 
 def line(progress: Progress, rate: float | None) -> str:
@@ -109,7 +115,7 @@ def line(progress: Progress, rate: float | None) -> str:
     elif progress.best is not None:
         metrics = progress.best.evaluation.metrics
         parts.append(", ".join(f"{name} {number(value)}" for name, value in metrics.items()))
-    parts += [cost(progress), progress.message]
+    parts += [cost(progress), progress.message, *progress.troubles]
     return "  ".join(part for part in parts if part)
 
 
@@ -122,13 +128,16 @@ class PlainView:
         self._rate = Rate()
         self._last = float("-inf")
         self._held: Progress | None = None
+        self._was_troubled = False
 
     def __call__(self, progress: Progress) -> None:
         """Write the snapshot where it is time to."""
         rate = self._rate.update(progress)
         self._held = progress
         waited = self._clock() - self._last
-        if waited >= (_BETWEEN if progress.message else _QUIET):
+        is_news = progress.message or bool(progress.troubles) != self._was_troubled
+        if waited >= (_BETWEEN if is_news else _QUIET):
+            self._was_troubled = bool(progress.troubles)
             self._write(line(progress, rate))
             self._held = None
 

@@ -9,14 +9,16 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
 from evolver import config
 from evolver.errors import UsageError
-from evolver.objective import Objective, front
+from evolver.objective import Objective, dominates, front
+from evolver.progress import ModelRecord
 from evolver.store import DATABASE, Bill, Confirmation, Outcome, Store, damaged
+from evolver.tally import Tally
 from evolver.task import RUNS, Task, assemble_task, is_aside
 from evolver.types import Elite, Evaluation, Program, Prompt
 
@@ -196,8 +198,28 @@ class Run:
     @cached_property
     def bill(self) -> Bill:
         """What the completions cost."""
-        bill: Bill = self._read(lambda store: store.bill())
-        return bill
+        return reduce(Bill.and_, self.bills.values(), Bill())
+
+    @cached_property
+    def bills(self) -> Mapping[str, Bill]:
+        """What the completions cost, by the model's name."""
+        bills: dict[str, Bill] = self._read(lambda store: store.bills())
+        return bills
+
+    @cached_property
+    def models(self) -> Mapping[str, ModelRecord]:
+        """What came of the attempts that asked a model, by its name."""
+        tally, reached = Tally(), list[tuple[float, ...]]()
+        score: float | None = None
+        for outcome in self.outcomes:
+            new = None if outcome.evaluation is None else outcome.evaluation.objectives
+            before = score
+            if new is not None and not any(old == new or dominates(old, new) for old in reached):
+                reached = [old for old in reached if not dominates(new, old)] + [new]
+                score = self.objective.score(reached)
+            is_higher = score is not None and (before is None or score > before)
+            tally.count(outcome, improved=is_higher)
+        return tally.models
 
     @cached_property
     def elites(self) -> Mapping[int, Elite]:

@@ -50,6 +50,8 @@ Words = Annotated[
 
 def conclude(run: Run, out: Console, *, as_json: bool) -> None:
     """Tell what a run found, write its report, and exit 130 where it was interrupted."""
+    if origin := run.facts.get("forked_from"):
+        out.print(f"forked from {origin['run']} after {origin['at']} attempts")
     overview(run, out)
     out.print()
     if run.best is not None:
@@ -72,9 +74,10 @@ def overview(run: Run, out: Console) -> None:
         f"{run.evaluations} evaluations of {len(run.outcomes)} attempts in "
         f"{lines.duration(run.seconds)}; {end}."
     )
-    if run.bill.calls:
-        price = "unknown" if run.bill.dollars is None else f"${run.bill.dollars:.4f}"
-        out.print(f"Models: {run.bill.calls} calls, {run.bill.tokens} tokens, price {price}.")
+    if run.bills:
+        out.print(f"Models: {lines.written(run.bill)}.")
+    if len(run.bills) > 1:
+        out.print(display.model_table(run.models, run.bills))
     if run.best is None:
         out.print("No program passed its evaluation.")
         return
@@ -178,6 +181,10 @@ def _operators(run: Run) -> dict[str, Counter[str]]:
 
 
 def _run_record(run: Run) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    from evolver.progress import ModelRecord
+
     return {
         **run.summary(),
         "task": run.facts["task"],
@@ -185,9 +192,18 @@ def _run_record(run: Run) -> dict[str, Any]:
         "front": [_elite_record(elite) for elite in run.front],
         "operators": {name: dict(counts) for name, counts in _operators(run).items()},
         "gate": run.facts.get("gate"),
+        "forked_from": run.facts.get("forked_from"),
         "ablate": list(run.configuration.task.ablate),
         "dollars": run.bill.dollars,
         "tokens": run.bill.tokens,
+        "models": {
+            name: {
+                **asdict(bill),
+                "attempts": run.models.get(name, ModelRecord()).attempts,
+                "improved": run.models.get(name, ModelRecord()).improved,
+            }
+            for name, bill in run.bills.items()
+        },
     }
 
 
@@ -214,9 +230,11 @@ def _record(run: Run, number: int) -> dict[str, Any]:
 
 def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out: Console) -> None:
     parents = ", ".join(str(parent) for parent in program.parents) or "none"
+    model = next((o.attempt.model for o in run.outcomes if o.attempt.id == program.id), "")
+    asked = f" with {model}" if model else ""
     out.print(
-        f"program {program.id} by {program.operator}, parents {parents}, island {program.island}, "
-        f"generation {program.generation}"
+        f"program {program.id} by {program.operator}{asked}, parents {parents}, "
+        f"island {program.island}, generation {program.generation}"
     )
     if program.summary:
         out.print(program.summary)
