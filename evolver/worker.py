@@ -12,8 +12,8 @@ import signal
 import struct
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
@@ -47,6 +47,8 @@ from evolver.types import (
 
 HEADER = struct.Struct(">Q")
 _PACKAGE = Path(__file__).resolve().parent
+#: What the next author is told of a flagged program: that it is out, and not what gave it away.
+_FLAGGED = "it looked for the evaluator instead of solving the task; its score does not count"
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,7 @@ class Judge:
         ]
         self._guest = guest_files(self._stages[0])
         self._sandbox = self._start()
+        self._flags: dict[str, None] = {}  # of the job at hand
 
     def _start(self) -> Sandbox:
         make = find(
@@ -151,6 +154,7 @@ class Judge:
             SandboxError: this host cannot run candidates any more.
         """
         started = time.monotonic()
+        self._flags.clear()
         begun = 0
 
         def begin() -> None:
@@ -173,6 +177,15 @@ class Judge:
                 feedback=f"the sandbox broke while this program ran in it: {error}",
                 fault="candidate",
                 evaluations=max(1, begun),
+            )
+        if self._flags:
+            evaluation = replace(
+                evaluation,
+                status="rejected",
+                objectives=None,
+                feedback=_FLAGGED,
+                fault="candidate",
+                flags=tuple(self._flags),
             )
         is_trusted: bool = getattr(self._stages[0], "is_trusted", True)
         if not is_trusted and evaluation.fault:
@@ -211,8 +224,14 @@ class Judge:
         is_there = main in program.files or main in self._setup.base
         return main if is_there else next(iter(program.files))
 
-    def _open(self, job: Job) -> AbstractContextManager[Candidate]:
-        return self._sandbox.open(job.program, seed=job.seed, timeout=self._setup.timeout)
+    @contextmanager
+    def _open(self, job: Job) -> Iterator[Candidate]:
+        opened = self._sandbox.open(job.program, seed=job.seed, timeout=self._setup.timeout)
+        try:
+            with opened as candidate:
+                yield candidate
+        finally:  # whatever came of it
+            self._flags |= dict.fromkeys(getattr(self._sandbox, "flags", ()))
 
     def _fitted(self, job: Job) -> Evaluation:
         """Measure a program once, with its literals fitted by residuals where that is wished."""

@@ -22,10 +22,11 @@ import os
 import random
 import resource
 import signal
+import sys
 import time
 from pathlib import Path
 
-from sandbox import kernel, landlock, seccomp
+from sandbox import canary, kernel, landlock, seccomp
 from sandbox.files import around, is_within, link_missing, wipe, write_files
 from sandbox.processes import (
     descendants,
@@ -57,6 +58,7 @@ class PlainCells:
         self._first_uid = _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (_RANGE + 1)
         self._number = 0
         self._place = ""
+        self._watch: canary.Watch | None = None
 
     # --- in the zygote ------------------------------------------------------------------------
 
@@ -78,12 +80,26 @@ class PlainCells:
         for folder in ("program", "scratch"):
             Path(place, folder).mkdir(mode=0o711)
         write_files(f"{place}/base", self._terms.base)
+        canary.plant(place)
         return place
 
     def settle(self) -> None:
         """Do once, after the preload, what would be the same in every candidate."""
         self._limits = self._make_limits(memory_of_this_process())
         kernel.lock_privileges()
+
+    def watch_decoys(self) -> str:
+        """Put the decoys in candidates' way; return why they cannot be watched, or ""."""
+        sys.path.append(canary.importable(self._place))
+        try:
+            self._watch = canary.Watch(self._place)
+        except OSError as error:
+            return f"candidates that open decoys are not found out: {error}"
+        return ""
+
+    def opened_decoys(self) -> list[str]:
+        """Return those that the candidate opened which was buried last."""
+        return self._watch.opened() if self._watch is not None else []
 
     def excess(self, pid: int, *, memory: bool) -> str:
         """Look at what the kernel does not limit here; return what there is too much of, or "".
@@ -190,7 +206,6 @@ class PlainCells:
         terms = self._terms
         others = 0 if self._is_root else tasks_of(os.getuid())
         wanted = {
-            resource.RLIMIT_AS: own_memory + terms.memory * _MIB,
             resource.RLIMIT_CORE: 0,
             resource.RLIMIT_FSIZE: terms.scratch * _MIB,
             resource.RLIMIT_NOFILE: 256,
@@ -198,6 +213,8 @@ class PlainCells:
             resource.RLIMIT_MSGQUEUE: 0,
             resource.RLIMIT_MEMLOCK: 65536,
         }
+        if not terms.devices:
+            wanted[resource.RLIMIT_AS] = own_memory + terms.memory * _MIB
         ceilings = {what: resource.getrlimit(what)[1] for what in wanted}
         return [
             (what, most if ceilings[what] == resource.RLIM_INFINITY else min(most, ceilings[what]))
@@ -231,7 +248,7 @@ class LandlockCells(PlainCells):
                 rules.allow(part)
             if parts != [path]:
                 rules.allow_listing(path)
-        for path in _DEVICES:
+        for path in (*_DEVICES, *self._terms.devices):
             rules.allow(path, write=True)
         rules.allow(self._place)
         rules.allow(f"{self._place}/scratch", write=True)
@@ -297,7 +314,7 @@ class NamespaceCells(LandlockCells):
         Path("/tmp/host").mkdir()
         kernel.pivot_root("/tmp", "/tmp/host")
         os.chdir("/")
-        for path in (*self._terms.visible, *_DEVICES):
+        for path in (*self._terms.visible, *_DEVICES, *self._terms.devices):
             self._show(path)
         for path in self._terms.hidden:
             if Path(path).is_file():
@@ -312,6 +329,7 @@ class NamespaceCells(LandlockCells):
         kernel.unmount("/host")
         Path("/host").rmdir()
         write_files("/base", self._terms.base)
+        canary.plant("/box")
         kernel.set_read_only("/")
         return "/box"
 
@@ -342,7 +360,7 @@ class NamespaceCells(LandlockCells):
         rules = landlock.Ruleset(network=self._terms.network)
         rules.allow("/")
         # A rule on a mount point does not reach into the mount, one on its parent does.
-        for path in (*_DEVICES, "/box"):
+        for path in (*_DEVICES, *self._terms.devices, "/box"):
             rules.allow(path, write=True)
         return rules
 

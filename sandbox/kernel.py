@@ -16,9 +16,11 @@ MACHINE = platform.machine()
 _NUMBERS = (
     {
         "x86_64": {"clone": 56, "mount": 165, "umount2": 166, "pivot_root": 155, "prctl": 157}
-        | {"unshare": 272, "setns": 308, "capset": 126},
+        | {"unshare": 272, "setns": 308, "capset": 126}
+        | {"inotify_init1": 294, "inotify_add_watch": 254},
         "aarch64": {"clone": 220, "mount": 40, "umount2": 39, "pivot_root": 41, "prctl": 167}
-        | {"unshare": 97, "setns": 268, "capset": 91},
+        | {"unshare": 97, "setns": 268, "capset": 91}
+        | {"inotify_init1": 26, "inotify_add_watch": 27},
     }.get(MACHINE, {})
     | {"close_range": 436, "mount_setattr": 442}
     | {

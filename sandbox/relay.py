@@ -100,6 +100,7 @@ class Relay:
         self._is_late = False  # it is being killed at its deadline
         self._is_closing = False  # the host waits for "closed"
         self._memory = 0  # bytes that it took, once it is dead
+        self._decoys: list[str] = []  # that it opened, once it is dead
         self._ending: dict[str, Any] | None = None  # to be told when all that it wrote is
         self._stillborn: dict[str, Any] | None = None  # how the next one ended before its time
         self._next = Line(1, child.control)
@@ -174,6 +175,7 @@ class Relay:
         self._is_alive = self._ending is None
         self._is_late = self._is_closing = False
         self._memory = 0
+        self._decoys = []
         # Forked ahead, so that the next evaluation does not wait for it.
         self._next = Line(self._line.number + 1, self._zygote.control)
 
@@ -200,7 +202,8 @@ class Relay:
         line = self._line
         if self._is_closing:
             self._is_closing = False
-            self._to_host.add(wire.frame({"op": "closed", "memory": self._memory}))
+            closed = {"op": "closed", "memory": self._memory, "decoys": self._decoys}
+            self._to_host.add(wire.frame(closed))
         elif self._ending is not None and line is not None:
             line.listen()
             self._to_host.add(wire.frame(self._ending, bytes(line.tail)))
@@ -221,7 +224,7 @@ class Relay:
             return True
         self._is_alive = False
         self._deadline = None
-        self._memory = message["memory"]
+        self._memory, self._decoys = message["memory"], message["decoys"]
         is_out_of_memory = self._group is not None and self._group.has_killed()
         self._ending = {**message, "late": self._is_late, "out_of_memory": is_out_of_memory}
         if not self._is_linked:

@@ -85,7 +85,7 @@ def start(terms: Terms, channel: Sequence[int]) -> tuple[Zygote, dict[str, Any]]
         child = Zygote(terms, cells.choose(terms), is_warm, channel)
         report = child.start()
         if report["op"] != "threads":
-            return child, {**report, "notes": notes}
+            return child, {**report, "notes": [*notes, *report.get("notes", ())]}
         child.end()
         is_warm = False
         notes.append(

@@ -18,6 +18,8 @@ class Terms:
         visible: absolute paths of the host that candidates may read; in tiers A and B all others
             are out of their reach.
         hidden: absolute paths below those that they may not see.
+        devices: GPUs that candidates may use. Theirs is an address space without a limit: a driver
+            maps more than any machine has.
         preload: modules imported once, before the first fork.
         memory: MiB of one process beyond what the preload takes, and of all of them together where
             there is a cgroup.
@@ -25,6 +27,7 @@ class Terms:
         scratch: MiB of its scratch directory.
         network: may it reach the network?
         result_bytes: most bytes of one answer.
+        decoy: the value of the key in candidates' environment that opens nothing.
         base: files that lie beside those of every program.
         guest: the evaluator's own modules, file name -> source.
     """
@@ -33,12 +36,14 @@ class Terms:
     path: list[str]
     visible: list[str]
     hidden: list[str]
+    devices: list[str]
     preload: list[str]
     memory: int
     processes: int
     scratch: int
     network: bool
     result_bytes: int
+    decoy: str
     base: dict[str, bytes]
     guest: dict[str, bytes]
 
@@ -53,6 +58,7 @@ class Terms:
             path = places.python_path()
             seen = places.visible([*path, *header["shown"]], network=header["network"])
             unseen = places.hidden(path, header["hidden_modules"])
-            header = {**header, "path": path, "visible": seen, "hidden": unseen}
+            there = {"path": path, "visible": seen, "hidden": unseen, "devices": places.devices()}
+            header = {**header, **there}
         fields = {name: header[name] for name in cls.__dataclass_fields__ if name in header}
         return cls(**fields, base=value["base"], guest=value["guest"])

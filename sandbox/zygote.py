@@ -19,7 +19,7 @@ import traceback
 from pathlib import Path
 from typing import Any
 
-from sandbox import kernel, session, wire
+from sandbox import canary, kernel, session, wire
 from sandbox.cells import PlainCells
 from sandbox.terms import Terms
 
@@ -93,7 +93,7 @@ class Zygote:
             os.close(link)
             os.close(output)
             report = {"op": "ended", "number": number, "status": None, "excess": str(error)}
-            send(self._control, {**report, "memory": 0})
+            send(self._control, {**report, "memory": 0, "decoys": []})
             return
         if pid == 0:
             self._live(link, output)
@@ -112,7 +112,8 @@ class Zygote:
         self._cells.bury(number, spared={pid for _, pid in self._alive.values()})
         excess = self._excess.pop(number, "")
         report = {"op": "ended", "number": number, "status": status, "excess": excess}
-        send(self._control, {**report, "memory": usage.ru_maxrss << 10})
+        report |= {"memory": usage.ru_maxrss << 10, "decoys": self._cells.opened_decoys()}
+        send(self._control, report)
 
     def _end(self) -> None:
         for _, pid in self._alive.values():
@@ -201,11 +202,13 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         sys.stdout.reconfigure(line_buffering=True)  # what a killed candidate printed is not lost
         session.rehearse(terms)  # imports what it needs before the first fork
         hide_runner()
+        os.environ[canary.KEY] = terms.decoy
+        unwatched = place.watch_decoys()
         place.settle()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         gc.collect()
         gc.freeze()
-        send(control, {"op": "ready"})
+        send(control, {"op": "ready", "notes": [unwatched] if unwatched else []})
         Zygote(control, terms, place, is_warm).serve()
     except BaseException:  # noqa: BLE001 - this process has nobody above it who could tell the host
         send(control, {"op": "failed", "message": traceback.format_exc()[-3000:]})

@@ -38,9 +38,12 @@ class Evaluation:
         channel: to a runner that has no candidate at the moment.
         settings: limits on what is believed.
         timeout: seconds for all of it.
+        decoy: a key in the candidate's environment that no honest program gives away.
     """
 
-    def __init__(self, channel: Channel, settings: SandboxSettings, timeout: float) -> None:
+    def __init__(
+        self, channel: Channel, settings: SandboxSettings, timeout: float, decoy: str
+    ) -> None:
         self._channel = channel
         self._settings = settings
         self.timeout = timeout
@@ -50,6 +53,10 @@ class Evaluation:
         self.is_out_of_memory = False  # the kernel killed it, and may have killed more
         self._verdict: CandidateError | None = None  # once it is dead
         self._is_closing = self._is_closed = False
+        self._decoy = decoy.encode()
+        self._tail = b""  # the end of what came last
+        self._gave_decoy = False
+        self._opened: tuple[str, ...] = ()  # decoys
         self.memory = 0  # bytes that the largest of its processes took at its peak, once it is dead
 
     def start(
@@ -137,8 +144,8 @@ class Evaluation:
         for buffer in wire.frame(header, *buffers):
             # In pieces, so that the relay hands on the first while the next is on its way.
             for start in range(0, len(buffer), _PIECE):
-                piece = memoryview(buffer)[start : start + _PIECE]
-                self._channel.send({"op": "data"}, piece, deadline=deadline)
+                self._channel.prepare({"op": "data"}, memoryview(buffer)[start : start + _PIECE])
+        self._channel.flush(deadline)
 
     def _receive(self, deadline: float) -> tuple[dict[str, Any], bytearray]:
         """Return the candidate's next frame; its death is a verdict."""
@@ -148,9 +155,22 @@ class Evaluation:
                 return message
             header, body = self._channel.receive(deadline)
             if header["op"] == "data":
+                self._look_for_decoy(body)
                 self._frames.feed(body)
             elif header["op"] == "ended":
                 self._died(header, body)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What it did that no honest program does, in sentences; all of it once it is closed."""
+        opened = [f"it opened the decoy {name}" for name in self._opened]
+        return (*opened, *["it gave away the decoy key"] * self._gave_decoy)
+
+    def _look_for_decoy(self, piece: bytes | bytearray) -> None:
+        """See whether the decoy key is in the bytes that come back, also across two pieces."""
+        before = len(self._decoy) - 1
+        self._gave_decoy |= self._decoy in piece or self._decoy in self._tail + piece[:before]
+        self._tail = bytes((self._tail + piece[-before:])[-before:])
 
     def _printed(self) -> str:
         """Ask the relay for the end of what the candidate printed; return it as a paragraph."""
@@ -205,6 +225,7 @@ class Evaluation:
             while (header := self._channel.receive(deadline)[0])["op"] != "closed":
                 pass
             self.memory = header["memory"]
+            self._opened = tuple(header["decoys"])
             self._is_closed = True
         except TimeoutError:
             raise RunnerError("the sandbox's runner does not answer") from None

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from random import Random
 from typing import Any
 
@@ -42,6 +43,7 @@ class WarmSandbox(ABC):
         notes: what is not as it should be, in sentences.
         memory: bytes that the largest process of the last candidate took at its peak, what it
             shares with the runner included.
+        flags: what the last candidate did that no honest program does, in sentences.
     """
 
     isolation: str
@@ -65,6 +67,8 @@ class WarmSandbox(ABC):
         self._is_open = False
         self._is_closed = False
         self.memory = 0
+        self.flags: tuple[str, ...] = ()
+        self._decoy = secrets.token_urlsafe(48)  # long, so that it is searched for quickly
 
     @abstractmethod
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
@@ -98,6 +102,7 @@ class WarmSandbox(ABC):
             try:
                 evaluation.close()
                 self.memory = evaluation.memory
+                self.flags = evaluation.flags
                 if self._is_worn(evaluation):
                     self._hang_up()
                     with contextlib.suppress(SandboxError):  # which the next open will meet again
@@ -124,7 +129,7 @@ class WarmSandbox(ABC):
         for is_last in (False, True):
             try:
                 channel = self._running()
-                evaluation = Evaluation(channel, self.settings, timeout)
+                evaluation = Evaluation(channel, self.settings, timeout, self._decoy)
                 evaluation.start(program, self._first(program), seed, places)
                 return evaluation
             except (SandboxError, TimeoutError) as error:
@@ -136,6 +141,17 @@ class WarmSandbox(ABC):
     def _is_worn(self, _evaluation: Evaluation) -> bool:
         """Whether the runner shall be replaced, after this evaluation."""
         return False
+
+    def _shown(self) -> list[str]:
+        """Return what else of the host candidates may read.
+
+        Raises:
+            SandboxError: something of it is not there.
+        """
+        for place in self.settings.visible:
+            if not Path(place).is_absolute() or not Path(place).exists():
+                raise SandboxError(f"[sandbox] visible: there is no {place}; name existing paths")
+        return list(self.settings.visible)
 
     def _first(self, program: Program) -> str:
         is_there = self._main in program.files or self._main in self._base
@@ -155,10 +171,12 @@ class WarmSandbox(ABC):
             "scratch": SCRATCH,
             "network": settings.network,
             "result_bytes": settings.result_bytes,
+            "decoy": self._decoy,
         }
         deadline = time.monotonic() + _START
         try:
-            channel.send(terms, *buffers, deadline=deadline)
+            channel.prepare(terms, *buffers)
+            channel.flush(deadline)
             report, _ = channel.receive(deadline)
         except (TimeoutError, RunnerError):
             channel.close()
