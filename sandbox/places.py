@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import site
 import sysconfig
@@ -24,6 +25,11 @@ def visible(path: list[str], *, network: bool) -> list[str]:
     """Return what candidates may read: Python, its libraries, and the programs of the machine."""
     wanted = (*_LIBRARIES, *_PROGRAMS, *path, *(_NETWORK if network else ()))
     return [place for place in dict.fromkeys(wanted) if os.path.exists(place)]  # noqa: PTH110
+
+
+def devices() -> list[str]:
+    """Return the GPUs that an engine has put here."""
+    return glob.glob("/dev/nvidia*")  # noqa: PTH207
 
 
 def hidden(path: list[str], modules: list[str]) -> list[str]:

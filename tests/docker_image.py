@@ -5,6 +5,8 @@ from __future__ import annotations
 import fcntl
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -29,20 +31,24 @@ def missing() -> str:
     return ""
 
 
-@cache
-def client() -> Any:
-    """Return a client of the engine, or skip."""
+@contextmanager
+def engine() -> Iterator[Any]:
+    """Lend a client of the engine, or skip."""
     if missing():
         pytest.skip(missing())
-    return daemon.connect()
+    client = daemon.connect()
+    try:
+        yield client
+    finally:
+        client.close()
 
 
 @cache
 def provide() -> str:
     """Return the image's tag; whoever of several test processes is first makes it."""
-    engine = client()
-    with (Path(tempfile.gettempdir()) / "evolver-test-image.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not engine.images.list(IMAGE):
-            image.build_from_host(engine, IMAGE, ["numpy"], lambda _line: None)
+    lock = Path(tempfile.gettempdir()) / "evolver-test-image.lock"
+    with engine() as client, lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not client.images.list(IMAGE):
+            image.build_from_host(client, IMAGE, ["numpy"], lambda _line: None)
     return IMAGE

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import IO, TypeVar
 
 from evolver.errors import SandboxError
@@ -45,7 +46,7 @@ class LocalExecutor:
         self._setup = setup
         self._log = log
         self._start_timeout = start_timeout
-        self._idle: asyncio.Queue[Worker | None] = asyncio.Queue()
+        self._idle: asyncio.Queue[tuple[int, Worker | None]] = asyncio.Queue()
         self._workers: set[Worker] = set()
         self._ending: set[asyncio.Future[None]] = set()
         self._is_closed = False
@@ -57,19 +58,24 @@ class LocalExecutor:
             UsageError: the evaluator cannot be loaded.
             SandboxError: the sandbox cannot be started.
         """
-        first = await self._spawn()
-        self._idle.put_nowait(first)
-        for _ in range(self.slots - 1):
-            self._idle.put_nowait(None)  # a free slot without a process yet
+        first = await self._spawn(0)
+        self._idle.put_nowait((0, first))
+        for slot in range(1, self.slots):
+            self._idle.put_nowait((slot, None))  # a free slot without a process yet
         return first.ready
 
-    async def _spawn(self) -> Worker:
+    def _setup_of(self, slot: int) -> Setup:
+        """Return what the worker of a slot is told: of several GPUs it has one."""
+        sandbox = self._setup.sandbox
+        return replace(self._setup, sandbox=replace(sandbox, gpus=sandbox.gpus[slot : slot + 1]))
+
+    async def _spawn(self, slot: int) -> Worker:
         if self._is_closed:
             raise SandboxError(_CLOSED)
         worker = await Worker.start(self._log)
         self._workers.add(worker)
         try:
-            await worker.introduce(self._setup, self._start_timeout)
+            await worker.introduce(self._setup_of(slot), self._start_timeout)
         except BaseException:
             self._drop(worker)
             raise
@@ -121,17 +127,17 @@ class LocalExecutor:
             WorkerOverdue: it did not answer in time.
             SandboxError: this host cannot run candidates, or `close` was called.
         """
-        worker = await self._idle.get()
+        slot, worker = await self._idle.get()
         is_healthy = False
         try:
-            worker = worker or await self._spawn()
+            worker = worker or await self._spawn(slot)
             try:
                 answer = await ask(worker)
             except WorkerDied as death:
                 if death.begun:
                     raise
                 self._drop(worker)  # it died before it read this job, which is innocent
-                worker = await self._spawn()
+                worker = await self._spawn(slot)
                 answer = await ask(worker)
             is_healthy = True
         except WorkerDied as death:
@@ -141,7 +147,7 @@ class LocalExecutor:
         finally:  # also when this coroutine is cancelled: a busy worker is of no use to others
             if worker is not None and not is_healthy:
                 self._drop(worker)
-            self._idle.put_nowait(worker if is_healthy else None)
+            self._idle.put_nowait((slot, worker if is_healthy else None))
         return answer
 
     def _drop(self, worker: Worker) -> None:

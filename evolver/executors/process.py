@@ -23,7 +23,8 @@ _LAST_BREATH = 1.0  # seconds that a worker with a closed channel has to end by 
 # What a worker may know of the controller's environment: no key is among it.
 _INHERITED = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV",
-    "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES",
+    "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "DOCKER_HOST", "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
 )  # fmt: skip
 
 # Not -m: the messages' classes must belong to the module of that name. This very evolver is

@@ -59,7 +59,8 @@ def sandbox() -> Iterator[DockerSandbox]:
 
 
 def is_there(container: str) -> bool:
-    return bool(docker_image.client().api.containers(all=True, filters={"id": container}))
+    with docker_image.engine() as client:
+        return bool(client.api.containers(all=True, filters={"id": container}))
 
 
 def wait_until(condition: Callable[[], bool], seconds: float = 10.0) -> None:
@@ -112,19 +113,22 @@ def test_what_an_engine_kept_of_a_dead_owner_is_removed_at_the_next_start(
         "of another host": f"elsewhere/1:{dead.pid}:1",
         "of nobody known": "somebody",
     }
-    api = docker_image.client().api
-    made = {
-        name: api.create_container(docker_image.IMAGE, ["python3"], labels={daemon.OWNER: owner})
-        for name, owner in labels.items()
-    }
+    with docker_image.engine() as client:
+        made = {
+            name: client.api.create_container(
+                docker_image.IMAGE, ["python3"], labels={daemon.OWNER: owner}
+            )
+            for name, owner in labels.items()
+        }
     try:
         DockerSandbox(sandbox.settings).close()
         left = {name for name, container in made.items() if is_there(container["Id"])}
         assert left == {"of another host", "of nobody known"}
         assert call(sandbox) == 1  # whose owner, this process, is alive
     finally:
-        for container in made.values():
-            daemon.remove(docker_image.client(), container["Id"])
+        with docker_image.engine() as client:
+            for container in made.values():
+                daemon.remove(client, container["Id"])
 
 
 def test_a_container_that_ran_out_of_memory_is_replaced() -> None:
@@ -160,7 +164,8 @@ def test_a_container_is_replaced_after_its_life() -> None:
 
 def test_a_container_that_was_killed_is_replaced(sandbox: DockerSandbox) -> None:
     killed = sandbox.container
-    docker_image.client().api.kill(killed)
+    with docker_image.engine() as client:
+        client.api.kill(killed)
     assert call(sandbox) == 1
     assert sandbox.container != killed
 
@@ -169,7 +174,8 @@ def test_a_container_that_dies_under_a_candidate_is_no_verdict_on_it(
     sandbox: DockerSandbox,
 ) -> None:
     with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
-        docker_image.client().api.kill(sandbox.container)
+        with docker_image.engine() as client:
+            client.api.kill(sandbox.container)
         with pytest.raises(SandboxError):
             candidate.call("f")
     assert call(sandbox) == 1
@@ -179,7 +185,8 @@ def test_a_runner_that_hangs_is_replaced_soon_after_the_deadline(sandbox: Docker
     hung = sandbox.container
     started = time.monotonic()
     with sandbox.open(HONEST, seed=1, timeout=1) as candidate:
-        docker_image.client().api.pause(hung)
+        with docker_image.engine() as client:
+            client.api.pause(hung)
         with pytest.raises((CandidateError, SandboxError)):
             candidate.call("f")
     assert time.monotonic() - started < 1 + 2 + 3
@@ -198,7 +205,8 @@ def test_a_closed_sandbox_leaves_nothing() -> None:
 
 
 def test_the_container_has_next_to_nothing(sandbox: DockerSandbox) -> None:
-    about = docker_image.client().api.inspect_container(sandbox.container)
+    with docker_image.engine() as client:
+        about = client.api.inspect_container(sandbox.container)
     host = about["HostConfig"]
     assert host["NetworkMode"] == "none"
     assert host["ReadonlyRootfs"]
@@ -249,8 +257,7 @@ def test_an_engine_that_would_ignore_limits_is_refused(about: dict[str, Any], re
 
 
 def test_an_image_that_is_not_there_is_told() -> None:
-    docker_image.client()
-    with pytest.raises(SandboxError, match="evolver sandbox build TASK"):
+    with docker_image.engine(), pytest.raises(SandboxError, match="evolver sandbox build TASK"):
         DockerSandbox(SandboxSettings(image="evolver-sandbox:none-of-this-name"))
 
 
