@@ -59,7 +59,7 @@ _TERMS = tuple(field.name for field in fields(Terms))
 # reserves them, so that a small limit allows small answers, or it would not last for a few.
 _MAX_TOKENS, _MIN_TOKENS, _REQUESTS = 8192, 1024, 32
 
-TRIALS = 8  # earlier children of a parent that prompts tell of
+_TRIALS = 8  # earlier children of a parent that prompts tell of
 
 _DEFAULT_OPERATORS: Sequence[Mapping[str, Any]] = (
     {"use": "mutate", "weight": 4.0},
@@ -181,7 +181,7 @@ def make_population(task: Task) -> Population:
         inspirations=section.inspirations,
         migration_interval=section.migration if section.number > 1 else 0,
         migrants=section.migrants,
-        trials=TRIALS if evolves else 0,
+        trials=_TRIALS if evolves else 0,
     )
 
 

@@ -8,7 +8,7 @@ from random import Random
 from typing import Protocol, runtime_checkable
 
 from evolver import prompts
-from evolver.assemble import TRIALS, make_operators
+from evolver.assemble import make_operators, make_population
 from evolver.errors import UsageError
 from evolver.plugins import nearest
 from evolver.population import trial_of
@@ -87,27 +87,33 @@ def at_the_start(task: Task, evaluation: Evaluation | None = None) -> Context:
     return _context(task, Elite(Program(0, task.files, task.base), evaluation))
 
 
-def at_the_best(run: Run) -> Context:
-    """Return what operators could see now: the best program, and the next best to learn from.
+def at_the_end(run: Run) -> Context:
+    """Return what the next attempt of a run could see: a parent, inspirations, what was tried.
 
     Raises:
         UsageError: no program of the run passed its evaluation.
     """
-    if run.best is None:
+    population = make_population(run.task)
+    everywhere = range(len(population.islands))
+    for outcome in run.outcomes:
+        attempt, program, evaluation = outcome.attempt, outcome.program, outcome.evaluation
+        made = None if program is None or evaluation is None else Elite(program, evaluation)
+        population.record(
+            None,
+            made if made is not None and made.evaluation.status == "ok" else None,
+            (attempt.island,) if attempt.id else everywhere,
+            parent=attempt.parent,
+            trial=trial_of(made.program, made.evaluation) if made and attempt.model else None,
+        )
+    population.disqualify(i for i, again in run.confirmations.items() if again.status != "ok")
+    if not population.elites:
         raise UsageError(f"{run.directory} has no program that passed its evaluation")
-    parent = run.best.program.id
-    ranked = sorted(run.elites.values(), key=lambda elite: (elite.objectives, -elite.program.id))
-    others = [elite for elite in ranked if elite.program.id != parent]
-    count = run.task.settings.islands.inspirations
-    trials = [
-        trial_of(outcome.program, outcome.evaluation)
-        for outcome in run.outcomes
-        if outcome.attempt.parent == parent and outcome.program and outcome.evaluation
-    ]
+    number = len(run.outcomes)
+    chosen = population.select(number, Random(f"0/{number}/select"), diverse=True)
     return replace(
-        _context(run.task, run.best),
-        inspirations=tuple(others[max(0, len(others) - count) :]),
-        tried=tuple(trial for trial in trials if trial is not None)[-TRIALS:],
+        _context(run.task, chosen.parent),
+        inspirations=chosen.inspirations,
+        tried=population.tried(chosen.parent.program.id, upto=number),
     )
 
 

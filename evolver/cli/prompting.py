@@ -30,7 +30,8 @@ def prompt(
 ) -> None:
     """Print what a model would be sent, or was.
 
-    No model is needed, and none is asked. Of a task the seed is shown, of a run its best program.
+    No model is needed, and none is asked. Of a task the seed is shown, of a run what its next
+    attempt could be sent.
     """
     from evolver import preview
     from evolver.runs import Run
@@ -45,7 +46,7 @@ def prompt(
         return
     if is_run:
         run = Run.open(place)
-        made = preview.preview(run.task, preview.at_the_best(run), operator)
+        made = preview.preview(run.task, preview.at_the_end(run), operator)
     else:
         task = load_task(task_folder(place))
         made = preview.preview(task, preview.at_the_start(task), operator)

@@ -51,6 +51,8 @@ class EvolutionOfThought(Asking):
             "difference": _difference(before, after),
             "target": rng.choice(targets).label,
         }
+        others = tuple(other for other in context.inspirations if other != elite)
+        context = replace(context, inspirations=others)  # it stands there already
         return prompts.render("evolution-of-thought", context, system=self.form, extra=extra)
 
     async def propose(self, context: Context) -> Proposal:
