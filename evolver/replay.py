@@ -40,7 +40,8 @@ class LeftBehind:
     """An attempt that was in flight when a run was forked, and is not part of the fork."""
 
     attempt: Attempt
-    session: int
+    session: int  # in which it began
+    until: int  # the session at whose end it was left
 
 
 Event = Attempt | Outcome | Confirmation | LeftBehind
@@ -146,13 +147,14 @@ def left_behind(store: Store, finished: int | None = None) -> list[LeftBehind]:
         finished: see there.
     """
     facts = store.facts().get("left_behind", ())
-    known = [LeftBehind(attempt_of(row["attempt"]), row["session"]) for row in facts]
+    known = [LeftBehind(**{**row, "attempt": attempt_of(row["attempt"])}) for row in facts]
     if finished is None:
         return known
-    kept = {outcome.attempt.id for outcome in islice(store.outcomes(), finished)}
+    kept = [outcome.attempt.id for outcome in islice(store.outcomes(), finished)]
     began = {number: one.id for one in store.sessions() for number in one.begun}
+    ended = {number: one.id for one in store.sessions() for number in one.finished}
     known += [
-        LeftBehind(attempt, began[attempt.id])
+        LeftBehind(attempt, began[attempt.id], ended[kept[-1]])
         for attempt in store.attempts()
         if attempt.id not in kept
     ]
@@ -302,8 +304,12 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
     finished = 0
     score: float | None = None
     begun: dict[int, Attempt] = {}
+    left: list[LeftBehind] = []
     for session, events in record.by_session():
         engine = engine_of(session)
+        for one in left:
+            if session.id <= one.until:
+                engine.count_in(one.attempt)  # it was still in flight, and began anew
         for event in events:
             match event:
                 case Attempt():
@@ -319,6 +325,7 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
                 case LeftBehind():
                     differences += _decide(engine, event.attempt, begun)
                     engine.count_in(event.attempt)
+                    left.append(event)
         score = engine.population.score
     return Replay(finished, tuple(differences), score, tuple(prompts), tuple(tape.jobs))
 

@@ -27,6 +27,7 @@ class Connection:
 
     def __init__(self, link: int) -> None:
         self._link = link
+        self._outbox = wire.Outbox(link)
         self._frames = wire.Frames(1 << 40)  # the host is trusted, and bounded by memory
 
     def receive(self) -> tuple[dict[str, Any], bytearray]:
@@ -38,9 +39,8 @@ class Connection:
 
     def send(self, header: dict[str, Any], *buffers: wire.Buffer) -> None:
         """Send a frame."""
-        for piece in wire.frame(header, *buffers):
-            while piece:
-                piece = memoryview(piece)[os.write(self._link, piece) :]
+        self._outbox.add(wire.frame(header, *buffers))
+        self._outbox.flush()
 
 
 class Session:
@@ -176,7 +176,7 @@ def describe(error: BaseException) -> str:
 
 
 def _trim(report: traceback.TracebackException) -> None:
-    hidden = ("<sandbox>", "<frozen importlib")
+    hidden = ("<sandbox>", "<frozen importlib", importlib.__file__)
     report.stack = traceback.StackSummary.from_list(
         [frame for frame in report.stack if not frame.filename.startswith(hidden)]
     )

@@ -245,6 +245,8 @@ def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out
         out.print(f"{evaluation.status}: {_written(evaluation.metrics)}{untrusted}")
         if evaluation.private:
             out.print(f"private: {_written(evaluation.private)}")
+        for flag in evaluation.flags:
+            out.print(f"flagged: {flag}", style="red")
         if evaluation.feedback:
             out.print(evaluation.feedback)
     if program.id in run.elites:
