@@ -106,6 +106,7 @@ class DockerSandbox(WarmSandbox):
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
         self._evaluations = 0
+        shown = self._shown()
         try:
             self.container = self._create()
             connection = self._attach(self.container)
@@ -132,7 +133,7 @@ class DockerSandbox(WarmSandbox):
         terms = {
             "tier": "docker",
             "hidden_modules": runner.hidden_modules(),
-            "shown": list(self.settings.visible),
+            "shown": shown,
         }
         return Stream(connection, close), terms
 

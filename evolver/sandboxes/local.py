@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +74,7 @@ class LocalSandbox(WarmSandbox):
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
         path, visible = python_paths()
-        visible = [*(_NETWORK if self.settings.network else ()), *visible, *self._more_visible()]
+        visible = [*(_NETWORK if self.settings.network else ()), *visible, *self._shown()]
         if self.isolation != "A" and os.getuid() == 0:
             require_readable(path)
         ours, theirs = socket.socketpair()
@@ -83,7 +84,7 @@ class LocalSandbox(WarmSandbox):
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=subprocess.DEVNULL,
-                env={**runner.ENVIRONMENT, "PATH": self._search_path()},
+                env=self._environment(),
                 cwd="/",
                 start_new_session=True,  # a Ctrl-C is for the controller
             )
@@ -98,20 +99,42 @@ class LocalSandbox(WarmSandbox):
                 process.kill()
                 process.wait()
 
-        terms = {"tier": self.isolation, "path": path, "visible": visible, "hidden": hidden_paths()}
+        terms = {
+            "tier": self.isolation,
+            "path": path,
+            "visible": visible,
+            "hidden": hidden_paths(),
+            "devices": gpu_devices(self.settings.gpus),
+        }
         return Channel(ours.fileno(), ours.fileno(), close), terms
 
-    def _more_visible(self) -> list[str]:
-        for place in self.settings.visible:
-            if not Path(place).is_absolute() or not Path(place).exists():
-                raise SandboxError(f"[sandbox] visible: there is no {place}; name existing paths")
-        return list(self.settings.visible)
+    def _environment(self) -> dict[str, str]:
+        environment = {**runner.ENVIRONMENT, "PATH": self._search_path()}
+        if self.settings.gpus:
+            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, self.settings.gpus))
+        return environment
 
     def _search_path(self) -> str:
         """Return where commands are found: this Python first, then what the task adds."""
         more = [f"{place}/bin" for place in self.settings.visible if Path(place, "bin").is_dir()]
         python = str(Path(sys.executable).resolve().parent)
         return os.pathsep.join([python, *more, runner.ENVIRONMENT["PATH"]])
+
+
+def gpu_devices(numbers: Iterable[int]) -> list[str]:
+    """Return the device files of these GPUs and of the driver.
+
+    Raises:
+        SandboxError: there is no such GPU.
+    """
+    own = [f"/dev/nvidia{number}" for number in numbers]
+    for path in own:
+        if not Path(path).exists():
+            raise SandboxError(
+                f"[sandbox] gpus: there is no {path}; name GPUs that nvidia-smi lists"
+            )
+    shared = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
+    return [*own, *(path for path in shared if own and Path(path).exists())]
 
 
 def python_paths() -> tuple[list[str], list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
 import socket
@@ -289,3 +290,19 @@ def test_gpus_are_asked_for_by_number() -> None:
         (["3"], [["gpu"]])
     ]
     assert limits(SandboxSettings(), {})["device_requests"] == []
+
+
+@pytest.mark.slow
+def test_a_hundred_evaluations_leave_nothing() -> None:
+    """A thousand are taken by hand, with `python benchmarks/soak.py`."""
+    path = Path(__file__).parents[2] / "benchmarks" / "soak.py"
+    spec = importlib.util.spec_from_file_location("soak", path)
+    assert spec is not None
+    assert spec.loader is not None
+    soak = sys.modules["soak"] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(soak)
+    report = soak.soak(100, docker_image.provide(), life=60)
+    assert report.leaks == ()
+    assert report.verdicts["loops"] == {"CandidateTimeout": 5}
+    assert report.verdicts["becomes a daemon"] == {"right": 5}
+    assert report.verdicts["fills the memory"] == {"CandidateCrashed": 5}
