@@ -16,6 +16,7 @@ from evolver.background import in_thread, unless_interrupted
 from evolver.config import Options
 from evolver.endpoint import Endpoint, Filing
 from evolver.errors import EvolverError
+from evolver.operators.mix import Weighted
 from evolver.preview import at_the_start, preview
 from evolver.task import Task, assemble_task
 from evolver.types import Evaluation, Executor, Job, Program, Prompt
@@ -60,6 +61,8 @@ class Inspection:
         operators: their names.
         answers: of each model.
         prompt_tokens: about how many the first prompt has; 0 without models.
+        requests: about how many the budget's evaluations take, one answer and no repair each; 0
+            without models or where evaluations have no limit.
     """
 
     task: Task
@@ -72,6 +75,7 @@ class Inspection:
     operators: Sequence[str]
     answers: Sequence[Answer]
     prompt_tokens: int
+    requests: int
 
     @property
     def per_hour(self) -> float:
@@ -109,6 +113,7 @@ class Inspection:
             "operators": list(self.operators),
             "models": [vars(answer) for answer in self.answers],
             "prompt_tokens": self.prompt_tokens,
+            "requests": self.requests,
             "problems": list(self.problems),
         }
 
@@ -160,7 +165,14 @@ async def _inspect(task: Task, workers: int) -> Inspection:
         operators=[entry.name for entry in operators],
         answers=answers,
         prompt_tokens=tokens,
+        requests=_requests(task, operators) if endpoints else 0,
     )
+
+
+def _requests(task: Task, operators: Sequence[Weighted]) -> int:
+    is_mixed = not all(entry.needs_model for entry in operators)
+    share = task.settings.model_share if is_mixed else 1.0
+    return round(share * (task.settings.budget.evaluations or 0))
 
 
 async def _repeated(

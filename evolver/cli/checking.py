@@ -183,9 +183,7 @@ def _about_task(found: Inspection) -> Lines:
     for answer in found.answers:
         yield "model", _answer(answer)
     if found.answers:
-        prices = [a.prompt_dollars for a in found.answers if a.prompt_dollars is not None]
-        price = f", ${min(prices):.4f} without its answer" if prices else ", price unknown"
-        yield "cost", f"a prompt has about {found.prompt_tokens:,} tokens{price}"
+        yield "cost", _cost(found)
 
 
 def _written(metrics: Mapping[str, float]) -> str:
@@ -210,6 +208,20 @@ def _seconds(seconds: float) -> str:
     if seconds < 100:
         return f"{seconds:.1f} s"
     return f"{seconds / 60:.0f} minutes" if seconds < 7200 else f"{seconds / 3600:.1f} hours"
+
+
+def _cost(found: Inspection) -> str:
+    said = f"a prompt has about {found.prompt_tokens:,} tokens"
+    prices = [a.prompt_dollars for a in found.answers if a.prompt_dollars is not None]
+    if len(prices) < len(found.answers):
+        said += ", price unknown"
+    elif max(prices) > 0:
+        said += f", ${max(prices):.4f} without its answer"
+    if found.requests:
+        said += f"; the budget takes about {found.requests:,} of them"
+        if len(prices) == len(found.answers) and max(prices) > 0:
+            said += f", ${found.requests * min(prices):.2f} at least"
+    return said
 
 
 def _answer(answer: Answer) -> str:

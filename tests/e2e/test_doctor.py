@@ -88,16 +88,19 @@ def test_models_are_asked_once(cli: CommandLine, make_task: MakeTask) -> None:
     prices = "prompt_price = 2.0\ncompletion_price = 4.0\n"
     with LLMServer(nudge_a_constant) as server:
         model = f'\n[[model]]\nname = "any"\napi_base = "{server.address}"\n{prices}'
-        toml = TASK_TOML.replace('"mutate"', '"diff"') + model
+        operators = '"mutate"\n\n[[operator]]\nuse = "diff"\n\n[budget]\nevaluations = 200\n'
+        toml = TASK_TOML.replace('"mutate"', operators) + model
         task = make_task(toml=toml)
         found = cli.json("doctor", task)
         assert len(server.asked) == 1
-        said = cli("doctor", task).stdout
+        said = " ".join(cli("doctor", task).stdout.split())
     (answer,) = found["models"]
     assert answer["problem"] == ""
     assert answer["dollars"] > 0
     assert found["prompt_tokens"] > 100
     assert answer["prompt_dollars"] == found["prompt_tokens"] * 2e-6
+    assert found["requests"] == 140  # 70 % are the model's
+    assert "the budget takes about 140 of them, $0.0" in said
     assert "any answers in" in said
     assert "a prompt has about" in said
     told = cli("doctor", task, code=2)  # the server is gone

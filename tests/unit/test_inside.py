@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evolver.errors import CandidateCrashed, EvaluatorError, UsageError
-from evolver.evaluator import EvaluatorSource, guest_files
+from evolver.evaluator import EvaluatorSource, guest_files, pickle_evaluator
 from evolver.inside import InsideEvaluator, find_inside, inside_of, sources
 from evolver.objective import Objective
 from evolver.sandboxes import SandboxSettings
@@ -82,6 +82,9 @@ def test_the_first_parameter_tells() -> None:
     assert found is not None
     assert (found.path, found.function) == (Path(__file__), "by_name")
     assert inside_of(by_type) is not None
+    travelled = EvaluatorSource("by_name", Path(), pickle_evaluator(by_name)).load({"more": 1})
+    assert isinstance(travelled, InsideEvaluator)
+    assert travelled.settings == {"more": 1}
     assert inside_of(other) is None
     assert inside_of(dict) is None
 
