@@ -25,6 +25,14 @@ class Evaluator(Protocol):
     - `guest`: name (or names) of files beside it that run in the candidate's process, or a mapping
       of file names to their contents,
     - `is_trusted`: False where what it says is only what the candidate lets it say,
+    - `smoke(candidate)`: a run of at most two seconds before an evaluation is spent on a child
+      that a model was paid for; what the candidate raises in it, and any CandidateError that
+      `smoke` raises, goes back to the model once. Without it such a child is imported only,
+    - `probe(candidate)`: outputs on fixed inputs, any values that may come out of a sandbox. A
+      child whose outputs are to the bit those of an earlier program is not evaluated. So offer it
+      only where programs that compute the same have the same score: not where speed or size
+      counts, unless they are part of what it returns. It draws no secret inputs: `candidate.rng`
+      and the candidate's own seeds are the same in every probe of a run,
     - `residuals(candidate)`: see `evolver.tuning.Residuals`,
     - `references()`: series name -> points in metric space that reports show beside the results.
     """

@@ -14,7 +14,7 @@ from command_line import CommandLine
 FOLDER = Path(__file__).parent / "help"
 COMMANDS = (
     "", "run", "resume", "show", "best", "diff", "export", "evaluate", "prompt", "tasks", "init", "apply",
-    "doctor", "sandbox", "sandbox build",
+    "doctor", "replay", "fork", "sandbox", "sandbox build",
 )  # fmt: skip
 
 
