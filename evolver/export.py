@@ -14,6 +14,7 @@ from evolver.types import Files
 _COLUMNS = (
     "id", "parents", "operator", "model", "island", "generation", "verdict", "status", "summary",
     "feedback", "seconds", "isolation", "trusted", "evaluations", "memory",
+    "flags",
 )  # fmt: skip
 
 
@@ -36,6 +37,7 @@ def records(outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
             "generation": program.generation,
             "verdict": outcome.verdict,
             "summary": program.summary,
+            "thought": program.thought,
             "files": _texts(program.files),
         }
         if evaluation is not None:
@@ -50,6 +52,7 @@ def records(outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
                 "trusted": evaluation.trusted,
                 "evaluations": evaluation.evaluations,
                 "memory": evaluation.memory,
+                "flags": list(evaluation.flags),
             }
         yield record
 

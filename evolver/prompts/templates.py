@@ -43,7 +43,8 @@ def fill(name: str, folder: str, values: Mapping[str, Any], rng: Random | None =
         ) from None
     except Exception as error:
         raise UsageError(f"the prompt template {name + _ENDING} is faulty: {error}") from error
-    return text.strip() + "\n"
+    # As the store keeps texts: what is no character must not make a resumed run ask otherwise.
+    return text.strip().encode("utf-8", "replace").decode() + "\n"
 
 
 def path(name: str, folder: str) -> Path:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 
 import pytest
 from llm_server import LLMServer, in_turn
 
-from evolver import diffs
+from evolver import diffs, prompts
 from evolver.errors import EditError, ModelError, ProposalError, UsageError
 from evolver.models import OpenAIModel, ScriptedModel
 from evolver.models.scripted import Answer
@@ -31,6 +32,7 @@ from evolver.types import (
     Evaluation,
     Model,
     Program,
+    Prompt,
     PromptSettings,
     Proposal,
     Repairing,
@@ -271,6 +273,30 @@ class TestAll:
         same = f"<<<<<<< SEARCH\n{line}=======\n{line}>>>>>>> REPLACE"
         with pytest.raises(ProposalError, match="repair leaves the program as it is"):
             asyncio.run(operator.repair(context(ScriptedModel([same])), child, "TypeError"))
+
+
+@dataclass(frozen=True)
+class Shorter(Asking):
+    """An operator as a user would write one."""
+
+    lines: int = 1
+
+    def prompt(self, context: Context) -> Prompt:
+        extra = {"lines": self.lines}
+        return prompts.render("shorter", context, system=self.form, extra=extra)
+
+
+def test_an_operator_of_a_users_own_needs_a_template_and_a_method(tmp_path: Path) -> None:
+    words = (
+        "{% for file in parent.files %}{{ file.text }}{% endfor %}{{ lines }} lines less, please."
+    )
+    (tmp_path / "shorter.user.md.j2").write_text(words)
+    base = context(ScriptedModel(["no", GOOD_DIFF]))
+    own = replace(base.brief, prompts=PromptSettings(folder=str(tmp_path)))
+    made = asyncio.run(Shorter(lines=3).propose(replace(base, brief=own)))
+    assert made == Proposal({"f.py": BETTER}, "Scale x.")
+    assert isinstance(base.model, ScriptedModel)
+    assert base.model.asked[0].user == f"{SEED.decode()}3 lines less, please.\n"
 
 
 class TestRecombine:

@@ -269,6 +269,35 @@ def test_a_program_is_shown_to_the_letter() -> None:
     assert f"\n{source}\n```\n" in prompts.render("diff", context).user
 
 
+def test_what_is_no_character_is_replaced_as_in_the_store() -> None:
+    context = replace(minimal(), parent=elite(0, {}, 1, 1, feedback="a \ud800 b"))
+    assert "a ? b" in prompts.render("diff", context).user
+
+
+@given(
+    st.lists(st.text("ab`{}%# \t\r\n\u00e9", max_size=60), min_size=1, max_size=3),
+    st.booleans(),
+    st.integers(0, 2**32),
+)
+def test_every_operator_shows_any_program_whole(
+    bodies: list[str], has_markers: bool, seed: int
+) -> None:
+    def source(body: str) -> bytes:
+        inside = f"# EVOLVE-BLOCK-START\n{body}\n# EVOLVE-BLOCK-END\n" if has_markers else body
+        return inside.encode()
+
+    files = {f"f{number}.c": source(body) for number, body in enumerate(bodies)}
+    changed = {path: content.replace(b"a", b"b") for path, content in files.items()}
+    brief = Brief("Do.", files, objectives=OBJECTIVES)
+    context = Context(
+        brief, elite(3, changed, 1, 1), (elite(1, files, 1, 2),), Random(seed), lambda files: False
+    )
+    for operator in OPERATORS.values():
+        user = operator.prompt(context).user
+        for content in changed.values():
+            assert content.decode().replace("\r\n", "\n") in user
+
+
 def test_long_feedback_keeps_its_ends() -> None:
     context = replace(minimal(), parent=elite(0, {}, 1, 1, feedback="A" * 9000 + "Z" * 9000))
     user = prompts.render("diff", context).user
