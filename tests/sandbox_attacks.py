@@ -10,6 +10,7 @@ import tempfile
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -116,6 +117,75 @@ class SandboxAttacks(ABC):
             pytest.skip("this tier does not claim to contain it")
         outcome = arena.run(attack)
         assert outcome.breaches == (), f"{attack.invariant} {outcome.verdict}"
+
+    # --- canaries: what no honest program touches -------------------------------------------------
+
+    @pytest.mark.parametrize(
+        ("body", "flags"),
+        [
+            ("import evolver", ("it opened the decoy evolver/__init__.py",)),
+            ("from evaluators import exp2", ("it opened the decoy evaluators/__init__.py",)),
+            ("open(find('expected.json')).read()", ("it opened the decoy expected.json",)),
+            (
+                "subprocess.run(['cat', find('evaluator.py')]); os.open(find('.env'), 0)",
+                ("it opened the decoy evaluator.py", "it opened the decoy .env"),
+            ),
+            ("return [dict(os.environ)]", ("it gave away the decoy key",)),
+            (
+                "return 'x' * (65_536 - 200) + os.environ['EVALUATOR_API_KEY'] + 'x' * 100_000",
+                ("it gave away the decoy key",),
+            ),
+            (
+                "raise RuntimeError(os.environ['EVALUATOR_API_KEY'])",
+                ("it gave away the decoy key",),
+            ),
+        ],
+    )
+    def test_touching_a_canary_is_noticed(
+        self, sandbox: Sandbox, body: str, flags: tuple[str, ...]
+    ) -> None:
+        source = f"""
+import os, subprocess
+def find(name):
+    folder = os.path.dirname(os.path.abspath(__file__))
+    while not os.path.exists(folder + "/evaluator/" + name):
+        folder = os.path.dirname(folder)
+    return folder + "/evaluator/" + name
+def f():
+    {body}
+"""
+        with suppress(CandidateError):
+            self.call(sandbox, source)
+        assert sandbox.flags == flags
+        self.check_honest(sandbox)
+        assert sandbox.flags == ()
+
+    def test_looking_around_and_importing_touch_no_canary(self, sandbox: Sandbox) -> None:
+        source = """
+import glob, importlib.util, os, pkgutil, shutil, subprocess, sys
+def f():
+    here = os.path.dirname(os.path.abspath(__file__))
+    above = os.path.dirname(os.path.dirname(here)) or "/"
+    seen = [os.path.getsize(f"{folder}/{name}") for place in (here, sys.path[-1])
+            for folder, _, names in os.walk(place) for name in names]
+    glob.glob(f"{above}/evaluator/**/*", recursive=True)
+    [entry.stat() for entry in os.scandir(sys.path[-1])]
+    list(pkgutil.iter_modules())
+    found = importlib.util.find_spec("evolver"), importlib.util.find_spec("no_such_module")
+    shutil.copytree(here, "copy")
+    for path in glob.glob("copy/**/*", recursive=True):
+        os.path.isfile(path) and open(path).read()
+    try:
+        import no_such_module
+    except ImportError:
+        pass
+    subprocess.run(["env"], stdout=subprocess.DEVNULL)
+    return os.environ.get("EVALUATOR_API_KEY", "")[:8], len(seen) > 2
+"""
+        assert self.call(sandbox, source)[1]
+        assert sandbox.flags == ()
+
+    # --- the channel, byte by byte ----------------------------------------------------------------
 
     @pytest.mark.parametrize(
         "forgery",

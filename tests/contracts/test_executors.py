@@ -342,6 +342,22 @@ def tuned(source: str, limit: int) -> Job:
     return Job(Program(1, {"p.py": source.encode()}), 1, Tune(limit=limit))
 
 
+def test_a_program_that_touches_a_canary_is_rejected_whatever_its_score(tmp_path: Path) -> None:
+    looking = "try:\n    import evolver\nexcept ImportError:\n    pass\ndef f():\n    return {}\n"
+    in_one_fit = "def f():\n    if 1.0 != 1:\n        import evaluators\n    return 9\n"
+    flagged, crashed, fitted = judge(
+        setup_of(tmp_path),
+        text_job(looking.format(9)),
+        text_job(looking.format("1 / 0")),
+        tuned(in_one_fit, 20),
+    )
+    for one in (flagged, crashed, fitted):
+        assert (one.status, one.objectives, one.fault) == ("rejected", None, "candidate")
+        assert "decoy" not in one.feedback
+    assert flagged.flags == crashed.flags == ("it opened the decoy evolver/__init__.py",)
+    assert fitted.flags == ("it opened the decoy evaluators/__init__.py",)
+
+
 def test_literals_are_fitted_by_evolution(tmp_path: Path) -> None:
     source = "def f():\n    return 3.0 - (0.5 - 2.5) ** 2\n"
     (found,) = judge(setup_of(tmp_path, COUNTING), tuned(source, 30))
