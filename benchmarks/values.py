@@ -60,9 +60,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--rounds", type=int, default=100, help="calls in each row")
     rounds = parser.parse_args().rounds
-    print(
-        f"{'bytes':>9}{'8 copies':>10}{'sandbox min':>13}{'median':>8}{'json':>9}{'x copies':>10}"
-    )
+    names = ("8 copies", "min", "median", "json", "x copies")
+    print(f"{'bytes':>9}" + "".join(f"{name:>10}" for name in names))
     settings = SandboxSettings(preload=("numpy",), result_bytes=64 << 20)
     with (
         contextlib.closing(LocalSandbox(settings)) as sandbox,
@@ -83,8 +82,8 @@ def main() -> None:
                     row += [milliseconds(act) for _ in range(min(ROUND, most - len(row)))]
             copies, ours, text = times
             print(
-                f"{array.nbytes:9}{min(copies):10.3f}{min(ours):9.3f}"
-                f"{statistics.median(ours):9.3f}{min(text):9.2f}{min(ours) / min(copies):10.1f}",
+                f"{array.nbytes:9}{min(copies):10.3f}{min(ours):10.3f}"
+                f"{statistics.median(ours):10.3f}{min(text):10.2f}{min(ours) / min(copies):10.1f}",
                 flush=True,
             )
 

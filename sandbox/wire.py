@@ -153,7 +153,7 @@ class Outbox:
     """What is on its way to a descriptor that may not take it all at once.
 
     Args:
-        fd: a non-blocking descriptor.
+        fd: a descriptor; where it blocks, all of it is taken.
     """
 
     def __init__(self, fd: int) -> None:

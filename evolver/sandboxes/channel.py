@@ -39,19 +39,23 @@ class Channel:
         self._outbox = wire.Outbox(sink)
         self._buffer = bytearray(_PIECE)
 
-    def prepare(self, header: dict[str, Any]) -> None:
-        """Have a frame sent together with the next."""
-        self._outbox.add(wire.frame(header))
+    def send(self, header: dict[str, Any], deadline: float) -> None:
+        """Send a frame without a body; raises as `flush` does."""
+        self.prepare(header)
+        self.flush(deadline)
 
-    def send(self, header: dict[str, Any], *buffers: wire.Buffer, deadline: float) -> None:
-        """Send a frame.
+    def prepare(self, header: dict[str, Any], *buffers: wire.Buffer) -> None:
+        """Have a frame sent by the next `flush`; until then the buffers must not change."""
+        self._outbox.add(wire.frame(header, *buffers))
+
+    def flush(self, deadline: float) -> None:
+        """Send all that was prepared.
 
         Raises:
             TimeoutError: it was not taken by the deadline (`time.monotonic`); the rest of it goes
                 before what is sent next.
             RunnerError: nobody is there.
         """
-        self._outbox.add(wire.frame(header, *buffers))
         try:
             self._outbox.flush()
             while self._outbox.size:
