@@ -15,7 +15,7 @@ from evolver.assemble import make_endpoints, make_executor, make_operators
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Options
 from evolver.endpoint import Endpoint, Filing
-from evolver.errors import EvolverError
+from evolver.errors import EvolverError, UsageError
 from evolver.operators.mix import Weighted
 from evolver.preview import at_the_start, preview
 from evolver.task import Task, assemble_task
@@ -59,6 +59,7 @@ class Inspection:
         workers: evaluations at once.
         gate: what became of known-bad programs.
         operators: their names.
+        refusal: why there is none; "" where there is.
         answers: of each model.
         prompt_tokens: about how many the first prompt has; 0 without models.
         requests: about how many the budget's evaluations take, one answer and no repair each; 0
@@ -73,6 +74,7 @@ class Inspection:
     workers: int
     gate: Sequence[gate.Verdict]
     operators: Sequence[str]
+    refusal: str
     answers: Sequence[Answer]
     prompt_tokens: int
     requests: int
@@ -92,7 +94,7 @@ class Inspection:
             ]
         held = gate.complaint(self.gate, self.seed, self.task.objective)
         silent = [f"{a.model} does not answer: {a.problem}" for a in self.answers if a.problem]
-        return [*([held] if held else []), *silent]
+        return [*filter(None, (held, self.refusal)), *silent]
 
     def record(self) -> dict[str, Any]:
         """Return it as plain values."""
@@ -134,7 +136,12 @@ def inspect(task: Task, options: Options = Options()) -> Inspection:  # noqa: B0
 
 async def _inspect(task: Task, workers: int) -> Inspection:
     endpoints = make_endpoints(task)
-    operators = make_operators(task, has_model=bool(endpoints))
+    operators: Sequence[Weighted] = ()
+    refusal = ""
+    try:
+        operators = make_operators(task, has_model=bool(endpoints))
+    except UsageError as error:
+        refusal = str(error)  # the rest can be looked at all the same
     bad = gate.bad_programs(task)
     executor = make_executor(task, workers)
     program = Program(0, task.files, task.base)
@@ -147,7 +154,7 @@ async def _inspect(task: Task, workers: int) -> Inspection:
         seed, same, others = await _repeated(executor, program, chance)
         if seed.status == "ok":
             verdicts = await gate.judge_all(executor, program, seed, chance, bad, task.objective)
-            first = _first_prompt(task, seed) if endpoints else Prompt("", "")
+            first = _first_prompt(task, seed) if endpoints and operators else Prompt("", "")
             tokens = prompts.tokens(f"{first.system}{first.user}")
             answers = list(await asyncio.gather(*(_ask(e, tokens) for e in endpoints)))
     finally:
@@ -163,6 +170,7 @@ async def _inspect(task: Task, workers: int) -> Inspection:
         workers=workers,
         gate=verdicts,
         operators=[entry.name for entry in operators],
+        refusal=refusal,
         answers=answers,
         prompt_tokens=tokens,
         requests=_requests(task, operators) if endpoints else 0,

@@ -179,7 +179,7 @@ def _about_task(found: Inspection) -> Lines:
     holes = [verdict.program.name for verdict in found.gate if verdict.passes]
     held = gate.summary(gate.record(found.gate, 0.0))
     yield "gate", f"FAILS: {', '.join(holes)} scored above the seed" if holes else held
-    yield "operators", ", ".join(found.operators)
+    yield "operators", ", ".join(found.operators) or f"NONE: {found.refusal}"
     for answer in found.answers:
         yield "model", _answer(answer)
     if found.answers:

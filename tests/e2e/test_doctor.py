@@ -84,6 +84,18 @@ def test_what_is_wrong_is_told_with_exit_code_2(cli: CommandLine, make_task: Mak
     assert "--skip-gate" in done.stderr
 
 
+def test_another_language_without_a_model(cli: CommandLine, make_task: MakeTask) -> None:
+    score = "def score(candidate):\n    text = candidate.files['curve.sh']\n"
+    task = make_task(
+        toml=TASK_TOML.replace("curve.py", "curve.sh"),
+        score=score + "    return {'error': 9.0 - len(text) if b'echo' in text else 9.0}\n",
+    )
+    (task / "curve.sh").write_text("echo 1\n")
+    done = cli("doctor", task, code=2)
+    assert "gate         none of 2 bad programs" in done.stdout
+    assert "name a model with --model" in done.stderr
+
+
 def test_models_are_asked_once(cli: CommandLine, make_task: MakeTask) -> None:
     prices = "prompt_price = 2.0\ncompletion_price = 4.0\n"
     with LLMServer(nudge_a_constant) as server:
