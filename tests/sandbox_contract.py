@@ -568,8 +568,7 @@ def f():
     os.symlink("/dev/zero", "zeros")
     os.symlink("/etc/shadow", "secret")
     os.symlink("loop", "loop")
-    open("closed", "w").close()
-    os.chmod("closed", 0)
+    os.close(os.open("closed", os.O_CREAT, 0))
     with open("large", "wb") as file:
         file.truncate(5 << 20)
 """
