@@ -23,7 +23,8 @@ from pydantic import Field
 from evolver.errors import ModelError, ModelRefused, ModelUnavailable
 from evolver.types import Completion, Model, Prompt
 
-_TELL = 0.1  # seconds after which people are told that they are waited for
+_SOON = 0.5  # seconds after which people are told that they are waited for; then ever less often
+_LONGEST_SILENCE = 60.0  # seconds
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the endpoint asks for more
 
 
@@ -111,6 +112,7 @@ class Endpoint:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._not_before = 0.0  # of the monotonic clock: when the next request may go
         self._timer: asyncio.TimerHandle | None = None
+        self._reminder: asyncio.TimerHandle | None = None
         self._probe: asyncio.Task[None] | None = None
         self._pause = terms.backoff  # seconds before the next try while it is down
         self._reason = ""
@@ -147,8 +149,8 @@ class Endpoint:
             ModelError: as `Model.complete`.
         """
         sent = time.monotonic()
-        if isinstance(self.model, Patient):
-            asyncio.get_running_loop().call_later(_TELL, self.listener)
+        if isinstance(self.model, Patient) and self._reminder is None:
+            self._remind(_SOON)
         try:
             answers = await self.model.complete(prompt, n)
         except ModelUnavailable as error:
@@ -189,8 +191,9 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close what is kept open; nobody may be waiting."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._reminder):
+            if timer is not None:
+                timer.cancel()
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
@@ -244,6 +247,17 @@ class Endpoint:
             self._window = max(1.0, self._window / 2)
             self._narrowed = now
         self._say(str(error))
+
+    def _remind(self, seconds: float) -> None:
+        """Have people told what the model waits for, as long as it waits."""
+
+        def tell() -> None:
+            self._reminder = None
+            self.listener()
+            if self.trouble:
+                self._remind(min(2 * seconds, _LONGEST_SILENCE))
+
+        self._reminder = asyncio.get_running_loop().call_later(seconds, tell)
 
     # --- while it is down ----------------------------------------------------------------------
 

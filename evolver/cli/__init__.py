@@ -15,7 +15,17 @@ from typing import Annotated
 
 import typer
 
-from evolver.cli import checking, making, prompting, rerunning, results, running, sandboxing, tasks
+from evolver.cli import (
+    answering,
+    checking,
+    making,
+    prompting,
+    rerunning,
+    results,
+    running,
+    sandboxing,
+    tasks,
+)
 from evolver.errors import EvolverError
 
 app = typer.Typer(
@@ -57,6 +67,7 @@ for _command in (
     rerunning.fork,
     running.evaluate,
     prompting.prompt,
+    answering.answer,
     tasks.tasks,
     making.init,
     making.apply,

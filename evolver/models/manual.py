@@ -25,6 +25,10 @@ class Question:
     prompt: Path
     answer: Path  # where it is looked for
 
+    def give(self, text: str) -> None:
+        """Write the answer, whole or not at all."""
+        _write(self.answer, text)
+
 
 @dataclass(frozen=True)
 class ManualModel:
@@ -55,9 +59,7 @@ class ManualModel:
         folder = self.folder or Path(_DEFAULT_FOLDER)
         folder.mkdir(parents=True, exist_ok=True)
         place = _place(folder, prompt.request or _digest(prompt))
-        partial = place.prompt.with_suffix(".partial")
-        partial.write_text(f"{prompt.system}\n{prompt.user}", encoding="utf-8", errors="replace")
-        partial.replace(place.prompt)
+        _write(place.prompt, f"{prompt.system}\n{prompt.user}")
         started = time.monotonic()
         self._waiting.add(str(place.answer))
         try:
@@ -95,6 +97,12 @@ def questions(folder: Path) -> Iterator[Question]:
         place = _place(folder, prompt.stem.removeprefix("prompt-"))
         if not (place.answer.is_file() and place.answer.stat().st_size > 0):
             yield place
+
+
+def _write(path: Path, text: str) -> None:
+    partial = path.with_suffix(".partial")
+    partial.write_text(text, encoding="utf-8", errors="replace")
+    partial.replace(path)
 
 
 def _digest(prompt: Prompt) -> str:

@@ -13,8 +13,8 @@ from command_line import CommandLine
 
 FOLDER = Path(__file__).parent / "help"
 COMMANDS = (
-    "", "run", "resume", "show", "best", "diff", "export", "evaluate", "prompt", "tasks", "init", "apply",
-    "doctor", "replay", "fork", "sandbox", "sandbox build",
+    "", "run", "resume", "show", "best", "diff", "export", "evaluate", "prompt", "answer",
+    "tasks", "init", "apply", "doctor", "replay", "fork", "sandbox", "sandbox build",
 )  # fmt: skip
 
 

@@ -1,0 +1,101 @@
+"""The command by which a person is the model: answer."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from evolver.errors import UsageError
+
+if TYPE_CHECKING:
+    from evolver.models.manual import Question
+
+_POLL = 0.5  # seconds
+_SCISSORS = "----- Write your answer above this line; what is below is the prompt. -----"
+
+
+def answer(
+    directory: Annotated[
+        Path | None,
+        typer.Argument(metavar="[DIR]", help="A run's directory (default: the latest)."),
+    ] = None,
+    follow: Annotated[
+        bool, typer.Option("--follow", help="Wait for more prompts until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Be the model of a run: answer the prompts that wait for a person.
+
+    For runs with a [[model]] that has use = "manual". Each prompt is opened in $EDITOR; without one
+    it is shown, and the answer is read up to Ctrl-D. What is piped in answers the first prompt.
+    """
+    from evolver.runs import latest_directory
+
+    found = directory or latest_directory()
+    folders = list(_folders(found))
+    if not folders:
+        raise UsageError(
+            f"{found} asks no person; start a run whose [[model]] has use = 'manual' first"
+        )
+    answered = 0
+    while True:
+        question = _first(folders)
+        if question is None:
+            if not follow:
+                break
+            time.sleep(_POLL)
+            continue
+        text = _asked(question) if sys.stdin.isatty() else sys.stdin.read()
+        if not text.strip():
+            typer.echo("No answer was given; the prompt waits.", err=True)
+            break
+        question.give(text)
+        answered += 1
+        if not sys.stdin.isatty():
+            break
+    typer.echo(f"{answered} answered, {'one' if _first(folders) else 'none'} waits.")
+
+
+def _folders(run: Path) -> Iterator[Path]:
+    """Yield where the manual models of a run have their prompts."""
+    from evolver import config
+    from evolver.models.manual import ManualModel
+
+    for table in config.read(run).task.model:
+        if table.get("use") == "manual":
+            own = table.get("folder")
+            folder = ManualModel(folder=None if own is None else Path(own)).within(run).folder
+            assert folder is not None
+            yield folder
+
+
+def _first(folders: list[Path]) -> Question | None:
+    from evolver.models.manual import questions
+
+    return next((question for folder in folders for question in questions(folder)), None)
+
+
+def _asked(question: Question) -> str:
+    """Return what a person answers on the terminal; "" for nothing."""
+    prompt = question.prompt.read_text(encoding="utf-8")
+    editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
+    if editor is None:
+        name = question.prompt.name
+        typer.echo(f"{prompt}\n--- {name}: type or paste the answer, then press Ctrl-D ---")
+        return sys.stdin.read()
+    with tempfile.TemporaryDirectory(prefix="evolver-") as folder:
+        file = Path(folder, question.answer.name)
+        file.write_text(f"\n{_SCISSORS}\n\n{prompt}", encoding="utf-8")
+        try:
+            subprocess.run([*shlex.split(editor), file], check=True)
+        except (OSError, subprocess.CalledProcessError) as error:
+            raise UsageError(f"the editor '{editor}' failed: {error}; set EDITOR") from error
+        return file.read_text(encoding="utf-8").partition(_SCISSORS)[0].strip("\n")
