@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,7 +11,13 @@ from random import Random
 from evolver.budget import Budget, Purse
 from evolver.choice import Choice
 from evolver.endpoint import Endpoint
-from evolver.errors import ModelError, ModelUnavailable, ProposalError, UsageError
+from evolver.errors import (
+    ModelError,
+    ModelRefused,
+    ModelUnavailable,
+    ProposalError,
+    UsageError,
+)
 from evolver.store import Attempt, Bill, Request, Store
 from evolver.types import Bound, Bounding, Completion, Prompt
 
@@ -150,8 +155,9 @@ class RecordedModel:
         Raises:
             BudgetSpent: not enough tokens or dollars are left.
             ModelRefused: no request with the model's settings can succeed.
-            ModelError: this one cannot, or it failed again and again while others were answered.
-            ProposalError: the answer is another attempt's, word for word.
+            ModelError: this one cannot.
+            ProposalError: the answer is another attempt's, word for word; or this request failed
+                again and again while others were answered.
         """
         answers: list[Completion] = []
         while len(answers) < n:  # some endpoints ignore n and send one
@@ -167,7 +173,12 @@ class RecordedModel:
         """Return the answer to the first request, which several attempts may share."""
         leader = self._attempt.leader
         if leader is not None and 0 not in self._stored:
-            shared = await self._models.shared(leader)
+            try:
+                shared = await self._models.shared(leader)
+            except ModelRefused:
+                raise
+            except ModelError as error:  # its leader counts it
+                raise ProposalError(str(error)) from error
             own = self._attempt.id - leader
             if own < len(shared):
                 texts = [answer.text for answer in shared]
@@ -184,18 +195,22 @@ class RecordedModel:
         """Return the answers to the attempt's `call`-th request: at least one."""
         if call in self._stored:
             return self._stored[call]
-        before = self._endpoint.answered
-        for failures in itertools.count(1):
+        endpoint, failures = self._endpoint, 0
+        retries, first = endpoint.terms.retries, endpoint.answered
+        while True:
+            before = endpoint.answered
             try:
                 return await self._ask(call, prompt, n)
             except ModelUnavailable as error:
-                if failures <= self._endpoint.terms.retries:
-                    await asyncio.sleep(self._endpoint.backoff(failures, error))
-                elif self._endpoint.answered > before:  # others: so it is this request's fault
-                    raise ModelError(f"{error} ({failures} tries)") from error
+                failures += 1
+                is_back = failures > 2 * retries + 1  # it was paused, and did not help
+                if failures % (retries + 1):
+                    await asyncio.sleep(endpoint.backoff(failures % (retries + 1), error))
+                elif endpoint.answered > (first if is_back else before):
+                    # Others were answered: it is this request that cannot be.
+                    raise ProposalError(f"{error} ({failures} tries)") from error
                 else:
-                    self._endpoint.pause(error)
-        raise AssertionError("count() has no end")
+                    endpoint.pause(error)
 
     async def _ask(self, call: int, prompt: Prompt, n: int) -> Sequence[Completion]:
         """Send one request, recorded before and after."""
