@@ -26,7 +26,7 @@ from evolver.sandboxes.docker import DockerSandbox
 from evolver.types import Program
 
 _SECONDS = 0.3  # of a candidate
-_GROWTH = 16 << 20  # bytes that this process may have grown by
+_GROWTH = {"bytes of memory": 16 << 20}  # what there may be more of
 _WARM_UP = 32  # evaluations before anything is counted: Python's own caches fill
 
 _GOOD = "def f(x):\n    return x + 1\n"
@@ -96,26 +96,23 @@ def soak(count: int, tag: str, *, life: int = 400) -> Report:
     """Judge `count` programs in one sandbox, whose container is replaced after `life` of them."""
     mark = f"soak{secrets.token_hex(4)}"
     verdicts: dict[str, Counter[str]] = {}
-    before = left_of(mark)
+    outside = left_of(mark)
     sandbox = DockerSandbox(SandboxSettings(image=tag, memory=256, processes=24), life=life)
     try:
         judge_many(sandbox, _WARM_UP, mark, {})
-        open_before, size_before = descriptors(), own_memory()
+        before = {**inside(sandbox), **of_this_process()}
         started = time.monotonic()
         judge_many(sandbox, count, mark, verdicts)
         seconds = time.monotonic() - started
-        open_after, size_after = descriptors(), own_memory()
+        after = {**inside(sandbox), **of_this_process()}
     finally:
         sandbox.close()
+    before, after = {**before, **outside}, {**after, **left_of(mark)}
     leaks = [
         f"{what}: {now} after {before[what]}"
-        for what, now in left_of(mark).items()
-        if now != before[what]
+        for what, now in after.items()
+        if now > before[what] + _GROWTH.get(what, 0)
     ]
-    if open_after > open_before:
-        leaks.append(f"descriptors: {open_after} after {open_before}")
-    if size_after > size_before + _GROWTH:
-        leaks.append(f"memory: {size_after >> 20} MiB after {size_before >> 20}")
     wrong = set(verdicts["computes"]) - {"right"}
     leaks += [f"an honest program's verdict: {verdict}" for verdict in wrong]
     return Report(verdicts, tuple(leaks), seconds)
@@ -142,8 +139,8 @@ def judge(sandbox: DockerSandbox, source: str) -> str:
         return type(error).__name__
 
 
-def left_of(mark: str) -> dict[str, object]:
-    """What this process and its candidates have on the host: containers, processes, files."""
+def left_of(mark: str) -> dict[str, int]:
+    """Count the containers of this process, and the processes of its candidates, on the host."""
     client = daemon.connect()
     try:
         own = f"{daemon.OWNER}={owners.this_process()}"
@@ -153,8 +150,20 @@ def left_of(mark: str) -> dict[str, object]:
     return {
         "containers": len(containers),
         "processes": sum(name == mark for name in map(name_of, Path("/proc").iterdir())),
-        "files": sorted(path.name for path in Path("/tmp").glob("evolver-sandbox-*")),
     }
+
+
+def inside(sandbox: DockerSandbox) -> dict[str, int]:
+    """Count what lies and runs in the container: the runner's own, and what candidates left."""
+    client = daemon.connect()
+    try:
+        count = "import os; print(sum(len(f) + len(d) for _, d, f in os.walk('/tmp')))"
+        command = client.api.exec_create(sandbox.container, ["python3", "-c", count])
+        files = client.api.exec_start(command["Id"])
+        processes = client.api.top(sandbox.container)["Processes"]
+    finally:
+        client.close()
+    return {"files in the container": int(files), "processes in the container": len(processes)}
 
 
 def name_of(process: Path) -> str:
@@ -164,14 +173,14 @@ def name_of(process: Path) -> str:
         return ""
 
 
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
-def own_memory() -> int:
+def of_this_process() -> dict[str, int]:
+    """Count open descriptors, and the memory that it takes."""
     gc.collect()
     pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * resource.getpagesize()
+    return {
+        "descriptors": len(list(Path("/proc/self/fd").iterdir())),
+        "bytes of memory": pages * resource.getpagesize(),
+    }
 
 
 def main(words: Sequence[str]) -> int:

@@ -72,16 +72,20 @@ class PlainCells:
         kernel.become_subreaper()
 
     def _make_place(self) -> str:
-        import tempfile
-
-        place = tempfile.mkdtemp(prefix="evolver-sandbox-")
-        tempfile.tempdir = None  # found out anew by each candidate, which has a place of its own
+        place = self._new_folder()
         Path(place).chmod(0o711)
         for folder in ("program", "scratch"):
             Path(place, folder).mkdir(mode=0o711)
         write_files(f"{place}/base", self._terms.base)
         canary.plant(place)
         return place
+
+    def _new_folder(self) -> str:
+        import tempfile
+
+        folder = tempfile.mkdtemp(prefix="evolver-sandbox-")
+        tempfile.tempdir = None  # found out anew by each candidate, which has a place of its own
+        return folder
 
     def settle(self) -> None:
         """Do once, after the preload, what would be the same in every candidate."""
@@ -417,6 +421,11 @@ class ContainerCells(LandlockCells):
         place = super()._make_place()
         Path(place, "scratch").chmod(0o771)  # for whoever is of root's group, with its own uid
         return place
+
+    def _new_folder(self) -> str:
+        folder = Path("/tmp/box")  # the same in every container: a candidate cannot tell them apart
+        folder.mkdir()
+        return str(folder)
 
     def _make_filter(self) -> bytes:
         return seccomp.build_filter(network=self._terms.network)  # no server listens in there

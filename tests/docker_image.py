@@ -16,7 +16,8 @@ import pytest
 from evolver.errors import SandboxError
 from evolver.sandboxes import daemon, image
 
-IMAGE = image.default_tag()
+IMAGE = f"{image.default_tag()}-tests"  # with some commands, which candidates try
+_COMMANDS = ("sh", "cat", "env", "rm")
 
 
 @cache
@@ -44,11 +45,12 @@ def engine() -> Iterator[Any]:
 
 
 @cache
-def provide() -> str:
-    """Return the image's tag; whoever of several test processes is first makes it."""
+def provide(tag: str = IMAGE) -> str:
+    """Return the tag of an image that is there; of several test processes the first makes it."""
     lock = Path(tempfile.gettempdir()) / "evolver-test-image.lock"
     with engine() as client, lock.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        if not client.images.list(IMAGE):
-            image.build_from_host(client, IMAGE, ["numpy"], lambda _line: None)
-    return IMAGE
+        if not client.images.list(tag):
+            programs = _COMMANDS if tag == IMAGE else ()
+            image.build_from_host(client, tag, ["numpy"], lambda _line: None, programs=programs)
+    return tag

@@ -16,7 +16,7 @@ from evolver.sandboxes import image
 
 @pytest.fixture(scope="module", autouse=True)
 def _needs_an_image() -> None:
-    docker_image.provide()
+    docker_image.provide(image.default_tag())
 
 
 def test_a_run_evolves_in_containers(cli: CommandLine, task: Path) -> None:
