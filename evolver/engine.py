@@ -190,11 +190,7 @@ class Engine:
     def _trial_of(self, outcome: Outcome) -> Trial | None:
         """What prompts say of an outcome: only models' edits, or genetic ones would drown them."""
         entry = self._mix.operators.get(outcome.attempt.operator)
-        if entry is None or not entry.needs_model:
-            return None
-        if outcome.program is None or outcome.evaluation is None:
-            return None
-        return trial_of(outcome.program, outcome.evaluation)
+        return trial_of(outcome) if entry is not None and entry.needs_model else None
 
     def _islands_of(self, attempt: Attempt) -> Sequence[int]:
         """The task's seed settles every island, all others the one they were made on."""
@@ -450,7 +446,7 @@ class Engine:
         except ProposalError as error:
             return Outcome(attempt, "unproposed", str(error))
         if isinstance(admitted, str):
-            return Outcome(attempt, "filtered", admitted)
+            return Outcome(attempt, "filtered", admitted, summary=proposal.summary)
         proposal = admitted.proposal
         program = Program(
             attempt.id,

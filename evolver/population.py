@@ -15,7 +15,8 @@ from random import Random
 from evolver.filters import normalised_hash, structure_hash
 from evolver.objective import Objective, dominates, front
 from evolver.sandboxes.candidate import PRINTED
-from evolver.types import Archive, Elite, Evaluation, Files, Policy, Program, Trial
+from evolver.store import NOT_MENDED, Outcome
+from evolver.types import Archive, Elite, Files, Policy, Trial
 
 _REASON_LENGTH = 200  # characters
 _DRAWN = 4  # elites among which the one is found that differs most
@@ -76,18 +77,27 @@ class Seen:
         return bisect_right(self._structures.get(structure_hash(files), ()), upto)
 
 
-def trial_of(program: Program, evaluation: Evaluation) -> Trial | None:
-    """Return what later prompts may say of a judged program; None where it teaches nothing.
+def trial_of(outcome: Outcome) -> Trial | None:
+    """Return what later prompts may say of an attempt; None where it teaches nothing.
 
     Nothing is to be learnt from a program that did what no honest one does, from a failure of the
     evaluator, nor from a change that nobody put into words.
     """
+    evaluation, program = outcome.evaluation, outcome.program
+    if evaluation is None or program is None:
+        reason = _last_line(outcome.reason.partition(NOT_MENDED)[0])
+        return Trial(outcome.summary, "filtered", None, reason) if outcome.summary else None
     if not program.summary or evaluation.flags or evaluation.fault == "evaluator":
         return None
-    lines = evaluation.feedback.partition(PRINTED)[0].strip().splitlines()
-    is_told = evaluation.status != "ok" and lines
-    reason = lines[-1].strip()[:_REASON_LENGTH] if is_told else ""
+    is_ok = evaluation.status == "ok"
+    reason = "" if is_ok else _last_line(evaluation.feedback.partition(PRINTED)[0])
     return Trial(program.summary, evaluation.status, evaluation.objectives, reason)
+
+
+def _last_line(text: str) -> str:
+    """Return the last line, which says of a traceback what it was about."""
+    lines = text.strip().splitlines()
+    return lines[-1].strip()[:_REASON_LENGTH] if lines else ""
 
 
 def _least_like(known: Sequence[Elite], drawn: Sequence[Elite]) -> Elite:

@@ -103,7 +103,7 @@ def at_the_end(run: Run) -> Context:
             made if made is not None and made.evaluation.status == "ok" else None,
             (attempt.island,) if attempt.id else everywhere,
             parent=attempt.parent,
-            trial=trial_of(made.program, made.evaluation) if made and attempt.model else None,
+            trial=trial_of(outcome) if attempt.model else None,
         )
     population.disqualify(i for i, again in run.confirmations.items() if again.status != "ok")
     if not population.elites:

@@ -19,8 +19,7 @@ from typing import Any
 from evolver.engine import Engine
 from evolver.errors import ProposalError
 from evolver.operators.mix import Weighted
-from evolver.screening import NOT_MENDED
-from evolver.store import Attempt, Confirmation, Outcome, Session, Store
+from evolver.store import NOT_MENDED, Attempt, Confirmation, Outcome, Session, Store
 from evolver.types import (
     Completion,
     Context,

@@ -121,6 +121,11 @@ def _memory(database: sqlite3.Connection) -> None:
     database.execute("ALTER TABLE evaluations ADD COLUMN memory INTEGER NOT NULL DEFAULT 0")
 
 
+def _summaries(database: sqlite3.Connection) -> None:
+    """What an operator said that it changed in a child that a filter rejected."""
+    database.execute("ALTER TABLE outcomes ADD COLUMN summary TEXT NOT NULL DEFAULT ''")
+
+
 # Appended to, never edited: a database records how many of them it has been through.
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _first_tables,
@@ -128,6 +133,7 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _requests,
     _flights,
     _memory,
+    _summaries,
 )
 
 

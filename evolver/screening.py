@@ -10,13 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from evolver.errors import ProposalError, UsageError
-from evolver.filters import FILTERS, unparsable
-from evolver.store import Store
+from evolver.filters import FILTERS, already_seen, unparsable
+from evolver.store import NOT_MENDED, Store
 from evolver.types import Context, Executor, Job, Preflight, Program, Proposal
 
 _FIRST = 0  # the attempt whose pre-flight rules those of all others
-
-NOT_MENDED = "\nnot mended: "  # between a complaint and what came of its repair
 
 Repair = Callable[[Proposal, str], Awaitable[Proposal]]
 
@@ -99,9 +97,11 @@ class Screening:
     async def _look(
         self, context: Context, proposal: Proposal, turn: int
     ) -> Admitted | Complaint | str:
+        # The parent itself may be proposed for a fit: it is its literals that will be new.
+        is_refit = proposal.tune is not None and proposal.files == context.parent.program.files
         for check in FILTERS:
             reason = check(proposal.files, context)
-            if reason is not None:
+            if reason is not None and not (is_refit and check is already_seen):
                 return Complaint(reason) if check is unparsable else reason
         rule = self.store.preflights(_FIRST).get(0, Preflight("there is none of the seed"))
         is_paid_for = context.model is not None

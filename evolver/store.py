@@ -25,6 +25,7 @@ from evolver.schema import is_current, migrate
 from evolver.types import Bound, Completion, Evaluation, Files, Preflight, Program, Prompt
 
 DATABASE = "evolver.db"
+NOT_MENDED = "\nnot mended: "  # in a reason, between a complaint and what came of its repair
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,9 @@ class Outcome:
     """How an attempt ended.
 
     `verdict` is "evaluated", "filtered" (a filter's reason not to evaluate) or "unproposed" (the
-    operator found no child); `reason` says why for the latter two.
+    operator found no child); `reason` says why for the latter two, and what came of a repair after
+    `NOT_MENDED`. `summary` is what the operator said of a child that was filtered; a program has
+    its own.
     """
 
     attempt: Attempt
@@ -56,6 +59,7 @@ class Outcome:
     program: Program | None = None
     evaluation: Evaluation | None = None
     proposed: Files | None = None  # the files before tuning, where tuning was asked for
+    summary: str = ""
 
 
 @dataclass(frozen=True)
@@ -365,7 +369,7 @@ class Store:
         with self._database:
             proposed = None if outcome.proposed is None else self._keep(outcome.proposed)
             self._database.execute(
-                "INSERT INTO outcomes VALUES (NULL, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO outcomes VALUES (NULL, ?, ?, ?, ?, ?, ?, ?)",
                 (
                     outcome.attempt.id,
                     self._session,
@@ -373,6 +377,7 @@ class Store:
                     outcome.verdict,
                     _text(outcome.reason),
                     proposed,
+                    _text(outcome.summary),
                 ),
             )
             if outcome.program is not None:
@@ -488,7 +493,7 @@ class Store:
         attempts = {attempt.id: attempt for attempt in self.attempts()}
         rows = self._database.execute(
             "SELECT o.attempt, o.verdict, o.reason, o.proposed, p.id, p.files, p.base, p.parents, "
-            f"p.operator, p.island, p.generation, p.summary, p.thought, {_EVALUATION} "
+            f"p.operator, p.island, p.generation, p.summary, p.thought, {_EVALUATION}, o.summary "
             "FROM outcomes o LEFT JOIN programs p ON p.id = o.attempt "
             "LEFT JOIN evaluations e ON e.program = p.id AND e.purpose = 'score' "
             "ORDER BY o.sequence"
@@ -501,6 +506,7 @@ class Store:
                 self._program(row[4:13]) if row[4] is not None else None,
                 self._evaluation(row[13:]) if row[13] is not None else None,
                 None if row[3] is None else self._files(row[3]),
+                row[-1],
             )
 
     def confirmations(self) -> list[Confirmation]:

@@ -218,9 +218,9 @@ class Trial:
     """What came of an earlier attempt to edit a program."""
 
     summary: str  # what the operator said that it changed
-    status: Status  # of the evaluation
+    status: Status | Literal["filtered"]  # of the evaluation; "filtered" where there was none
     objectives: tuple[float, ...] | None = None  # signed so that higher is better
-    reason: str = ""  # the last line of the feedback, where the status is not "ok"
+    reason: str = ""  # in a line, why the status is not "ok"
 
 
 @dataclass(frozen=True)

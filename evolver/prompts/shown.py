@@ -193,8 +193,8 @@ def _metrics(metrics: Mapping[str, float], brief: Brief) -> tuple[ShownMetric, .
 def _trial(trial: Trial, context: Context) -> ShownTrial:
     summary = " ".join(trial.summary.split())
     if trial.objectives is None:
-        reason = f": {trial.reason}" if trial.reason else ""
-        return ShownTrial(summary, "", f"{trial.status}{reason}")
+        status = "not measured" if trial.status == "filtered" else trial.status
+        return ShownTrial(summary, "", f"{status}: {trial.reason}" if trial.reason else status)
     before, after = context.parent.objectives, trial.objectives
     return ShownTrial(summary, _effect(before, after, context.brief), _verdict(before, after))
 

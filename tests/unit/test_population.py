@@ -13,6 +13,7 @@ from evolver.objective import Objective
 from evolver.population import Island, Population, trial_of
 from evolver.sandboxes.candidate import PRINTED
 from evolver.selection import Tournament
+from evolver.store import Attempt, Outcome
 from evolver.types import Elite, Evaluation, Program, Trial
 
 
@@ -26,8 +27,12 @@ def elite(number: int, value: float) -> Elite:
     return Elite(Program(number, files, summary=f"change {number}"), evaluation)
 
 
+ATTEMPT = Attempt(1, 0, "diff", 0, 0)
+
+
 def judged(status: str = "ok", **more) -> Trial | None:
-    return trial_of(Program(1, {}, summary=more.pop("summary", "x")), Evaluation(status, **more))
+    program = Program(1, {}, summary=more.pop("summary", "x"))
+    return trial_of(Outcome(ATTEMPT, "evaluated", "", program, Evaluation(status, **more)))
 
 
 def test_a_trial_says_what_changed_and_what_it_did() -> None:
@@ -40,6 +45,14 @@ def test_a_trial_says_what_changed_and_what_it_did() -> None:
     long = judged("timeout", feedback="t" * 900)
     assert long is not None
     assert len(long.reason) == 200
+
+
+def test_a_child_that_was_not_measured_is_told_of_too() -> None:
+    reason = "Traceback:\nNameError: name 'y'\nnot mended: the answer holds no edit"
+    filtered = Outcome(ATTEMPT, "filtered", reason, summary="use y")
+    assert trial_of(filtered) == Trial("use y", "filtered", None, "NameError: name 'y'")
+    assert trial_of(Outcome(ATTEMPT, "filtered", reason)) is None
+    assert trial_of(Outcome(ATTEMPT, "unproposed", "no answer")) is None
 
 
 @pytest.mark.parametrize(
@@ -84,9 +97,8 @@ def test_none_are_told_where_nothing_evolves() -> None:
     still = population(First, trials=0)
     for number in range(9):
         made = elite(number, float(number))
-        still.record(
-            made.program.files, made, (0,), parent=0, trial=trial_of(made.program, made.evaluation)
-        )
+        trial = Trial(made.program.summary, "ok", made.objectives)
+        still.record(made.program.files, made, (0,), parent=0, trial=trial)
     assert still.tried(0, 9) == ()
     for attempt in range(20):
         chosen = still.select(attempt, Random(attempt))

@@ -105,6 +105,7 @@ def full() -> Context:
     tried = (
         Trial("Use a cubic.", "ok", (3.0, -6.0)),
         Trial("Divide by 1 - x.", "crashed", None, "ZeroDivisionError: float division by zero"),
+        Trial("Try it at 0.", "filtered", None, "it computes the same as program 3"),
         Trial("Drop the constant.", "ok", (0.5, -2.0)),
     )
     worse = elite(2, {"exp2.py": EXP2.replace(b"0.7", b"0.5")}, 1.25, 2)
