@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import sqlite3
 from contextlib import closing
@@ -124,3 +125,11 @@ def test_a_fork_of_too_much_is_refused(
     other = make_task(program="def curve(x):\n    return 1.0\n")
     assert "another program" in cli.refuses("fork", run_dir, "--task", other, "--out", "two")
     assert not (cli.folder / "two").exists()
+
+
+def test_the_recorded_run_comes_out_as_it_was(cli: CommandLine, tmp_path: Path) -> None:
+    recorded = Path(__file__).parents[1] / "data" / "recorded"
+    found = cli.json("replay", shutil.copytree(recorded, tmp_path / "recorded"))
+    assert (found["same"], found["differences"]) == (True, [])
+    assert found["attempts"] >= 36
+    # After a change that is meant: python tests/record_run.py
