@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import IO, Any
 
@@ -17,13 +17,14 @@ from evolver.operators.mix import Weighted
 from evolver.plugins import configure, find
 from evolver.population import Island, Population
 from evolver.sandboxes import SandboxSettings, image
-from evolver.task import Task
+from evolver.task import BudgetSection, Task
 from evolver.types import Bounding, Model, Prompt
 from evolver.worker import Setup, Stage
 
 OPERATORS = {
     "mutate": "evolver.operators.genetic:Mutate",
     "crossover": "evolver.operators.genetic:Crossover",
+    "refit": "evolver.operators.genetic:Refit",
     "diff": "evolver.operators.llm:Diff",
     "rewrite": "evolver.operators.llm:Rewrite",
     "recombine": "evolver.operators.llm:Recombine",
@@ -135,17 +136,34 @@ def make_endpoints(task: Task) -> list[Endpoint]:
         if name in {endpoint.name for endpoint in made}:
             name = f"{name}#{number}"
         made.append(Endpoint(name, model, configure(Terms, terms, where)))
-        if budget.dollars is not None and isinstance(model, Bounding):
-            _refuse_unknown_price(model, where)
+        if isinstance(model, Bounding):
+            _refuse_limits(model, known, budget, where)
     return made
 
 
-def _refuse_unknown_price(model: Bounding, where: str) -> None:
-    """Refuse a limit in dollars that nobody could keep."""
-    if model.bound(Prompt("", ""), 1).dollars is None:
+def _refuse_limits(
+    model: Bounding, settings: Collection[str], budget: BudgetSection, where: str
+) -> None:
+    """Refuse a limit that nobody could keep, because the model cannot say what it costs.
+
+    Raises:
+        UsageError: there is one.
+    """
+    bound = model.bound(Prompt("", ""), 1)
+    if budget.tokens is not None and bound.tokens is None:
         raise UsageError(
-            "a limit in dollars needs prices: set prompt_price and completion_price (dollars per "
-            f"million tokens) of the {where}, or give --tokens instead"
+            f"a limit in tokens needs a model that counts them; the {where} does not: limit "
+            "--dollars or --evaluations instead"
+        )
+    if budget.dollars is not None and bound.dollars is None:
+        prices = (
+            "price (dollars for one call)"
+            if "price" in settings
+            else "prompt_price and completion_price (dollars per million tokens)"
+        )
+        raise UsageError(
+            f"a limit in dollars needs prices: set {prices} of the {where}, or limit "
+            "--evaluations or --tokens instead"
         )
 
 

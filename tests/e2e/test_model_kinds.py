@@ -178,6 +178,17 @@ def test_a_command_that_is_not_there_ends_the_run_in_a_sentence(
     assert "the command 'no-such-agent' failed (exit code 127)" in said
 
 
+@pytest.mark.parametrize(
+    ("limit", "sentence"),
+    [("--tokens", "needs a model that counts them"), ("--dollars", "set price (dollars for one")],
+)
+def test_a_limit_that_nobody_could_keep_is_refused(
+    cli: CommandLine, make_task: MakeTask, limit: str, sentence: str
+) -> None:
+    task = make_task(toml=DIFF + '\n[[model]]\nuse = "command"\ncommand = "cat"\n')
+    assert sentence in cli.refuses("run", task, limit, 1000, "--out", "one")
+
+
 def test_another_run_is_the_model(cli: CommandLine, make_task: MakeTask) -> None:
     task = make_task(toml=DIFF)
     with LLMServer(nudge_a_constant) as server:
