@@ -186,8 +186,15 @@ def _edit(hunk: _Hunk) -> Edit:
         line = hunk.counts.start + (hunk.counts.new == 0)  # of nothing, the line before is named
     edit = replace(_reading(strict), path=hunk.path, line=line, has_last_newline=_newline(strict))
     others = [_reading(unset)] if unset != strict else []
-    others += [_reading(_without_context(strict, margin)) for margin in range(1, _FUZZ + 1)]
-    return replace(edit, otherwise=tuple(other for other in others if other.search.strip()))
+    for margin in range(1, _FUZZ + 1):
+        reading = _reading(_without_context(strict, margin))
+        if sum(map(_is_code, reading.search.split("\n"))) > 1:
+            others.append(reading)  # one line alone may stand anywhere
+    return replace(edit, otherwise=tuple(others))
+
+
+def _is_code(line: str) -> bool:
+    return bool(line.strip())
 
 
 _Marked = Sequence[tuple[str, str]]  # " ", "+", "-" or "\\", and the text of the line

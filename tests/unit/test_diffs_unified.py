@@ -128,6 +128,13 @@ def test_of_several_places_the_numbered_one_is_meant() -> None:
         edited(answer.replace("-6,1 +6,1", "..."), source)
 
 
+def test_a_line_without_its_context_is_not_looked_for_anywhere() -> None:
+    source = "f() {\n    a;\n}\ng() {\n    b;\n}\n"
+    answer = "@@ -2,2 +2,2 @@\n     nothing;\n-}\n+};\n"
+    with pytest.raises(EditError, match="matches nothing"):
+        edited(answer, source)
+
+
 def test_removed_lines_that_look_like_headers() -> None:
     source = "-- a\n++ b\nc\n"
     child = "++ b\nd\n"
