@@ -143,7 +143,7 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
 def _ablated(settings: TaskSettings, ablate: Sequence[str] | None) -> TaskSettings:
     """Say which parts of the method are left out; the choice of models is narrowed at once."""
     if ablate is not None:
-        settings = validate(TaskSettings, {**dict(settings), "ablate": tuple(ablate)}, "--ablate")
+        settings = validate(TaskSettings, {**dict(settings), "ablate": ablate}, "--ablate")
     if "small-model" not in settings.ablate:
         return settings
     if len(settings.model) < 2:

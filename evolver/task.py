@@ -140,7 +140,8 @@ class TaskSettings(_Section):
     operator: tuple[dict[str, Any], ...] = ()
     model_share: float = Field(default=0.7, gt=0, lt=1)  # of the evaluations, beside genetic ones
     prompts: PromptsSection = PromptsSection()
-    ablate: tuple[Ablation, ...] = ()  # parts of the method left out, to see what each is worth
+    # Parts of the method left out, to see what each is worth.
+    ablate: Annotated[tuple[Ablation, ...], BeforeValidator(_listed)] = ()
     islands: IslandsSection = IslandsSection()
     budget: BudgetSection = BudgetSection()
     sandbox: SandboxSection = SandboxSection()

@@ -107,3 +107,21 @@ def test_a_model_option_replaces_the_tasks_models_and_an_address_goes_to_all():
     assert config.resolve(table, Options(model="b")).task.model == ({"name": "b"},)
     moved = config.resolve(table, Options(api_base="http://two"))
     assert moved.task.model == ({"name": "a", "api_base": "http://two"},)
+
+
+def test_what_is_left_out_is_recorded_and_stays(tmp_path):
+    models = ({"name": "large"}, {"name": "small"})
+    task = settings(model=models)
+    made = config.resolve(task, Options(ablate=["no-context", "small-model"]))
+    assert made.task.ablate == ("no-context", "small-model")
+    assert [model["name"] for model in made.task.model] == ["small"]
+    config.write(tmp_path, made)
+    assert config.extend(config.read(tmp_path), Options()).task == made.task
+    assert config.resolve(task, Options(ablate="no-evolution")).task.ablate == ("no-evolution",)
+    assert config.resolve(task, Options()).task.model == models
+    with pytest.raises(UsageError, match="cannot change within a run"):
+        config.extend(made, Options(ablate=["no-context"]))
+    with pytest.raises(UsageError, match="at least two"):
+        config.resolve(settings(), Options(ablate=["small-model"]))
+    with pytest.raises(UsageError, match="'no-evolution', 'no-context'"):
+        config.resolve(task, Options(ablate=["everything"]))
