@@ -25,6 +25,7 @@ from evolver.types import Completion, Model, Prompt
 
 _SOON = 0.5  # seconds after which people are told that they are waited for; then ever less often
 _LONGEST_SILENCE = 60.0  # seconds
+_NOTICE = 2.0  # seconds without an answer after which that is worth telling
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the endpoint asks for more
 
 
@@ -207,9 +208,11 @@ class Endpoint:
         if not self._reason:
             return self.model.waits_for if isinstance(self.model, Patient) else ""
         now = time.monotonic()
+        if self._probe is None and now - self._since < _NOTICE:
+            return ""  # a retry is nobody's worry
         wait = max(self._next_try, self._not_before) - now
         again = f"; next try in {wait:.0f} s" if wait >= 0.5 else ""
-        return f"{self.name} waits for {now - self._since:.0f} s: {self._reason}{again}"
+        return f"{self.name} waits for {now - self._since:.0f} s: {self._reason.rstrip('.')}{again}"
 
     # --- who may go in -------------------------------------------------------------------------
 

@@ -16,7 +16,7 @@ from typing import Any
 import llm_server
 import pytest
 from command_line import TASK_TOML, CommandLine, MakeTask, wait_for_line
-from llm_server import LLMServer, nudge_a_constant, with_faults
+from llm_server import Asked, LLMServer, Reply, nudge_a_constant, with_faults
 
 pytestmark = pytest.mark.slow
 
@@ -63,6 +63,66 @@ def test_a_third_failed_and_a_third_malformed_answers_are_survived(
         done = cli.json("run", task, "--evaluations", 30, "--out", "one")
     assert done["evaluations"] == 30
     assert done["stopped"] == "evaluations"
+
+
+def test_two_models_an_outage_and_the_ledger(cli: CommandLine, make_task: MakeTask) -> None:
+    """Several models, several answers a request, a server that is gone for two seconds."""
+    model = (
+        '[[model]]\nname = "{}"\napi_base = "{}"\nsamples = {}\nretries = 1\nbackoff = 0.1\n'
+        "prompt_price = 1.0\ncompletion_price = {}\n"
+    )
+    with LLMServer(nudge_a_constant, outage=(6, 2.0)) as server:
+        tables = model.format("small", server.address, 1, 2.0)
+        tables += model.format("large", server.address, 3, 20.0)
+        task = make_task(toml=BOTH + tables + '[models]\nchoice = "bandit"\n')
+        done = cli("run", task, "--evaluations", 40, "--out", "one")
+        spent = server.prompt_tokens, server.completion_tokens
+    assert "waits for" in done.stdout
+    shown = cli.json("show", "one")
+    assert shown["evaluations"] == 40
+    bills = shown["models"]
+    assert set(bills) == {"small", "large"}
+    assert sum(bill["prompt_tokens"] for bill in bills.values()) == spent[0]
+    assert sum(bill["completion_tokens"] for bill in bills.values()) == spent[1]
+    assert shown["dollars"] == pytest.approx(
+        1e-6
+        * (
+            spent[0]
+            + 2.0 * bills["small"]["completion_tokens"]
+            + 20.0 * bills["large"]["completion_tokens"]
+        )
+    )
+    assert "small" in cli("show", "one").stdout
+
+
+def test_a_limit_in_tokens_holds_by_the_servers_own_count(
+    cli: CommandLine, make_task: MakeTask
+) -> None:
+    model = '[[model]]\nname = "any"\nmax_tokens = 100\napi_base = "{}"\n'
+    with LLMServer(nudge_a_constant) as server:
+        task = make_task(toml=BOTH + model.format(server.address))
+        done = cli.json("run", task, "--tokens", 12000, "--out", "one")
+        spent = server.prompt_tokens + server.completion_tokens
+        assert done["stopped"] == "tokens"
+        assert cli.json("show", "one")["tokens"] == spent <= 12000
+        assert all(asked.body["max_tokens"] == 100 for asked in server.asked)
+
+
+def test_a_model_that_dies_leaves_a_run_that_says_how_to_go_on(
+    cli: CommandLine, make_task: MakeTask
+) -> None:
+    def until_revoked(asked: Asked) -> str | Reply:
+        return Reply("no such key", status=401) if asked.number > 5 else nudge_a_constant(asked)
+
+    with LLMServer(until_revoked) as server:
+        task = make_task(toml=BOTH)
+        words = ("--model", "any", "--api-base", server.address, "--evaluations", 30)
+        said = cli.refuses("run", task, *words)
+        (directory,) = (cli.folder / "runs").iterdir()
+        assert "no such key" in said
+        assert f"evolver resume {directory}" in said
+        server.play(nudge_a_constant)
+        assert cli.json("resume")["evaluations"] == 30
 
 
 def test_after_a_kill_no_stored_completion_is_bought_again(

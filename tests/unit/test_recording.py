@@ -156,7 +156,7 @@ def test_an_outage_is_waited_out_and_burns_nothing(tmp_path):
         models.listen(lambda: told.append(models.troubles))
         assert asked(models, *map(attempt, range(1, 6))) == ["yes"] * 5
         assert store.bill() == Bill(5, 0, 0, None)
-    assert told[0] == ("any waits for 0 s: connection refused",)
+    assert ("any waits for 0 s: connection refused",) in told
     assert told[-1] == ()
 
 
