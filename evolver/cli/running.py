@@ -191,6 +191,7 @@ def evaluate(
                 "objectives": verdict.objectives,
                 "feedback": verdict.feedback,
                 "seconds": round(verdict.seconds, 6),
+                "memory": verdict.memory,
                 "isolation": verdict.isolation,
                 "trusted": verdict.trusted,
             }
@@ -202,6 +203,8 @@ def evaluate(
         private = " (private)" if name in verdict.private else ""
         out_to.print(f"{name:<11} {value:.10g}{private}")
     out_to.print(f"seconds     {verdict.seconds:.3f}")
+    if verdict.memory:
+        out_to.print(f"memory      {verdict.memory / 2**20:.0f} MiB")
     if verdict.isolation:
         out_to.print(f"isolation   {verdict.isolation}")
     if not verdict.trusted:

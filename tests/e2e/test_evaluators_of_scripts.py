@@ -119,7 +119,7 @@ def test_settings_go_with_the_arguments(tmp_path):
 def test_an_argument_goes_before_a_setting(tmp_path):
     run = evolve(
         tmp_path,
-        evaluate=functools.partial(lambda candidate: {"error": candidate.call("f", 1.0)}),
+        evaluate=functools.partial(lambda candidate: {"error": 9 - candidate.call("f", 1.0)}),
         timeout=4.0,
         settings={"evaluator": {"timeout": 3}},
     )
