@@ -420,8 +420,11 @@ class Engine:
             program = Program(
                 attempt.id, self._seeds[attempt.id], self._base, island=attempt.island
             )
-            fingerprint = await self._screening(attempt).welcome(program)
-            return await self._judge(attempt, program, None, fingerprint)
+            flight = await self._screening(attempt).welcome(program)
+            if flight.complaint:
+                last = flight.complaint.strip().splitlines()[-1]
+                self._report(f"no pre-flights: the seed itself fails in one: {last}")
+            return await self._judge(attempt, program, None, flight.fingerprint)
         entry = self._mix.operators.get(attempt.operator)
         if entry is None:  # it was left in flight by a session with other settings
             return Outcome(attempt, "unproposed", f"there is no operator '{attempt.operator}' now")

@@ -9,7 +9,7 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, Literal
 
 from evolver.errors import CandidateError, CandidateTimeout
 from evolver.evaluator import Evaluator
@@ -41,6 +41,7 @@ def fly(evaluator: Evaluator, start: Open, *, imports: bool, probes: bool) -> Pr
     probe: Any = getattr(evaluator, "probe", None) if probes else None
     began = time.monotonic()
     fingerprint = complaint = ""
+    fault: Literal["", "timeout"] = ""
     try:
         if imports or smoke is not None:
             with start(LIMIT) as candidate:
@@ -52,10 +53,10 @@ def fly(evaluator: Evaluator, start: Open, *, imports: bool, probes: bool) -> Pr
             with start(LIMIT) as candidate:
                 fingerprint = _digest(probe(candidate))
     except CandidateTimeout:
-        fingerprint = ""
+        fault = "timeout"
     except CandidateError as error:
         complaint = str(error) or "it failed without a word"
-    return Preflight(complaint, fingerprint, time.monotonic() - began)
+    return Preflight(complaint, fingerprint, time.monotonic() - began, fault)
 
 
 def _digest(value: object) -> str:

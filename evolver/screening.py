@@ -38,10 +38,10 @@ class Complaint:
 class Screening:
     """Screens the proposals of one attempt.
 
-    The pre-flight of the seed rules the others. Where the seed itself does not survive one, it
-    says nothing of programs, and there are none. Where it has no fingerprint, the evaluator has
-    no probe, and only children that a model was paid for are imported. Pre-flights are stored as
-    they are made: resume repeats none, and replay needs no sandbox.
+    The pre-flight of the seed rules the others. Where the seed itself does not survive one, or not
+    in time, it says nothing of programs, and there are no others. Where it has no fingerprint, the
+    evaluator has no probe, and only children that a model was paid for are imported. Pre-flights
+    are stored as they are made: resume repeats none, and replay needs no sandbox.
 
     Attributes:
         executor: makes pre-flights.
@@ -57,19 +57,19 @@ class Screening:
     seed: int
     twin: Callable[[str], int | None]
 
-    async def welcome(self, seed: Program) -> str:
-        """Make the pre-flight of a seed program; return its fingerprint.
+    async def welcome(self, seed: Program) -> Preflight:
+        """Make the pre-flight of a seed program.
 
         Raises:
             UsageError: the evaluator's own `smoke` or `probe` fails.
         """
         flight = await self._fly(Job(seed, self.seed), 0)
-        if flight.fault:
+        if flight.fault == "evaluator":
             raise UsageError(
                 f"the evaluator fails in the pre-flight of the seed program:\n{flight.complaint}\n"
                 "Mend its smoke or probe, or take them out"
             )
-        return flight.fingerprint
+        return flight
 
     async def admit(
         self, context: Context, proposal: Proposal, repair: Repair | None
@@ -123,6 +123,6 @@ class Screening:
         if turn in stored:
             return stored[turn]
         flight = await self.executor.preflight(job)
-        if not flight.fault:  # an evaluator can be mended, and asked again on resume
+        if not flight.fault:  # an evaluator can be mended, another host be faster
             self.store.fly(self.attempt, turn, flight)
         return flight

@@ -429,7 +429,8 @@ class Preflight:
     complaint: str = ""  # a traceback or a sentence; "" where it runs
     fingerprint: str = ""  # as `Evaluation.fingerprint`
     seconds: float = 0.0
-    fault: Literal["", "evaluator"] = ""  # its `smoke` or `probe` raised: no word on the program
+    # Why it is no word on the program: the evaluator's `smoke` or `probe` raised, or time ran out.
+    fault: Literal["", "evaluator", "timeout"] = ""
 
 
 class Executor(Protocol):

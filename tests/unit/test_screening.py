@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from random import Random
 
 import pytest
+from number_runs import OBJECTIVE, engine_on, measure
 
-from evolver.errors import CandidateCrashed, ProposalError, UsageError
+from evolver.errors import CandidateCrashed, ModelUnavailable, ProposalError, UsageError
 from evolver.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.objective import Objective
+from evolver.operators.mix import Weighted
 from evolver.population import Seen
 from evolver.screening import Admitted, Screening
 from evolver.store import Store
@@ -24,6 +27,7 @@ from evolver.types import (
     Job,
     Preflight,
     Program,
+    Prompt,
     Proposal,
     Tune,
 )
@@ -194,3 +198,52 @@ def test_a_probe_that_fails_on_the_seed_is_the_users_to_mend(store):
     with pytest.raises(UsageError, match="KeyError"):
         Faulty(store)
     assert store.preflights(0) == {}
+
+
+@dataclass(frozen=True)
+class Mend:
+    """Asks for a number, and once more where it fails its pre-flight."""
+
+    async def propose(self, context: Context) -> Proposal:
+        return await self.repair(context, Proposal({}), "first")
+
+    async def repair(self, context: Context, proposal: Proposal, complaint: str) -> Proposal:
+        (answer,) = await context.model.complete(Prompt("", complaint))
+        return Proposal({"n.txt": answer.text.encode()})
+
+
+def test_a_run_killed_in_a_repair_asks_for_nothing_again(tmp_path):
+    flights = []
+
+    def probe(program):
+        flights.append(program.id)
+        if program.files["n.txt"] == b"5":
+            raise CandidateCrashed("five")
+        return ""
+
+    def first(prompt):
+        if prompt.user == "first":
+            return "5"
+        engine.stop("interrupted")  # the repair is under way, and its answer never comes
+        raise ModelUnavailable("nobody is there")
+
+    def engine_with(store, answers):
+        return engine_on(
+            store,
+            evaluations=2,
+            operators=[Weighted("mend", Mend(), 1.0, needs_model=True)],
+            executor=InlineExecutor(measure, OBJECTIVE, probe=probe),
+            model=ScriptedModel(answers),
+            in_flight=1,
+        )
+
+    store = Store.create(tmp_path, {}, "test")
+    engine = engine_with(store, first)
+    assert asyncio.run(engine.run()) == "interrupted"
+    store.close()
+    store = Store.resume(tmp_path, "test")
+    engine = engine_with(store, ["8"])  # one answer is all that is missing
+    assert asyncio.run(engine.run()) == "evaluations"
+    assert [outcome.verdict for outcome in store.outcomes()] == ["evaluated", "evaluated"]
+    assert flights == [0, 1, 1]
+    store.close()
