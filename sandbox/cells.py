@@ -55,10 +55,11 @@ class PlainCells:
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
         self._is_root = os.getuid() == 0
-        self._first_uid = _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (_RANGE + 1)
+        self._first_uid, self._uids = fresh_uids(Path("/proc/self/uid_map").read_text())
         self._number = 0
         self._place = ""
         self._watch: canary.Watch | None = None
+        self.notes: list[str] = []  # what is not as it should be
 
     # --- in the zygote ------------------------------------------------------------------------
 
@@ -90,16 +91,16 @@ class PlainCells:
     def settle(self) -> None:
         """Do once, after the preload, what would be the same in every candidate."""
         self._limits = self._make_limits(memory_of_this_process())
+        self._cpus = os.cpu_count() or 1  # reads /proc/stat, which takes the kernel a while
         kernel.lock_privileges()
 
-    def watch_decoys(self) -> str:
-        """Put the decoys in candidates' way; return why they cannot be watched, or ""."""
+    def watch_decoys(self) -> None:
+        """Put the decoys in candidates' way, and see who opens them."""
         sys.path.append(canary.importable(self._place))
         try:
             self._watch = canary.Watch(self._place)
         except OSError as error:
-            return f"candidates that open decoys are not found out: {error}"
-        return ""
+            self.notes.append(f"candidates that open decoys are not found out: {error}")
 
     def opened_decoys(self) -> list[str]:
         """Return those that the candidate opened which was buried last."""
@@ -168,7 +169,7 @@ class PlainCells:
 
     @property
     def _uid(self) -> int:
-        return self._first_uid + self._number % _RANGE
+        return self._first_uid + self._number % self._uids
 
     def furnish(self) -> None:
         """Make what the candidate needs and the one before it, still alive, cannot reach."""
@@ -201,7 +202,7 @@ class PlainCells:
         Raises:
             OSError: the host refuses one of the steps.
         """
-        cpu = int(seconds * (os.cpu_count() or 1)) + 2
+        cpu = int(seconds * self._cpus) + 2
         for what, most in (*self._limits, (resource.RLIMIT_CPU, cpu)):
             resource.setrlimit(what, (most, most))
         self._drop()
@@ -244,7 +245,7 @@ class LandlockCells(PlainCells):
         self._rules = self._make_rules()
         self._filter = self._make_filter()
 
-    def _make_rules(self) -> landlock.Ruleset:
+    def _make_rules(self) -> landlock.Ruleset | None:
         rules = landlock.Ruleset(network=self._terms.network)
         for path in self._terms.visible:
             parts = around(path, self._terms.hidden)
@@ -271,7 +272,8 @@ class LandlockCells(PlainCells):
     def confine(self, seconds: float) -> None:
         """Give up everything, and then the right to ask for more."""
         super().confine(seconds)
-        self._rules.apply()
+        if self._rules is not None:
+            self._rules.apply()
         kernel.install_filter(self._filter)
 
 
@@ -422,6 +424,13 @@ class ContainerCells(LandlockCells):
         Path(place, "scratch").chmod(0o771)  # for whoever is of root's group, with its own uid
         return place
 
+    def _make_rules(self) -> landlock.Ruleset | None:
+        if landlock.version():
+            return super()._make_rules()
+        # All else here is root's and read-only, or root's and closed.
+        self.notes.append("containers here have no Landlock: candidates can read all of the image")
+        return None
+
     def _new_folder(self) -> str:
         folder = Path("/tmp/box")  # the same in every container: a candidate cannot tell them apart
         folder.mkdir()
@@ -451,6 +460,19 @@ class ContainerCells(LandlockCells):
         os.waitpid(pid, 0)
         with contextlib.suppress(OSError):
             Path(entry.path).rmdir()
+
+
+def fresh_uids(mapped: str) -> tuple[int, int]:
+    """Return the first of some uids that nobody has, and how many there are.
+
+    Args:
+        mapped: the uids that exist here, as /proc/self/uid_map has them. An engine that maps users
+            gives a container but 65,536.
+    """
+    first, _, count = (int(word) for word in mapped.splitlines()[-1].split())
+    if first + count > _FRESH_UIDS + (_RANGE + 1 << 14):
+        return _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (_RANGE + 1), _RANGE
+    return first + count // 2, max(1, count // 2)
 
 
 def choose(terms: Terms) -> PlainCells:

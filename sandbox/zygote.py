@@ -203,12 +203,12 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         session.rehearse(terms)  # imports what it needs before the first fork
         hide_runner()
         os.environ[canary.KEY] = terms.decoy
-        unwatched = place.watch_decoys()
+        place.watch_decoys()
         place.settle()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         gc.collect()
         gc.freeze()
-        send(control, {"op": "ready", "notes": [unwatched] if unwatched else []})
+        send(control, {"op": "ready", "notes": place.notes})
         Zygote(control, terms, place, is_warm).serve()
     except BaseException:  # noqa: BLE001 - this process has nobody above it who could tell the host
         send(control, {"op": "failed", "message": traceback.format_exc()[-3000:]})

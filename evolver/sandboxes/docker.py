@@ -149,9 +149,12 @@ class DockerSandbox(WarmSandbox):
             working_dir="/",
             stdin_open=True,
             labels={daemon.OWNER: owners.this_process()},
-            host_config=api.create_host_config(**limits(self.settings, self._base)),
+            host_config=api.create_host_config(**self._limits()),
         )
         return str(made["Id"])
+
+    def _limits(self) -> dict[str, Any]:
+        return limits(self.settings, self._base)
 
     def _attach(self, container: str) -> socket.socket:
         """Attach to a container before it starts, so that nothing that it says is missed."""

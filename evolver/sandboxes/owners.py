@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 from pathlib import Path
@@ -17,12 +18,14 @@ def is_dead(owner: str) -> bool:
     host, _, rest = owner.rpartition(":")[0].rpartition(":")
     if host != _host() or not rest.isdigit():
         return False
-    return _start(int(rest)) != owner.rpartition(":")[2]
+    return Path("/proc/self").exists() and _start(int(rest)) != owner.rpartition(":")[2]
 
 
 def _host() -> str:
     """Name this host, and the process namespace that a pid counts in."""
-    return f"{socket.gethostname()}/{os.stat('/proc/self/ns/pid').st_ino}"  # noqa: PTH116
+    with contextlib.suppress(OSError):
+        return f"{socket.gethostname()}/{Path('/proc/self/ns/pid').stat().st_ino}"
+    return socket.gethostname()  # without a /proc nobody is ever known to be dead
 
 
 def _start(pid: int) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
+import json
 import os
 import re
 import socket
@@ -240,6 +241,41 @@ def f():
 """
     with contextlib.closing(DockerSandbox(settings)) as sandbox:
         assert call(sandbox, source.encode()) == "1 2 3"
+
+
+class WithoutLandlock(DockerSandbox):
+    """In an engine whose filter of system calls, or whose kernel, has none of Landlock's."""
+
+    def _limits(self) -> dict[str, Any]:
+        names = ["landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self"]
+        refused = {"names": names, "action": "SCMP_ACT_ERRNO"}
+        profile = {"defaultAction": "SCMP_ACT_ALLOW", "syscalls": [refused]}
+        found = super()._limits()
+        return {**found, "security_opt": [*found["security_opt"], f"seccomp={json.dumps(profile)}"]}
+
+
+def test_without_landlock_the_image_can_be_read_and_nothing_written() -> None:
+    source = b"""
+import os
+def f():
+    found, written = os.listdir("."), []
+    # What cannot be listed can still be named.
+    places = ["/tmp/box", "/tmp/box/scratch", "/tmp/box/program", os.path.dirname(__file__), "."]
+    places += [folder for folder, _, _ in os.walk("/") if not folder.startswith("/proc")]
+    for place in places:
+        for act in (lambda: open(f"{place}/new", "w"), lambda: os.mkdir(f"{place}/new folder")):
+            try:
+                act()
+                written.append(place)
+            except OSError:
+                pass
+    return found, written
+"""
+    sandbox = WithoutLandlock(SandboxSettings(image=docker_image.provide()))
+    with contextlib.closing(sandbox):
+        assert "containers here have no Landlock" in sandbox.notes[0]
+        for _ in range(2):
+            assert call(sandbox, source) == ([], [".", "."])
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,21 @@ def test_another_architecture_is_killed(filters: dict[str, bytes]) -> None:
 # --- trees of files ------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("mapped", "least", "count"),
+    [
+        ("         0          0 4294967295\n", 1 << 30, 65_535),
+        ("         0     100000      65536\n", 32_768, 32_768),  # an engine that maps users
+        ("0 1000 1\n1 100000 65536\n", 32_769, 32_768),  # a rootless one
+    ],
+)
+def test_fresh_uids_are_such_as_exist(guest: Any, mapped: str, least: int, count: int) -> None:
+    first, found = guest("sandbox.cells").fresh_uids(mapped)
+    assert found == count
+    assert least <= first <= (1 << 31) - count
+    assert first == least or least == 1 << 30
+
+
 def test_around_leaves_out_what_is_hidden(guest: Any, tmp_path: Path) -> None:
     files = guest("sandbox.files")
     for name in ("a/secret/x", "a/open/y", "b"):
