@@ -17,7 +17,7 @@ from evolver import config
 from evolver.errors import UsageError
 from evolver.objective import Objective, dominates, front
 from evolver.progress import ModelRecord
-from evolver.store import DATABASE, Bill, Confirmation, Outcome, Store, damaged
+from evolver.store import DATABASE, Bill, Confirmation, Flights, Outcome, Store, damaged
 from evolver.tally import Tally
 from evolver.task import RUNS, Task, assemble_task, is_aside
 from evolver.types import Elite, Evaluation, Program, Prompt
@@ -194,6 +194,12 @@ class Run:
         """Repeated measurements of programs on the front, by program id."""
         confirmations: list[Confirmation] = self._read(lambda store: store.confirmations())
         return {made.program: made.evaluation for made in confirmations}
+
+    @cached_property
+    def flights(self) -> Flights:
+        """What the pre-flights told."""
+        flights: Flights = self._read(lambda store: store.flights())
+        return flights
 
     @cached_property
     def bill(self) -> Bill:

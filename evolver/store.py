@@ -80,6 +80,16 @@ class Confirmation:
 
 
 @dataclass(frozen=True)
+class Flights:
+    """What pre-flights told: evaluations that were not wasted."""
+
+    made: int
+    failed: int  # children that did not survive theirs
+    mended: int  # of these
+    seconds: float
+
+
+@dataclass(frozen=True)
 class Session:
     """One stretch of work on a run."""
 
@@ -563,6 +573,14 @@ class Store:
             else:
                 bill = Bill(unknown=1)
             yield model, Bound(prompt, completion, dollars), bill
+
+    def flights(self) -> Flights:
+        """What the pre-flights told, all together."""
+        row = self._database.execute(
+            "SELECT count(*), sum(turn = 0 AND attempt > 0 AND complaint != ''), "
+            "sum(turn = 1 AND complaint = ''), sum(seconds) FROM preflights"
+        ).fetchone()
+        return Flights(*(value or 0 for value in row))
 
     def bills(self, attempt: int | None = None) -> dict[str, Bill]:
         """What requests cost, by the model's name: all of them, or those of one attempt."""

@@ -76,6 +76,11 @@ def overview(run: Run, out: Console) -> None:
     )
     if run.bills:
         out.print(f"Models: {lines.written(run.bill)}.")
+    if run.flights.failed:
+        out.print(
+            f"{run.flights.failed} children failed in their pre-flight, before an evaluation; "
+            f"{run.flights.mended} of them were mended."
+        )
     if len(run.bills) > 1:
         out.print(display.model_table(run.models, run.bills))
     if run.best is None:
@@ -192,6 +197,7 @@ def _run_record(run: Run) -> dict[str, Any]:
         "front": [_elite_record(elite) for elite in run.front],
         "operators": {name: dict(counts) for name, counts in _operators(run).items()},
         "gate": run.facts.get("gate"),
+        "preflights": vars(run.flights),
         "forked_from": run.facts.get("forked_from"),
         "ablate": list(run.configuration.task.ablate),
         "dollars": run.bill.dollars,
