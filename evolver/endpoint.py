@@ -274,17 +274,18 @@ class Endpoint:
             await asyncio.sleep(wait)
             try:
                 await self.check()
-            except ModelRefused as error:
-                self._refuse(error)
-                break
-            except ModelError as error:
+            except Exception as error:  # noqa: BLE001 - models are plug-ins; whoever waits is told
+                if not isinstance(error, ModelError) or isinstance(error, ModelRefused):
+                    self._refuse(error)
+                    break
                 reason = str(error)
             else:
                 break
         self._probe = None
         self._admit()
 
-    def _refuse(self, error: ModelRefused) -> None:
+    def _refuse(self, error: Exception) -> None:
+        """Hand an error that waiting does not mend to those who wait."""
         for turn in self._queue:
             if not turn.done():
                 turn.set_exception(error)

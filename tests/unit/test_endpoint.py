@@ -11,7 +11,7 @@ import pytest
 
 from evolver.choice import Bandit, ByWeight
 from evolver.endpoint import Endpoint, Terms
-from evolver.errors import ModelError, ModelRefused, ModelUnavailable
+from evolver.errors import ModelRefused, ModelUnavailable
 from evolver.store import Bill
 from evolver.types import Completion, Prompt
 
@@ -123,7 +123,7 @@ class Down:
     async def check(self):
         self.checks -= 1
         if self.checks >= 0:
-            raise ModelError("connection refused")
+            raise ModelUnavailable("connection refused")
         if self.then is not None:
             raise self.then
 
