@@ -2,10 +2,10 @@
 
 The server takes two seconds for an answer, so a concurrency of n bounds a run at n / 2 completions
 a second. Every evaluation sleeps 50 ms. Server, controller and workers are processes of their own,
-as in a user's run. The rate is that of the steady part: without the first four waves of answers
+as in a user's run. The rate is that of the steady part: without the first six waves of answers
 and the last two. The baseline of the ratio is the bound.
 
-    python benchmarks/utilisation.py [--concurrency 16 64] [--waves 16]
+    python benchmarks/utilisation.py [--concurrency 16 64] [--waves 20]
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from served import peak_memory, rows, server, start, write_task
 
 LATENCY = 2.0  # seconds
 SLEEP = 0.05  # seconds
-WARM, COOL = 4, 2  # waves of answers that are left out
+WARM, COOL = 6, 2  # waves of answers that are left out: workers start, the first wave disperses
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ def cpu_seconds(pid: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--concurrency", type=int, nargs="+", default=[16, 64])
-    parser.add_argument("--waves", type=int, default=16, help="of answers, two seconds each")
+    parser.add_argument("--waves", type=int, default=20, help="of answers, two seconds each")
     arguments = parser.parse_args()
     print(f"{'concurrency':>11} {'bound':>8} {'reached':>8} {'ratio':>7} {'controller':>11}"
           f" {'CPU a completion':>17} {'completions':>12}")  # fmt: skip
