@@ -125,11 +125,14 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
         value = getattr(options, name)
         if value is not None and value != getattr(configuration, name):
             raise UsageError(
-                f"--{name} cannot change within a run; start a new one with "
-                "'evolver run TASK --from DIR'"
+                f"--{name} cannot change within a run; 'evolver fork DIR' goes on with another "
+                "in a run of its own"
             )
     if options.ablate is not None and tuple(options.ablate) != configuration.task.ablate:
-        raise UsageError("--ablate cannot change within a run; start a new one")
+        raise UsageError(
+            "--ablate cannot change within a run; 'evolver fork DIR' goes on without it in a "
+            "run of its own"
+        )
     update: dict[str, Any] = {"task": _overlay(configuration.task, options)}
     if options.workers is not None:
         update["workers"] = options.workers

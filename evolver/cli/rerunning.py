@@ -9,6 +9,7 @@ import typer
 
 from evolver.cli.places import console, print_json
 from evolver.cli.running import (
+    Ablate,
     AllowUnisolated,
     ApiBase,
     Deterministic,
@@ -118,6 +119,7 @@ def fork(
     deterministic: Deterministic = None,
     sandbox: SandboxName = None,
     allow_unisolated: AllowUnisolated = None,
+    ablate: Ablate = None,
     as_json: Json = False,
 ) -> None:
     """Start a run where another one stood, with other settings.
@@ -133,7 +135,7 @@ def fork(
     found = directory or latest_directory()
     options = Options(
         evaluations, seconds, dollars, tokens, target, seed, workers, model, api_base,
-        deterministic, allow_unisolated, sandbox=sandbox,
+        deterministic, allow_unisolated, ablate=ablate or None, sandbox=sandbox,
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, found.name) as listener:

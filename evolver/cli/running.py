@@ -47,6 +47,14 @@ AllowUnisolated = Annotated[
 SandboxName = Annotated[
     str | None, typer.Option("--sandbox", help="Where candidates run: local or docker.")
 ]
+Ablate = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PART",
+        help="Leave a part of the method out: no-evolution, no-context, one-region or "
+        "small-model; may be repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 TaskFolder = Annotated[Path, typer.Argument(metavar="TASK", help="A folder with a task.toml.")]
 
@@ -77,14 +85,7 @@ def run(
         bool | None,
         typer.Option("--skip-gate", help="Start even if the evaluator prefers bad programs."),
     ] = None,
-    ablate: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="PART",
-            help="Leave a part of the method out: no-evolution, no-context, one-region or "
-            "small-model; may be repeated.",
-        ),
-    ] = None,
+    ablate: Ablate = None,
     as_json: Json = False,
 ) -> None:
     """Evolve the program of a task."""
