@@ -28,6 +28,8 @@ class Group:
         processes: most processes and threads.
     """
 
+    _events: int | None = None  # descriptor of the file that counts what the kernel killed
+
     def __init__(self, memory: int, processes: int) -> None:
         self._folders: dict[str, Path] = {}
         limits = {"memory": memory, "pids": processes}
@@ -103,14 +105,21 @@ class Group:
             (folder / "memory.memsw.limit_in_bytes").write_text(str(memory))
 
     def _count_kills(self) -> int:
-        folder = self._folders.get("memory")
-        if folder is not None:
-            for name in ("memory.events", "memory.oom_control"):
-                with contextlib.suppress(OSError):
-                    for line in (folder / name).read_text().splitlines():
-                        if line.startswith("oom_kill "):
-                            return int(line.split()[1])
+        if self._events is None:
+            self._events = self._open_events()
+        for line in os.pread(self._events, 4096, 0).splitlines() if self._events >= 0 else ():
+            if line.startswith(b"oom_kill "):
+                return int(line.split()[1])
         return 0
+
+    def _open_events(self) -> int:
+        """Open, for good, because it is read after each evaluation, the file that counts kills."""
+        folder = self._folders.get("memory")
+        for name in ("memory.events", "memory.oom_control"):
+            with contextlib.suppress(OSError):
+                if folder is not None:
+                    return os.open(folder / name, os.O_RDONLY)
+        return -1
 
 
 class Enclosing(Group):

@@ -2,7 +2,7 @@
 
 With `os` and not with `pathlib`, because most of this is on the clock of every evaluation.
 """
-# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH110, PTH112, PTH114, PTH120, PTH123, PTH208
+# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH110, PTH112, PTH114, PTH120, PTH208
 # ruff: noqa: PTH211
 
 from __future__ import annotations
@@ -20,8 +20,10 @@ def write_files(root: str, files: dict[str, bytes]) -> None:
         if folder != root:
             os.makedirs(folder, exist_ok=True)
         fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o444)
-        with open(fd, "wb") as file:
-            file.write(content)
+        rest = memoryview(content)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+        os.close(fd)
 
 
 def link_missing(root: str, base: str) -> None:

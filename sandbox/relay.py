@@ -190,6 +190,8 @@ class Relay:
     def _close(self) -> None:
         """Let nothing more of the candidate through, and report when it is dead."""
         self._drop_link()
+        if self._line is not None:
+            self._watch(self._line.printed, 0)
         self._deadline = None
         self._is_closing = True
         if self._is_alive:
