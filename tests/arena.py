@@ -39,6 +39,8 @@ def double(x):
 
 def testify(mark):
     """How a candidate finds its world: the same for each."""
+    umask = os.umask(0)
+    os.umask(umask)
     places = (".", tempfile.gettempdir(), "/tmp", "/dev/shm", "/var/tmp", "/run/lock")
     return {
         "scratch": sorted(os.listdir(".")),
@@ -49,8 +51,8 @@ def testify(mark):
         "builtins": sorted(vars(builtins)),
         "sys": sorted(vars(sys)),
         "modules": sorted(sys.modules),
-        "path": [entry for entry in sys.path if not entry.startswith(os.path.dirname(__file__))],
-        "umask": os.umask(0o77),
+        "path": [entry for entry in sys.path if not entry.endswith("/evaluator/modules")][1:],
+        "umask": umask,
         "handlers": [str(signal.getsignal(n)) for n in sorted(signal.valid_signals())],
         "blocked": sorted(map(int, signal.pthread_sigmask(signal.SIG_BLOCK, ()))),
         "limits": [resource.getrlimit(getattr(resource, name)) for name in

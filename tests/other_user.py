@@ -17,6 +17,8 @@ from pathlib import Path
 import evolver
 
 NOBODY = 65534
+_OPEN = ("/tmp", "/var/tmp", "/dev/shm")  # to everybody
+_ALONE = ("--pid", "--fork", "--kill-child", "--mount-proc", "--net", "--ipc", "--uts")
 _NEEDED = (Path(sys.base_prefix).resolve(), Path(sys.prefix), Path(evolver.__file__).parents[1])
 
 
@@ -26,9 +28,23 @@ def can_change_user() -> bool:
 
 
 def run_python(
-    arguments: Sequence[str], *, uid: int, timeout: float
+    arguments: Sequence[str],
+    *,
+    uid: int,
+    timeout: float,
+    namespaces: bool = True,
+    alone: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the Python of the tests with these arguments as this user, 0 being root."""
+    """Run the Python of the tests with these arguments as this user, 0 being root.
+
+    Args:
+        arguments: after the interpreter.
+        uid: the user.
+        timeout: seconds.
+        namespaces: may it make user namespaces? As a host forbids it that hardens its kernel.
+        alone: nobody else's processes, network and temporary files are there, and it is limited:
+            whatever it does, nothing happens to this machine.
+    """
     lines = ["set -e"]
     closed = sorted({folder for path in _NEEDED for folder in _closed_above(path)}, key=str)
     with tempfile.TemporaryDirectory(prefix="as-other-user-") as home:
@@ -42,9 +58,17 @@ def run_python(
             for index, path in enumerate(inside):
                 lines.append(f"mkdir -p {path}; mount --move {kept}/{index} {path}")
         python = shlex.join([sys.executable, *arguments])
+        if alone:
+            lines += [f"mount -t tmpfs -o size=300m,mode=1777 tmpfs {place}" for place in _OPEN]
+            lines.append(f"mkdir -p {home}; chmod 777 {home}")
+            python = f"prlimit --nproc=200 --as={2 << 30} --fsize={100 << 20} -- {python}"
+        if not namespaces:
+            forbid = "echo 0 > /proc/sys/user/max_user_namespaces"
+            inner = f"{forbid} && exec setpriv --ambient-caps -all --inh-caps -all -- {python}"
+            python = f"unshare --user --map-current-user --keep-caps sh -c {shlex.quote(inner)}"
         lines.append(f"exec setpriv --reuid {uid} --regid {uid} --clear-groups -- {python}")
         return subprocess.run(
-            ["unshare", "--mount", "sh", "-c", "\n".join(lines)],
+            ["unshare", "--mount", *(_ALONE if alone else ()), "sh", "-c", "\n".join(lines)],
             env={"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"},
             cwd=_NEEDED[-1],
             capture_output=True,

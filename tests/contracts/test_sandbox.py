@@ -36,6 +36,7 @@ UNCONTAINED_BY_LIMITS = frozenset(
         "reads_memory_of_others",
         "reads_other_candidates",
         "reads_the_hosts_files",
+        "speaks_another_architecture",
         "traces_processes",
         "uses_the_kernels_back_doors",
         "uses_the_network",

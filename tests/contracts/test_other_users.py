@@ -1,0 +1,74 @@
+"""The local sandbox for users and Pythons that the tests themselves may not be.
+
+Root's tiers B and C need a Python that others may read; an ordinary user has no cgroup, no uids to
+give away and, on some hosts, no namespaces.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from other_user import NOBODY, can_change_user, run_python
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not can_change_user(), reason="only root can become another user"),
+]
+
+
+def passed(selection: str, *, uid: int) -> int:
+    """Run tests of the local sandbox as another user; return how many there were."""
+    suite = ["-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/contracts/test_sandbox.py"]
+    done = run_python([*suite, "-k", selection], uid=uid, timeout=300)
+    assert done.returncode == 0, done.stdout[-5000:] + done.stderr
+    found = re.search(r"(\d+) passed", done.stdout)
+    assert found, done.stdout
+    return int(found[1])
+
+
+def test_tiers_b_and_c_of_root_hold_the_contract() -> None:
+    assert passed("TestLandlock or (TestPlain and candidate_that)", uid=0) > 150
+
+
+def test_an_ordinary_user_has_tiers_a_and_b_and_they_contain_every_attack() -> None:
+    selection = "(TestNamespaces or TestLandlock) and (candidate_that or canary or compiled)"
+    assert passed(selection, uid=NOBODY) > 120
+
+
+SAYING = """
+import contextlib
+from evolver.errors import SandboxError
+from evolver.sandboxes import LocalSandbox, SandboxSettings, lacks, strongest_tier
+from evolver.types import Program
+print(strongest_tier())
+with contextlib.closing(LocalSandbox(SandboxSettings())) as sandbox:
+    with sandbox.open(Program(1, {"p.py": b"def f(): return 7"}), seed=1, timeout=9) as candidate:
+        print(sandbox.isolation, candidate.call("f"), "; ".join(sandbox.notes))
+for settings, tier in ((SandboxSettings(require="A"), ""), (SandboxSettings(), "C")):
+    try:
+        LocalSandbox(settings, tier=tier).close()
+        print("accepted")
+    except SandboxError as error:
+        print(error)
+"""
+
+
+def test_an_ordinary_user_gets_tier_a_and_is_told_what_is_missing() -> None:
+    done = run_python(["-c", SAYING], uid=NOBODY, timeout=60)
+    tier, got, required, unisolated = done.stdout.splitlines()
+    assert (tier, required) == ("A", "accepted")
+    assert got.startswith("A 7")
+    assert "no writable memory cgroup" in got
+    assert "--allow-unisolated" in unisolated
+
+
+def test_without_namespaces_he_gets_tier_b_and_a_task_may_refuse_it() -> None:
+    done = run_python(["-c", SAYING], uid=NOBODY, timeout=60, namespaces=False)
+    tier, got, required, unisolated = done.stdout.splitlines()
+    assert tier == "B", done.stdout + done.stderr
+    assert got.startswith("B 7")
+    assert required.startswith("the task requires isolation A, this host offers B: tier A: ")
+    assert "unshare" in required or "clone" in required  # what it is that fails
+    assert "tier A: " in unisolated
+    assert "--allow-unisolated" in unisolated
