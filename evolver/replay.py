@@ -18,8 +18,9 @@ from typing import Any
 
 from evolver.engine import Engine
 from evolver.errors import ProposalError
+from evolver.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Session
 from evolver.operators.mix import Weighted
-from evolver.store import NOT_MENDED, Attempt, Confirmation, Outcome, Session, Store
+from evolver.store import Store
 from evolver.types import (
     Completion,
     Context,
@@ -359,8 +360,10 @@ async def _finish(engine: Engine, recorded: Outcome, tape: Tape) -> list[Differe
     found = []
     if walked.program is not None and recorded.program is not None:
         found += _compared(number, recorded.program, walked.program)
-    if walked.proposed != recorded.proposed:
-        found.append(Difference(number, "proposed", repr(recorded.proposed), repr(walked.proposed)))
+    for what in ("proposed", "summary"):
+        old, new = getattr(recorded, what), getattr(walked, what)
+        if old != new:
+            found.append(Difference(number, what, _told(old), _told(new)))
     return found
 
 
