@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -538,3 +539,32 @@ def test_an_evaluator_that_kills_its_process_is_no_word_on_the_program(tmp_path:
     (found,) = fly(setup_of(tmp_path, code, use="evaluate.py:Dying"), job(1.0))
     assert (found.fault, found.fingerprint) == ("evaluator", "")
     assert "exit code 3" in found.complaint
+
+
+LENDING = """
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+class Lending:
+    def __init__(self, settings, **_):
+        self.isolation = f"GPU {settings.gpus}"
+
+    @contextmanager
+    def open(self, program, *, seed, timeout):
+        yield SimpleNamespace(call=lambda name: 1.0)
+
+    def close(self):
+        pass
+"""
+
+
+def test_each_slot_has_a_gpu_of_its_own(tmp_path: Path) -> None:
+    (tmp_path / "lending.py").write_text(LENDING)
+    setup = setup_of(tmp_path, sandbox="lending.py:Lending")
+    setup = replace(setup, sandbox=replace(setup.sandbox, gpus=(3, 5)))
+
+    async def walk(executor: LocalExecutor) -> set[str]:
+        both = await asyncio.gather(*(executor.evaluate(job("")) for _ in range(2)))
+        return {evaluation.isolation for evaluation in both}
+
+    assert run_with(setup, walk, slots=2) == {"GPU (3,)", "GPU (5,)"}

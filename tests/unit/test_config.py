@@ -125,3 +125,18 @@ def test_what_is_left_out_is_recorded_and_stays(tmp_path):
         config.resolve(settings(), Options(ablate=["small-model"]))
     with pytest.raises(UsageError, match="'no-evolution', 'no-context'"):
         config.resolve(task, Options(ablate=["everything"]))
+
+
+def test_there_are_no_more_workers_than_gpus():
+    two = settings(sandbox={"gpus": [0, 1]})
+    assert config.resolve(two, Options()).workers <= 2
+    with pytest.raises(UsageError, match="3 workers cannot share 2 GPUs; give --workers 2"):
+        config.resolve(two, Options(workers=3))
+
+
+def test_where_candidates_run_may_change_at_a_resume():
+    configuration = config.resolve(settings(), Options(sandbox="docker"))
+    assert configuration.task.sandbox.use == "docker"
+    assert config.extend(configuration, Options()).task.sandbox.use == "docker"
+    again = config.extend(configuration, Options(sandbox="local"))
+    assert again.task.sandbox.use == "local"
