@@ -16,9 +16,9 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from evolver.facts import Bill
 from evolver.lines import PlainView, Rate, cost, duration, number, out_of, score, share_done, trust
 from evolver.progress import ModelRecord, Progress
-from evolver.store import Bill
 from evolver.types import Elite
 
 _FRONT_ROWS = 12

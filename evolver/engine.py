@@ -17,13 +17,14 @@ from random import Random
 
 from evolver.budget import Budget, BudgetSpent, Ledger
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError, UsageError
+from evolver.facts import Attempt, Confirmation, Outcome
 from evolver.objective import dominates
 from evolver.operators.mix import Mix
 from evolver.population import Population, trial_of
 from evolver.progress import Progress
 from evolver.recording import Models
 from evolver.screening import Repair, Screening
-from evolver.store import Attempt, Confirmation, Outcome, Store
+from evolver.store import Store
 from evolver.tally import Tally
 from evolver.types import (
     Brief,
@@ -394,7 +395,7 @@ class Engine:
             if outcome.attempt.id == 0 and evaluation is not None:
                 raise UsageError(
                     f"the seed program fails its own evaluation ({evaluation.status}); "
-                    f"mend the program or the evaluator first:\n{evaluation.feedback}"
+                    f"mend the program or the evaluator first:\n{evaluation.complaint}"
                 )
 
     # --- one candidate ---------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
-from evolver.store import Outcome
+from evolver.facts import Outcome
 from evolver.types import Files
 
 _COLUMNS = (

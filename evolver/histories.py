@@ -17,10 +17,11 @@ from evolver.endpoint import Endpoint
 from evolver.engine import Engine
 from evolver.errors import EvolverError, UsageError
 from evolver.excerpts import answers_of, state_after
+from evolver.facts import Session
 from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
 from evolver.runs import TASK, Run, copy_task, new_directory
 from evolver.sessions import PICKLE, Listener, go_on, make_engine
-from evolver.store import Session, Store
+from evolver.store import Store
 from evolver.task import Task, assemble_task, load_task
 from evolver.types import Evaluation
 

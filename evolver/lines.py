@@ -8,8 +8,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import IO
 
+from evolver.facts import Bill
 from evolver.progress import Progress
-from evolver.store import Bill
 from evolver.types import Elite
 
 _QUIET = 5.0  # seconds without a line after which plain output says that it is alive

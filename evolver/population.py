@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from evolver.facts import NOT_MENDED, Outcome
 from evolver.filters import normalised_hash, structure_hash
 from evolver.objective import Objective, dominates, front
 from evolver.sandboxes.candidate import PRINTED
-from evolver.store import NOT_MENDED, Outcome
 from evolver.types import Archive, Elite, Files, Policy, Trial
 
 _REASON_LENGTH = 200  # characters

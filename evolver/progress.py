@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from evolver.budget import Budget
-from evolver.store import Bill
+from evolver.facts import Bill
 from evolver.types import Elite
 
 

@@ -18,7 +18,8 @@ from evolver.errors import (
     ProposalError,
     UsageError,
 )
-from evolver.store import Attempt, Bill, Request, Store
+from evolver.facts import Attempt, Bill, Request
+from evolver.store import Store
 from evolver.types import Bound, Bounding, Completion, Prompt
 
 

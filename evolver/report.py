@@ -15,8 +15,8 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
+from evolver.facts import Outcome
 from evolver.objective import Objective, dominates
-from evolver.store import Outcome
 
 Point = Mapping[str, float]
 References = Mapping[str, Sequence[Point]]

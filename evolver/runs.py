@@ -14,10 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from evolver import config
+from evolver.database import DATABASE, damaged
 from evolver.errors import UsageError
+from evolver.facts import Bill, Confirmation, Flights, Outcome
 from evolver.objective import Objective, dominates, front
 from evolver.progress import ModelRecord
-from evolver.store import DATABASE, Bill, Confirmation, Flights, Outcome, Store, damaged
+from evolver.store import Store
 from evolver.tally import Tally
 from evolver.task import RUNS, Task, assemble_task, is_aside
 from evolver.types import Elite, Evaluation, Program, Prompt

@@ -10,8 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from evolver.errors import ProposalError, UsageError
+from evolver.facts import NOT_MENDED
 from evolver.filters import FILTERS, already_seen, unparsable
-from evolver.store import NOT_MENDED, Store
+from evolver.store import Store
 from evolver.types import Context, Executor, Job, Preflight, Program, Proposal
 
 _FIRST = 0  # the attempt whose pre-flight rules those of all others

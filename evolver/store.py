@@ -8,170 +8,29 @@ most what was in flight, and what was in flight is known.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import hashlib
 import json
-import os
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from functools import reduce
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any
 
+from evolver.database import (
+    DATABASE,
+    bring_up_to_date,
+    check_integrity,
+    connect,
+    damaged,
+    existing,
+    lock,
+)
 from evolver.errors import UsageError
+from evolver.facts import Attempt, Bill, Confirmation, Flights, Outcome, Request, Session
 from evolver.schema import is_current, migrate
 from evolver.types import Bound, Completion, Evaluation, Files, Preflight, Program, Prompt
-
-DATABASE = "evolver.db"
-NOT_MENDED = "\nnot mended: "  # in a reason, between a complaint and what came of its repair
-
-
-@dataclass(frozen=True)
-class Attempt:
-    """One pass of the loop, as it was decided before anything was spent."""
-
-    id: int
-    seen: int  # finished attempts, in commit order, that the decision knew of
-    operator: str
-    island: int
-    parent: int | None  # None for seeds
-    inspirations: tuple[int, ...] = ()
-    reserved: int = 1  # evaluations that it may spend
-    model: str = ""  # the model that it asks; "" for none
-    leader: int | None = None  # the attempt whose first request answers this one's too
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How an attempt ended.
-
-    `verdict` is "evaluated", "filtered" (a filter's reason not to evaluate) or "unproposed" (the
-    operator found no child); `reason` says why for the latter two, and what came of a repair after
-    `NOT_MENDED`. `summary` is what the operator said of a child that was filtered; a program has
-    its own.
-    """
-
-    attempt: Attempt
-    verdict: Literal["evaluated", "filtered", "unproposed"]
-    reason: str = ""
-    program: Program | None = None
-    evaluation: Evaluation | None = None
-    proposed: Files | None = None  # the files before tuning, where tuning was asked for
-    summary: str = ""
-
-
-@dataclass(frozen=True)
-class Confirmation:
-    """A measurement that repeats one, made before a winner is announced.
-
-    Attributes:
-        program: its id.
-        evaluation: the new measurement.
-        seen: attempts that were finished by then; -1 where an older evolver did not say.
-        begun: attempts with lower numbers had begun by then, others had not; -1 as above.
-    """
-
-    program: int
-    evaluation: Evaluation
-    seen: int = -1
-    begun: int = -1
-
-
-@dataclass(frozen=True)
-class Flights:
-    """What pre-flights told: evaluations that were not wasted."""
-
-    made: int
-    failed: int  # children that did not survive theirs
-    mended: int  # of these
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Session:
-    """One stretch of work on a run."""
-
-    id: int
-    settings: str  # what it was told to do, in JSON; "" where an older evolver did not say
-    begun: tuple[int, ...]  # attempts, by number
-    finished: tuple[int, ...]  # attempts, in commit order
-
-
-@dataclass(frozen=True)
-class Bill:
-    """What requests cost together; `dollars` is None once one price was unknown.
-
-    `unknown` counts requests that may have cost something that nobody was told: cut off, given up
-    when the run stopped, in flight when it was killed. The other figures are without them.
-    """
-
-    calls: int = 0
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    dollars: float | None = 0.0
-    unknown: int = 0
-
-    @property
-    def tokens(self) -> int:
-        """Prompt and completion tokens together."""
-        return self.prompt_tokens + self.completion_tokens
-
-    def plus(self, answers: Sequence[Completion]) -> Bill:
-        """Return the bill with one more request on it, by what its completions say."""
-        return self.and_(
-            Bill(
-                1,
-                sum(answer.prompt_tokens for answer in answers),
-                sum(answer.completion_tokens for answer in answers),
-                _sum(answer.dollars for answer in answers),
-            )
-        )
-
-    @classmethod
-    def of_failure(cls, known: Completion | None) -> Bill:
-        """Return what a request without an answer cost; None where nobody knows."""
-        if known is None:
-            return cls(unknown=1)
-        return cls(0, known.prompt_tokens, known.completion_tokens, known.dollars)
-
-    def and_(self, other: Bill) -> Bill:
-        """Return both bills on one."""
-        return Bill(
-            self.calls + other.calls,
-            self.prompt_tokens + other.prompt_tokens,
-            self.completion_tokens + other.completion_tokens,
-            _sum((self.dollars, other.dollars)),
-            self.unknown + other.unknown,
-        )
-
-
-def _sum(prices: Iterable[float | None]) -> float | None:
-    known = list(prices)
-    return None if None in known else sum(price or 0.0 for price in known)
-
-
-@dataclass(frozen=True)
-class Request:
-    """One request to a model, as it is recorded before it is sent."""
-
-    attempt: int
-    call: int  # the attempt's completions are counted by calls, from 0
-    model: str  # the name that the run gives it
-    prompt: Prompt
-    samples: int = 1
-    bound: Bound = field(default_factory=Bound)
-
-    @property
-    def name(self) -> str:
-        """What the request is called in its run, such as "0012-0"."""
-        return request_name(self.attempt, self.call)
-
-
-def request_name(attempt: int, call: int) -> str:
-    """Return what an attempt's call is called in its run."""
-    return f"{attempt:04}-{call}"
 
 
 class Store:
@@ -181,10 +40,10 @@ class Store:
     at a time can hold them. Not safe to share between threads.
     """
 
-    def __init__(self, database: sqlite3.Connection, lock: IO[str] | None, session: int) -> None:
+    def __init__(self, database: sqlite3.Connection, held: IO[str] | None, session: int) -> None:
         """Use the class methods instead."""
         self._database = database
-        self._lock = lock
+        self._lock = held
         self._session = session
 
     # --- opening and closing -----------------------------------------------------------------
@@ -205,9 +64,9 @@ class Store:
             UsageError: the directory holds a run already.
         """
         path = directory / DATABASE
-        lock = _lock(directory)
+        held = lock(directory)
         if path.exists():
-            lock.close()
+            held.close()
             raise UsageError(
                 f"{directory} holds another run; choose another --out, or go on with it by "
                 f"'evolver resume {directory}'"
@@ -223,8 +82,8 @@ class Store:
             database.commit()
             database.execute("PRAGMA journal_mode = WAL")
         unborn.replace(path)
-        database = _connect(path)
-        return cls(database, lock, _new_session(database, version, settings))
+        database = connect(path)
+        return cls(database, held, _new_session(database, version, settings))
 
     @classmethod
     def resume(cls, directory: Path, version: str, settings: str = "") -> Store:
@@ -234,16 +93,16 @@ class Store:
             UsageError: no run is there, another process holds it, or it is damaged.
         """
         path = existing(directory)
-        lock = _lock(directory)
+        held = lock(directory)
         try:
-            database = _connect(path)
+            database = connect(path)
             if database.execute("PRAGMA user_version").fetchone()[0] == 0:
                 raise damaged(directory, "it is empty")
             migrate(database)
             check_integrity(database, directory)
-            return cls(database, lock, _new_session(database, version, settings))
+            return cls(database, held, _new_session(database, version, settings))
         except (sqlite3.DatabaseError, UsageError) as error:
-            lock.close()
+            held.close()
             if isinstance(error, UsageError) or "full" in str(error) or "readonly" in str(error):
                 raise
             raise damaged(directory, error) from error
@@ -262,7 +121,7 @@ class Store:
             database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
             database.execute("SELECT count(*) FROM facts").fetchone()
             if not is_current(database):
-                _bring_up_to_date(directory)
+                bring_up_to_date(directory)
         except sqlite3.DatabaseError as error:
             raise damaged(directory, error) from error
         return cls(database, None, 0)
@@ -676,35 +535,6 @@ _EVALUATION = (
 )
 
 
-def existing(directory: Path) -> Path:
-    """Return the path of a run's database.
-
-    Raises:
-        UsageError: there is none.
-    """
-    path = directory / DATABASE
-    if not path.is_file():
-        if path.with_suffix(".unborn").exists():
-            raise UsageError(
-                f"{directory} was killed before its run began; start it again with "
-                f"'evolver run TASK --out {directory}'"
-            )
-        raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")
-    return path
-
-
-def _bring_up_to_date(directory: Path) -> None:
-    """Migrate a run's database, unless another process is at work on it."""
-    try:
-        with _lock(directory), contextlib.closing(_connect(directory / DATABASE)) as database:
-            migrate(database)
-    except (OSError, sqlite3.OperationalError) as error:
-        raise UsageError(
-            f"an older evolver wrote {directory}, and it cannot be brought up to date ({error}); "
-            "make it writable, or copy it"
-        ) from error
-
-
 def _parts(prompt: Prompt) -> dict[str, bytes]:
     """Return a prompt as contents, of which each is stored once."""
     return {"system": _bytes(prompt.system), "user": _bytes(prompt.user)}
@@ -723,31 +553,6 @@ def _text(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path, timeout=10)
-    database.execute("PRAGMA synchronous = NORMAL")
-    return database
-
-
-def _lock(directory: Path) -> IO[str]:
-    """Hold the directory against a second writer for as long as the file stays open."""
-    file = (directory / "lock").open("a+")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.seek(0)
-        owner = file.read().strip() or "unknown"
-        file.close()
-        raise UsageError(
-            f"{directory} is being written by process {owner}; wait for it or stop it first"
-        ) from None
-    file.seek(0)
-    file.truncate()
-    file.write(str(os.getpid()))
-    file.flush()
-    return file
-
-
 def _new_session(database: sqlite3.Connection, version: str, settings: str) -> int:
     with database:
         cursor = database.execute(
@@ -755,23 +560,3 @@ def _new_session(database: sqlite3.Connection, version: str, settings: str) -> i
         )
     assert cursor.lastrowid is not None
     return cursor.lastrowid
-
-
-def check_integrity(database: sqlite3.Connection, directory: Path) -> None:
-    """Read the whole database once.
-
-    Raises:
-        UsageError: SQLite found damage.
-    """
-    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise damaged(directory, verdict)
-
-
-def damaged(directory: Path, reason: object) -> UsageError:
-    """Return the error that says so, in one line, and what to do."""
-    told = " ".join(str(reason).split())
-    return UsageError(
-        f"the database of {directory} is damaged ({told}); "
-        f"'evolver doctor {directory}' says what can be had back"
-    )

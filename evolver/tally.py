@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 
 from evolver.errors import UsageError
+from evolver.facts import Outcome
 from evolver.progress import ModelRecord, OperatorRecord
-from evolver.store import Outcome
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing
 _FAULTS = 20  # in a row, of the evaluator or of an operator

@@ -51,7 +51,7 @@ def doctor(
     once.
     """
     from evolver.config import Options
-    from evolver.store import DATABASE
+    from evolver.database import DATABASE
 
     out = console(to_stderr=as_json)
     if place is None:

@@ -34,8 +34,8 @@ def prompt(
     attempt could be sent.
     """
     from evolver import preview
+    from evolver.database import DATABASE
     from evolver.runs import Run
-    from evolver.store import DATABASE
     from evolver.task import load_task
 
     is_run = (place / DATABASE).exists()

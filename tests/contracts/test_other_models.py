@@ -18,11 +18,12 @@ from model_contract import PROMPT, ModelContract, ask
 
 from evolver import diffs
 from evolver.errors import EditError, ModelError, ModelRefused, ModelUnavailable, UsageError
+from evolver.facts import Attempt, Request
 from evolver.models import CommandModel, ManualModel
 from evolver.models.manual import questions
 from evolver.plugins import configure
 from evolver.recorded import ReplayModel
-from evolver.store import Attempt, Request, Store
+from evolver.store import Store
 from evolver.types import Bound, Completion, Model, Prompt
 
 FILES = {"f.py": b"def f(x):\n    return x\n", "src/g.py": b"y = 1", "lib.py": b"z = 0\n"}

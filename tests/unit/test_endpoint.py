@@ -12,7 +12,7 @@ import pytest
 from evolver.choice import Bandit, ByWeight
 from evolver.endpoint import Endpoint, Terms
 from evolver.errors import ModelRefused, ModelUnavailable
-from evolver.store import Bill
+from evolver.facts import Bill
 from evolver.types import Completion, Prompt
 
 PROMPT = Prompt("", "")

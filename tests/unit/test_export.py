@@ -7,7 +7,7 @@ import io
 import json
 
 from evolver.export import write_csv, write_jsonl
-from evolver.store import Attempt, Outcome
+from evolver.facts import Attempt, Outcome
 from evolver.types import Evaluation, Program
 
 

@@ -32,7 +32,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "filters",
         "diffs",
     ),
-    ("schema", "store", "salvage", "excerpts", "models", "sandboxes", "repository"),
+    (
+        "schema",
+        "database",
+        "facts",
+        "store",
+        "salvage",
+        "excerpts",
+        "models",
+        "sandboxes",
+        "repository",
+    ),
     ("operators", "population", "budget", "choice", "endpoint", "tuning", "preflight", "worker"),
     (
         "progress",
@@ -48,7 +58,18 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("config", "runs"),
     ("assemble", "background", "sessions", "histories", "preview"),
-    ("api", "display", "export", "report", "page", "scaffold", "gallery", "dashboard", "host", "inspection"),
+    (
+        "api",
+        "display",
+        "export",
+        "report",
+        "page",
+        "scaffold",
+        "gallery",
+        "dashboard",
+        "host",
+        "inspection",
+    ),
     ("cli",),
 )
 LAYER_OF = {name: layer for layer, names in enumerate(LAYERS) for name in names}

@@ -9,11 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.archives import BestN, First
+from evolver.facts import Attempt, Outcome
 from evolver.objective import Objective
 from evolver.population import Island, Population, trial_of
 from evolver.sandboxes.candidate import PRINTED
 from evolver.selection import Tournament
-from evolver.store import Attempt, Outcome
 from evolver.types import Elite, Evaluation, Program, Trial
 
 

@@ -11,9 +11,10 @@ from evolver.budget import Budget, BudgetSpent, Purse
 from evolver.choice import ByWeight
 from evolver.endpoint import Endpoint, Terms
 from evolver.errors import ModelError, ModelUnavailable, ProposalError
+from evolver.facts import Attempt, Bill
 from evolver.models import ScriptedModel
 from evolver.recording import Models
-from evolver.store import Attempt, Bill, Store
+from evolver.store import Store
 from evolver.types import Bound, Completion, Prompt
 
 PROMPT = Prompt("be brief", "hello")

@@ -17,11 +17,13 @@ import pytest
 from evolver.archives import BestN
 from evolver.budget import Budget
 from evolver.choice import Bandit
+from evolver.database import DATABASE
 from evolver.endpoint import Endpoint, Terms
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ModelError, ProposalError
 from evolver.excerpts import answers_of, state_after
 from evolver.executors.inline import InlineExecutor
+from evolver.facts import Session
 from evolver.models.scripted import ScriptedModel
 from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted
@@ -29,7 +31,7 @@ from evolver.population import Island, Population
 from evolver.recording import Models
 from evolver.replay import Record, Replay, Tape, left_behind, walk_again, watched
 from evolver.selection import Tournament
-from evolver.store import DATABASE, Session, Store
+from evolver.store import Store
 from evolver.types import Brief, Context, Evaluation, Executor, Job, Program, Prompt, Proposal
 
 pytestmark = pytest.mark.slow

@@ -9,9 +9,9 @@ from threading import Barrier
 
 import pytest
 
+from evolver.database import DATABASE
 from evolver.errors import UsageError
 from evolver.runs import latest_directory, new_directory
-from evolver.store import DATABASE
 from evolver.task import TaskSettings, assemble_task, validate
 
 

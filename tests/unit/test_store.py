@@ -7,11 +7,13 @@ import sqlite3
 
 import pytest
 
+from evolver.database import DATABASE, lock
 from evolver.errors import UsageError
+from evolver.facts import Attempt, Bill, Outcome, Request
 from evolver.runs import Run, is_stillborn
 from evolver.salvage import examine, recover
 from evolver.schema import migrate
-from evolver.store import DATABASE, Attempt, Bill, Outcome, Request, Store, _lock
+from evolver.store import Store
 from evolver.types import Bound, Completion, Evaluation, Program, Prompt
 
 
@@ -106,7 +108,7 @@ def test_a_run_of_an_older_evolver_is_brought_up_to_date_to_be_read(tmp_path):
 def test_a_run_of_an_older_evolver_that_is_in_use_is_left_alone(tmp_path):
     run = tmp_path / "run"
     of_the_first_evolver(run)
-    with _lock(run), pytest.raises(UsageError, match="being written by process"):
+    with lock(run), pytest.raises(UsageError, match="being written by process"):
         Store.read(run)
 
 

@@ -1,0 +1,90 @@
+"""The file that a run's facts lie in: found, opened, locked, and told when it is damaged."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import sqlite3
+from pathlib import Path
+from typing import IO
+
+from evolver.errors import UsageError
+from evolver.schema import migrate
+
+DATABASE = "evolver.db"
+
+
+def existing(directory: Path) -> Path:
+    """Return the path of a run's database.
+
+    Raises:
+        UsageError: there is none.
+    """
+    path = directory / DATABASE
+    if not path.is_file():
+        if path.with_suffix(".unborn").exists():
+            raise UsageError(
+                f"{directory} was killed before its run began; start it again with "
+                f"'evolver run TASK --out {directory}'"
+            )
+        raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")
+    return path
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a database for writing: what is committed survives a kill, not always a power cut."""
+    database = sqlite3.connect(path, timeout=10)
+    database.execute("PRAGMA synchronous = NORMAL")
+    return database
+
+
+def lock(directory: Path) -> IO[str]:
+    """Hold the directory against a second writer for as long as the file stays open."""
+    file = (directory / "lock").open("a+")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.seek(0)
+        owner = file.read().strip() or "unknown"
+        file.close()
+        raise UsageError(
+            f"{directory} is being written by process {owner}; wait for it or stop it first"
+        ) from None
+    file.seek(0)
+    file.truncate()
+    file.write(str(os.getpid()))
+    file.flush()
+    return file
+
+
+def bring_up_to_date(directory: Path) -> None:
+    """Migrate a run's database, unless another process is at work on it."""
+    try:
+        with lock(directory), contextlib.closing(connect(directory / DATABASE)) as database:
+            migrate(database)
+    except (OSError, sqlite3.OperationalError) as error:
+        raise UsageError(
+            f"an older evolver wrote {directory}, and it cannot be brought up to date ({error}); "
+            "make it writable, or copy it"
+        ) from error
+
+
+def check_integrity(database: sqlite3.Connection, directory: Path) -> None:
+    """Read the whole database once.
+
+    Raises:
+        UsageError: SQLite found damage.
+    """
+    (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
+    if verdict != "ok":
+        raise damaged(directory, verdict)
+
+
+def damaged(directory: Path, reason: object) -> UsageError:
+    """Return the error that says so, in one line, and what to do."""
+    told = " ".join(str(reason).split())
+    return UsageError(
+        f"the database of {directory} is damaged ({told}); "
+        f"'evolver doctor {directory}' says what can be had back"
+    )

@@ -1,0 +1,157 @@
+"""The facts of a run as records: what was decided, asked, answered, judged, and what it cost."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from evolver.types import Bound, Completion, Evaluation, Files, Program, Prompt
+
+NOT_MENDED = "\nnot mended: "  # in a reason, between a complaint and what came of its repair
+
+
+@dataclass(frozen=True)
+class Attempt:
+    """One pass of the loop, as it was decided before anything was spent."""
+
+    id: int
+    seen: int  # finished attempts, in commit order, that the decision knew of
+    operator: str
+    island: int
+    parent: int | None  # None for seeds
+    inspirations: tuple[int, ...] = ()
+    reserved: int = 1  # evaluations that it may spend
+    model: str = ""  # the model that it asks; "" for none
+    leader: int | None = None  # the attempt whose first request answers this one's too
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How an attempt ended.
+
+    `verdict` is "evaluated", "filtered" (a filter's reason not to evaluate) or "unproposed" (the
+    operator found no child); `reason` says why for the latter two, and what came of a repair after
+    `NOT_MENDED`. `summary` is what the operator said of a child that was filtered; a program has
+    its own.
+    """
+
+    attempt: Attempt
+    verdict: Literal["evaluated", "filtered", "unproposed"]
+    reason: str = ""
+    program: Program | None = None
+    evaluation: Evaluation | None = None
+    proposed: Files | None = None  # the files before tuning, where tuning was asked for
+    summary: str = ""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """A measurement that repeats one, made before a winner is announced.
+
+    Attributes:
+        program: its id.
+        evaluation: the new measurement.
+        seen: attempts that were finished by then; -1 where an older evolver did not say.
+        begun: attempts with lower numbers had begun by then, others had not; -1 as above.
+    """
+
+    program: int
+    evaluation: Evaluation
+    seen: int = -1
+    begun: int = -1
+
+
+@dataclass(frozen=True)
+class Flights:
+    """What pre-flights told: evaluations that were not wasted."""
+
+    made: int
+    failed: int  # children that did not survive theirs
+    mended: int  # of these
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Session:
+    """One stretch of work on a run."""
+
+    id: int
+    settings: str  # what it was told to do, in JSON; "" where an older evolver did not say
+    begun: tuple[int, ...]  # attempts, by number
+    finished: tuple[int, ...]  # attempts, in commit order
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What requests cost together; `dollars` is None once one price was unknown.
+
+    `unknown` counts requests that may have cost something that nobody was told: cut off, given up
+    when the run stopped, in flight when it was killed. The other figures are without them.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    dollars: float | None = 0.0
+    unknown: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def plus(self, answers: Sequence[Completion]) -> Bill:
+        """Return the bill with one more request on it, by what its completions say."""
+        return self.and_(
+            Bill(
+                1,
+                sum(answer.prompt_tokens for answer in answers),
+                sum(answer.completion_tokens for answer in answers),
+                _sum(answer.dollars for answer in answers),
+            )
+        )
+
+    @classmethod
+    def of_failure(cls, known: Completion | None) -> Bill:
+        """Return what a request without an answer cost; None where nobody knows."""
+        if known is None:
+            return cls(unknown=1)
+        return cls(0, known.prompt_tokens, known.completion_tokens, known.dollars)
+
+    def and_(self, other: Bill) -> Bill:
+        """Return both bills on one."""
+        return Bill(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            _sum((self.dollars, other.dollars)),
+            self.unknown + other.unknown,
+        )
+
+
+def _sum(prices: Iterable[float | None]) -> float | None:
+    known = list(prices)
+    return None if None in known else sum(price or 0.0 for price in known)
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request to a model, as it is recorded before it is sent."""
+
+    attempt: int
+    call: int  # the attempt's completions are counted by calls, from 0
+    model: str  # the name that the run gives it
+    prompt: Prompt
+    samples: int = 1
+    bound: Bound = field(default_factory=Bound)
+
+    @property
+    def name(self) -> str:
+        """What the request is called in its run, such as "0012-0"."""
+        return request_name(self.attempt, self.call)
+
+
+def request_name(attempt: int, call: int) -> str:
+    """Return what an attempt's call is called in its run."""
+    return f"{attempt:04}-{call}"
