@@ -203,11 +203,17 @@ class PlainCells:
             OSError: the host refuses one of the steps.
         """
         cpu = int(seconds * self._cpus) + 2
-        for what, most in (*self._limits, (resource.RLIMIT_CPU, cpu)):
-            resource.setrlimit(what, (most, most))
+        for what, soft, hard in (*self._limits, (resource.RLIMIT_CPU, cpu, cpu)):
+            resource.setrlimit(what, (soft, hard))
         self._drop()
 
-    def _make_limits(self, own_memory: int) -> list[tuple[int, int]]:
+    def _make_limits(self, own_memory: int) -> list[tuple[int, int, int]]:
+        """Return each limit: what, the soft one, the hard one.
+
+        They are the same but for the address space, where the soft one makes Python raise a
+        MemoryError in time. Commands may reserve more, as Java and Julia do: what is really taken
+        is counted over all processes anyway, by a control group or by looking.
+        """
         terms = self._terms
         others = 0 if self._is_root else tasks_of(os.getuid())
         wanted = {
@@ -221,10 +227,12 @@ class PlainCells:
         if not terms.devices:
             wanted[resource.RLIMIT_AS] = own_memory + terms.memory * _MIB
         ceilings = {what: resource.getrlimit(what)[1] for what in wanted}
-        return [
-            (what, most if ceilings[what] == resource.RLIM_INFINITY else min(most, ceilings[what]))
+        soft = {
+            what: most if ceilings[what] == resource.RLIM_INFINITY else min(most, ceilings[what])
             for what, most in wanted.items()
-        ]
+        }
+        hard = {**soft, resource.RLIMIT_AS: ceilings.get(resource.RLIMIT_AS, 0)}
+        return [(what, most, hard[what]) for what, most in soft.items()]
 
     def _drop(self) -> None:
         if self._is_root:

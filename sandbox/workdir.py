@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import select
 import signal
 import stat
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from io import FileIO
 
 _PIECE = 1 << 16  # bytes: what a pipe holds
@@ -71,6 +72,7 @@ class WorkingDirectory:
             ]
             its_stdin, to_it, from_it, its_stdout, errors, its_stderr = ends
             theirs = (its_stdin, its_stdout, its_stderr)
+            stack.enter_context(_room_to_reserve())
             try:
                 try:
                     pid = self._spawn(command, theirs)
@@ -149,6 +151,17 @@ class WorkingDirectory:
                         os.symlink(f"{self._root}/{path}", path)
                 except OSError as error:
                     raise RefusedError(f"{path!r} cannot be laid out: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def _room_to_reserve() -> Iterator[None]:
+    """Let what is started in this context reserve as much of its address space as it likes."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
+    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _write(path: str, content: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -486,6 +487,18 @@ sys.stdout.buffer.write(content)
             assert output == Output(0, content, b"erom" + content[::-1][:-4], is_cut=True)
             assert candidate.run(["python3", "-c", ""], stdin=content * 4) == Output(0, b"", b"")
             assert candidate.run(["python3", "echo.py"]) == Output(0, b"", b"")
+
+    def test_a_command_may_reserve_more_memory_than_it_may_take(self, sandbox: Sandbox) -> None:
+        reserve = "import mmap\ndef f():\n    return len(mmap.mmap(-1, 3 << 30))\n"
+        take = "x = [bytearray(b'x' * (1 << 20)) for _ in range(3000)]"
+        with sandbox.open(program(reserve), seed=1, timeout=10) as candidate:
+            with pytest.raises(CandidateCrashed, match="memory"):
+                candidate.call("f")
+            script = "import main; print(main.f())"
+            assert candidate.run(["python3", "-c", script]).stdout == b"%d\n" % (3 << 30)
+            with suppress(CandidateCrashed):  # where nobody can tell the command from the rest
+                assert candidate.run(["python3", "-c", take]).code != 0
+        self.check_honest(sandbox)
 
     def test_a_command_that_cannot_be_run_is_named(self, sandbox: Sandbox) -> None:
         with sandbox.open(program(""), seed=1, timeout=10) as candidate:
