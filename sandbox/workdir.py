@@ -72,7 +72,6 @@ class WorkingDirectory:
             ]
             its_stdin, to_it, from_it, its_stdout, errors, its_stderr = ends
             theirs = (its_stdin, its_stdout, its_stderr)
-            stack.enter_context(_room_to_reserve())
             try:
                 try:
                     pid = self._spawn(command, theirs)
@@ -90,13 +89,16 @@ class WorkingDirectory:
         return code, bytes(talk.heard[0]), bytes(talk.heard[1]), talk.is_cut
 
     def _spawn(self, command: Sequence[str], ends: Sequence[FileIO]) -> int:
-        return os.posix_spawnp(
-            command[0],
-            command,
-            self._environment(),
-            file_actions=[(os.POSIX_SPAWN_DUP2, end.fileno(), fd) for fd, end in enumerate(ends)],
-            setsigdef=_RESTORED,
-        )
+        with _room_to_reserve():
+            return os.posix_spawnp(
+                command[0],
+                command,
+                self._environment(),
+                file_actions=[
+                    (os.POSIX_SPAWN_DUP2, end.fileno(), fd) for fd, end in enumerate(ends)
+                ],
+                setsigdef=_RESTORED,
+            )
 
     def read(self, path: str) -> bytes:
         """Return the contents of a regular file.
