@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evolver import config
 from evolver.assemble import make_endpoints, make_executor, make_operators
-from evolver.background import in_thread
+from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
 from evolver.endpoint import Endpoint
 from evolver.engine import Engine
@@ -22,7 +22,7 @@ from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_a
 from evolver.runs import TASK, Run, copy_task, new_directory
 from evolver.sessions import PICKLE, Listener, go_on, make_engine
 from evolver.store import Store
-from evolver.task import Task, assemble_task, load_task
+from evolver.task import BudgetSection, Task, assemble_task, load_task
 from evolver.types import Evaluation
 
 _ROUNDING = 1e-9  # relative: what another machine's arithmetic may do to a score
@@ -40,12 +40,15 @@ def replay(directory: Path, *, re_evaluate: bool = False) -> Replay:
         SandboxError: this host cannot run candidates, where it has to.
     """
     run = Run.open(directory)
-    found = in_thread(lambda _interrupted: _walked_again(run))
+    found = in_thread(lambda interrupted: unless_interrupted(_walked_again(run), interrupted))
     if found.score != run.score:
         score = Difference(None, "the best score", repr(run.score), repr(found.score))
         found = replace(found, differences=(*found.differences, score))
     if re_evaluate:
-        found = in_thread(lambda _interrupted: _measured_again(found, run))
+        walked = found
+        found = in_thread(
+            lambda interrupted: unless_interrupted(_measured_again(walked, run), interrupted)
+        )
     return found
 
 
@@ -72,8 +75,7 @@ def _configuration_of(session: Session, run: Run) -> Configuration:
         configuration = config.decoded(session.settings, f"session {session.id} of {run.directory}")
     else:
         configuration = run.configuration
-    limits = type(configuration.task.budget)()
-    task = configuration.task.model_copy(update={"budget": limits})
+    task = configuration.task.model_copy(update={"budget": BudgetSection()})
     return configuration.model_copy(update={"task": task})
 
 

@@ -9,6 +9,7 @@ difference does not hide behind another.
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
@@ -311,6 +312,7 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
             if session.id <= one.until:
                 engine.count_in(one.attempt)  # it was still in flight, and began anew
         for event in events:
+            await asyncio.sleep(0)  # nothing else here waits for anything: a moment for Ctrl-C
             match event:
                 case Attempt():
                     differences += _decide(engine, event, begun)
