@@ -42,7 +42,8 @@ class CommandModel:
     How many tokens a call used is not known and counts as none.
 
     Attributes:
-        command: as a shell understands it, such as "claude -p" or "llm -m NAME".
+        command: as a shell understands it, such as "claude -p" or "llm -m NAME"; files of your own
+            by their absolute paths.
         name: of the model, for people.
         edits_in_place: the command edits the files in its folder; what it says is the summary.
         env: names of environment variables that it may see besides the usual ones.
