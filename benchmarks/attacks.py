@@ -154,6 +154,9 @@ def attempt(way: str, names: Sequence[str]) -> Tried:
         if pid == 0:
             os.close(source)
             os.setsid()
+            nothing = os.open(os.devnull, os.O_RDWR)
+            for fd in (0, 1, 2):
+                os.dup2(nothing, fd)
             outcome = _evaluate(way, attack)
             os.write(sink, json.dumps([each[:200] for each in outcome.breaches][:50]).encode())
             os._exit(0)
@@ -161,6 +164,9 @@ def attempt(way: str, names: Sequence[str]) -> Tried:
         results[attack.name] = _await(pid, source, attack.seconds + PATIENCE)
         with contextlib.suppress(ProcessLookupError):
             os.kill(-1, signal.SIGKILL)  # what is left in this namespace, of which we are the first
+        with contextlib.suppress(ChildProcessError):
+            while True:
+                os.wait()
         for left in Path(tempfile.gettempdir()).iterdir():
             shutil.rmtree(left, ignore_errors=True)
     return results
@@ -199,7 +205,7 @@ def elsewhere(way: str, attacks: Sequence[Attack]) -> Tried:
     """Try one of the common ways as an ordinary user who can harm nobody."""
     names = [attack.name for attack in attacks]
     arguments = [str(Path(__file__).resolve()), "--way", way, "--only", *names]
-    done = run_python(arguments, uid=NOBODY, timeout=900, alone=True)
+    done = run_python(arguments, uid=NOBODY, timeout=300, alone=True)
     if done.returncode:
         raise SandboxError(done.stderr[-2000:])
     return {name: tuple(found) for name, found in json.loads(done.stdout.splitlines()[-1]).items()}

@@ -90,7 +90,7 @@ class Inspection:
         if self.seed.status != "ok":
             return [
                 f"the seed program fails its own evaluation ({self.seed.status}); mend the program "
-                f"or the evaluator first:\n{self.seed.feedback}"
+                f"or the evaluator first:\n{self.seed.complaint}"
             ]
         held = gate.complaint(self.gate, self.seed, self.task.objective)
         silent = [f"{a.model} does not answer: {a.problem}" for a in self.answers if a.problem]

@@ -78,6 +78,11 @@ class Evaluation:
     fingerprint: str = ""  # hash of its outputs on the evaluator's probe inputs; "" without a probe
     memory: int = 0  # bytes that the largest of its processes took at its peak; 0: not known
 
+    @property
+    def complaint(self) -> str:
+        """What is to be said of it to its user, who may know more than a prompt: flags too."""
+        return "\n".join(filter(None, [self.feedback, *self.flags]))
+
 
 @dataclass(frozen=True)
 class Elite:

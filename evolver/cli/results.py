@@ -83,6 +83,13 @@ def overview(run: Run, out: Console) -> None:
         )
     if len(run.bills) > 1:
         out.print(display.model_table(run.models, run.bills))
+    flagged = [o.attempt.id for o in run.outcomes if o.evaluation and o.evaluation.flags]
+    if flagged:
+        first = ", ".join(map(str, flagged[:5]))
+        out.print(
+            f"Flagged: {len(flagged)} programs touched a canary and were rejected (see `show DIR "
+            f"ID`): {first}{', ...' if len(flagged) > 5 else ''}"
+        )
     if run.best is None:
         out.print("No program passed its evaluation.")
         return
@@ -121,6 +128,7 @@ def write_report(run: Run) -> str:
         "time": lines.duration(run.seconds),
         "stopped": "no" if stopped is None else _STOPPED.get(stopped, stopped),
         "gate": gate.summary(run.facts.get("gate")) or "none",
+        "flagged": str(sum(bool(o.evaluation and o.evaluation.flags) for o in run.outcomes)),
     }
     shown = Page(
         title=f"evolver: {run.facts['task']}",
@@ -251,10 +259,8 @@ def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out
         out.print(f"{evaluation.status}: {_written(evaluation.metrics)}{untrusted}")
         if evaluation.private:
             out.print(f"private: {_written(evaluation.private)}")
-        for flag in evaluation.flags:
-            out.print(f"flagged: {flag}", style="red")
-        if evaluation.feedback:
-            out.print(evaluation.feedback)
+        if evaluation.complaint:
+            out.print(evaluation.complaint)
     if program.id in run.elites:
         chain = run.lineage(program.id)
         out.print("lineage: " + " -> ".join(str(elite.program.id) for elite in chain))

@@ -191,6 +191,7 @@ def evaluate(
                 "private": dict(verdict.private),
                 "objectives": verdict.objectives,
                 "feedback": verdict.feedback,
+                "flags": list(verdict.flags),
                 "seconds": round(verdict.seconds, 6),
                 "memory": verdict.memory,
                 "isolation": verdict.isolation,
@@ -210,8 +211,8 @@ def evaluate(
         out_to.print(f"isolation   {verdict.isolation}")
     if not verdict.trusted:
         out_to.print(UNTRUSTED)
-    if verdict.feedback:
-        out_to.print(verdict.feedback)
+    if verdict.complaint:
+        out_to.print(verdict.complaint)
 
 
 def _files_at(program: Path, task: Task) -> Files:
