@@ -140,3 +140,27 @@ def test_where_candidates_run_may_change_at_a_resume():
     assert config.extend(configuration, Options()).task.sandbox.use == "docker"
     again = config.extend(configuration, Options(sandbox="local"))
     assert again.task.sandbox.use == "local"
+
+
+def test_several_models_may_be_named_those_of_the_task_among_them():
+    own = {"name": "small", "api_base": "http://here/v1", "weight": 3.0, "samples": 4}
+    task = settings(model=[own, {"name": "unused"}])
+    configuration = config.resolve(task, Options(model=["small", "openai/large"], workers=2))
+    assert configuration.task.model == (own, {"name": "openai/large"})
+    assert configuration.in_flight == 2 * 2 + 8 * 4 + 8  # all that can wait for models, and more
+    (only,) = config.resolve(task, Options(model="small", api_base="http://there/v1")).task.model
+    assert only == {**own, "api_base": "http://there/v1"}
+
+
+def test_a_resume_with_other_models_has_places_for_them():
+    begun = config.resolve(settings(model=[{"name": "a"}]), Options(workers=2))
+    assert begun.in_flight == 12
+    assert config.extend(begun, Options(model=["a", "b"])).in_flight == 20
+    assert config.extend(begun, Options(model=["a", "b"], workers=3)).in_flight == 22
+
+
+def test_settings_of_older_versions_are_read(tmp_path):
+    config.write(tmp_path, config.resolve(settings(), Options()))
+    path = tmp_path / CONFIGURATION
+    path.write_text(path.read_text().replace('"seed"', '"model_slots": 8,\n"seed"', 1))
+    assert config.read(tmp_path).seed == 0

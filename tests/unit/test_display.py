@@ -11,7 +11,7 @@ from rich.console import Console
 from evolver import display, lines
 from evolver.budget import Budget
 from evolver.facts import Bill
-from evolver.progress import OperatorRecord, Progress
+from evolver.progress import ModelRecord, OperatorRecord, Progress
 from evolver.types import Elite, Evaluation, Program
 
 ELITE = Elite(Program(7, {}), Evaluation("ok", {"digits": 3.25, "operations": 4.0}))
@@ -101,3 +101,35 @@ def test_a_terminal_gets_the_live_view_and_others_lines() -> None:
     assert isinstance(live, display.LiveView)
     assert "12.5" in terminal.file.getvalue()  # type: ignore[attr-defined]
     assert isinstance(display.view(Console(file=io.StringIO()), "exp2"), lines.PlainView)
+
+
+def test_models_that_do_not_answer_are_told_at_once_and_in_the_picture() -> None:
+    trouble = "small waits for 12 s: connection refused; next try in 4 s"
+    troubled = replace(PROGRESS, troubles=(trouble,))
+    console = Console(file=io.StringIO(), width=160)
+    console.print(display.picture(troubled, None, "exp2"))
+    assert isinstance(console.file, io.StringIO)
+    assert trouble in console.file.getvalue()
+    moment = [0.0]
+    stream = io.StringIO()
+    with lines.PlainView(stream, lambda: moment[0]) as view:
+        for seconds, progress in ((0, PROGRESS), (1, troubled), (2, troubled), (3, PROGRESS)):
+            moment[0] = float(seconds)
+            view(progress)
+    assert [trouble in line for line in stream.getvalue().splitlines()] == [False, True, False]
+
+
+def test_several_models_are_listed_with_what_they_did_and_cost() -> None:
+    shown = replace(
+        PROGRESS,
+        models={"small": ModelRecord(9, 2), "large": ModelRecord(3, 1)},
+        bills={"small": Bill(9, 900, 90, 0.25), "large": Bill(2, 200, 20, None, unknown=1)},
+    )
+    console = Console(file=io.StringIO(), width=160)
+    console.print(display.picture(shown, None, "exp2"))
+    assert isinstance(console.file, io.StringIO)
+    words = [" ".join(line.split()) for line in console.file.getvalue().splitlines()]
+    assert any("small 9 2 9 990 0.2500 0" in line for line in words)
+    assert any("large 3 1 2 220 unknown 1" in line for line in words)
+    total = "price unknown, 1210 tokens, 11 calls, 1 without an answer at unknown cost"
+    assert any(total in line for line in words)
