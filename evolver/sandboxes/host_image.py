@@ -52,12 +52,13 @@ def write(
     Raises:
         UsageError: a package or a command is not installed here.
     """
+    distributions = _closure(requirements)
     with tempfile.TemporaryDirectory(prefix="evolver-image-") as folder:
         root = Path(folder)
         _copy_python(root)
         report(f"Python {sys.version.split()[0]}: {_size(root)}")
         packages = root / _LIBRARY / "site-packages"
-        for distribution in _closure(requirements):
+        for distribution in distributions:
             copied = _copy_distribution(distribution, packages)
             report(f"{distribution.name} {distribution.version}: {_size(*copied)}")
         for program in programs:
@@ -109,18 +110,7 @@ def _closure(requirements: Iterable[str]) -> list[metadata.Distribution]:
     queue = [_parse(text) for text in requirements]
     while queue:
         wanted = queue.pop(0)
-        try:
-            distribution = metadata.distribution(wanted.name)
-        except metadata.PackageNotFoundError:
-            raise UsageError(
-                f"{wanted} is not installed here: install it beside evolver with pip, or build "
-                "the image without --from-host"
-            ) from None
-        if not wanted.specifier.contains(distribution.version, prereleases=True):
-            raise UsageError(
-                f"{wanted} is wanted and {distribution.version} is installed here: install that "
-                "one with pip, or build the image without --from-host"
-            )
+        distribution = _installed(wanted)
         name = canonicalize_name(wanted.name)
         if name in found:
             continue
@@ -130,6 +120,23 @@ def _closure(requirements: Iterable[str]) -> list[metadata.Distribution]:
             if _applies(needed, wanted.extras):
                 queue.append(needed)
     return list(found.values())
+
+
+def _installed(wanted: Requirement) -> metadata.Distribution:
+    mend = "install it beside evolver with pip, or build the image without --from-host"
+    try:
+        distribution = metadata.distribution(wanted.name)
+    except metadata.PackageNotFoundError:
+        raise UsageError(f"{wanted} is not installed here: {mend}") from None
+    if not wanted.specifier.contains(distribution.version, prereleases=True):
+        raise UsageError(f"{wanted} is wanted and {distribution.version} is installed here: {mend}")
+    is_editable = '"editable": true' in (distribution.read_text("direct_url.json") or "")
+    if is_editable or not distribution.files:
+        raise UsageError(
+            f"the files of {wanted.name} are not known here, because it is an editable install or "
+            f"the system's own: {mend}"
+        )
+    return distribution
 
 
 def _parse(text: str) -> Requirement:
@@ -160,11 +167,6 @@ def _copy_distribution(distribution: metadata.Distribution, packages: Path) -> l
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, target)
             copied.append(target)
-    if not copied:
-        raise UsageError(
-            f"the files of {distribution.name} are not known here (an editable install, or one "
-            "by the system's packages): install it with pip, or build the image without --from-host"
-        )
     return copied
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import sys
 import tarfile
 import tempfile
@@ -47,7 +48,7 @@ def wanted_packages(requirements: Iterable[str], root: Path) -> tuple[str, ...]:
             lines.append(entry)
     kept = [line.partition(" #")[0].strip() for line in lines]
     kept = [line for line in kept if line and not line.startswith("#")]
-    has_it = any(line.lower().startswith(_ALWAYS) for line in kept)
+    has_it = any(re.match(rf"{_ALWAYS}(?![\w.-])", line, re.IGNORECASE) for line in kept)
     return tuple(dict.fromkeys(kept if has_it else [_ALWAYS, *kept]))
 
 
