@@ -87,7 +87,7 @@ def _asked(question: Question) -> str:
     """Return what a person answers on the terminal; "" for nothing."""
     prompt = question.prompt.read_text(encoding="utf-8")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
-    if editor is None:
+    if not editor:
         name = question.prompt.name
         typer.echo(f"{prompt}\n--- {name}: type or paste the answer, then press Ctrl-D ---")
         return sys.stdin.read()

@@ -80,9 +80,12 @@ def test_a_person_is_the_model_and_a_stopped_run_keeps_its_prompts(
     interrupt(process)
     assert process.returncode == 130
     waiting = sorted(path.name for path in (run / "manual").glob("prompt-*.md"))
+    on_a_terminal(cli, "answer", run, typed=edit_of(first.read_text(), 0))
+    typed = first.with_name(first.name.replace("prompt", "answer"))
+    assert typed.read_text().startswith("Nudge one constant.")
 
     process = cli.start("resume", run)
-    answered: list[str] = []
+    answered = [first.name]
     while process.poll() is None:
         prompts = sorted((run / "manual").glob("prompt-*.md"))
         for prompt in prompts:
@@ -123,7 +126,7 @@ def test_answers_come_from_a_pipe_and_from_an_editor(cli: CommandLine, make_task
         )
         deadline = time.monotonic() + 60
         while process.poll() is None and time.monotonic() < deadline:
-            on_a_terminal(cli, f"{sys.executable} {editor}", "answer", run)
+            on_a_terminal(cli, "answer", run, editor=f"{sys.executable} {editor}")
         assert process.wait(timeout=30) == 0
     finally:
         if process.poll() is None:
@@ -131,10 +134,11 @@ def test_answers_come_from_a_pipe_and_from_an_editor(cli: CommandLine, make_task
         process.communicate()
 
 
-def on_a_terminal(cli: CommandLine, editor: str, *words: object) -> None:
-    """Run a command with an editor and a terminal as its standard input."""
+def on_a_terminal(cli: CommandLine, *words: object, editor: str = "", typed: str = "") -> None:
+    """Run a command with a terminal as its standard input: an editor, or somebody who types."""
     controller, terminal = pty.openpty()
     try:
+        os.write(controller, typed.encode() + b"\x04")  # Ctrl-D
         subprocess.run(
             [sys.executable, "-m", "evolver", *map(str, words)],
             stdin=terminal,
