@@ -21,6 +21,8 @@ from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
 from evolver.plugins import nearest
 from evolver.types import Candidate, Files, Result
 
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+
 _GUEST = "evolver_inside"  # the name of sandbox/inside.py in the candidate's process
 _LARGEST = 16 * 2**20  # bytes of the evaluator's files together: they travel with each evaluation
 _SHOWN = 2000  # characters of a text that become feedback
@@ -65,7 +67,7 @@ class InsideEvaluator:
         return InsideEvaluator(self.path, function, settings)
 
     @cached_property
-    def _functions(self) -> Mapping[str, ast.FunctionDef]:
+    def _functions(self) -> Mapping[str, Function]:
         return {node.name: node for node in functions(self.path)}
 
     @cached_property
@@ -137,7 +139,7 @@ def inside_of(function: Callable[..., Any]) -> InsideEvaluator | None:
     return InsideEvaluator(Path(source), function.__name__)
 
 
-def takes_path(function: ast.FunctionDef) -> bool:
+def takes_path(function: Function) -> bool:
     """Tell whether a function's first parameter is a program's path."""
     parameters = [*function.args.posonlyargs, *function.args.args]
     if not parameters:
@@ -147,13 +149,13 @@ def takes_path(function: ast.FunctionDef) -> bool:
     return parameters[0].arg == "program_path" or wants_text
 
 
-def functions(path: Path) -> Sequence[ast.FunctionDef]:
+def functions(path: Path) -> Sequence[Function]:
     """Return the functions that a file defines.
 
     Raises:
         UsageError: it is no Python.
     """
-    return [node for node in _parsed(path).body if isinstance(node, ast.FunctionDef)]
+    return [node for node in _parsed(path).body if isinstance(node, Function)]
 
 
 def _parsed(path: Path) -> ast.Module:

@@ -9,6 +9,7 @@ as the evaluation.
 from __future__ import annotations
 
 import importlib.util
+import inspect
 import json
 import os
 import sys
@@ -48,7 +49,12 @@ def evaluate(
     if not _folder:
         _lay_out(files, changed)
     program = f"{_folder}/{candidate.path}"
-    return _plain_result(getattr(_load(file), function)(program, **settings))
+    returned = getattr(_load(file), function)(program, **settings)
+    if inspect.iscoroutine(returned):
+        import asyncio  # 20 ms, and only for those
+
+        returned = asyncio.run(returned)
+    return _plain_result(returned)
 
 
 def _lay_out(files: dict[str, bytes], changed: dict[str, bytes]) -> None:

@@ -96,6 +96,8 @@ def apply(
     )
     if winner in run.deviations and not lineage:
         source += f" Measured twice, {100 * run.deviations[winner]:.2g} % apart."
+    if winner in run.elites and not run.elites[winner].evaluation.trusted:
+        source += " Untrusted: its evaluator ran beside it and believed what it said."
     steps = repository.steps_of(chain, run.objective.directions, source, each=lineage)
     name = branch or f"evolver/{run.directory.name}"
     commit = repository.apply(

@@ -198,6 +198,13 @@ def test_other_forms_of_results(tmp_path: Path, returned: str, metrics: dict[str
     assert found.metrics == metrics
 
 
+def test_it_may_be_a_coroutine(tmp_path: Path) -> None:
+    evaluator = (
+        "import asyncio\n\n\nasync def evaluate(program_path):\n    await asyncio.sleep(0)\n"
+    )
+    assert judged(tmp_path, evaluator + "    return {'score': 1}\n").metrics == {"score": 1.0}
+
+
 def test_it_fails_as_the_candidate_does(tmp_path: Path) -> None:
     with pytest.raises(CandidateCrashed, match="ZeroDivisionError"):
         judged(tmp_path, "def evaluate(program_path):\n    return 1 / 0\n")
