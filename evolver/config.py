@@ -147,8 +147,8 @@ def _ablated(settings: TaskSettings, ablate: Sequence[str] | None) -> TaskSettin
     """Say which parts of the method are left out; the choice of models is narrowed at once."""
     if ablate is not None:
         settings = validate(TaskSettings, {**dict(settings), "ablate": ablate}, "--ablate")
-    if "small-model" not in settings.ablate:
-        return settings
+    if "small-model" not in settings.ablate or (ablate is None and len(settings.model) == 1):
+        return settings  # a fork's are narrowed already
     if len(settings.model) < 2:
         raise UsageError(
             "--ablate small-model keeps the last of several models; name at least two in [[model]]"
