@@ -43,6 +43,7 @@ _ROOT, _SCRATCH = "/box/program", "/box/scratch"  # in tier A
 _FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
 _RANGE = 65_535
 _NICE = 10  # within a container
+_RESERVED = 1 << 16  # MiB of address space that a command may reserve
 _MOST_FILES = 8192  # in a scratch directory
 
 
@@ -224,15 +225,19 @@ class PlainCells:
             resource.RLIMIT_MSGQUEUE: 0,
             resource.RLIMIT_MEMLOCK: 65536,
         }
+        reserved = {}
         if not terms.devices:
             wanted[resource.RLIMIT_AS] = own_memory + terms.memory * _MIB
+            reserved[resource.RLIMIT_AS] = own_memory + max(_RESERVED, terms.memory) * _MIB
         ceilings = {what: resource.getrlimit(what)[1] for what in wanted}
-        soft = {
-            what: most if ceilings[what] == resource.RLIM_INFINITY else min(most, ceilings[what])
+
+        def below_ceiling(what: int, most: int) -> int:
+            return most if ceilings[what] == resource.RLIM_INFINITY else min(most, ceilings[what])
+
+        return [
+            (what, below_ceiling(what, most), below_ceiling(what, reserved.get(what, most)))
             for what, most in wanted.items()
-        }
-        hard = {**soft, resource.RLIMIT_AS: ceilings.get(resource.RLIMIT_AS, 0)}
-        return [(what, most, hard[what]) for what, most in soft.items()]
+        ]
 
     def _drop(self) -> None:
         if self._is_root:
