@@ -110,24 +110,27 @@ def _said(error: Exception) -> str:
 
 def explain(error: Exception, model: Asked) -> Failure:
     """Return what a client's error means, in the words of someone who can mend it."""
+    import httpx
     import openai
 
     where = model.endpoint
+    causes = list(_causes(error))
+    unsent = (httpx.ConnectError, httpx.ConnectTimeout, ConnectionRefusedError)
+    bill = NOTHING if any(isinstance(cause, unsent) for cause in causes) else None
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         reason = f"{place}: {first['msg']}" if place else first["msg"]
         return Failure(f"{where} sent an answer that is no chat completion ({_clip(reason)})")
     if isinstance(error, TimeoutError | openai.APITimeoutError):
-        return Failure(f"no answer from {where} within {model.timeout:g} seconds")
-    causes = list(_causes(error))
+        return Failure(f"no answer from {where} within {model.timeout:g} seconds", bill=bill)
     if any(isinstance(cause, ConnectionRefusedError) for cause in causes):
         sentence = f"no answer from {where}: connection refused; is the server running?"
         return Failure(sentence, bill=NOTHING)
     if _said(error) == "Connection error.":  # all that is left of the cause
         reason = _clip(str(causes[-1]))
         doubt = "is the server running?" if reason == "Connection error." else reason
-        return Failure(f"no answer from {where}: connection failed; {doubt}")
+        return Failure(f"no answer from {where}: connection failed; {doubt}", bill=bill)
     status = getattr(error, "status_code", None)
     if isinstance(status, int):
         # litellm says 500 of answers that it cannot read, too; those come without headers.

@@ -193,6 +193,7 @@ class HTTPModelContract(CountingModelContract):
             ask(model)
         assert f"no answer from {server.address}" in str(caught.value)
         assert "is the server running?" in str(caught.value)
+        assert isinstance(caught.value, ModelUnavailable)
 
     def test_an_answer_that_was_cut_off_says_so(
         self, serve: Callable[..., tuple[ChatModel, LLMServer]]
@@ -292,6 +293,12 @@ class TestOpenAIModel(HTTPModelContract):
         model = configure(OpenAIModel, settings, "[[model]]")
         assert isinstance(model, OpenAIModel)
         return model
+
+    def test_what_was_never_sent_cost_nothing(self) -> None:
+        with pytest.raises(ModelUnavailable) as caught:
+            ask(self.model("http://127.0.0.1:9/v1"))
+        assert caught.value.bill is not None
+        assert caught.value.bill.dollars == 0.0
 
     def test_without_key_and_address_it_says_what_to_set(
         self, monkeypatch: pytest.MonkeyPatch
