@@ -154,9 +154,10 @@ def test_either_format_is_understood() -> None:
     assert propose(Diff(), ScriptedModel([whole])).files == {"f.py": BETTER}
 
 
-def test_a_fragment_is_no_edit() -> None:
+@pytest.mark.parametrize("prose", ["", "Above EVOLVE-BLOCK-END put\n\n"])
+def test_a_fragment_is_no_edit(prose: str) -> None:
     with pytest.raises(EditError, match="no SEARCH/REPLACE block"):
-        propose(Diff(repairs=0), ScriptedModel(["```python\n    return 2.0 + x\n```"]))
+        propose(Diff(repairs=0), ScriptedModel([f"{prose}```python\n    return 2.0 + x\n```"]))
 
 
 def test_what_is_whole_counts_though_the_answer_was_cut_off() -> None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from evolver import diffs, prompts
-from evolver.diffs.answers import answer_lines
+from evolver.diffs.answers import answer_lines, fences
 from evolver.edits import violation
 from evolver.errors import EditError, ProposalError, UsageError
 from evolver.types import Completion, Context, Files, Prompt, Proposal, Tune
@@ -138,7 +138,7 @@ def applied(
             edits = diffs.parse(completion.text, {*files, *readonly})
         except EditError:
             # Without markers a fenced block that answers a request for blocks may be a fragment.
-            if form == "diff" and "EVOLVE-BLOCK-END" not in completion.text:
+            if form == "diff" and not _has_marked_code(completion.text):
                 raise
             child = diffs.rewrite(completion.text, files, readonly)
         else:
@@ -152,6 +152,15 @@ def applied(
         limit = f"the answer was cut off after {completion.completion_tokens} tokens"
         raise EditError(f"{error} ({limit})", f"{error.report}\n({limit}: be brief)") from error
     return child
+
+
+def _has_marked_code(answer: str) -> bool:
+    """Does a fenced block hold the end of a region, as whole files and regions do?"""
+    try:
+        blocks = fences(answer_lines(answer))
+    except EditError:
+        return False
+    return any("EVOLVE-BLOCK-END" in line for block in blocks for line in block.lines)
 
 
 def summary(answer: str) -> str:
