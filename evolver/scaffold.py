@@ -143,7 +143,8 @@ def _scoring_function(scoring: str) -> tuple[Path, str]:
     found = [
         node.name
         for node in tree.body
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and not node.name.startswith("_")
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and not node.name.startswith("_")
     ]
     if name:
         if name not in found:
