@@ -2,13 +2,14 @@
 
 With `os` and not with `pathlib`, because most of this is on the clock of every evaluation.
 """
-# ruff: noqa: PTH101, PTH103, PTH106, PTH108, PTH110, PTH112, PTH114, PTH120, PTH208
+# ruff: noqa: PTH101, PTH103, PTH104, PTH106, PTH108, PTH110, PTH112, PTH114, PTH120, PTH208
 # ruff: noqa: PTH211
 
 from __future__ import annotations
 
 import contextlib
 import os
+import stat
 
 
 def write_files(root: str, files: dict[str, bytes]) -> None:
@@ -37,16 +38,41 @@ def link_missing(root: str, base: str) -> None:
 
 
 def wipe(path: str) -> None:
-    """Remove a tree, whatever rights its owner has taken from himself."""
-    if os.path.islink(path) or not os.path.isdir(path):
-        with contextlib.suppress(OSError):
-            os.unlink(path)
-        return
+    """Remove a tree, whatever rights its owner has taken from himself and however deep it is.
+
+    Each folder below is moved up before it is looked into, so that no path is ever too long.
+    """
+    folders = [path]
+    unused = os.urandom(8).hex()
+    number = 0
+    while folders:
+        folder = folders.pop()
+        if os.path.islink(folder) or not os.path.isdir(folder):
+            with contextlib.suppress(OSError):
+                os.unlink(folder)
+            continue
+        for entry in _listed(folder):
+            with contextlib.suppress(OSError):
+                if not entry.is_dir(follow_symlinks=False):
+                    os.unlink(entry.path)
+                    continue
+                os.chmod(entry.path, 0o700)  # whoever moves a folder writes to it
+                number += 1
+                inner = f"{path}/{unused}-{number}"
+                os.rename(entry.path, inner)
+                folders.append(inner)
+        if folder != path:
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
     with contextlib.suppress(OSError):
-        os.chmod(path, 0o700)
-        for entry in os.scandir(path):
-            wipe(entry.path)
         os.rmdir(path)
+
+
+def _listed(folder: str) -> list[os.DirEntry[str]]:
+    with contextlib.suppress(OSError):
+        os.chmod(folder, 0o700)
+        return list(os.scandir(folder))
+    return []
 
 
 def around(path: str, hidden: list[str]) -> list[str]:
@@ -59,16 +85,38 @@ def around(path: str, hidden: list[str]) -> list[str]:
 
 
 def is_within(root: str, size: int, files: int) -> bool:
-    """Does a tree hold at most so many bytes and entries?"""
+    """Does a tree hold at most so many bytes and entries, as far as one can look?
+
+    What is too deep to be named is too much. Who may not look into a folder takes the right to.
+    """
     queue = [root]
     while queue:
-        with contextlib.suppress(OSError):
-            for entry in list(os.scandir(queue.pop())):
-                files -= 1
+        folder = queue.pop()
+        try:
+            entries = _scan(folder)
+        except FileNotFoundError:
+            continue
+        except OSError:
+            return False
+        for entry in entries:
+            files -= 1
+            try:
                 status = entry.stat(follow_symlinks=False)
-                size -= max(status.st_size, status.st_blocks * 512)  # blocks may not be given yet
-                if files < 0 or size < 0:
-                    return False
-                if entry.is_dir(follow_symlinks=False):
-                    queue.append(entry.path)
+            except FileNotFoundError:
+                continue
+            except OSError:
+                return False
+            size -= max(status.st_size, status.st_blocks * 512)  # blocks may not be given yet
+            if files < 0 or size < 0:
+                return False
+            if stat.S_ISDIR(status.st_mode):
+                queue.append(entry.path)
     return True
+
+
+def _scan(folder: str) -> list[os.DirEntry[str]]:
+    try:
+        return list(os.scandir(folder))
+    except PermissionError:
+        os.chmod(folder, 0o700)
+        return list(os.scandir(folder))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import random
 import struct
 import sys
@@ -212,6 +213,23 @@ def test_a_tree_that_nobody_may_enter_is_removed(guest: Any, tmp_path: Path) -> 
     (tmp_path / "t").chmod(0)
     files.wipe(str(tmp_path / "t"))
     assert [path.name for path in tmp_path.iterdir()] == ["kept"]
+
+
+def test_a_tree_deeper_than_any_path_is_too_much_and_is_removed(guest: Any, tmp_path: Path) -> None:
+    files = guest("sandbox.files")
+    here = os.open(tmp_path, os.O_RDONLY)
+    try:
+        for _ in range(1200):  # deeper than Python recurses, too
+            os.mkdir("deeper", dir_fd=here)
+            os.close(os.open("file", os.O_CREAT, dir_fd=here))
+            inner = os.open("deeper", os.O_RDONLY, dir_fd=here)
+            os.close(here)
+            here = inner
+    finally:
+        os.close(here)
+    assert not files.is_within(str(tmp_path), 1 << 30, 10_000)
+    files.wipe(str(tmp_path / "deeper"))
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_tree_is_measured_without_following_links(guest: Any, tmp_path: Path) -> None:
