@@ -15,6 +15,7 @@ from __future__ import annotations
 import ast
 import asyncio
 import statistics
+import warnings
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -115,7 +116,7 @@ def _named(task: Task, path: str, content: bytes) -> BadProgram:
 
 
 def _generated(task: Task) -> Iterator[BadProgram]:
-    python = [path for path in task.files if path.endswith(".py") and _is_python(task.files[path])]
+    python = [path for path in task.files if path.endswith(".py") and _can_edit(task.files[path])]
     if not python:
         yield BadProgram("empty", "every file is empty", dict.fromkeys(task.files, b""))
         nonsense = dict.fromkeys(task.files, b"\0 this is no program \0\n")
@@ -133,12 +134,17 @@ def _generated(task: Task) -> Iterator[BadProgram]:
         yield BadProgram(name, about, {**task.files, first: patched})
 
 
-def _is_python(source: bytes) -> bool:
+def _can_edit(source: bytes) -> bool:
     try:
-        ast.parse(source)
-    except (SyntaxError, ValueError):
+        ast.unparse(_parsed(source))
+    except (SyntaxError, ValueError, RecursionError):  # a sum of some thousand terms is too deep
         return False
     return True
+
+
+def _parsed(source: bytes) -> ast.Module:
+    with warnings.catch_warnings(action="ignore"):  # of what the program's author may have written
+        return ast.parse(source)
 
 
 def _with_bodies(path: str, files: Files, body: str) -> bytes:
@@ -153,7 +159,7 @@ def _with_bodies(path: str, files: Files, body: str) -> bytes:
         if region.path == path
     ]
 
-    tree = ast.parse(source)
+    tree = _parsed(source)
     touched = [
         node
         for node in ast.walk(tree)
@@ -169,7 +175,7 @@ def _with_bodies(path: str, files: Files, body: str) -> bytes:
 
 def _with_prefix(source: bytes, prefix: str) -> bytes:
     """Put statements before all others, but behind what has to stand first."""
-    tree = ast.parse(source)
+    tree = _parsed(source)
     first = next(
         (
             number

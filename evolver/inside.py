@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 import inspect
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -160,7 +161,8 @@ def functions(path: Path) -> Sequence[Function]:
 
 def _parsed(path: Path) -> ast.Module:
     try:
-        return ast.parse(path.read_bytes())
+        with warnings.catch_warnings(action="ignore"):  # of what the evaluator's author wrote
+            return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         place = f"{path}:{error.lineno}" if isinstance(error, SyntaxError) else path
         raise UsageError(f"{place}: {getattr(error, 'msg', error)}; mend it first") from error

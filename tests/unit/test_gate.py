@@ -114,6 +114,15 @@ def test_what_changes_nothing_is_no_bad_program(tmp_path: Path) -> None:
     assert set(made) == {"crash", "slow clock", "backward clock"}
 
 
+def test_a_program_that_is_too_deep_to_be_written_again(tmp_path: Path) -> None:
+    deep = "def f(x):\n    return " + " + ".join(["x"] * 5000) + "\n"
+    assert set(made_of(deep, tmp_path)) == {"empty", "crash"}
+
+
+def test_what_an_author_wrote_is_no_warning_of_ours(tmp_path: Path) -> None:
+    assert "no-op" in made_of("def f(x):\n    return '\\d'\n", tmp_path)
+
+
 def test_another_language_is_emptied(tmp_path: Path) -> None:
     found = gate.bad_programs(task_of(tmp_path, {"main.c": "int main() { return 0; }\n"}))
     assert [bad.name for bad in found] == ["empty", "crash"]
