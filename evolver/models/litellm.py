@@ -49,7 +49,7 @@ class LiteLLMModel(ChatModel):
         """Send one request; see `ChatModel.send`."""
         check_allowed(self.api_base or f"https://{self.name.partition('/')[0]}")
         settings: dict[str, Any] = {
-            "n": n if n > 1 else None,
+            "n": n if n > 1 and self.gives_several() else None,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "reasoning_effort": self.reasoning_effort,
@@ -70,6 +70,11 @@ class LiteLLMModel(ChatModel):
         )
         body: str = answer.model_dump_json(warnings=False)
         return body
+
+    def gives_several(self) -> bool:
+        """Tell whether the provider gives several answers to one request."""
+        known = _load().get_supported_openai_params(model=self.name)
+        return known is None or "n" in known
 
     async def close(self) -> None:
         """Close every connection that litellm keeps open in this process."""

@@ -350,6 +350,10 @@ class TestLiteLLMModel(HTTPModelContract):
         with pytest.raises(UsageError, match="switched off"):
             ask(LiteLLMModel("anthropic/any"))
 
+    def test_a_provider_of_one_answer_is_not_asked_for_several(self) -> None:
+        assert LiteLLMModel("openai/any").gives_several()
+        assert not LiteLLMModel("anthropic/claude-3-5-sonnet-20240620").gives_several()
+
     def test_a_listed_price_is_known(self) -> None:
         model = LiteLLMModel("openai/gpt-4o-mini")
         prices = model.prices()
