@@ -28,7 +28,10 @@ class Channel:
 
     Attributes:
         grace: seconds that the runner has, after a deadline, to say that it has killed.
+        errors: the end of what the runner wrote to stderr, where that is caught.
     """
+
+    errors = b""
 
     grace = 0.5
 

@@ -16,6 +16,7 @@ from evolver.sandboxes import owners
 
 OWNER = "evolver.owner"  # label of a container: the process that it dies with
 _TIMEOUT = 60  # seconds for one request
+_REMOVAL = 10  # seconds for an engine to remove what has ended
 #: What `info()` calls a limit, and what it limits.
 _LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "CPU time"}
 _INSTEAD = "or take --sandbox local"
@@ -89,9 +90,14 @@ def refusal(about: Mapping[str, Any]) -> str:
 
 
 def remove(client: Any, container: str) -> None:
-    """Kill a container and remove it, unless that is being done already."""
-    with contextlib.suppress(docker.errors.APIError):
+    """Kill a container and remove it; return when it is gone."""
+    try:
         client.api.remove_container(container, force=True)
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError:  # the engine is at it, because it has ended by itself
+        with contextlib.suppress(docker.errors.DockerException, OSError):
+            client.api.wait(container, condition="removed", timeout=_REMOVAL)
 
 
 def remove_orphans(client: Any) -> int:

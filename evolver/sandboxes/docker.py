@@ -34,16 +34,12 @@ class Stream(Channel):
     """A channel over an engine's attached stream, which marks pieces of output by their source.
 
     Each has a header of eight bytes: 1 for stdout or 2 for stderr, three zeros, its length.
-
-    Attributes:
-        errors: the end of what came from stderr.
     """
 
     grace = 2.0  # it shares its processors with what it has to kill
 
     def __init__(self, connection: socket.socket, close: Callable[[], None]) -> None:
         super().__init__(connection.fileno(), connection.fileno(), close)
-        self.errors = b""
         self._header = b""
         self._is_output = True
         self._left = 0  # bytes of the present piece that have not come yet
@@ -99,9 +95,14 @@ class DockerSandbox(WarmSandbox):
         try:
             daemon.remove_orphans(self._client)
             self.start()
-        except BaseException:
+        except BaseException as error:
             self.close()
             self._client.close()
+            if isinstance(error, SandboxError) and "ModuleNotFoundError" in str(error):
+                raise SandboxError(
+                    f"{error}\nadd it to [sandbox] requirements, and build the image again with "
+                    "'evolver sandbox build TASK'"
+                ) from error
             raise
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
@@ -119,7 +120,10 @@ class DockerSandbox(WarmSandbox):
         except (docker.errors.DockerException, OSError) as error:
             if self.container:
                 daemon.remove(self._client, self.container)
-            raise SandboxError(f"the container engine starts no container: {error}") from error
+            reason = getattr(error, "explanation", None) or error
+            raise SandboxError(
+                f"the container engine starts no container of {self.settings.image}: {reason}"
+            ) from error
         container = self.container
 
         def close() -> None:

@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
@@ -91,23 +92,24 @@ def build(
         entry.size = len(lines)
         archive.addfile(entry, io.BytesIO(lines))
     context.seek(0)
-    answers = client.api.build(
-        fileobj=context,
-        custom_context=True,
-        tag=tag,
-        rm=True,
-        forcerm=True,
-        decode=True,
-        buildargs={"BASE": base or f"python:{_PYTHON}-slim", "APT": " ".join(apt)},
-    )
-    for answer in answers:
-        if "error" in answer:
-            raise UsageError(
-                f"{tag} could not be built: {answer['error'].strip()}. Where no registry is "
-                "reached, build it with --from-host"
-            )
-        if text := answer.get("stream", "").strip():
-            report(text)
+    with _replacing(client, tag):
+        answers = client.api.build(
+            fileobj=context,
+            custom_context=True,
+            tag=tag,
+            rm=True,
+            forcerm=True,
+            decode=True,
+            buildargs={"BASE": base or f"python:{_PYTHON}-slim", "APT": " ".join(apt)},
+        )
+        for answer in answers:
+            if "error" in answer:
+                raise UsageError(
+                    f"{tag} could not be built: {answer['error'].strip()}. Where no registry is "
+                    "reached, build it with --from-host"
+                )
+            if text := answer.get("stream", "").strip():
+                report(text)
 
 
 def build_from_host(
@@ -139,15 +141,28 @@ def build_from_host(
         archive.seek(0)
         repository, _, version = tag.rpartition(":")
         try:
-            client.api.import_image_from_stream(
-                _pieces(archive),
-                repository=repository or tag,
-                tag=version if repository else None,
-                changes=["ENV PATH=/usr/local/bin:/usr/bin:/bin"],
-            )
+            with _replacing(client, tag):
+                client.api.import_image_from_stream(
+                    _pieces(archive),
+                    repository=repository or tag,
+                    tag=version if repository else None,
+                    changes=["ENV PATH=/usr/local/bin:/usr/bin:/bin"],
+                )
         except docker.errors.APIError as error:
             raise UsageError(f"the engine refused {tag}: {error.explanation or error}") from error
     report(f"{tag}: {size / 1e6:.0f} MB in {time.monotonic() - started:.1f} s")
+
+
+@contextmanager
+def _replacing(client: Any, tag: str) -> Iterator[None]:
+    """Remove the image that has lost its tag to a new one, unless somebody uses it."""
+    import docker.errors
+
+    before = {each.id for each in client.images.list(tag)}
+    yield
+    for old in before - {each.id for each in client.images.list(tag)}:
+        with suppress(docker.errors.APIError):
+            client.images.remove(old)
 
 
 def _pieces(file: IO[bytes]) -> Iterator[bytes]:

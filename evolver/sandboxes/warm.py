@@ -180,7 +180,10 @@ class WarmSandbox(ABC):
             report, _ = channel.receive(deadline)
         except (TimeoutError, RunnerError):
             channel.close()
-            raise SandboxError("the sandbox's runner did not start") from None
+            said = channel.errors.decode("utf-8", "replace").strip()
+            raise SandboxError(
+                f"the sandbox's runner did not start{':' if said else ''} {said}".rstrip()
+            ) from None
         if report["op"] != "ready":
             channel.close()
             raise SandboxError(f"the sandbox's runner could not start:\n{report.get('message')}")
