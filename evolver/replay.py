@@ -219,8 +219,8 @@ class Tape:
         return replace(evaluation, tuned=program.files if is_fitted else None)
 
     async def preflight(self, job: Job) -> Preflight:
-        """Say that there was none: those that were made are in the store."""
-        return Preflight(fault="evaluator")
+        """Tell nothing: the pre-flights that told anything are in the store."""
+        return Preflight(fault="timeout")
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
         """Refuse: the answers that were given are in the store.

@@ -182,6 +182,18 @@ def test_what_the_seed_does_not_survive_says_nothing(store):
     assert len(bench.flights) == 1
 
 
+def test_where_the_seed_takes_too_long_no_other_is_tried(store):
+    class Slow(Bench):
+        async def preflight(self, job: Job) -> Preflight:
+            self.flights.append(job)
+            return Preflight(fault="timeout")
+
+    bench = Slow(store)
+    assert bench.admit("x = 1 / 0\n") == Admitted(Proposal({"p.py": b"x = 1 / 0\n"}))
+    assert len(bench.flights) == 1
+    assert store.preflights(0) == {}  # another host may be faster
+
+
 def test_a_stored_preflight_is_not_made_again(store):
     bench = Bench(store)
     assert bench.admit("x = 1 / 0\n", mended="x = 3\n") == Bench.admit(
