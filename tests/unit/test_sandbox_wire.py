@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import struct
 from typing import Any
 
@@ -12,7 +13,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evolver.sandboxes.wire import Frames, UnsupportedValueError, WireError, decode, encode, frame
+from evolver.sandboxes.wire import (
+    Frames,
+    Outbox,
+    UnsupportedValueError,
+    WireError,
+    decode,
+    encode,
+    frame,
+)
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
@@ -105,6 +114,41 @@ def test_frames_do_not_depend_on_how_they_are_cut(
         while (message := frames.take()) is not None:
             received.append((message[1], message[0]["number"]))
     assert received == sent
+
+
+def test_what_a_descriptor_does_not_take_waits_in_order() -> None:
+    source, sink = os.pipe()
+    os.set_blocking(sink, False)
+    bodies = [b"small", bytes(range(256)) * 1000, b"", b"x" * 200_000]
+    outbox, frames, received = Outbox(sink), Frames(1 << 20), []
+    for body in bodies:
+        outbox.add(frame({"size": len(body)}, body))
+    outbox.flush()
+    assert outbox.size > 300_000  # a pipe holds less
+    while len(received) < len(bodies):
+        while (message := frames.take()) is not None:
+            assert message[0] == {"size": len(message[1])}
+            received.append(bytes(message[1]))
+        outbox.flush()
+        if outbox.size or len(received) < len(bodies):
+            assert frames.read(source)
+    assert received == bodies
+    os.close(source)
+    outbox.add([b"more"])
+    with pytest.raises(BrokenPipeError):
+        outbox.flush()
+    os.close(sink)
+
+
+def test_a_large_array_is_not_copied() -> None:
+    array = np.arange(100_000.0)
+    tree, (content,) = encode(array)
+    assert np.shares_memory(np.frombuffer(content), array)
+    body = bytearray(content)
+    back = decode(tree, body)
+    assert np.shares_memory(np.frombuffer(body), back)
+    tree, buffers = encode([np.arange(3.0), b"x" * 1000])
+    assert decode(tree, bytearray(b"".join(buffers)))[0].base is None  # of a message, a small part
 
 
 @given(st.binary(max_size=200))
