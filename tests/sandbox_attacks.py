@@ -118,6 +118,13 @@ class SandboxAttacks(ABC):
         outcome = arena.run(attack)
         assert outcome.breaches == (), f"{attack.invariant} {outcome.verdict}"
 
+    def test_what_it_says_moves_no_cursor_of_a_terminal(self, sandbox: Sandbox) -> None:
+        source = "ESCAPE = bytes([27, 93, 53, 50, 7, 13]).decode()\n"
+        source += "def f():\n    print(ESCAPE)\n    raise ValueError(ESCAPE)\n"
+        text = self.attack(sandbox, source)
+        assert text.count(r"\x1b]52\x07") == 2
+        assert not [c for c in text if not c.isprintable() and c != "\n"]
+
     # --- canaries: what no honest program touches -------------------------------------------------
 
     @pytest.mark.parametrize(

@@ -29,6 +29,8 @@ PRINTED = "it printed, at the end:"  # the line that parts what it printed from 
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
 _TEXT = 20_000  # characters of a message that are kept
+#: Control characters, as what stands for them: a terminal that shows a message obeys none of them.
+_CONTROLS = {n: f"\\x{n:02x}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
 
 
 class Evaluation:
@@ -256,12 +258,12 @@ def _guest_seed(seed: int) -> int:
 
 
 def _printable(text: str) -> str:
-    return text[:_TEXT].encode("utf-8", "replace").decode()
+    return text[:_TEXT].translate(_CONTROLS).encode("utf-8", "replace").decode()
 
 
 def _paragraph(printed: bytearray) -> str:
     """Return what a candidate printed as the end of a message."""
-    text = printed.decode("utf-8", "replace").rstrip()
+    text = _printable(printed.decode("utf-8", "replace").rstrip())
     return f"\n{PRINTED}\n{text}" if text else ""
 
 
