@@ -67,15 +67,27 @@ def apply(edits: Sequence[Edit], files: Files, readonly: Collection[str] = ()) -
 
 
 @dataclass(frozen=True)
-class _Change:
-    """A match in its file."""
+class _Part:
+    """Lines to put in place of others."""
 
-    path: str
-    at: int
     start: int
     end: int
-    lines: tuple[str, ...]
+    lines: list[str]
+
+
+@dataclass(frozen=True)
+class _Change:
+    """What an edit changes at one place where it matches."""
+
+    path: str
+    at: int  # index of the first searched line
+    parts: Sequence[_Part]  # in order
     is_editable: bool
+
+    @property
+    def start(self) -> int:
+        """Index of the first line that changes, if any does."""
+        return self.parts[0].start if self.parts else self.at
 
 
 def _apply_one(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str, bytes]:
@@ -85,15 +97,17 @@ def _apply_one(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str,
     changes = []
     for path, text in texts.items():
         inside = [region for region in regions if region.path == path]
-        changes += [_around_markers(path, text, match, inside) for match in _matches(edit, text)]
+        changes += [_change(path, text, match, inside) for match in _matches(edit, text)]
     editable = _nearest_to(edit.line, [change for change in changes if change.is_editable])
     if len(editable) == 1:
         change = editable[0]
         text = texts[change.path]
-        check_nothing_left_out(change.lines, text.lines)
+        for part in change.parts:
+            check_nothing_left_out(part.lines, text.lines)
         if edit.has_last_newline is not None and _may_end_anew(text, change.path, regions):
             text.has_last_newline = edit.has_last_newline
-        text.replace(change.start, change.end, change.lines)
+        for part in reversed(change.parts):
+            text.replace(part.start, part.end, part.lines)
         return {**files, change.path: text.encode()}
     if editable:
         raise _ambiguous(edit, editable)
@@ -153,7 +167,20 @@ def _split(text: str) -> list[str]:
     return text.split("\n")[:-1]
 
 
-def _around_markers(path: str, text: Text, match: Match, regions: Sequence[Region]) -> _Change:
+def _change(path: str, text: Text, match: Match, regions: Sequence[Region]) -> _Change:
+    """Say what a match changes: one stretch of lines, or one in each region that it touches."""
+
+    def are_editable(parts: Sequence[_Part]) -> bool:
+        return all(text.is_editable(part.start, part.end, regions) for part in parts)
+
+    parts = _between_markers(text, match)
+    if parts is None or not are_editable(parts):
+        whole = _around_markers(text, match)
+        parts = [whole] if text.lines[whole.start : whole.end] != whole.lines else []
+    return _Change(path, match.at, parts, are_editable(parts))
+
+
+def _around_markers(text: Text, match: Match) -> _Part:
     """Leave the markers of regions where they are, whatever the edit makes of them."""
     start, end, lines = match.start, match.end, list(match.lines)
     old = text.lines
@@ -165,9 +192,33 @@ def _around_markers(path: str, text: Text, match: Match, regions: Sequence[Regio
         lines = lines[:-1] if lines and is_marker(lines[-1]) else lines
     if not any(map(is_marker, old[start:end])):
         lines = [line for line in lines if not is_marker(line)]
-    is_nothing = list(old[start:end]) == lines
-    is_editable = is_nothing or text.is_editable(start, end, regions)
-    return _Change(path, match.at, start, end, tuple(lines), is_editable)
+    return _Part(start, end, lines)
+
+
+def _between_markers(text: Text, match: Match) -> list[_Part] | None:
+    """Split a change at the markers that it leaves alone; None where it does not."""
+    before = _stretches(text.lines[match.start : match.end])
+    after = _stretches(match.lines)
+    if [marker.strip() for marker, _ in before] != [marker.strip() for marker, _ in after]:
+        return None
+    parts, start = [], match.start
+    for (marker, old), (_, new) in zip(before, after, strict=True):
+        start += bool(marker)
+        if old != new:
+            parts.append(_Part(start, start + len(old), new))
+        start += len(old)
+    return parts
+
+
+def _stretches(lines: Sequence[str]) -> list[tuple[str, list[str]]]:
+    """Return the lines between markers, each stretch with the marker above it; "" for the first."""
+    found: list[tuple[str, list[str]]] = [("", [])]
+    for line in lines:
+        if is_marker(line):
+            found.append((line, []))
+        else:
+            found[-1][1].append(line)
+    return found
 
 
 def _quoted(edit: Edit) -> str:

@@ -11,10 +11,11 @@ import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
+from typing import Literal
 
 from evolver.diffs.answers import answer_lines, is_fence
 from evolver.diffs.applying import Edit
-from evolver.diffs.text import Text
+from evolver.diffs.text import Text, is_marker
 from evolver.errors import EditError
 from evolver.types import Files
 
@@ -236,10 +237,48 @@ def make(before: Files, after: Files) -> str:
     return "".join(f"{part}\n" for part in parts)
 
 
+_Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, int]
+
+
+class _Anchored(SequenceMatcher[str]):
+    """Matches the markers of regions with one another, so that no hunk moves one."""
+
+    def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
+        super().__init__(None, old, new, autojunk=False)
+        self._old, self._new = old, new
+
+    def get_opcodes(self) -> list[_Opcode]:
+        """Return the opcodes of each stretch between markers, one after the other."""
+        old, new = (
+            [index for index, line in enumerate(lines) if is_marker(line)]
+            for lines in (self._old, self._new)
+        )
+        if [self._old[i] for i in old] != [self._new[j] for j in new]:
+            return super().get_opcodes()
+        found: list[_Opcode] = []
+        i = j = 0
+        for k, m in zip([*old, len(self._old)], [*new, len(self._new)], strict=True):
+            stretch = SequenceMatcher(None, self._old[i:k], self._new[j:m], autojunk=False)
+            for kind, a, b, c, d in stretch.get_opcodes():
+                _add(found, (kind, i + a, i + b, j + c, j + d))
+            if k < len(self._old):
+                _add(found, ("equal", k, k + 1, m, m + 1))
+            i, j = k + 1, m + 1
+        return found
+
+
+def _add(opcodes: list[_Opcode], new: _Opcode) -> None:
+    """Append an opcode; equal stretches that follow one another are one."""
+    if opcodes and opcodes[-1][0] == new[0] == "equal":
+        _, start, _, low, _ = opcodes.pop()
+        new = ("equal", start, new[2], low, new[4])
+    opcodes.append(new)
+
+
 def _made(before: Text, after: Text) -> Iterator[str]:
     """Yield the lines of one file's hunks."""
     old, new = _written(before), _written(after)
-    for group in SequenceMatcher(None, old, new, autojunk=False).get_grouped_opcodes(_CONTEXT):
+    for group in _Anchored(old, new).get_grouped_opcodes(_CONTEXT):
         (_, start, _, low, _), (_, _, end, _, high) = group[0], group[-1]
         yield f"@@ -{_span(start, end)} +{_span(low, high)} @@"
         for kind, i, j, k, m in group:

@@ -66,6 +66,49 @@ def test_whole_files_that_are_made_stand_in_place(
         assert diffs.rewrite(frame.format(answer), before) == after
 
 
+BODIES = st.lists(st.sampled_from(["", "a = 1", "    b = 2", "# c", "pass"]), max_size=8)
+
+
+@given(BODIES, BODIES, BODIES, BODIES)
+def test_what_is_made_applies_inside_regions(
+    first: list[str], second: list[str], new_first: list[str], new_second: list[str]
+) -> None:
+    def program(one: list[str], two: list[str]) -> dict[str, bytes]:
+        lines = ["a = 1", "# EVOLVE-BLOCK-START", *one, "# EVOLVE-BLOCK-END", "pass"]
+        lines += ["// EVOLVE-BLOCK-START", *two, "// EVOLVE-BLOCK-END"]
+        return {"f.py": "".join(f"{line}\n" for line in lines).encode()}
+
+    before, after = program(first, second), program(new_first, new_second)
+    if before != after:
+        assert diffs.apply(diffs.parse(diffs.make_unified(before, after)), before) == after
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept", "changed"),
+    [
+        (
+            "@@ -2,5 +2,5 @@\n-a = 1\n+a = 2\n # EVOLVE-BLOCK-END\n keep = 0\n"
+            " # EVOLVE-BLOCK-START second\n-b = 2\n+b = 3\n",
+            " keep = 0\n",
+            "-keep = 0\n+keep = 1\n",
+        ),
+        (
+            "<<<<<<< SEARCH\na = 1\n# EVOLVE-BLOCK-END\nkeep = 0\n# EVOLVE-BLOCK-START second\n"
+            "b = 2\n=======\na = 2\n# EVOLVE-BLOCK-END\nkeep = 0\n"
+            "# EVOLVE-BLOCK-START second\nb = 3\n>>>>>>> REPLACE\n",
+            "a = 2\n# EVOLVE-BLOCK-END\nkeep = 0\n",
+            "a = 2\n# EVOLVE-BLOCK-END\nkeep = 1\n",
+        ),
+    ],
+    ids=["hunk", "block"],
+)
+def test_one_edit_may_change_two_regions(answer: str, kept: str, changed: str) -> None:
+    child = TWO_REGIONS.replace("a = 1", "a = 2").replace("b = 2", "b = 3")
+    assert edited(answer, TWO_REGIONS) == child
+    with pytest.raises(EditError, match="outside the editable regions"):
+        edited(answer.replace(kept, changed), TWO_REGIONS)
+
+
 def test_bytes_that_are_no_utf_8_stay() -> None:
     before = {"f.c": b"// caf\xe9\nint a = 1;\n"}
     after = {"f.c": b"// caf\xe9\xe8\nint a = 2;\n"}
