@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import ctypes
 import importlib.util
 import json
 import multiprocessing
@@ -34,10 +35,15 @@ from arena import ATTACKS, Arena, Attack, Outcome
 from other_user import NOBODY, can_change_user, run_python
 
 from evolver.errors import CandidateCrashed, CandidateTimeout, SandboxError
-from evolver.sandboxes import LocalSandbox, SandboxSettings, lacks
+from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.sandboxes.local import TIERS
 from evolver.types import Program
 
 SETTINGS = SandboxSettings(memory=256, processes=24, result_bytes=4 << 20, allow_unisolated=True)
+COMMON = {
+    "import": "the evaluator imports the candidate",
+    "process": "a process that answers in pickles",
+}
 PATIENCE = 4.0  # seconds that an evaluator may hang beyond its candidate's time
 
 Tried = dict[str, tuple[str, ...]]  # attack -> what it achieved
@@ -154,6 +160,10 @@ def attempt(way: str, names: Sequence[str]) -> Tried:
         if pid == 0:
             os.close(source)
             os.setsid()
+            os.setgroups([])
+            os.setresgid(NOBODY, NOBODY, NOBODY)
+            os.setresuid(NOBODY, NOBODY, NOBODY)
+            ctypes.CDLL(None).prctl(4, 1, 0, 0, 0)  # a change of user hides it from itself
             nothing = os.open(os.devnull, os.O_RDWR)
             for fd in (0, 1, 2):
                 os.dup2(nothing, fd)
@@ -184,8 +194,7 @@ def _await(pid: int, source: int, seconds: float) -> tuple[str, ...]:
     ends = time.monotonic() + seconds
     while not os.waitpid(pid, os.WNOHANG)[0]:
         if time.monotonic() > ends:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
             os.waitpid(pid, 0)
             return ("the evaluator hangs",)
         time.sleep(0.02)
@@ -201,51 +210,68 @@ def _await(pid: int, source: int, seconds: float) -> tuple[str, ...]:
         return ("the evaluator's own pipe was written to",)
 
 
-def elsewhere(way: str, attacks: Sequence[Attack]) -> Tried:
-    """Try one of the common ways as an ordinary user who can harm nobody."""
+# --- the table ------------------------------------------------------------------------------------
+
+
+def apart(way: str, attacks: Sequence[Attack], *, uid: int) -> Tried:
+    """Try a way as another user; the common ones where they can harm nobody.
+
+    Raises:
+        SandboxError: it cannot be tried here.
+    """
     names = [attack.name for attack in attacks]
     arguments = [str(Path(__file__).resolve()), "--way", way, "--only", *names]
-    done = run_python(arguments, uid=NOBODY, timeout=300, alone=True)
+    done = run_python(arguments, uid=uid, timeout=400, alone=way in COMMON)
     if done.returncode:
         raise SandboxError(done.stderr[-2000:])
     return {name: tuple(found) for name, found in json.loads(done.stdout.splitlines()[-1]).items()}
 
 
-# --- the table ------------------------------------------------------------------------------------
+def tried(way: str, attacks: Sequence[Attack]) -> Tried:
+    """Try a way in this process."""
+    if way in COMMON:
+        return attempt(way, [attack.name for attack in attacks])
+    make = docker if way == "docker" else lambda: LocalSandbox(SETTINGS, tier=way)
+    return through(make, attacks)
+
+
+def rows() -> Iterator[tuple[str, Callable[[Sequence[Attack]], Tried]]]:
+    """What can be tried here: a name, and how."""
+    if not can_change_user():
+        for tier in TIERS[::-1]:
+            yield f"local, tier {tier}, of this user", lambda a, tier=tier: tried(tier, a)
+    else:
+        for way, what in COMMON.items():
+            yield what, lambda a, way=way: apart(way, a, uid=0)  # it drops to nobody by itself
+        for tier in TIERS[::-1]:
+            yield f"local, tier {tier}, root", lambda a, tier=tier: apart(tier, a, uid=0)
+        for tier in TIERS[1::-1]:
+            yield f"local, tier {tier}, a user", lambda a, tier=tier: apart(tier, a, uid=NOBODY)
+    yield "docker", lambda a: tried("docker", a)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=[attack.name for attack in ATTACKS])
-    parser.add_argument("--way", choices=["import", "process"], help=argparse.SUPPRESS)
+    parser.add_argument("--way", help=argparse.SUPPRESS)
     options = parser.parse_args()
     attacks = [attack for attack in ATTACKS if attack.name in options.only]
+    if options.way in COMMON and os.getpid() != 1:
+        parser.error("this is for the first process of a namespace")
     if options.way:
-        if os.getpid() != 1:
-            parser.error("--way is for the first process of a namespace")
-        print(json.dumps(attempt(options.way, options.only)))
+        print(json.dumps(tried(options.way, attacks)))
         return
-    rows: dict[str, Callable[[], Tried]] = {}
-    if can_change_user():
-        rows["evaluator imports the candidate"] = lambda: elsewhere("import", attacks)
-        rows["candidate in a process of a pool"] = lambda: elsewhere("process", attacks)
-    for tier, what in (("C", "limits"), ("B", "Landlock"), ("A", "namespaces")):
-        if not lacks(tier):
-            make = lambda tier=tier: LocalSandbox(SETTINGS, tier=tier)  # noqa: E731
-            rows[f"local, tier {tier} ({what})"] = lambda make=make: through(make, attacks)
-    rows["docker"] = lambda: through(docker, attacks)
-    print(f"{os.uname().release}, {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}\n")
-    for name, run in rows.items():
+    print(f"{os.uname().release}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}\n")
+    for name, run in rows():
         try:
-            tried = run()
+            results = run(attacks)
         except SandboxError as error:
-            print(f"{name:35} not here: {error}")
+            print(f"{name:40} not here: {str(error).strip().splitlines()[-1]}")
             continue
-        lost = {attack: breaches for attack, breaches in tried.items() if breaches}
-        print(f"{name:35} {len(tried) - len(lost):3} of {len(tried)}")
+        lost = {attack: breaches for attack, breaches in results.items() if breaches}
+        print(f"{name:40} {len(results) - len(lost):3} of {len(results)}", flush=True)
         for attack, breaches in lost.items():
-            print(f"    {attack}: {breaches[0]:.100}")
-        sys.stdout.flush()
+            print(f"    {attack}: {breaches[0]:.100}", flush=True)
 
 
 if __name__ == "__main__":

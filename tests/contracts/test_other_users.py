@@ -11,6 +11,8 @@ import re
 import pytest
 from other_user import NOBODY, can_change_user, run_python
 
+SOMEBODY = NOBODY - 1  # whose processes do not count against the other's limit
+
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(not can_change_user(), reason="only root can become another user"),
@@ -27,13 +29,16 @@ def passed(selection: str, *, uid: int) -> int:
     return int(found[1])
 
 
+#: What depends on who one is; the rest of the contract would show the same again, in minutes.
+CHOSEN = "(candidate_that or canary or compiled or file or command or chance)"
+
+
 def test_tiers_b_and_c_of_root_hold_the_contract() -> None:
-    assert passed("TestLandlock or (TestPlain and candidate_that)", uid=0) > 150
+    assert passed(f"(TestLandlock or TestPlain) and {CHOSEN}", uid=0) > 130
 
 
 def test_an_ordinary_user_has_tiers_a_and_b_and_they_contain_every_attack() -> None:
-    selection = "(TestNamespaces or TestLandlock) and (candidate_that or canary or compiled)"
-    assert passed(selection, uid=NOBODY) > 120
+    assert passed(f"(TestNamespaces or TestLandlock) and {CHOSEN}", uid=NOBODY) > 150
 
 
 SAYING = """
@@ -55,7 +60,7 @@ for settings, tier in ((SandboxSettings(require="A"), ""), (SandboxSettings(), "
 
 
 def test_an_ordinary_user_gets_tier_a_and_is_told_what_is_missing() -> None:
-    done = run_python(["-c", SAYING], uid=NOBODY, timeout=60)
+    done = run_python(["-c", SAYING], uid=SOMEBODY, timeout=60)
     tier, got, required, unisolated = done.stdout.splitlines()
     assert (tier, required) == ("A", "accepted")
     assert got.startswith("A 7")
@@ -64,7 +69,7 @@ def test_an_ordinary_user_gets_tier_a_and_is_told_what_is_missing() -> None:
 
 
 def test_without_namespaces_he_gets_tier_b_and_a_task_may_refuse_it() -> None:
-    done = run_python(["-c", SAYING], uid=NOBODY, timeout=60, namespaces=False)
+    done = run_python(["-c", SAYING], uid=SOMEBODY, timeout=60, namespaces=False)
     tier, got, required, unisolated = done.stdout.splitlines()
     assert tier == "B", done.stdout + done.stderr
     assert got.startswith("B 7")
