@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import subprocess
 import sys
@@ -111,7 +112,8 @@ class TestCommandModel(ModelContract):
             f"command = 'echo $$ > {tmp_path}/pid; sleep 60'\n"
             "asyncio.run(CommandModel(command).complete(Prompt('', '')))\n"
         )
-        with subprocess.Popen([sys.executable, "-c", program]) as asker:
+        environment = {**os.environ, "TMPDIR": str(tmp_path)}  # what a killed one leaves behind
+        with subprocess.Popen([sys.executable, "-c", program], env=environment) as asker:
             while not (tmp_path / "pid").exists() or not (tmp_path / "pid").read_text():
                 time.sleep(0.02)
             pid = int((tmp_path / "pid").read_text())
