@@ -10,39 +10,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
 from evolver.budget import Budget, BudgetSpent, Ledger
-from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError, UsageError
+from evolver.errors import UsageError
 from evolver.facts import Attempt, Confirmation, Outcome
 from evolver.objective import dominates
 from evolver.operators.mix import Mix
 from evolver.population import Population, trial_of
 from evolver.progress import Progress
 from evolver.recording import Models
-from evolver.screening import Repair, Screening
 from evolver.store import Store
 from evolver.tally import Tally
-from evolver.types import (
-    Brief,
-    Context,
-    Elite,
-    Evaluation,
-    Executor,
-    Files,
-    Job,
-    Model,
-    Program,
-    Proposal,
-    Repairing,
-    Trial,
-    Tune,
-)
-
-SEED = "seed"  # the operator of the programs that a run starts from
+from evolver.types import Brief, Elite, Evaluation, Executor, Files, Job, Trial
+from evolver.walk import SEED, Walk
 
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
 
@@ -101,8 +85,6 @@ class Engine:
             reserve: operator -> evaluations that an attempt of its may spend (1 where missing).
             listener: is told of progress, on the event loop's thread.
         """
-        self._brief = brief
-        self._base = base
         self._seeds = seeds
         self._store = store
         self.population = population
@@ -121,6 +103,22 @@ class Engine:
         self._ending: str | None = None  # the limit that no request fits into any more
         self._turned = asyncio.Event()
         self._reported = 0.0
+        self._ledger = Ledger(budget.evaluations)
+        self._walk = Walk(
+            brief=brief,
+            base=base,
+            seeds=seeds,
+            store=store,
+            population=population,
+            mix=mix,
+            executor=executor,
+            models=models,
+            ledger=self._ledger,
+            tally=self._tally,
+            seed=settings.seed,
+            secret=settings.secret,
+            report=self._report,
+        )
         self._replay()
         if models is not None:
             models.listen(partial(self._report, "", force=True))
@@ -132,7 +130,6 @@ class Engine:
 
     def _replay(self) -> None:
         """Rebuild every view from the stored facts."""
-        self._ledger = Ledger(self._budget.evaluations)
         self._next = self._store.next_attempt()
         confirmations = deque(self._store.confirmations())
         for outcome in self._store.outcomes():
@@ -149,7 +146,7 @@ class Engine:
             self.count_in(attempt)
         self._turn = min((attempt.id for attempt in self._unfinished), default=self._next)
         # Who shares the first request of an attempt that was left in flight.
-        self._followers = Counter(a.leader for a in self._unfinished if a.leader is not None)
+        self._walk.followers = Counter(a.leader for a in self._unfinished if a.leader is not None)
         # A new session has new patience: the evaluator or the model may have been mended.
         self._tally.forgive()
 
@@ -159,7 +156,7 @@ class Engine:
         spent = 0 if evaluation is None else evaluation.evaluations
         self._ledger.settle(attempt.id, spent)
         if attempt.operator in self._mix.shares:
-            self._mix.finish(attempt.operator, spent)
+            self._mix.finish(attempt.operator, spent, attempt.reserved)
         elite = None
         if outcome.program is not None and evaluation is not None and evaluation.status == "ok":
             elite = Elite(outcome.program, evaluation)
@@ -332,17 +329,17 @@ class Engine:
             self._next = attempt.id + 1
             self.count_in(attempt)
             if attempt.leader is not None:
-                self._followers[attempt.leader] += 1
+                self._walk.followers[attempt.leader] += 1
         self._store.begin(*attempts)
 
     def count_in(self, attempt: Attempt) -> None:
         """Count an attempt among those in flight."""
         self._ledger.hold(attempt.id, attempt.reserved)
         if attempt.operator in self._mix.shares:
-            self._mix.begin(attempt.operator)
+            self._mix.begin(attempt.operator, attempt.reserved)
 
     def _start(self, attempt: Attempt) -> None:
-        if self._models is not None and self._followers[attempt.id]:
+        if self._models is not None and self._walk.followers[attempt.id]:
             self._models.share(attempt.id)
         walk = asyncio.ensure_future(self.walk(attempt))
         self._walks[attempt.id] = walk
@@ -403,7 +400,7 @@ class Engine:
     async def walk(self, attempt: Attempt) -> Outcome | None:
         """Walk one candidate; None where too little is left for what it would ask a model."""
         try:
-            return await self._judged(attempt)
+            return await self._walk.judged(attempt)
         except BudgetSpent as error:
             self._walks.pop(attempt.id, None)
             self._ending = error.limit  # what is in flight is paid for, so it comes to its end
@@ -414,118 +411,6 @@ class Engine:
         finally:
             if self._models is not None:
                 self._models.end(attempt)
-
-    async def _judged(self, attempt: Attempt) -> Outcome:
-        """Walk one candidate from its decision to its verdict."""
-        if attempt.operator == SEED:
-            program = Program(
-                attempt.id, self._seeds[attempt.id], self._base, island=attempt.island
-            )
-            flight = await self._screening(attempt).welcome(program)
-            if flight.complaint:
-                last = flight.complaint.strip().splitlines()[-1]
-                self._report(f"no pre-flights: the seed itself fails in one: {last}")
-            return await self._judge(attempt, program, None, flight.fingerprint)
-        entry = self._mix.operators.get(attempt.operator)
-        if entry is None:  # it was left in flight by a session with other settings
-            return Outcome(attempt, "unproposed", f"there is no operator '{attempt.operator}' now")
-        elites = self.population.elites
-        context = Context(
-            brief=self._brief,
-            parent=elites[attempt.parent],  # type: ignore[index]  # only seeds have none
-            inspirations=tuple(elites[id_] for id_ in attempt.inspirations),
-            rng=Random(f"{self._settings.seed}/{_first(attempt)}/propose"),
-            is_seen=partial(self.population.seen.holds, upto=attempt.seen),
-            fits=partial(self.population.seen.fits, upto=attempt.seen),
-            model=self._recorded(attempt),
-            tried=self.population.tried(attempt.parent, upto=attempt.seen),  # type: ignore[arg-type]
-        )
-        operator = entry.operator
-        repair: Repair | None = None
-        if isinstance(operator, Repairing):
-            repair = partial(self._mended, operator, context)
-        try:
-            proposal = await self._proposed(operator.propose(context))
-            admitted = await self._screening(attempt).admit(context, proposal, repair)
-        except ProposalError as error:
-            return Outcome(attempt, "unproposed", str(error))
-        if isinstance(admitted, str):
-            return Outcome(attempt, "filtered", admitted, summary=proposal.summary)
-        proposal = admitted.proposal
-        program = Program(
-            attempt.id,
-            dict(proposal.files),
-            self._base,
-            proposal.parents or (context.parent.program.id,),
-            attempt.operator,
-            attempt.island,
-            context.parent.program.generation + 1,
-            proposal.summary,
-            proposal.thought,
-        )
-        return await self._judge(attempt, program, proposal.tune, admitted.fingerprint)
-
-    async def _proposed(self, work: Awaitable[Proposal]) -> Proposal:
-        """Wait for an operator.
-
-        Raises:
-            ProposalError: it found nothing, the model did not answer, or it raised.
-            EvolverError: what the run must stop for.
-        """
-        try:
-            proposal = await work
-        except ModelRefused:
-            raise  # a key or a name is wrong: waiting mends nothing
-        except ModelError as error:
-            if self._tally.model_failed():
-                raise
-            raise ProposalError(str(error)) from error
-        except EvolverError:
-            raise
-        except Exception as error:  # operators are plug-ins, a user's may raise anything
-            said = f"the operator raised {type(error).__name__}: {error}"
-            self._tally.operator_failed(said)
-            raise ProposalError(said) from error
-        self._tally.operator_faults = 0
-        return proposal
-
-    async def _mended(
-        self, operator: Repairing, context: Context, proposal: Proposal, complaint: str
-    ) -> Proposal:
-        return await self._proposed(operator.repair(context, proposal, complaint))
-
-    def _screening(self, attempt: Attempt) -> Screening:
-        return Screening(
-            self._executor,
-            self._store,
-            attempt.id,
-            self._job_seed(0, "preflight"),
-            partial(self.population.seen.twin, upto=attempt.seen),
-        )
-
-    def _recorded(self, attempt: Attempt) -> Model | None:
-        if self._models is None or not self._mix.operators[attempt.operator].needs_model:
-            return None
-        return self._models.of(attempt, 1 + self._followers[attempt.id])
-
-    async def _judge(
-        self, attempt: Attempt, program: Program, tune: Tune | None, fingerprint: str
-    ) -> Outcome:
-        if tune is not None:
-            tune = replace(tune, limit=min(tune.limit, self._ledger.granted(attempt.id)))
-        evaluation = await self._executor.evaluate(
-            Job(program, self._job_seed(attempt.id, "score"), tune)
-        )
-        evaluation = replace(evaluation, fingerprint=fingerprint)
-        proposed = None if tune is None else program.files
-        if evaluation.tuned is not None:
-            program = replace(program, files=evaluation.tuned)
-            evaluation = replace(evaluation, tuned=None)
-        return Outcome(attempt, "evaluated", "", program, evaluation, proposed)
-
-    def _job_seed(self, attempt: int, purpose: str) -> int:
-        stream = f"{self._settings.seed}/{attempt}/{purpose}/{self._settings.secret}"
-        return Random(stream).getrandbits(63)
 
     async def confirm(self) -> bool:
         """Measure the front again, with other secret inputs, before it is announced.
@@ -544,7 +429,7 @@ class Engine:
             waiting = [program for program in front if program.id not in done]
             if not waiting:
                 return unbroken
-            jobs = [Job(program, self._job_seed(program.id, "confirm")) for program in waiting]
+            jobs = [Job(program, self._walk.job_seed(program.id, "confirm")) for program in waiting]
             again = await _all(self._executor.evaluate(job) for job in jobs)
             for program, evaluation in zip(waiting, again, strict=True):
                 done.add(program.id)
@@ -609,11 +494,6 @@ class Engine:
 def _is_verdict(evaluation: Evaluation) -> bool:
     """Tell whether another program that computes the same would fare the same."""
     return evaluation.fault != "evaluator" and evaluation.status != "timeout"
-
-
-def _first(attempt: Attempt) -> int:
-    """Return the number whose chances an attempt shares: those of one request have one prompt."""
-    return attempt.id if attempt.leader is None else attempt.leader
 
 
 def _following(leader: Attempt, number: int, reserved: int) -> Attempt:

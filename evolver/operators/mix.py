@@ -26,7 +26,7 @@ class Mix:
 
     Shares, not races: a genetic operator proposes hundreds of children a second and would drown a
     model's few if whoever is ready went first. What counts for a share is what attempts spent, and
-    one for each attempt in flight. An attempt that spends nothing counts a quarter, so that an
+    what those in flight have reserved. An attempt that spends nothing counts a quarter, so that an
     operator whose children are filtered out is soon asked again, and one that never has an idea
     holds up nobody; with a model it counts whole, since its completion was paid for.
     """
@@ -65,12 +65,12 @@ class Mix:
         total = sum(counts.values()) + 1
         return max(self.shares, key=lambda name: self.shares[name] * total - counts[name])
 
-    def begin(self, name: str) -> None:
-        """Count an attempt in flight."""
-        self._begun[name] += 1
+    def begin(self, name: str, reserved: int = 1) -> None:
+        """Count an attempt in flight by what it may spend."""
+        self._begun[name] += reserved
 
-    def finish(self, name: str, spent: int) -> None:
-        """Count what a finished attempt spent."""
-        self._begun[name] -= 1
+    def finish(self, name: str, spent: int, reserved: int = 1) -> None:
+        """Count what a finished attempt spent of what it had reserved."""
+        self._begun[name] -= reserved
         idle = 1.0 if self.operators[name].needs_model else _IDLE
         self._spent[name] += spent or idle

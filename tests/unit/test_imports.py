@@ -51,6 +51,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "recorded",
         "recording",
         "screening",
+        "walk",
         "engine",
         "replay",
         "executors",
