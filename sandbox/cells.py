@@ -1,18 +1,15 @@
 """What keeps a candidate in: one class per tier, strongest first.
 
-A   `NamespaceCells`: own user, process, network, IPC, host-name and mount namespaces, a root that
+A   `namespaces.NamespaceCells`: own user, process, network, IPC, host-name and mount namespaces, a root that
     holds nothing but Python and its libraries, read-only; and all of B.
 B   `LandlockCells`: the host's file tree and processes, where Landlock lets it read Python and
     write to its scratch directory only; a filter of system calls; and all of C.
 C   `PlainCells`: resource limits, no new privileges, where the host is root a fresh uid.
 
-In a container of an engine `ContainerCells` are B, where the engine has limited the memory, the
+In a container of an engine `container.ContainerCells` are B, where the engine has limited the memory, the
 processes and the disk of all candidates, and root may change its uid, kill, and nothing else.
 
-A's namespaces are made once, around the zygote; each candidate gets process and mount namespaces
-of its own inside them. The network namespace has no interface up and nobody who could change that,
-and whoever was in it before is dead, so a fresh one for each candidate (0.7 ms, and a global lock
-of the kernel) would keep nothing more apart.
+`runner.cells_of` chooses among them.
 """
 
 from __future__ import annotations
@@ -38,13 +35,11 @@ from sandbox.processes import (
 from sandbox.terms import Terms
 
 _MIB = 1 << 20
-_DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
-_ROOT, _SCRATCH = "/box/program", "/box/scratch"  # in tier A
+DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
-_RANGE = 65_535
-_NICE = 10  # within a container
+RANGE = 65_535
 _RESERVED = 1 << 16  # MiB of address space that a command may reserve
-_MOST_FILES = 8192  # in a scratch directory
+MOST_FILES = 8192  # in a scratch directory
 
 
 class PlainCells:
@@ -128,9 +123,9 @@ class PlainCells:
         if memory and taken + nameless > self._terms.memory * _MIB:
             return f"its processes together took more than {self._terms.memory} MiB of memory"
         if self.scratch_is_open and not is_within(
-            f"{self._place}/scratch", self._terms.scratch * _MIB - nameless, _MOST_FILES
+            f"{self._place}/scratch", self._terms.scratch * _MIB - nameless, MOST_FILES
         ):
-            return f"it wrote more than {self._terms.scratch} MiB or {_MOST_FILES} files"
+            return f"it wrote more than {self._terms.scratch} MiB or {MOST_FILES} files"
         return ""
 
     def fork(self, number: int) -> int:
@@ -266,7 +261,7 @@ class LandlockCells(PlainCells):
                 rules.allow(part)
             if parts != [path]:
                 rules.allow_listing(path)
-        for path in (*_DEVICES, *self._terms.devices):
+        for path in (*DEVICES, *self._terms.devices):
             rules.allow(path, write=True)
         rules.allow(self._place)
         rules.allow(f"{self._place}/scratch", write=True)
@@ -290,191 +285,6 @@ class LandlockCells(PlainCells):
         kernel.install_filter(self._filter)
 
 
-class NamespaceCells(LandlockCells):
-    """Namespaces, a root of its own, and all of tier B: tier A."""
-
-    scratch_is_open = False  # a file system of fixed size
-
-    def __init__(self, terms: Terms, *, own_users: bool) -> None:
-        super().__init__(terms)
-        self.flags = kernel.NEWPID | kernel.NEWNS | kernel.NEWIPC | kernel.NEWUTS
-        if not terms.network:
-            self.flags |= kernel.NEWNET
-        if own_users:
-            self.flags |= kernel.NEWUSER
-        self._own_users = own_users
-
-    def map_users(self, zygote: int) -> None:
-        """Give the zygote's user namespace its uids; called by the zygote's parent."""
-        if not self._own_users:
-            return
-        folder = Path(f"/proc/{zygote}")
-        uid, gid = os.getuid(), os.getgid()
-        if self._is_root:
-            fresh = f"\n1 {self._first_uid} {_RANGE}"
-        else:
-            fresh = ""
-            (folder / "setgroups").write_text("deny")
-        (folder / "uid_map").write_text(f"0 {uid} 1{fresh}")
-        (folder / "gid_map").write_text(f"0 {gid} 1{fresh}")
-
-    @property
-    def _uid(self) -> int:
-        return self._number % _RANGE + 1 if self._own_users else super()._uid
-
-    def prepare(self) -> None:
-        """Build the root that holds only what candidates may see, and move into it."""
-        self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
-        super().prepare()
-
-    def _make_place(self) -> str:
-        kernel.mount("", "/", "", kernel.MS_REC | kernel.MS_PRIVATE)
-        kernel.mount("tmpfs", "/tmp", "tmpfs", kernel.MS_NOSUID, "mode=755")
-        Path("/tmp/host").mkdir()
-        kernel.pivot_root("/tmp", "/tmp/host")
-        os.chdir("/")
-        for path in (*self._terms.visible, *_DEVICES, *self._terms.devices):
-            self._show(path)
-        for path in self._terms.hidden:
-            if Path(path).is_file():
-                kernel.bind("/host/dev/null", path)
-            elif Path(path).is_dir():
-                kernel.mount("tmpfs", path, "tmpfs", kernel.MS_RDONLY, "mode=000,size=4k")
-        for folder in ("/proc", _ROOT, _SCRATCH):
-            Path(folder).mkdir(parents=True)
-        # A new /proc may be mounted only while another is in sight, so this one stays below the
-        # candidates' own. Where the host's is masked, as in a container, there is none at all.
-        self._has_proc = self._mount_proc(0)
-        kernel.unmount("/host")
-        Path("/host").rmdir()
-        write_files("/base", self._terms.base)
-        canary.plant("/box")
-        kernel.set_read_only("/")
-        return "/box"
-
-    def _show(self, path: str) -> None:
-        source = Path("/host" + path)
-        target = Path(path)
-        if target.exists() or target.is_symlink() or not os.path.lexists(source):
-            return  # below something that is shown already, or nothing
-        target.parent.mkdir(parents=True, exist_ok=True)
-        if source.is_symlink():
-            target.symlink_to(source.readlink())
-            return
-        if source.is_dir():
-            target.mkdir()
-        else:
-            target.touch()
-        kernel.bind(str(source), path)
-
-    def _mount_proc(self, protection: int) -> bool:
-        flags = protection | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
-        try:
-            kernel.mount("proc", "/proc", "proc", flags)
-        except OSError:
-            return False
-        return True
-
-    def _make_rules(self) -> landlock.Ruleset:
-        rules = landlock.Ruleset(network=self._terms.network)
-        rules.allow("/")
-        # A rule on a mount point does not reach into the mount, one on its parent does.
-        for path in (*_DEVICES, *self._terms.devices, "/box"):
-            rules.allow(path, write=True)
-        return rules
-
-    def _make_filter(self) -> bytes:
-        return seccomp.build_filter(network=self._terms.network)
-
-    def fork(self, number: int) -> int:
-        """Fork a candidate as the first process of a new process namespace."""
-        kernel.unshare(kernel.NEWPID)
-        pid = super().fork(number)
-        if pid:
-            kernel.setns(self._own_pids, kernel.NEWPID)
-        return pid
-
-    def bury(self, number: int, spared: set[int]) -> None:
-        """Do nothing: with its first process all of a namespace is dead, and its mounts gone."""
-
-    def remove(self) -> None:
-        """Do nothing: the place goes with the zygote."""
-
-    def furnish(self) -> None:
-        """Mount a program's directory, a scratch directory and a /proc of the candidate's own."""
-        super().furnish()
-        kernel.unshare(kernel.NEWNS)
-        flags = kernel.MS_NOSUID | kernel.MS_NODEV
-        kernel.mount("tmpfs", _ROOT, "tmpfs", flags, "mode=755")
-        owner = f"uid={self._uid},gid={self._uid}," if self._is_root else ""
-        size = f"size={self._terms.scratch}m,nr_inodes={_MOST_FILES}"
-        kernel.mount("tmpfs", _SCRATCH, "tmpfs", flags, f"mode=700,{owner}{size}")
-        if self._has_proc:
-            self._mount_proc(kernel.MS_RDONLY)
-
-    def move_in(self, files: dict[str, bytes]) -> tuple[str, str]:
-        """Lay out the program, for good; return where it and the scratch directory are."""
-        self._lay_out(_ROOT, files, "/base")
-        kernel.set_read_only(_ROOT)
-        return _ROOT, _SCRATCH
-
-
-class ContainerCells(LandlockCells):
-    """Tier B in a container: its root can change its uid and kill, and may not touch others' files.
-
-    So what belongs to a candidate is made and removed under the candidate's uid.
-    """
-
-    scratch_is_open = False  # a file system of fixed size
-
-    def furnish(self) -> None:
-        """Let the runner, which has to kill it, go first on the processors that they share."""
-        super().furnish()
-        os.nice(_NICE)
-
-    def _make_place(self) -> str:
-        place = super()._make_place()
-        Path(place, "scratch").chmod(0o771)  # for whoever is of root's group, with its own uid
-        return place
-
-    def _make_rules(self) -> landlock.Ruleset | None:
-        if landlock.version():
-            return super()._make_rules()
-        # All else here is root's and read-only, or root's and closed.
-        self.notes.append("containers here have no Landlock: candidates can read all of the image")
-        return None
-
-    def _new_folder(self) -> str:
-        folder = Path("/tmp/box")  # the same in every container: a candidate cannot tell them apart
-        folder.mkdir()
-        return str(folder)
-
-    def _make_filter(self) -> bytes:
-        return seccomp.build_filter(network=self._terms.network)  # no server listens in there
-
-    def _make_scratch(self, path: str) -> None:
-        os.seteuid(self._uid)
-        Path(path).mkdir(mode=0o700)
-        os.seteuid(0)
-
-    def _wipe(self, entry: os.DirEntry[str]) -> None:
-        try:
-            Path(entry.path).rmdir()  # mostly it is empty
-            return
-        except OSError:
-            owner = entry.stat(follow_symlinks=False).st_uid
-        pid = os.fork()
-        if pid == 0:
-            try:
-                os.setresuid(owner, owner, owner)
-                wipe(entry.path)
-            finally:
-                os._exit(0)
-        os.waitpid(pid, 0)
-        with contextlib.suppress(OSError):
-            Path(entry.path).rmdir()
-
-
 def fresh_uids(mapped: str) -> tuple[int, int]:
     """Return the first of some uids that nobody has, and how many there are.
 
@@ -483,30 +293,6 @@ def fresh_uids(mapped: str) -> tuple[int, int]:
             gives a container but 65,536.
     """
     first, _, count = (int(word) for word in mapped.splitlines()[-1].split())
-    if first + count > _FRESH_UIDS + (_RANGE + 1 << 14):
-        return _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (_RANGE + 1), _RANGE
+    if first + count > _FRESH_UIDS + (RANGE + 1 << 14):
+        return _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (RANGE + 1), RANGE
     return first + count // 2, max(1, count // 2)
-
-
-def choose(terms: Terms) -> PlainCells:
-    """Return the cells of the tier that the terms name."""
-    match terms.tier:
-        case "A":
-            return NamespaceCells(terms, own_users=own_users_work())
-        case "B":
-            return LandlockCells(terms)
-        case "docker":
-            return ContainerCells(terms)
-    return PlainCells(terms)
-
-
-def own_users_work() -> bool:
-    """May this process make a user namespace? Root can do without one."""
-    pid = os.fork()
-    if pid == 0:
-        try:
-            kernel.unshare(kernel.NEWUSER)
-        except OSError:
-            os._exit(1)
-        os._exit(0)
-    return os.waitpid(pid, 0)[1] == 0 or os.getuid() != 0

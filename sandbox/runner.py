@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox import cells, cgroup, kernel, relay, wire, zygote
+from sandbox import cells, cgroup, container, kernel, namespaces, relay, wire, zygote
 from sandbox.terms import Terms
 
 _SLACK = 64  # MiB in the memory group for what all candidates share and for the one that waits
@@ -45,7 +45,7 @@ class Zygote:
             self.control.close()
             zygote.run(theirs, terms, place, is_warm)
         theirs.close()
-        if isinstance(place, cells.NamespaceCells):
+        if isinstance(place, namespaces.NamespaceCells):
             place.map_users(self.pid)
 
     def start(self) -> dict[str, Any]:
@@ -70,6 +70,18 @@ class Zygote:
         os.close(ended)
 
 
+def cells_of(terms: Terms) -> cells.PlainCells:
+    """Return the cells of the tier that the terms name."""
+    match terms.tier:
+        case "A":
+            return namespaces.NamespaceCells(terms, own_users=namespaces.own_users_work())
+        case "B":
+            return cells.LandlockCells(terms)
+        case "docker":
+            return container.ContainerCells(terms)
+    return cells.PlainCells(terms)
+
+
 def start(terms: Terms, channel: Sequence[int]) -> tuple[Zygote, dict[str, Any]]:
     """Start a zygote on these terms; return it with its report and the notes on it.
 
@@ -82,7 +94,7 @@ def start(terms: Terms, channel: Sequence[int]) -> tuple[Zygote, dict[str, Any]]
     notes: list[str] = []
     is_warm = True
     while True:
-        child = Zygote(terms, cells.choose(terms), is_warm, channel)
+        child = Zygote(terms, cells_of(terms), is_warm, channel)
         report = child.start()
         if report["op"] != "threads":
             return child, {**report, "notes": [*notes, *report.get("notes", ())]}

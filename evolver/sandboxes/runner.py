@@ -10,8 +10,8 @@ from evolver.bundled import bundled
 
 #: The runner's files, in the order in which they import each other.
 _SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "places",
-            "terms", "program", "workdir", "canary", "cells", "session", "zygote", "relay",
-            "runner")  # fmt: skip
+            "terms", "program", "workdir", "canary", "cells", "namespaces", "container",
+            "session", "zygote", "relay", "runner")  # fmt: skip
 #: All of a runner's environment.
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
