@@ -1,13 +1,14 @@
 """What keeps a candidate in: one class per tier, strongest first.
 
-A   `namespaces.NamespaceCells`: own user, process, network, IPC, host-name and mount namespaces, a root that
-    holds nothing but Python and its libraries, read-only; and all of B.
+A   `namespaces.NamespaceCells`: own user, process, network, IPC, host-name and mount namespaces, a
+    root that holds nothing but Python and its libraries, read-only; and all of B.
 B   `LandlockCells`: the host's file tree and processes, where Landlock lets it read Python and
     write to its scratch directory only; a filter of system calls; and all of C.
 C   `PlainCells`: resource limits, no new privileges, where the host is root a fresh uid.
 
-In a container of an engine `container.ContainerCells` are B, where the engine has limited the memory, the
-processes and the disk of all candidates, and root may change its uid, kill, and nothing else.
+In a container of an engine `container.ContainerCells` are B, where the engine has limited the
+memory, the processes and the disk of all candidates, and root may change its uid, kill, and nothing
+else.
 
 `runner.cells_of` chooses among them.
 """
