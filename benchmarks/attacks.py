@@ -1,6 +1,6 @@
 """What each way of running a candidate contains, of the attacks in `tests/attacks/`.
 
-    python benchmarks/attacks.py [--only NAME ...]
+    python benchmarks/attacks.py [--rows docker] [--only NAME ...]
 
 The rows of evolver's own backends are those that work here. Two rows beside them show that the
 attacks are real: an evaluator that imports the candidate, and one that runs it in a process which
@@ -126,6 +126,8 @@ class Pooled:
             child.join(1.0)
             child.kill()
             child.join()
+            child.close()
+            ours.close()
 
 
 def _serve(program: Program, link: Any) -> None:
@@ -194,7 +196,7 @@ def _await(pid: int, source: int, seconds: float) -> tuple[str, ...]:
     ends = time.monotonic() + seconds
     while not os.waitpid(pid, os.WNOHANG)[0]:
         if time.monotonic() > ends:
-            os.kill(pid, signal.SIGKILL)
+            os.kill(-1, signal.SIGKILL)  # all: who is traced is not buried before his tracer
             os.waitpid(pid, 0)
             return ("the evaluator hangs",)
         time.sleep(0.02)
@@ -253,6 +255,7 @@ def rows() -> Iterator[tuple[str, Callable[[Sequence[Attack]], Tried]]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--only", nargs="*", default=[attack.name for attack in ATTACKS])
+    parser.add_argument("--rows", default="", help="only those that have this in their name")
     parser.add_argument("--way", help=argparse.SUPPRESS)
     options = parser.parse_args()
     attacks = [attack for attack in ATTACKS if attack.name in options.only]
@@ -263,6 +266,8 @@ def main() -> None:
         return
     print(f"{os.uname().release}, Python {sys.version.split()[0]}, {time.strftime('%Y-%m-%d')}\n")
     for name, run in rows():
+        if options.rows not in name:
+            continue
         try:
             results = run(attacks)
         except SandboxError as error:
