@@ -1,10 +1,10 @@
-"""A result is limited before it is parsed: few bytes, ten million items."""
+"""A result is limited before it is parsed: few bytes, more than a million items."""
 
 SECONDS = 4.0
 
 
 def f(host):
     item = []
-    for _ in range(7):
+    for _ in range(6):
         item = [item] * 10
     return item
