@@ -6,5 +6,5 @@ SECONDS = 4.0
 def f(host):
     item = []
     for _ in range(6):
-        item = [item] * 10
+        item = [item] * 11
     return item
