@@ -364,7 +364,7 @@ def evolve(
 
         search = cma.CMAEvolutionStrategy(
             np.append(origin / units, np.zeros(idle)),
-            0.2,
+            tune.spread,
             {"seed": seed % 2**31 + 1, "verbose": -9},
         )
         while not trials.is_over() and not search.stop():

@@ -110,11 +110,13 @@ class Tune:
         starts: how many starting vectors a least-squares fit tries, the child's own among them.
         carried: known good values for some of the literals, tried as starting vectors: each a
             full vector in the order of `literals.find`.
+        spread: of the first steps of a fit without `residuals`, relative to each literal.
     """
 
     limit: int = 100
     starts: int = 48
     carried: tuple[tuple[float, ...], ...] = ()
+    spread: float = 0.2
 
 
 @dataclass(frozen=True)

