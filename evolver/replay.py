@@ -320,7 +320,9 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
                 case Outcome():
                     differences += await _finish(engine, event, tape)
                     finished += 1
-                    if _words(tape.heard) != _words(record.heard(event.attempt)):
+                    # Nothing is heard where the operator was gone in the session that ended it.
+                    heard = _words(tape.heard)
+                    if heard and heard != _words(record.heard(event.attempt)):
                         prompts.append(event.attempt.id)
                 case Confirmation():
                     differences += _confirm(engine, event)

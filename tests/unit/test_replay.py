@@ -322,3 +322,29 @@ def test_another_template_is_no_difference_of_programs(runs: list[Path]) -> None
     found = replayed(runs[3], question="what now?")
     assert found.prompts
     assert found.differences == ()
+
+
+def test_prompts_of_an_operator_that_was_gone_when_its_attempts_ended_are_no_difference(
+    tmp_path: Path,
+) -> None:
+    judge = Judge(measure, OBJECTIVE, 3, probe=probe)
+    told = {"islands": 1, "asks": True, "seed": 0, "deterministic": False}
+    with closing(Store.create(tmp_path, {}, "test", json.dumps(told))) as store:
+        slow = ScriptedModel(answer(Random(0)), latency=60.0)
+        engine = engine_on(store, told, judge, models=slow, budget=Budget(evaluations=20))
+
+        async def work() -> None:
+            asyncio.get_running_loop().call_later(0.1, engine.stop, "interrupted")
+            await engine.run()
+
+        asyncio.run(work())
+        cut_off = {attempt.id for attempt in store.attempts(unfinished=True)}
+        assert any(store.prompts(number) for number in cut_off)
+    told["asks"] = False
+    with closing(Store.resume(tmp_path, "test", json.dumps(told))) as store:
+        engine = engine_on(store, told, judge, budget=Budget(evaluations=20))
+        assert asyncio.run(engine.run()) == "evaluations"
+        gone = {o.attempt.id for o in store.outcomes() if "no operator 'ask'" in o.reason}
+        assert gone == cut_off
+    found = replayed(tmp_path)
+    assert (found.differences, found.prompts) == ((), ())
