@@ -1,0 +1,136 @@
+"""Scores formulas by how well they meet points of a known law, and by their size.
+
+A formula is read from the candidate's source and computed here; nothing of the candidate runs.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolver.errors import CandidateOutputError, UsageError
+from evolver.types import Candidate, Result
+
+from .formula import Formula, read
+from .laws import LAWS, Law, Points
+
+Array = NDArray[np.float64]
+
+MOST_DIGITS = 12.0  # more is rounding
+LEAST_DIGITS = -12.0
+RESOLVED = 3  # decimals of `digits`: a formula better by less is no news for a search
+_FITTED = 20260401  # seed of the points that are fitted
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures a formula against points of a law, without noise.
+
+    The points that are fitted are the same for each evaluation. Those that the private metrics are
+    of are drawn anew: within the same ranges, and beyond them, where a formula that only
+    interpolates fails.
+
+    Attributes:
+        law: name of the formula that is looked for: see `laws.LAWS`.
+        points: that are fitted, and of each private metric.
+        fit_up_to: size beyond which the literals of a formula are not fitted.
+        function: name of the candidate's function of as many arguments as the law has inputs.
+    """
+
+    law: str = "damped"
+    points: int = 60
+    fit_up_to: int = 30
+    function: str = "formula"
+
+    def __post_init__(self) -> None:
+        if self.law not in LAWS:
+            raise UsageError(f"there is no law '{self.law}'; there are {', '.join(LAWS)}")
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Return `digits`: -log10 of the root mean square error over the deviation; and `size`.
+
+        Private: `held_out_digits` within the ranges and `extrapolated_digits` beyond them.
+
+        Raises:
+            CandidateError: the function is no formula, or has no finite value at some point.
+        """
+        formula = self._read(candidate)
+        own = np.array(candidate.parameters, dtype=np.float64)
+        digits = _digits(formula, own, self._fitted)
+        if digits is None:
+            raise CandidateOutputError("the formula has no finite value at some of the points")
+        rng = np.random.default_rng(candidate.rng.getrandbits(63))
+        private = {
+            name: LEAST_DIGITS if found is None else found
+            for name, found in (
+                ("held_out_digits", _digits(formula, own, self._law.draw(rng, self.points))),
+                (
+                    "extrapolated_digits",
+                    _digits(formula, own, self._law.draw(rng, self.points, beyond=True)),
+                ),
+            )
+        }
+        return Result(
+            {"digits": digits, "size": float(formula.size)},
+            private,
+            feedback=self._worst(formula, own),
+        )
+
+    def residuals(self, candidate: Candidate) -> Misfit | None:
+        """Return the misfit at the fitted points as a function of the literals.
+
+        None where the formula is larger than `fit_up_to`.
+
+        Raises:
+            CandidateError: the function is no formula.
+        """
+        formula = self._read(candidate)
+        return Misfit(formula, self._fitted) if formula.size <= self.fit_up_to else None
+
+    def _read(self, candidate: Candidate) -> Formula:
+        return read(candidate.files, self.function, len(self._law.within))
+
+    @property
+    def _law(self) -> Law:
+        return LAWS[self.law]
+
+    @cached_property
+    def _fitted(self) -> Points:
+        return self._law.draw(np.random.default_rng(_FITTED), self.points)
+
+    def _worst(self, formula: Formula, own: Array) -> str:
+        points = self._fitted
+        (values,) = formula.run(points.inputs, own[None])
+        worst = int(np.abs(values - points.wanted).argmax())
+        where = ", ".join(f"{values[worst]:.6g}" for values in points.inputs)
+        return (
+            f"worst at ({where}): the formula gives {values[worst]:.6g}, "
+            f"wanted is {points.wanted[worst]:.6g}"
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Misfit:
+    """The residuals of a formula for vectors of its literals, for least squares."""
+
+    formula: Formula
+    points: Points
+
+    def __call__(self, parameters: Array) -> Array:
+        """Return the residuals (k, m) of the vectors (k, n)."""
+        return self.points.residuals(self.formula.run(self.points.inputs, parameters))
+
+
+def _digits(formula: Formula, own: Array, points: Points) -> float | None:
+    """Return -log10 of the relative error; None where a value is not finite."""
+    with np.errstate(all="ignore"):
+        residuals = points.residuals(formula.run(points.inputs, own[None]))
+        error = float(np.sqrt(np.mean(residuals**2)))
+    if not math.isfinite(error):
+        return None
+    digits = MOST_DIGITS if error == 0 else -math.log10(error)
+    return round(min(MOST_DIGITS, max(LEAST_DIGITS, digits)), RESOLVED)

@@ -1,0 +1,9 @@
+"""A formula for points that were measured."""
+
+import math
+
+
+def formula(t):
+    # EVOLVE-BLOCK-START
+    return 0.13 - 0.02 * t
+    # EVOLVE-BLOCK-END
