@@ -5,15 +5,30 @@ import math
 
 # EVOLVE-BLOCK-START
 def place(count):
-    """Put the centers into rows, every other one shifted."""
-    centers = []
-    rows = [5, 6, 5, 5]
-    for row, length in enumerate(rows):
-        for i in range(length):
-            x = (i + 0.5) / length
-            y = (row + 0.5) / len(rows)
-            centers.append([x, 0.8 * y])
-    return centers[:count]
+    """Return the centers: rows of circles, every other one shifted."""
+    return [
+        [0.100, 0.100],
+        [0.300, 0.100],
+        [0.500, 0.100],
+        [0.700, 0.100],
+        [0.900, 0.100],
+        [0.083, 0.300],
+        [0.250, 0.300],
+        [0.417, 0.300],
+        [0.583, 0.300],
+        [0.750, 0.300],
+        [0.917, 0.300],
+        [0.100, 0.500],
+        [0.300, 0.500],
+        [0.500, 0.500],
+        [0.700, 0.500],
+        [0.900, 0.500],
+        [0.100, 0.700],
+        [0.300, 0.700],
+        [0.500, 0.700],
+        [0.700, 0.700],
+        [0.900, 0.700],
+    ]
 
 
 def grow(centers, rounds=30):
@@ -33,5 +48,5 @@ def grow(centers, rounds=30):
 
 
 def pack(count):
-    centers = place(count)
+    centers = [(min(1.0, max(0.0, x)), min(1.0, max(0.0, y))) for x, y in place(count)]
     return centers, grow(centers)
