@@ -113,7 +113,9 @@ class NamespaceCells(LandlockCells):
         return rules
 
     def _make_filter(self) -> bytes:
-        return seccomp.build_filter(network=self._terms.network)
+        # With the host's network come its servers that listen under no path.
+        local = not self._terms.network or landlock.keeps_signals()
+        return seccomp.build_filter(network=self._terms.network, local=local)
 
     def fork(self, number: int) -> int:
         """Fork a candidate as the first process of a new process namespace."""

@@ -6,9 +6,17 @@ import contextlib
 import os
 import resource
 import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 
 _MIB = 1 << 20
+_UNKNOWN = 8 * _MIB  # what a file counts for whose size only root may know
+_CPUCLOCK_SCHED = 2  # of the clocks that a pid has, the scheduler's
+_TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
+
+_Identity = tuple[int, int]  # of a file: its device and its inode
 
 
 def descendants(pid: int) -> list[int]:
@@ -16,14 +24,36 @@ def descendants(pid: int) -> list[int]:
     found: list[int] = []
     queue = [pid]
     while queue:
-        try:
-            text = Path(f"/proc/{queue[0]}/task/{queue.pop(0)}/children").read_text()
-        except OSError:
-            continue
-        children = [int(word) for word in text.split()]
-        found += children
-        queue += children
+        for children in _children(queue.pop(0)):
+            found += children
+            queue += children
     return found
+
+
+def _children(pid: int) -> Iterator[list[int]]:
+    """Yield the pids that each thread of a process is the parent of."""
+    with contextlib.suppress(OSError):
+        for thread in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208
+            with contextlib.suppress(OSError):
+                text = Path(f"/proc/{pid}/task/{thread}/children").read_text()
+                yield [int(word) for word in text.split()]
+
+
+def cpu_below(pid: int) -> int:
+    """Return the nanoseconds of CPU time that all processes below `pid` have taken.
+
+    Threads that have ended count, and children that were waited for, these in hundredths of a
+    second. What was never waited for because its parent ignores the signal is lost: a control
+    group knows better.
+    """
+    taken = 0
+    for one in descendants(pid):
+        with contextlib.suppress(OSError, IndexError):
+            taken += time.clock_gettime_ns((~one << 3) | _CPUCLOCK_SCHED)
+            # Behind the name, which may hold anything, comes the third field.
+            fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
+            taken += (int(fields[13]) + int(fields[14])) * _TICK
+    return taken
 
 
 def tasks_of(uid: int) -> int:
@@ -45,23 +75,36 @@ def memory_of_this_process() -> int:
     return 512 * _MIB  # no /proc: more than Python with numpy takes
 
 
-def holdings(pid: int, *, memory: bool) -> tuple[int, dict[tuple[int, int], int]]:
-    """Return what a process takes that no folder shows.
+@dataclass(frozen=True)
+class Holdings:
+    """What a process takes that no folder shows.
+
+    Attributes:
+        memory: bytes, shared pages counted as their share.
+        files: those that it holds and that have no name any more: device and inode -> bytes.
+        sends: has it sockets in which open files are on their way, where nobody holds them?
+    """
+
+    memory: int = 0
+    files: dict[_Identity, int] = field(default_factory=dict)
+    sends: bool = False
+
+
+def holdings(pid: int, *, memory: bool) -> Holdings:
+    """Look at a process.
 
     Args:
         pid: a candidate, or one that it started.
         memory: is its memory wanted too? Else it is given as 0.
-
-    Returns:
-        Bytes in memory, shared pages counted as their share; and the files that it holds open and
-        that have no name any more, identity -> bytes.
 
     Raises:
         PermissionError: it lets nobody look.
     """
     for is_last in (False, True):
         try:
-            return (_proportional_memory(pid) if memory else 0), _nameless_files(pid)
+            opened, sends = _opened_files(pid)
+            taken = _proportional_memory(pid) if memory else 0
+            return Holdings(taken, {**_mapped_files(pid), **opened}, sends)
         except PermissionError:
             # Nobody can look into the dead either, nor into what is about to become a candidate:
             # that one may just have become one, so only the second time counts.
@@ -69,7 +112,7 @@ def holdings(pid: int, *, memory: bool) -> tuple[int, dict[tuple[int, int], int]
                 break
             if is_last:
                 raise
-    return 0, {}
+    return Holdings()
 
 
 def _proportional_memory(pid: int) -> int:
@@ -80,14 +123,39 @@ def _proportional_memory(pid: int) -> int:
     return 0
 
 
-def _nameless_files(pid: int) -> dict[tuple[int, int], int]:
-    sizes = {}
+def _opened_files(pid: int) -> tuple[dict[_Identity, int], bool]:
+    """Return the open files without a name, and whether its sockets hold files in flight."""
+    sizes, sends = {}, False
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(FileNotFoundError):
                 status = entry.stat()
                 if status.st_nlink == 0 and stat.S_ISREG(status.st_mode):
                     sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+                elif stat.S_ISSOCK(status.st_mode):
+                    about = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_bytes()
+                    sends |= b"scm_fds:" in about and b"scm_fds: 0\n" not in about
+    return sizes, sends
+
+
+def _mapped_files(pid: int) -> dict[_Identity, int]:
+    """Return the files without a name that it has mapped, and perhaps closed.
+
+    Only root learns how large they are.
+    """
+    sizes = {}
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for line in Path(f"/proc/{pid}/maps").read_bytes().splitlines():
+            if not line.endswith(b" (deleted)") or line.endswith(b" /dev/zero (deleted)"):
+                continue  # the latter is memory that processes share
+            extent, _, _, device, inode = line.split(maxsplit=5)[:5]
+            major, minor = (int(part, 16) for part in device.split(b":"))
+            try:
+                place = f"/proc/{pid}/map_files/{extent.decode()}"
+                size = os.stat(place).st_blocks * 512  # noqa: PTH116
+            except OSError:
+                size = _UNKNOWN
+            sizes[os.makedev(major, minor), int(inode)] = size
     return sizes
 
 

@@ -11,6 +11,7 @@ The format is that of `struct sock_filter`: https://docs.kernel.org/userspace-ap
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from sandbox.kernel import (
     MACHINE,
@@ -32,6 +33,8 @@ _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
     "kcmp": (312, 272), "pidfd_getfd": (438, 438), "process_madvise": (440, 440),
     "perf_event_open": (298, 241),
+    # memory that nobody has mapped: whole huge pages, a page of which lies in a pipe
+    "vmsplice": (278, 75),
     # namespaces and mounts
     "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39),
     "pivot_root": (155, 41), "chroot": (161, 51), "open_tree": (428, 428),
@@ -58,10 +61,12 @@ _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180),
     "mq_unlink": (241, 181),
 }  # fmt: skip
-_CLONE, _CLONE3, _SOCKET, _IOCTL = (56, 220), (435, 435), (41, 198), (16, 29)
-#: Signals by number of a process. Only where no namespace and no Landlock keeps them inside.
-_SIGNALS = {"kill": (62, 129), "tkill": (200, 130), "rt_sigqueueinfo": (129, 138),
-            "rt_tgsigqueueinfo": (297, 240), "pidfd_send_signal": (424, 424)}  # fmt: skip
+_CLONE, _CLONE3, _SOCKET, _IOCTL, _FCNTL = (56, 220), (435, 435), (41, 198), (16, 29), (72, 25)
+#: Signals by number of a process. Only where no namespace and no Landlock keeps them inside: then
+#: even abort() ends by a fault instead, because tgkill reaches every process of the same user.
+_SIGNALS = {"kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
+            "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
+            "pidfd_send_signal": (424, 424)}  # fmt: skip
 
 #: What changes files and processes of the same user that Landlock does not speak of.
 _PRETENDED = {"chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53),
@@ -77,7 +82,12 @@ _OF_THE_SAME_USER = {"setpriority": (141, 140), "ioprio_set": (251, 30),
 _PRLIMIT, _AFFINITY = (302, 261), (203, 122)
 
 _NAMESPACES = NEWNS | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET | NEWCGROUP | NEWTIME
-_AF_UNIX, _TIOCSTI = 1, 0x5412
+_AF_UNIX = 1
+#: TIOCSTI types on a terminal; FIOSETOWN and SIOCSPGRP are F_SETOWN by another name.
+_REQUESTS = (0x5412, 0x8901, 0x8902)
+#: F_SETOWN, F_SETSIG and F_SETOWN_EX have the kernel send any signal to any process of the user;
+#: whoever opens a file with a lease (F_SETLEASE) waits for its holder.
+_COMMANDS = (8, 10, 15, 1024)
 _ALLOW, _KILL, _ERRNO, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050000, 1, 38
 
 _LOAD, _EQUAL, _AT_LEAST, _BITS, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
@@ -99,6 +109,14 @@ def _refuse_by_argument(number: int, argument: int, test: bytes) -> bytes:
     body = _step(_LOAD, _ARGUMENTS + 8 * argument) + test + _step(_RETURN, _ERRNO | _EPERM)
     allow = _step(_RETURN, _ALLOW)
     return _step(_EQUAL, number, 0, 4) + body + allow
+
+
+def _refuse_values(number: int, argument: int, values: Sequence[int]) -> bytes:
+    """Refuse a call with one of these values as one of its arguments."""
+    tests = [_step(_EQUAL, value, len(values) - i, 0) for i, value in enumerate(values)]
+    body = [_step(_LOAD, _ARGUMENTS + 8 * argument), *tests]
+    body += [_step(_RETURN, _ALLOW), _step(_RETURN, _ERRNO | _EPERM)]
+    return _step(_EQUAL, number, 0, len(body)) + b"".join(body)
 
 
 def build_filter(
@@ -138,7 +156,8 @@ def build_filter(
     # The filter cannot follow clone3's pointer; told that there is none, libc falls back to clone.
     parts.append(_refuse(_CLONE3[this], _ENOSYS))
     parts.append(_refuse_by_argument(_CLONE[this], 0, _step(_BITS, _NAMESPACES, 0, 1)))
-    parts.append(_refuse_by_argument(_IOCTL[this], 1, _step(_EQUAL, _TIOCSTI, 0, 1)))
+    parts.append(_refuse_values(_IOCTL[this], 1, _REQUESTS))
+    parts.append(_refuse_values(_FCNTL[this], 1, _COMMANDS))
     if not network and not local:
         parts.append(_refuse(_SOCKET[this], _EPERM))
     elif not network:

@@ -146,7 +146,13 @@ ALLOW, KILL, EPERM, ENOSYS = 0x7FFF0000, 0x80000000, 0x00050001, 0x00050026
         ((41, 2), EPERM, ALLOW),  # socket(AF_INET)
         ((41, 16), EPERM, ALLOW),  # socket(AF_NETLINK)
         ((62, 1), EPERM, ALLOW),  # kill
-        ((234, 1), ALLOW, ALLOW),  # tgkill, which raise() needs
+        ((234, 1), EPERM, ALLOW),  # tgkill, which raise() needs
+        ((16, 0, 0x8901), EPERM, EPERM),  # ioctl FIOSETOWN
+        ((72, 3, 3), ALLOW, ALLOW),  # fcntl F_GETFL
+        ((72, 3, 8), EPERM, EPERM),  # fcntl F_SETOWN
+        ((72, 3, 1024), EPERM, EPERM),  # fcntl F_SETLEASE
+        ((72, 3, 1030), ALLOW, ALLOW),  # fcntl F_DUPFD_CLOEXEC
+        ((278,), EPERM, EPERM),  # vmsplice
         ((0x40000000 | 165,), KILL, KILL),  # mount, by its x32 number
     ],
 )

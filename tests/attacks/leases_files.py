@@ -1,0 +1,20 @@
+"""Nobody waits for a file because a candidate reads it: it gets no lease."""
+
+import fcntl
+import os
+
+
+def f(host):
+    found = []
+    for path in (__file__, os.__file__, fcntl.__file__, host["secret"], "own"):
+        try:
+            fd = os.open(path, os.O_RDONLY | (os.O_CREAT if path == "own" else 0), 0o600)
+        except OSError:
+            continue
+        for kind in (fcntl.F_WRLCK, fcntl.F_RDLCK):
+            try:
+                fcntl.fcntl(fd, fcntl.F_SETLEASE, kind)
+                found.append(f"!leased {path}")
+            except OSError:
+                pass
+    return found
