@@ -20,12 +20,12 @@ from evolver.errors import UsageError
 from evolver.facts import Attempt, Confirmation, Outcome
 from evolver.objective import dominates
 from evolver.operators.mix import Mix
-from evolver.population import Population, trial_of
+from evolver.population import Population
 from evolver.progress import Progress
 from evolver.recording import Models
 from evolver.store import Store
 from evolver.tally import Tally
-from evolver.types import Brief, Elite, Evaluation, Executor, Files, Job, Trial
+from evolver.types import Brief, Evaluation, Executor, Files, Job
 from evolver.walk import SEED, Walk
 
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
@@ -157,43 +157,17 @@ class Engine:
         self._ledger.settle(attempt.id, spent)
         if attempt.operator in self._mix.shares:
             self._mix.finish(attempt.operator, spent, attempt.reserved)
-        elite = None
-        if outcome.program is not None and evaluation is not None and evaluation.status == "ok":
-            elite = Elite(outcome.program, evaluation)
-        proposed = outcome.proposed
-        if proposed is None and outcome.program is not None:
-            proposed = outcome.program.files
-        improved = self.population.record(
-            proposed,
-            elite,
-            self._islands_of(attempt),
-            parent=attempt.parent,
-            fitted=outcome.proposed is not None,
-            trial=self._trial_of(outcome),
-        )
-        if evaluation is not None and evaluation.fingerprint and _is_verdict(evaluation):
-            self.population.seen.add_outputs(
-                evaluation.fingerprint, attempt.id, self.population.finished
-            )
+        improved = self.population.record(outcome)
         self._tally.count(outcome, improved=improved)
         if attempt.model and self._models is not None:
-            self._models.learn(attempt, is_better=self._beats_parent(attempt, elite))
+            self._models.learn(attempt, is_better=self._beats_parent(outcome))
         return improved
 
-    def _beats_parent(self, attempt: Attempt, elite: Elite | None) -> bool:
-        if elite is None or attempt.parent is None:
+    def _beats_parent(self, outcome: Outcome) -> bool:
+        elite, parent = outcome.elite, outcome.attempt.parent
+        if elite is None or parent is None:
             return False
-        return dominates(elite.objectives, self.population.elites[attempt.parent].objectives)
-
-    def _trial_of(self, outcome: Outcome) -> Trial | None:
-        """What prompts say of an outcome: only models' edits, or genetic ones would drown them."""
-        entry = self._mix.operators.get(outcome.attempt.operator)
-        return trial_of(outcome) if entry is not None and entry.needs_model else None
-
-    def _islands_of(self, attempt: Attempt) -> Sequence[int]:
-        """The task's seed settles every island, all others the one they were made on."""
-        islands = len(self.population.islands)  # a fork may have fewer than there were
-        return range(islands) if attempt.id == 0 else (attempt.island % islands,)
+        return dominates(elite.objectives, self.population.elites[parent].objectives)
 
     # --- the loop --------------------------------------------------------------------------------
 
@@ -489,11 +463,6 @@ class Engine:
             return
         self._reported = now
         self._listener(self.progress(message))
-
-
-def _is_verdict(evaluation: Evaluation) -> bool:
-    """Tell whether another program that computes the same would fare the same."""
-    return evaluation.fault != "evaluator" and evaluation.status != "timeout"
 
 
 def _following(leader: Attempt, number: int, reserved: int) -> Attempt:

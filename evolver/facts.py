@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from evolver.types import Bound, Completion, Evaluation, Files, Program, Prompt
+from evolver.types import Bound, Completion, Elite, Evaluation, Files, Program, Prompt
 
 NOT_MENDED = "\nnot mended: "  # in a reason, between a complaint and what came of its repair
 
@@ -43,6 +43,14 @@ class Outcome:
     evaluation: Evaluation | None = None
     proposed: Files | None = None  # the files before tuning, where tuning was asked for
     summary: str = ""
+
+    @property
+    def elite(self) -> Elite | None:
+        """The program with its verdict, where that is "ok"."""
+        program, evaluation = self.program, self.evaluation
+        if program is None or evaluation is None or evaluation.status != "ok":
+            return None
+        return Elite(program, evaluation)
 
 
 @dataclass(frozen=True)

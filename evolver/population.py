@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from evolver.facts import NOT_MENDED, Outcome
+from evolver.facts import NOT_MENDED, Attempt, Outcome
 from evolver.filters import normalised_hash, structure_hash
 from evolver.objective import Objective, dominates, front
 from evolver.sandboxes.candidate import PRINTED
-from evolver.types import Archive, Elite, Files, Policy, Trial
+from evolver.types import Archive, Elite, Evaluation, Files, Policy, Trial
 
 _REASON_LENGTH = 200  # characters
 _DRAWN = 4  # elites among which the one is found that differs most
@@ -81,9 +81,12 @@ def trial_of(outcome: Outcome) -> Trial | None:
     """Return what later prompts may say of an attempt; None where it teaches nothing.
 
     Nothing is to be learnt from a program that did what no honest one does, from a failure of the
-    evaluator, nor from a change that nobody put into words.
+    evaluator, nor from a change that nobody put into words. Only models' edits are told of, or
+    genetic ones would drown them.
     """
     evaluation, program = outcome.evaluation, outcome.program
+    if not outcome.attempt.model:
+        return None
     if evaluation is None or program is None:
         reason = _last_line(outcome.reason.partition(NOT_MENDED)[0])
         return Trial(outcome.summary, "filtered", None, reason) if outcome.summary else None
@@ -92,6 +95,11 @@ def trial_of(outcome: Outcome) -> Trial | None:
     is_ok = evaluation.status == "ok"
     reason = "" if is_ok else _last_line(evaluation.feedback.partition(PRINTED)[0])
     return Trial(program.summary, evaluation.status, evaluation.objectives, reason)
+
+
+def _is_verdict(evaluation: Evaluation) -> bool:
+    """Tell whether another program that computes the same would fare the same."""
+    return evaluation.fault != "evaluator" and evaluation.status != "timeout"
 
 
 def _last_line(text: str) -> str:
@@ -188,39 +196,31 @@ class Population:
         inspirations = sorted(chosen.values(), key=lambda e: (e.objectives, -e.program.id))
         return Selection(index, parent, tuple(inspirations))
 
-    def record(
-        self,
-        files: Files | None,
-        elite: Elite | None,
-        islands: Sequence[int],
-        *,
-        parent: int | None = None,
-        fitted: bool = False,
-        trial: Trial | None = None,
-    ) -> bool:
-        """Take in one finished attempt, in commit order; return whether it raised the score.
-
-        Args:
-            files: what was proposed, None where the attempt made no program.
-            elite: the judged program where its status is "ok".
-            islands: where to offer it.
-            parent: whom the attempt edited.
-            fitted: whether its literals were fitted before it was judged.
-            trial: what later prompts for the same parent may say of it.
-        """
+    def record(self, outcome: Outcome) -> bool:
+        """Take in one finished attempt, in commit order; return whether it raised the score."""
+        attempt, program, evaluation = outcome.attempt, outcome.program, outcome.evaluation
         self.finished += 1
-        if parent is not None:
-            self.children[parent] += 1
+        if attempt.parent is not None:
+            self.children[attempt.parent] += 1
+            trial = trial_of(outcome)
             if trial is not None:
-                self._tried.setdefault(parent, []).append((self.finished, trial))
-        if files is not None:
-            self.seen.add(files, self.finished)
-            if fitted:
-                self.seen.add_structure(files, self.finished)
-        improved = elite is not None and self._admit(elite, islands)
+                self._tried.setdefault(attempt.parent, []).append((self.finished, trial))
+        if program is not None:
+            self.seen.add(outcome.proposed or program.files, self.finished)
+        if outcome.proposed is not None:
+            self.seen.add_structure(outcome.proposed, self.finished)
+        if evaluation is not None and evaluation.fingerprint and _is_verdict(evaluation):
+            self.seen.add_outputs(evaluation.fingerprint, attempt.id, self.finished)
+        elite = outcome.elite
+        improved = elite is not None and self._admit(elite, self._islands_of(attempt))
         if self._interval and self.finished % self._interval == 0:
             self._migrate()
         return improved
+
+    def _islands_of(self, attempt: Attempt) -> Sequence[int]:
+        """The task's seed settles every island, all others the one they were made on."""
+        islands = len(self.islands)  # a fork may have fewer than there were
+        return range(islands) if attempt.id == 0 else (attempt.island % islands,)
 
     def tried(self, parent: int, upto: int) -> tuple[Trial, ...]:
         """Return the latest children of a parent among the first `upto` attempts, oldest first."""

@@ -11,7 +11,6 @@ from evolver import prompts
 from evolver.assemble import make_operators, make_population
 from evolver.errors import UsageError
 from evolver.plugins import nearest
-from evolver.population import trial_of
 from evolver.runs import Run
 from evolver.sessions import judge
 from evolver.task import Task
@@ -94,17 +93,8 @@ def at_the_end(run: Run) -> Context:
         UsageError: no program of the run passed its evaluation.
     """
     population = make_population(run.task)
-    everywhere = range(len(population.islands))
     for outcome in run.outcomes:
-        attempt, program, evaluation = outcome.attempt, outcome.program, outcome.evaluation
-        made = None if program is None or evaluation is None else Elite(program, evaluation)
-        population.record(
-            None,
-            made if made is not None and made.evaluation.status == "ok" else None,
-            (attempt.island,) if attempt.id else everywhere,
-            parent=attempt.parent,
-            trial=trial_of(outcome) if attempt.model else None,
-        )
+        population.record(outcome)
     population.disqualify(i for i, again in run.confirmations.items() if again.status != "ok")
     if not population.elites:
         raise UsageError(f"{run.directory} has no program that passed its evaluation")

@@ -232,11 +232,8 @@ class Run:
     @cached_property
     def elites(self) -> Mapping[int, Elite]:
         """Every program with status "ok", by id."""
-        return {
-            o.program.id: Elite(o.program, o.evaluation)
-            for o in self.outcomes
-            if o.program is not None and o.evaluation is not None and o.evaluation.status == "ok"
-        }
+        found = (outcome.elite for outcome in self.outcomes)
+        return {elite.program.id: elite for elite in found if elite is not None}
 
     @cached_property
     def front(self) -> Sequence[Elite]:

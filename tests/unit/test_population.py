@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from random import Random
 
 import pytest
@@ -27,7 +28,12 @@ def elite(number: int, value: float) -> Elite:
     return Elite(Program(number, files, summary=f"change {number}"), evaluation)
 
 
-ATTEMPT = Attempt(1, 0, "diff", 0, 0)
+ATTEMPT = Attempt(1, 0, "diff", 0, 0, model="m")
+
+
+def finished(each: Elite, parent: int | None = None) -> Outcome:
+    attempt = replace(ATTEMPT, id=each.program.id, parent=parent)
+    return Outcome(attempt, "evaluated", "", each.program, each.evaluation)
 
 
 def judged(status: str = "ok", **more) -> Trial | None:
@@ -53,6 +59,7 @@ def test_a_child_that_was_not_measured_is_told_of_too() -> None:
     assert trial_of(filtered) == Trial("use y", "filtered", None, "NameError: name 'y'")
     assert trial_of(Outcome(ATTEMPT, "filtered", reason)) is None
     assert trial_of(Outcome(ATTEMPT, "unproposed", "no answer")) is None
+    assert trial_of(replace(filtered, attempt=replace(ATTEMPT, model=""))) is None
 
 
 @pytest.mark.parametrize(
@@ -78,10 +85,12 @@ def test_what_was_tried_is_a_function_of_the_first_attempts_that_were_seen(
 ) -> None:
     whole, early = population(trials=trials), population(trials=trials)
     for number, (parent, is_told) in enumerate(attempts):
-        trial = Trial(f"change {number}", "ok", (1.0,)) if is_told else None
-        whole.record(None, None, (0,), parent=parent, trial=trial)
+        attempt = replace(ATTEMPT, id=number, parent=parent)
+        summary = f"change {number}" if is_told else ""
+        outcome = Outcome(attempt, "filtered", "seen before", summary=summary)
+        whole.record(outcome)
         if number < upto:
-            early.record(None, None, (0,), parent=parent, trial=trial)
+            early.record(outcome)
     for parent in range(3):
         told = [
             f"change {number}"
@@ -96,9 +105,7 @@ def test_what_was_tried_is_a_function_of_the_first_attempts_that_were_seen(
 def test_none_are_told_where_nothing_evolves() -> None:
     still = population(First, trials=0)
     for number in range(9):
-        made = elite(number, float(number))
-        trial = Trial(made.program.summary, "ok", made.objectives)
-        still.record(made.program.files, made, (0,), parent=0, trial=trial)
+        still.record(finished(elite(number, float(number)), parent=0))
     assert still.tried(0, 9) == ()
     for attempt in range(20):
         chosen = still.select(attempt, Random(attempt))
@@ -109,8 +116,7 @@ def test_none_are_told_where_nothing_evolves() -> None:
 def test_a_program_that_did_not_confirm_is_no_inspiration() -> None:
     made = population()
     for number in range(6):
-        each = elite(number, float(number))
-        made.record(each.program.files, each, (0,))
+        made.record(finished(elite(number, float(number))))
 
     def inspirations() -> set[int]:
         chosen = [made.select(0, Random(seed)) for seed in range(60)]
@@ -129,10 +135,19 @@ def test_a_diverse_inspiration_is_another_idea() -> None:
     for number, source in enumerate(sources):
         each = elite(number, 5.0 - number)
         program = Program(number, {"n.txt": source})
-        made.record(program.files, Elite(program, each.evaluation), (0,))
+        made.record(finished(Elite(program, each.evaluation)))
     for seed in range(40):
         chosen = made.select(0, Random(seed), diverse=True)
         ids = {e.program.id for e in chosen.inspirations}
         assert len(ids) == 2
         assert 4 in ids | {chosen.parent.program.id}  # four are drawn of at most four
         assert chosen == made.select(0, Random(seed), diverse=True)
+
+
+def test_a_fork_with_fewer_islands_has_a_place_for_every_program() -> None:
+    made = population(islands=2)
+    for number in range(6):
+        outcome = finished(elite(number, float(number)))
+        made.record(replace(outcome, attempt=replace(outcome.attempt, island=number)))
+    homes = [{e.program.id for e in island.archive.elites()} for island in made.islands]
+    assert homes == [{0, 2, 4}, {0, 1, 3, 5}]
