@@ -59,7 +59,8 @@ class Bandit:
     Budgeted Thompson sampling (Xia 2015, https://arxiv.org/abs/1505.00146): the rate at which a
     model's children beat their parents is drawn from its Beta posterior, and the model with the
     highest rate per dollar is asked. The paper draws the costs too; here a model's cost is its mean
-    so far, for it varies much less. Where a price is unknown or zero, all are counted in tokens.
+    so far, for it varies much less. Where a price is unknown or zero, all are counted in tokens,
+    and where nobody counts those, in attempts: costs in different units cannot be compared.
     A model with fewer than three finished attempts goes first; among several the weights decide.
     """
 
@@ -73,12 +74,13 @@ class Bandit:
         new = {n: w for n, w in self._weights.items() if self._records[n].attempts < _TRIALS}
         if new:
             return ByWeight(new).choose(rng)
-        in_dollars = all(record.dollars for record in self._records.values())
+        records = self._records.values()
+        units = ("dollars", "tokens", "attempts")  # that each has spent
+        unit = next(unit for unit in units if all(getattr(record, unit) for record in records))
 
         def promise(record: _Record) -> float:
-            spent = record.dollars if in_dollars else record.tokens
             rate = rng.betavariate(1 + record.better, 1 + record.attempts - record.better)
-            return rate * record.attempts / (spent or 1)
+            return rate * record.attempts / float(getattr(record, unit))
 
         promises = {name: promise(record) for name, record in self._records.items()}
         return max(promises, key=lambda name: promises[name])

@@ -190,6 +190,14 @@ def test_the_bandit_counts_tokens_where_a_price_is_unknown():
     assert played({"good": 0.3, "bad": 0.1}, {"good": None, "bad": 1e-9})["good"] > 0.9
 
 
+def test_the_bandit_counts_attempts_where_nobody_counts_tokens():
+    bandit = Bandit({"agent": 1.0, "chat": 1.0})
+    for number in range(50):
+        bandit.learn("agent", is_better=number == 0, bill=Bill(1, dollars=None))
+        bandit.learn("chat", is_better=number % 2 == 0, bill=Bill(1, 1000, 500, 0.1))
+    assert {bandit.choose(Random(number)) for number in range(100)} == {"chat"}
+
+
 def test_the_bandit_tries_all_first_and_repeats_itself():
     prices = dict.fromkeys("abc", 1.0)
     assert played(dict.fromkeys("abc", 0.2), prices) == played(dict.fromkeys("abc", 0.2), prices)
