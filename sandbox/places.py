@@ -17,7 +17,9 @@ _NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", 
 def python_path() -> list[str]:
     """Return `sys.path` for candidates: the standard library and the installed packages."""
     library = sysconfig.get_path("stdlib")
-    path = [library, f"{library}/lib-dynload", *site.getsitepackages()]
+    # Debian's own Python does not look into the last of these; an image made from it has it.
+    packages = [*site.getsitepackages(), f"{library}/site-packages"]
+    path = dict.fromkeys([library, f"{library}/lib-dynload", *packages])
     return [place for place in path if os.path.isdir(place)]  # noqa: PTH112
 
 

@@ -6,6 +6,7 @@ import importlib
 import os
 import random
 import struct
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -86,6 +87,18 @@ def test_setting_literals_is_the_same_as_writing_them(guest: Any, vector: list[f
 def test_module_names(guest: Any) -> None:
     name = guest("sandbox.program").module_name
     assert [name(path) for path in ("a.py", "a/b.py", "a/__init__.py")] == ["a", "a.b", "a"]
+
+
+def test_packages_beside_the_library_are_found_by_a_python_that_looks_elsewhere() -> None:
+    """As Debian's does; an image from such a host has them there."""
+    script = f"""
+import os, runpy, site, sysconfig
+site.PREFIXES[:] = []
+packages = sysconfig.get_path("stdlib") + "/site-packages"
+found = runpy.run_path({str(bundled("sandbox") / "places.py")!r})["python_path"]()
+assert (packages in found) == os.path.isdir(packages), found
+"""
+    subprocess.run([sys.executable, "-c", script], check=True)
 
 
 # --- the filter of system calls: run here by a small interpreter of classic BPF ------------------
