@@ -116,7 +116,7 @@ class SandboxAttacks(ABC):
         if attack.name in self.uncontained:
             pytest.skip("this tier does not claim to contain it")
         outcome = arena.run(attack)
-        assert outcome.breaches == (), f"{attack.invariant} {outcome.verdict}"
+        assert not outcome.breaches, (attack.invariant, outcome.verdict, outcome.breaches)
 
     def test_what_it_says_moves_no_cursor_of_a_terminal(self, sandbox: Sandbox) -> None:
         source = "ESCAPE = bytes([27, 93, 53, 50, 7, 13]).decode()\n"
