@@ -37,7 +37,8 @@ class ManualModel:
     ``prompt-0012-0.md`` is the first request of attempt 12, and is answered by
     ``answer-0012-0.md`` in the same folder. An answer counts when its file has not changed for a
     moment; one that is there already is read at once, so a run that was stopped finds what was
-    answered meanwhile. ``evolver answer`` shows what waits and takes answers on a terminal.
+    answered meanwhile. One to another question, of another run in the same folder, is put aside.
+    ``evolver answer`` shows what waits and takes answers on a terminal.
 
     Attributes:
         name: of the model, for people.
@@ -59,7 +60,10 @@ class ManualModel:
         folder = self.folder or Path(_DEFAULT_FOLDER)
         folder.mkdir(parents=True, exist_ok=True)
         place = _place(folder, prompt.request or _digest(prompt))
-        _write(place.prompt, f"{prompt.system}\n{prompt.user}")
+        said = f"{prompt.system}\n{prompt.user}"
+        if place.prompt.exists() and place.prompt.read_bytes() != _bytes(said):
+            _put_aside(place.answer)  # another run in the same folder asked something else
+        _write(place.prompt, said)
         started = time.monotonic()
         self._waiting.add(str(place.answer))
         try:
@@ -101,8 +105,17 @@ def questions(folder: Path) -> Iterator[Question]:
 
 def _write(path: Path, text: str) -> None:
     partial = path.with_suffix(".partial")
-    partial.write_text(text, encoding="utf-8", errors="replace")
+    partial.write_bytes(_bytes(text))
     partial.replace(path)
+
+
+def _put_aside(answer: Path) -> None:
+    if answer.exists():
+        answer.replace(answer.with_suffix(".old"))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _digest(prompt: Prompt) -> str:

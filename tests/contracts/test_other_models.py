@@ -195,6 +195,19 @@ class TestManualModel(ModelContract):
         prompt = (tmp_path / "manual" / "prompt-0012-0.md").read_text()
         assert prompt == "You answer briefly.\nSay hello."
 
+    def test_an_answer_to_another_runs_question_is_put_aside(
+        self, model: ManualModel, tmp_path: Path
+    ) -> None:
+        folder = tmp_path / "manual"
+        folder.mkdir()
+        (folder / "answer-0012-0.md").write_text("forty-two")
+        assert ask(model)[0].text == ask(model)[0].text == "forty-two"
+        (folder / "prompt-0012-0.md").write_text("another question")
+        writer = threading.Timer(0.3, (folder / "answer-0012-0.md").write_text, ["hello"])
+        writer.start()
+        assert ask(model)[0].text == "hello"
+        assert (folder / "answer-0012-0.old").read_text() == "forty-two"
+
     def test_it_says_what_it_waits_for(self, model: ManualModel, tmp_path: Path) -> None:
         async def wait() -> str:
             asking = [
