@@ -157,6 +157,9 @@ class Endpoint:
         except ModelUnavailable as error:
             self._suffer(error, sent)
             raise
+        except ModelError:
+            self._say("")  # it answers, be it with a refusal
+            raise
         self.answered += 1
         self._window = min(self._window + 1 / self._window, self.terms.concurrency)
         self._pause = self.terms.backoff

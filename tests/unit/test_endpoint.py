@@ -11,7 +11,7 @@ import pytest
 
 from evolver.choice import Bandit, ByWeight
 from evolver.endpoint import Endpoint, Terms
-from evolver.errors import ModelRefused, ModelUnavailable
+from evolver.errors import ModelError, ModelRefused, ModelUnavailable
 from evolver.facts import Bill
 from evolver.types import Completion, Prompt
 
@@ -155,6 +155,24 @@ def test_a_refusal_after_an_outage_reaches_those_who_wait():
         return await asyncio.gather(*waiting, return_exceptions=True)
 
     assert [str(error) for error in asyncio.run(work())] == ["no credit"] * 3
+
+
+def test_an_endpoint_that_refuses_one_request_after_an_outage_is_there():
+    class Choosy:
+        async def complete(self, prompt, n=1):
+            raise ModelError("the prompt is too long")
+
+    async def work():
+        told = []
+        endpoint = Endpoint("any", Choosy(), Terms(backoff=0.01))
+        endpoint.pause(ModelUnavailable("connection lost"))
+        async with endpoint.place():
+            endpoint.listener = lambda: told.append(endpoint.trouble)
+            with pytest.raises(ModelError, match="too long"):
+                await endpoint.ask(PROMPT, 1)
+        return told
+
+    assert asyncio.run(work()) == [""]
 
 
 # --- choice ---------------------------------------------------------------------------------------
