@@ -6,7 +6,7 @@ and nobody can change what another holds.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from random import Random
@@ -314,6 +314,32 @@ class Output:
     is_cut: bool = False  # it printed more than was kept
 
 
+@dataclass(frozen=True)
+class Timing:
+    """How long calls of a candidate took, in seconds a call, measured by the trusted side.
+
+    Attributes:
+        seconds: the median over the batches.
+        low: lower end of a 95 % interval for that median.
+        high: its upper end.
+        least: of the batches; other work on the machine only ever adds to it.
+        calls: of each batch.
+        samples: of each batch the arguments and the result of one call, chosen afterwards. The
+            result is as untrusted as any: verify it, or what was timed may have computed nothing.
+        reference: the median of the reference; None without one.
+        speedup: the least of the reference, which was called in turn, over `least`.
+    """
+
+    seconds: float
+    low: float
+    high: float
+    least: float
+    calls: int
+    samples: tuple[tuple[tuple[Any, ...], Any], ...]
+    reference: float | None = None
+    speedup: float | None = None
+
+
 class Candidate(Protocol):
     """A program in its sandbox, as an evaluator is handed it.
 
@@ -351,6 +377,38 @@ class Candidate(Protocol):
             CandidateCrashed: it raised (the message ends with its traceback) or its process died.
             CandidateTimeout: it was killed at the deadline.
             CandidateOutputError: the value is of a type that is not allowed, or too large.
+            SandboxError: the sandbox itself failed.
+        """
+        ...
+
+    def time(
+        self,
+        function: str,
+        inputs: Iterable[Sequence[Any]],
+        *,
+        repeats: int,
+        reference: Callable[..., Any] | None = None,
+    ) -> Timing:
+        """Time calls of a function on one core, by clocks that the candidate cannot reach.
+
+        The calls are made in batches of some milliseconds, each on inputs of its own. The larger
+        counts of the wall time of a batch, less that of calling nothing, and of the CPU time that
+        all processes of the candidate took since the last one, less what carrying the values
+        takes: work done ahead, behind or aside counts as work, and so does that of other threads.
+        The first call is not timed: what a program does when it is imported or first called, such
+        as compiling itself, is limited by the evaluation's time and no more.
+
+        Args:
+            function: as in `call`.
+            inputs: positional arguments of one call after another, drawn from `rng` so that
+                nobody can know them; an iterator without an end.
+            repeats: batches that are timed.
+            reference: a function of the evaluator's own that does the same work; it is called
+                here, in turn with the candidate's batches, on the same inputs.
+
+        Raises:
+            ValueError: the inputs ran out.
+            CandidateError: as `call` does.
             SandboxError: the sandbox itself failed.
         """
         ...

@@ -14,7 +14,7 @@ import socket
 import time
 from typing import Any, Protocol
 
-from sandbox import wire, zygote
+from sandbox import processes, wire, zygote
 
 _PIECE = 1 << 17  # bytes read at once
 _HELD = 1 << 18  # bytes held on the way to the host before the candidate has to wait
@@ -26,6 +26,7 @@ class Zygote(Protocol):
     """What the relay needs of the fork server."""
 
     control: socket.socket
+    pid: int
 
     def receive(self) -> dict[str, Any]:
         """Return its next message; "gone" when there will be none."""
@@ -37,6 +38,10 @@ class Group(Protocol):
 
     def has_killed(self) -> bool:
         """Has the kernel killed a process for lack of memory since this was last asked?"""
+        ...
+
+    def cpu_time(self) -> int | None:
+        """Return the nanoseconds of CPU time that all in it have taken; None: it does not know."""
         ...
 
 
@@ -159,8 +164,8 @@ class Relay:
                 case "data":
                     if self._line is not None and self._is_linked:
                         self._line.outbox.add([body])
-                case "printed":
-                    self._tell_printed()
+                case "printed" | "cpu" as what:
+                    self._tell(what)
                 case "close":
                     self._close()
         if self._line is not None and self._is_linked:
@@ -179,6 +184,9 @@ class Relay:
         # Forked ahead, so that the next evaluation does not wait for it.
         self._next = Line(self._line.number + 1, self._zygote.control)
 
+    def _tell(self, what: str) -> None:
+        self._tell_printed() if what == "printed" else self._tell_cpu_time()
+
     def _tell_printed(self) -> None:
         """Tell what the candidate printed up to the answer that it has given."""
         tail = bytearray()
@@ -186,6 +194,16 @@ class Relay:
             self._line.listen()
             tail = self._line.tail
         self._to_host.add(wire.frame({"op": "printed"}, bytes(tail)))
+
+    def _tell_cpu_time(self) -> None:
+        """Tell what the kernel has counted for the candidate, its threads and its children.
+
+        The zygote and the candidate that waits, both idle, are counted too where a group counts.
+        """
+        taken = self._group.cpu_time() if self._group is not None else None
+        if taken is None:
+            taken = processes.cpu_below(self._zygote.pid)
+        self._to_host.add(wire.frame({"op": "cpu", "nanoseconds": taken}))
 
     def _close(self) -> None:
         """Let nothing more of the candidate through, and report when it is dead."""

@@ -77,6 +77,8 @@ class Session:
         sys.meta_path[:0] = [self._guest, self._modules]
         if terms.guest:
             sys.modules["candidate"] = program.CandidateModule(self._modules, self._first)
+        self._staged: tuple[Callable[..., Any], list[Any]] = (_nothing, [])
+        self._results: list[Any] = []
         reseed(start["seed"])
 
     def serve(self) -> None:
@@ -101,16 +103,7 @@ class Session:
     ) -> tuple[dict[str, Any], list[wire.Buffer]]:
         try:
             arguments, keywords = wire.decode(header["arguments"], body)
-            match header["op"]:
-                case "call":
-                    self._modules.set_parameters(header["parameters"])
-                    value = self._resolve(header["function"])(*arguments, **keywords)
-                case "run":
-                    value = self._workdir.run(*arguments)
-                case "read":
-                    value = self._workdir.read(*arguments)
-                case "write":
-                    value = self._workdir.write(*arguments)
+            value = self._perform(header, arguments, keywords)
         except workdir.RefusedError as error:
             return _refusal(str(error))
         except BaseException as error:  # noqa: BLE001 - whatever it is, SystemExit too: it is the verdict
@@ -123,6 +116,29 @@ class Session:
             return _refusal(f"it returned {error}")
         return {"value": tree}, buffers
 
+    def _perform(self, header: dict[str, Any], arguments: Any, keywords: Any) -> Any:
+        match header["op"]:
+            case "call":
+                self._modules.set_parameters(header["parameters"])
+                return self._resolve(header["function"])(*arguments, **keywords)
+            case "stage":
+                self._modules.set_parameters(header["parameters"])
+                name = header["function"]
+                self._staged = (_nothing if name is None else self._resolve(name)), arguments
+            case "go":
+                function, inputs = self._staged
+                self._results = [function(*one) for one in inputs]
+            case "results":
+                value, self._results, self._staged = self._results, [], (_nothing, [])
+                return value
+            case "run":
+                return self._workdir.run(*arguments)
+            case "read":
+                return self._workdir.read(*arguments)
+            case "write":
+                return self._workdir.write(*arguments)
+        return None
+
     def _resolve(self, function: str) -> Callable[..., Any]:
         name, _, attribute = function.rpartition(":")
         found: Any = importlib.import_module(name or program.module_name(self._first))
@@ -133,6 +149,10 @@ class Session:
                 raise AttributeError(f"{name or self._first} has no {attribute!r}") from None
         assert callable(found) or True
         return found  # type: ignore[no-any-return]
+
+
+def _nothing(*_arguments: Any) -> None:
+    """Be timed, for what timing itself takes."""
 
 
 def rehearse(terms: Terms) -> None:

@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandbox_attacks import NAMED, SETTINGS, SandboxAttacks, processes_named, program
+from sandbox_timing import SandboxTiming
 
 from evolver.errors import (
     CandidateCrashed,
@@ -74,7 +75,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-class SandboxContract(SandboxAttacks):
+class SandboxContract(SandboxTiming, SandboxAttacks):
     """What every sandbox does."""
 
     base = BASE

@@ -8,7 +8,7 @@ import secrets
 import signal
 import struct
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
@@ -20,10 +20,10 @@ from evolver.errors import (
     CandidateTimeout,
     SandboxError,
 )
-from evolver.sandboxes import wire
+from evolver.sandboxes import timing, wire
 from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
-from evolver.types import Files, Output, Program
+from evolver.types import Files, Output, Program, Timing
 
 PRINTED = "it printed, at the end:"  # the line that parts what it printed from what went wrong
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
@@ -48,6 +48,7 @@ class Evaluation:
     ) -> None:
         self._channel = channel
         self._settings = settings
+        self.result_bytes = settings.result_bytes
         self.timeout = timeout
         self.deadline = time.monotonic() + timeout
         self._frames = wire.Frames(settings.result_bytes + _ENVELOPE)
@@ -117,12 +118,11 @@ class Evaluation:
             header, body = self._receive(ends)
             return self._value(request["op"], header, body, token)
         except TimeoutError:
-            what = (
-                f"the evaluation did not end in its {self.timeout:g} s"
-                if ends == self.deadline
-                else f"{name} did not return in its {timeout:g} s"
+            if ends == self.deadline:
+                self._end(self._overdue())
+            self._end(
+                CandidateTimeout(f"{name} did not return in its {timeout:g} s and was killed")
             )
-            self._end(CandidateTimeout(f"{what} and was killed"))
         except wire.WireError as error:
             self._end(CandidateOutputError(f"{name} returned {error}"))
         raise AssertionError  # _end raises
@@ -176,17 +176,41 @@ class Evaluation:
 
     def _printed(self) -> str:
         """Ask the relay for the end of what the candidate printed; return it as a paragraph."""
-        deadline = time.monotonic() + self._channel.grace
         try:
-            self._channel.send({"op": "printed"}, deadline=deadline)
-            while True:
-                header, body = self._channel.receive(deadline)
-                if header["op"] == "printed":
-                    return _paragraph(body)
-                if header["op"] == "ended":
-                    self._died(header, body)
+            _, body = self._ask_relay("printed", time.monotonic() + self._channel.grace)
+            return _paragraph(body)
         except (TimeoutError, CandidateCrashed):
             return ""
+
+    def cpu_time(self) -> float:
+        """Return the seconds of CPU time that the kernel has counted for all its processes.
+
+        Raises:
+            CandidateError: it died.
+            SandboxError: the runner broke.
+        """
+        if self._verdict is not None:
+            raise self._verdict
+        try:
+            header, _ = self._ask_relay("cpu", self.deadline)
+            return float(header["nanoseconds"]) / 1e9
+        except TimeoutError:
+            self._end(self._overdue())
+        raise AssertionError  # _end raises
+
+    def _ask_relay(self, op: str, deadline: float) -> tuple[dict[str, Any], bytearray]:
+        self._channel.send({"op": op}, deadline=deadline)
+        while True:
+            header, body = self._channel.receive(deadline)
+            if header["op"] == op:
+                return header, body
+            if header["op"] == "ended":
+                self._died(header, body)
+
+    def _overdue(self) -> CandidateTimeout:
+        return CandidateTimeout(
+            f"the evaluation did not end in its {self.timeout:g} s and was killed"
+        )
 
     def _died(self, header: dict[str, Any], printed: bytearray) -> None:
         if header["status"] is None:
@@ -324,6 +348,18 @@ class SandboxedCandidate:
         request = {"op": "call", "function": function, "parameters": self._parameters}
         return self._evaluation.ask(request, (args, kwargs), timeout, function)
 
+    def time(
+        self,
+        function: str,
+        inputs: Iterable[Sequence[Any]],
+        *,
+        repeats: int,
+        reference: Callable[..., Any] | None = None,
+    ) -> Timing:
+        """Time calls of a function; see `evolver.types.Candidate.time` and `timing.measure`."""
+        bench = _Bench(self._evaluation, function, self._parameters, self.rng)
+        return timing.measure(bench, inputs, repeats, reference)
+
     def run(
         self, command: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
     ) -> Output:
@@ -366,6 +402,44 @@ class SandboxedCandidate:
                 self._evaluation.ask({"op": "write"}, ((path, files[path]), {}), None, "writing")
             self._evaluation.parameters_on_disk = self._parameters
         return self._evaluation.ask({"op": op}, (arguments, {}), timeout, name)
+
+
+class _Bench:
+    """What `timing.measure` needs of a candidate in its process."""
+
+    def __init__(
+        self,
+        evaluation: Evaluation,
+        function: str,
+        parameters: tuple[float, ...] | None,
+        rng: Random,
+    ) -> None:
+        self._evaluation = evaluation
+        self._function = function
+        self._parameters = parameters
+        self.rng = rng
+        self.room = evaluation.result_bytes // 2
+
+    def stage(self, batch: Sequence[Sequence[Any]] | None) -> None:
+        """Send the arguments of a batch of calls; None: of one call of nothing."""
+        request = {"op": "stage", "function": self._function, "parameters": self._parameters}
+        if batch is None:
+            request["function"] = None
+        self._evaluation.ask(request, (list(batch or [()]), {}), None, self._function)
+
+    def go(self) -> float:
+        """Have the batch called; return the seconds from the word until all have returned."""
+        started = time.perf_counter()
+        self._evaluation.ask({"op": "go"}, ((), {}), None, self._function)
+        return time.perf_counter() - started
+
+    def results(self) -> Sequence[Any]:
+        """Return what the calls of the batch returned, all of it."""
+        return self._evaluation.ask({"op": "results"}, ((), {}), None, self._function)  # type: ignore[no-any-return]
+
+    def cpu_time(self) -> float:
+        """Return the seconds of CPU time that its processes have taken so far."""
+        return self._evaluation.cpu_time()
 
 
 def _inner(path: str) -> str:
