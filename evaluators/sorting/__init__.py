@@ -1,0 +1,130 @@
+"""Scores a sort in C by the comparisons that it makes, each of which is answered here.
+
+The items never leave this process: the candidate knows of them what it asks for, and what it asks
+for is counted. So an order that comes out right was paid for.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+
+from evolver import verify
+from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
+from evolver.types import Candidate, Result
+
+_COMPILER = ("gcc", "-O1", "-shared", "-fPIC", "-o", "sort.so")
+_DISPLACED = 0.05  # of the items of an almost sorted input
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures how many comparisons a sort takes beyond the least that any can take on average.
+
+    The candidate's function is `void sort(int n, int *order, int (*before)(int, int))`: before(i,
+    j) is 1 where item i comes before item j, else 0, and order[k] is the item that comes k-th. The
+    items are distinct, in random order and new for each evaluation. No sort takes fewer than
+    log2(n!) comparisons on average over all orders (Knuth 1998, The Art of Computer Programming 3,
+    5.3.1).
+
+    Attributes:
+        items: n.
+        sorts: of random orders, in an evaluation.
+        function: name of the candidate's function.
+    """
+
+    items: int = 40
+    sorts: int = 10
+    function: str = "sort"
+
+    guest = "guest.py"
+
+    def __post_init__(self) -> None:
+        if self.items < 3:
+            raise UsageError(f"items is {self.items}; sort 3 or more")
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Return `excess`: comparisons over log2(n!), less 1, in percent; and `comparisons`.
+
+        `almost_sorted` is the number of comparisons for an input of which one in twenty items is
+        displaced.
+
+        Raises:
+            CandidateError: it does not compile, crashes, or does not sort.
+        """
+        self._compile(candidate)
+        rng = candidate.rng
+        inputs = [rng.sample(range(self.items), self.items) for _ in range(self.sorts)]
+        *counts, almost = self._sort(candidate, [*inputs, self._almost_sorted(rng)])
+        mean = sum(counts) / len(counts)
+        return Result(
+            {
+                "excess": 100.0 * (mean / self._least - 1),
+                "comparisons": mean,
+                "almost_sorted": float(almost),
+            },
+            feedback=f"{min(counts)} to {max(counts)} comparisons for {self.items} items; "
+            f"on average no sort takes fewer than {self._least:.1f}",
+        )
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return the bound of information, which no sort reaches for most n."""
+        return {"no sort takes fewer": [{"excess": 0.0, "comparisons": self._least}]}
+
+    @property
+    def _least(self) -> float:
+        return math.lgamma(self.items + 1) / math.log(2)
+
+    def _compile(self, candidate: Candidate) -> None:
+        (source,) = candidate.files
+        done = candidate.run([*_COMPILER, source])
+        if done.code:
+            raise CandidateCrashed(done.stderr.decode(errors="replace"))
+
+    def _sort(self, candidate: Candidate, inputs: Sequence[Sequence[int]]) -> list[int]:
+        """Have inputs sorted that only this process knows; return how often each was asked about.
+
+        Args:
+            candidate: a compiled one.
+            inputs: permutations of range(n): where each item belongs.
+        """
+        counts = [0] * len(inputs)
+        waiting = list(range(len(inputs)))
+        reply = candidate.call("guest:begin", "sort.so", self.function, self.items, len(inputs))
+        while True:
+            if not isinstance(reply, list) or len(reply) != len(waiting):
+                raise CandidateOutputError("the guest did not say what each sort asks")
+            answers: list[list[int]] = []
+            for number, asked in zip(waiting, reply, strict=True):
+                said = verify.integers(asked, [None], "what is asked").tolist()
+                if len(said) == 2:
+                    answers.append([number, self._answer(inputs[number], *said)])
+                    counts[number] += 1
+                else:
+                    self._check(inputs[number], said)
+            if not answers:
+                return counts
+            if max(counts) > self.items**2:
+                raise CandidateOutputError(f"more than {self.items**2} comparisons")
+            waiting = [number for number, _ in answers]
+            reply = candidate.call("guest:answer", answers)
+
+    def _answer(self, places: Sequence[int], one: int, other: int) -> int:
+        if not (0 <= one < self.items and 0 <= other < self.items):
+            raise CandidateOutputError(f"before({one}, {other}): items go to {self.items - 1}")
+        return int(places[one] < places[other])
+
+    def _check(self, places: Sequence[int], order: Sequence[int]) -> None:
+        if sorted(order) != list(range(self.items)):
+            raise CandidateOutputError(f"order must hold each item from 0 to {self.items - 1} once")
+        for place, item in enumerate(order):
+            if places[item] != place:
+                raise CandidateOutputError(f"the items are not sorted: {item} comes too early")
+
+    def _almost_sorted(self, rng: Random) -> list[int]:
+        keys = list(range(self.items))
+        for _ in range(math.ceil(_DISPLACED * self.items)):
+            keys.insert(rng.randrange(self.items), keys.pop(rng.randrange(self.items)))
+        return keys
