@@ -25,7 +25,7 @@ import time
 from pathlib import Path
 
 from sandbox import canary, kernel, landlock, seccomp
-from sandbox.files import around, is_within, link_missing, wipe, write_files
+from sandbox.files import around, hold, is_within, link_missing, sweep, wipe, write_files
 from sandbox.processes import (
     descendants,
     holdings,
@@ -36,6 +36,7 @@ from sandbox.processes import (
 from sandbox.terms import Terms
 
 _MIB = 1 << 20
+_PREFIX = "evolver-sandbox-"
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
 _FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
 RANGE = 65_535
@@ -83,7 +84,9 @@ class PlainCells:
     def _new_folder(self) -> str:
         import tempfile
 
-        folder = tempfile.mkdtemp(prefix="evolver-sandbox-")
+        folder = tempfile.mkdtemp(prefix=_PREFIX)
+        hold(folder)  # until this process is dead
+        sweep(tempfile.gettempdir(), _PREFIX)
         tempfile.tempdir = None  # found out anew by each candidate, which has a place of its own
         return folder
 

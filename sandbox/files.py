@@ -8,8 +8,12 @@ With `os` and not with `pathlib`, because most of this is on the clock of every 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
+import time
+
+_YOUNG = 3600  # seconds
 
 
 def write_files(root: str, files: dict[str, bytes]) -> None:
@@ -66,6 +70,37 @@ def wipe(path: str) -> None:
                 os.rmdir(folder)
     with contextlib.suppress(OSError):
         os.rmdir(path)
+
+
+def hold(folder: str) -> int:
+    """Mark a folder as somebody's; return the descriptor by which it is, until it is closed.
+
+    Raises:
+        BlockingIOError: it is somebody else's.
+    """
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(fd)
+        raise
+    return fd
+
+
+def sweep(parent: str, prefix: str) -> None:
+    """Remove folders of this user that nobody holds any more, as those who were killed left them.
+
+    Young ones are let be: they may be about to be held.
+    """
+    for entry in os.scandir(parent):
+        if not entry.name.startswith(prefix):
+            continue
+        with contextlib.suppress(OSError):
+            status = entry.stat(follow_symlinks=False)
+            if status.st_uid == os.getuid() and status.st_mtime < time.time() - _YOUNG:
+                fd = hold(entry.path)
+                wipe(entry.path)
+                os.close(fd)
 
 
 def _listed(folder: str) -> list[os.DirEntry[str]]:

@@ -200,6 +200,25 @@ def test_another_architecture_is_killed(filters: dict[str, bytes]) -> None:
 # --- trees of files ------------------------------------------------------------------------------
 
 
+def test_what_a_killed_runner_left_is_removed_by_a_later_one(guest: Any, tmp_path: Path) -> None:
+    files = guest("sandbox.files")
+    left, held, others, young = (tmp_path / name for name in ("box-1", "box-2", "x-3", "box-4"))
+    for folder in (left, held, others, young):
+        (folder / "scratch").mkdir(parents=True)
+        (folder / "scratch/made").write_text("by a candidate")
+        if folder is not young:
+            os.utime(folder, (0, 0))
+    holds = files.hold(held)
+    files.sweep(str(tmp_path), "box-")
+    assert not left.exists()
+    assert held.exists()
+    with pytest.raises(BlockingIOError):
+        files.hold(held)
+    os.close(holds)
+    files.sweep(str(tmp_path), "box-")
+    assert sorted(place.name for place in tmp_path.iterdir()) == ["box-4", "x-3"]
+
+
 @pytest.mark.parametrize(
     ("mapped", "least", "count"),
     [
