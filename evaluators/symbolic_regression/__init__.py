@@ -23,6 +23,8 @@ Array = NDArray[np.float64]
 MOST_DIGITS = 12.0  # more is rounding
 LEAST_DIGITS = -12.0
 RESOLVED = 3  # decimals of `digits`: a formula better by less is no news for a search
+_DRAWN, _KEPT = 600, 0.3  # random vectors to start a fit from; how often a literal stays in them
+_MAGNITUDES = (-1.5, 1.0)  # decimal logarithms of the literals that are drawn
 _FITTED = 20260401  # seed of the points that are fitted
 
 
@@ -89,7 +91,9 @@ class Evaluator:
             CandidateError: the function is no formula.
         """
         formula = self._read(candidate)
-        return Misfit(formula, self._fitted) if formula.size <= self.fit_up_to else None
+        if formula.size > self.fit_up_to:
+            return None
+        return Misfit(formula, self._fitted, np.array(candidate.parameters, dtype=np.float64))
 
     def _read(self, candidate: Candidate) -> Formula:
         return read(candidate.files, self.function, len(self._law.within))
@@ -119,10 +123,27 @@ class Misfit:
 
     formula: Formula
     points: Points
+    own: Array  # (n,) the formula's literals
 
     def __call__(self, parameters: Array) -> Array:
         """Return the residuals (k, m) of the vectors (k, n)."""
         return self.points.residuals(self.formula.run(self.points.inputs, parameters))
+
+    def starts(self, wanted: int, rng: np.random.Generator) -> Array:
+        """Return the best of many random vectors, at most `wanted`.
+
+        The misfit of a frequency has a local minimum every half period, from which descent does
+        not lead out: of ten fits of the form of "damped", started from ones, at most three found
+        it without these.
+        """
+        drawn = 10.0 ** rng.uniform(*_MAGNITUDES, (_DRAWN, self.own.size))
+        drawn *= rng.choice([-1.0, 1.0], drawn.shape)
+        vectors = np.where(rng.random(drawn.shape) < _KEPT, self.own, drawn)
+        with np.errstate(all="ignore"):
+            costs = (self(vectors) ** 2).sum(axis=1)
+        costs = np.where(np.isfinite(costs), costs, np.inf)
+        best: Array = vectors[np.argsort(costs, kind="stable")[:wanted]]
+        return best
 
 
 def _digits(formula: Formula, own: Array, points: Points) -> float | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -11,8 +13,11 @@ from fake_candidate import InProcessCandidate
 
 from evolver import gallery
 from evolver.bundled import bundled
-from evolver.evaluator import EvaluatorSource
+from evolver.evaluator import EvaluatorSource, guest_files
+from evolver.sandboxes.local import LocalSandbox
+from evolver.sandboxes.settings import SandboxSettings
 from evolver.task import load_task
+from evolver.types import Candidate, Files, Program
 
 NAMES = [path.parent.name for path in sorted(bundled("examples").glob("*/task.toml"))]
 
@@ -69,7 +74,7 @@ def test_what_was_reached_is_stored_and_can_be_measured_again(folder: Path) -> N
     assert example.measured is not None
     task = load_task(folder)
     section = task.settings.evaluator
-    if section.use in ("bin_packing", "matrix_multiplication"):
+    if section.use in ("bin_packing", "matrix_multiplication", "black_box", "sorting"):
         pytest.skip("its inputs are drawn anew for each evaluation")
     evaluator = EvaluatorSource(section.use, task.root).load(section.with_)
     (name,) = task.files
@@ -77,6 +82,22 @@ def test_what_was_reached_is_stored_and_can_be_measured_again(folder: Path) -> N
         (task.files[name], example.measured.seed),
         ((folder / "best" / name).read_bytes(), example.measured.best),
     ):
-        result = evaluator.evaluate(InProcessCandidate(source.decode()))
+        with candidate_of({name: source}, guest_files(evaluator)) as candidate:
+            result = evaluator.evaluate(candidate)
         metrics = getattr(result, "metrics", result)
         assert metrics[example.metric] == pytest.approx(expected, rel=1e-9)
+
+
+@contextmanager
+def candidate_of(files: Files, guest: Files) -> Iterator[Candidate]:
+    """Open a program: in this process where that can be, which is much faster."""
+    ((path, source),) = files.items()
+    if path.endswith(".py") and not guest:
+        yield InProcessCandidate(source.decode())
+        return
+    settings = SandboxSettings(allow_unisolated=True)
+    with (
+        closing(LocalSandbox(settings, guest=guest)) as sandbox,
+        sandbox.open(Program(0, files), seed=1, timeout=60.0) as candidate,
+    ):
+        yield candidate
