@@ -147,8 +147,8 @@ class Session:
                 found = getattr(found, part)
             except AttributeError:
                 raise AttributeError(f"{name or self._first} has no {attribute!r}") from None
-        assert callable(found) or True
-        return found  # type: ignore[no-any-return]
+        resolved: Callable[..., Any] = found
+        return resolved
 
 
 def _nothing(*_arguments: Any) -> None:

@@ -6,9 +6,9 @@ import os
 
 def f(host):
     found = []
-    for path in (__file__, os.__file__, fcntl.__file__, host["secret"], "own"):
+    for path in (__file__, os.__file__, fcntl.__file__, host["secret"]):
         try:
-            fd = os.open(path, os.O_RDONLY | (os.O_CREAT if path == "own" else 0), 0o600)
+            fd = os.open(path, os.O_RDONLY)
         except OSError:
             continue
         for kind in (fcntl.F_WRLCK, fcntl.F_RDLCK):

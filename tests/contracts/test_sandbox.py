@@ -27,9 +27,11 @@ UNCONTAINED_BY_LIMITS = frozenset(
     {
         "changes_what_is_the_users",
         "connects_to_local_servers",
+        "has_the_kernel_signal_for_it",
         "hides_its_memory",
         "imports_the_judge",
         "kills_everything",
+        "leases_files",
         "leaves_traces",
         "links_to_secrets",
         "reads_environments",
