@@ -5,9 +5,14 @@ from __future__ import annotations
 import importlib
 import os
 import random
+import signal
+import socket
 import struct
 import subprocess
 import sys
+import tempfile
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -195,6 +200,50 @@ def test_the_filter_beside_processes_of_the_same_user(
 
 def test_another_architecture_is_killed(filters: dict[str, bytes]) -> None:
     assert verdict(filters["open"], 0, arch=0x40000003) == KILL
+
+
+# --- processes ------------------------------------------------------------------------------------
+
+
+def test_what_threads_start_and_start_again_is_found(guest: Any) -> None:
+    def start() -> None:
+        script = "import subprocess; subprocess.run(['sleep', '60'])"
+        started.append(subprocess.Popen([sys.executable, "-c", script], process_group=0))
+        is_over.wait()  # a thread's children are another's when it is gone
+
+    started: list[subprocess.Popen[bytes]] = []
+    is_over = threading.Event()
+    thread = threading.Thread(target=start)
+    thread.start()
+    try:
+        ends = time.monotonic() + 10
+        found: list[int] = []
+        while len(found) < 2 and time.monotonic() < ends:
+            found = guest("sandbox.processes").descendants(os.getpid())
+        assert len(found) == 2
+        assert found[0] == started[0].pid
+    finally:
+        is_over.set()
+        thread.join()
+        os.killpg(started[0].pid, signal.SIGKILL)
+        started[0].wait()
+
+
+def test_it_is_seen_that_open_files_are_on_their_way(guest: Any) -> None:
+    look = guest("sandbox.processes").holdings
+    ours, theirs = socket.socketpair()
+    with ours, theirs, tempfile.TemporaryFile() as file:
+        file.write(b"x" * 100_000)
+        file.flush()
+        size = os.fstat(file.fileno()).st_blocks * 512
+        socket.send_fds(ours, [b"!"], [file.fileno()])
+        held = look(os.getpid(), memory=True)
+        assert held.sends
+        assert held.memory > 1 << 20
+        assert size in held.files.values()
+        _, fds, _, _ = socket.recv_fds(theirs, 1, 1)
+        assert not look(os.getpid(), memory=False).sends
+        os.close(fds[0])
 
 
 # --- trees of files ------------------------------------------------------------------------------
