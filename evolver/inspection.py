@@ -6,7 +6,7 @@ import asyncio
 import statistics
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
 
@@ -156,7 +156,7 @@ async def _inspect(task: Task, workers: int) -> Inspection:
             verdicts = await gate.judge_all(executor, program, seed, chance, bad, task.objective)
             first = _first_prompt(task, seed) if endpoints and operators else Prompt("", "")
             tokens = prompts.tokens(f"{first.system}{first.user}")
-            answers = list(await asyncio.gather(*(_ask(e, tokens) for e in endpoints)))
+            answers = list(await asyncio.gather(*(_ask(e, task, tokens) for e in endpoints)))
     finally:
         await executor.close()
         for endpoint in endpoints:
@@ -223,8 +223,11 @@ def _first_prompt(task: Task, seed: Evaluation) -> Prompt:
     return preview(task, at_the_start(task, seed)).prompt
 
 
-async def _ask(endpoint: Endpoint, prompt_tokens: int) -> Answer:
-    """Send a model one cheap request, once it is seen to be there."""
+async def _ask(endpoint: Endpoint, task: Task, prompt_tokens: int) -> Answer:
+    """Send a model one cheap request, once it is seen to be there.
+
+    A command that edits files in place finds the program's, as in a run.
+    """
     model: Any = endpoint.model
     if isinstance(model, Filing):
         return Answer(endpoint.name, is_asked=False)
@@ -233,7 +236,7 @@ async def _ask(endpoint: Endpoint, prompt_tokens: int) -> Answer:
         async with asyncio.timeout(_PATIENCE):
             await endpoint.check()
             started = time.monotonic()
-            (completion, *_) = await endpoint.ask(_QUESTION, 1)
+            (completion, *_) = await endpoint.ask(replace(_QUESTION, files=task.files), 1)
     except TimeoutError:
         return Answer(endpoint.name, f"there was no answer within {_PATIENCE:.0f} s")
     except EvolverError as error:

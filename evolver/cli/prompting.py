@@ -60,6 +60,11 @@ def prompt(
 
 def _print_sent(run: Run, attempt: int) -> None:
     sent = run.prompts(attempt)
+    if not sent and all(outcome.attempt.id != attempt for outcome in run.outcomes):
+        raise UsageError(
+            f"{run.directory} has no attempt {attempt}; the last one is "
+            f"{max((outcome.attempt.id for outcome in run.outcomes), default=0)}"
+        )
     if not sent:
         raise UsageError(f"attempt {attempt} of {run.directory} asked no model")
     for call, said in sent.items():

@@ -140,4 +140,4 @@ def fork(
     out_to = console(to_stderr=as_json)
     with display.view(out_to, found.name) as listener:
         done = branch(found, options, at=at, task=task, out=out, listener=listener)
-    conclude(done, out_to, as_json=as_json)
+    conclude(done, out_to, before=done.facts["forked_from"]["at"], as_json=as_json)

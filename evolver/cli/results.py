@@ -48,10 +48,12 @@ Words = Annotated[
 # --- a finished run -------------------------------------------------------------------------------
 
 
-def conclude(run: Run, out: Console, *, as_json: bool) -> None:
-    """Tell what a run found, write its report, and exit 130 where it was interrupted."""
-    if origin := run.facts.get("forked_from"):
-        out.print(f"forked from {origin['run']} after {origin['at']} attempts")
+def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None:
+    """Tell what a run found, write its report, and exit 130 where it was interrupted.
+
+    Where it had as many attempts `before` it went on, the user is told how to give it more.
+    """
+    _print_origin(run, out)
     overview(run, out)
     out.print()
     if run.best is not None:
@@ -62,6 +64,17 @@ def conclude(run: Run, out: Console, *, as_json: bool) -> None:
     if run.stopped == INTERRUPTED:
         typer.echo(f"Stopped. Go on with: evolver resume {run.directory}", err=True)
         raise typer.Exit(130)
+    if len(run.outcomes) == before:
+        typer.echo(
+            f"Nothing was left to do. Give it more, for example: evolver resume {run.directory} "
+            f"--evaluations {2 * run.evaluations}",
+            err=True,
+        )
+
+
+def _print_origin(run: Run, out: Console) -> None:
+    if origin := run.facts.get("forked_from"):
+        out.print(f"forked from {origin['run']} after {origin['at']} attempts")
 
 
 def overview(run: Run, out: Console) -> None:
@@ -91,7 +104,7 @@ def overview(run: Run, out: Console) -> None:
             f"ID`): {first}{', ...' if len(flagged) > 5 else ''}"
         )
     if run.best is None:
-        out.print("No program passed its evaluation.")
+        out.print(f"No program {'passed its evaluation' if run.evaluations else 'was judged'}.")
         return
     out.print(f"Best score: {lines.score(run.score, run.best)}")
     if not run.best.evaluation.trusted:
@@ -130,6 +143,12 @@ def write_report(run: Run) -> str:
         "gate": gate.summary(run.facts.get("gate")) or "none",
         "flagged": str(sum(bool(o.evaluation and o.evaluation.flags) for o in run.outcomes)),
     }
+    if run.bills:
+        facts["models"] = lines.written(run.bill)
+    if run.configuration.task.ablate:
+        facts["left out"] = ", ".join(run.configuration.task.ablate)
+    if origin := run.facts.get("forked_from"):
+        facts["forked from"] = f"{origin['run']} after {origin['at']} attempts"
     shown = Page(
         title=f"evolver: {run.facts['task']}",
         facts=facts,
@@ -174,6 +193,7 @@ def show(words: Words = None, as_json: Json = False) -> None:
     if source:
         dirty = ", with changes that were not committed" if source["dirty"] else ""
         out.print(f"from commit {source['commit'][:10]} of {source['root']}{dirty}")
+    _print_origin(run, out)
     if gate.summary(run.facts.get("gate")):
         out.print(f"gate: {gate.summary(run.facts['gate'])}")
     if run.configuration.task.ablate:

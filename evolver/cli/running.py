@@ -140,13 +140,7 @@ def resume(
     with display.view(out_to, found.name) as listener:
         before = len(Run.open(found).outcomes)
         done = sessions.resume(found, options, listener=listener)
-    conclude(done, out_to, as_json=as_json)
-    if len(done.outcomes) == before:
-        typer.echo(
-            f"Nothing was left to do. Give it more, for example: evolver resume {found} "
-            f"--evaluations {2 * done.evaluations}",
-            err=True,
-        )
+    conclude(done, out_to, before=before, as_json=as_json)
 
 
 def evaluate(

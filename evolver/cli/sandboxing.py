@@ -60,11 +60,13 @@ def build(
     if with_ and not from_host:
         raise UsageError("--with goes with --from-host; name Debian packages by --apt")
     packages = image.wanted_packages((), Path())
+    usual = ""
     if task is not None:
         loaded = load_task(task_folder(task))
         packages = assemble.image_packages(loaded)
-        tag = tag or loaded.settings.sandbox.image
-    tag = tag or image.default_tag(packages)
+        usual = loaded.settings.sandbox.image
+    usual = usual or image.default_tag(packages)
+    tag = tag or usual
     out = console()
     client = daemon.connect()
     try:
@@ -74,4 +76,5 @@ def build(
             image.build(client, tag, packages, out.print, base=base, apt=apt or ())
     finally:
         client.close()
-    out.print(f"{tag} is there; use it with --sandbox docker")
+    named = "" if tag == usual else f" and [sandbox] image = '{tag}' in task.toml"
+    out.print(f"{tag} is there; use it with --sandbox docker{named}", soft_wrap=True)

@@ -96,6 +96,15 @@ def test_another_language_without_a_model(cli: CommandLine, make_task: MakeTask)
     assert "name a model with --model" in done.stderr
 
 
+def test_an_agent_that_edits_in_place_finds_the_program(
+    cli: CommandLine, make_task: MakeTask
+) -> None:
+    model = "[[model]]\nuse = 'command'\nname = 'agent'\nedits_in_place = true\n"
+    toml = TASK_TOML.replace('"mutate"', '"diff"')
+    task = make_task(toml=f"{toml}\n{model}command = 'sed -i s/x/x/ curve.py && echo done'\n")
+    assert "model        agent answers" in cli("doctor", task).stdout
+
+
 def test_models_are_asked_once(cli: CommandLine, make_task: MakeTask) -> None:
     prices = "prompt_price = 2.0\ncompletion_price = 4.0\n"
     with LLMServer(nudge_a_constant) as server:

@@ -127,6 +127,13 @@ def test_a_fork_of_too_much_is_refused(
     assert not (cli.folder / "two").exists()
 
 
+def test_a_fork_without_more_says_that_nothing_was_left(cli: CommandLine, run_dir: Path) -> None:
+    idle = cli("fork", run_dir, "--at", 20, "--evaluations", 10, "--out", "two")
+    assert "Nothing was left to do. Give it more" in idle.stderr
+    assert "after 20 attempts" in cli("show", "two").stdout
+    assert "after 20 attempts" in (cli.folder / "two" / "report.html").read_text("utf-8")
+
+
 def test_the_recorded_run_comes_out_as_it_was(cli: CommandLine, tmp_path: Path) -> None:
     recorded = Path(__file__).parents[1] / "data" / "recorded"
     found = cli.json("replay", shutil.copytree(recorded, tmp_path / "recorded"))

@@ -95,6 +95,7 @@ def test_every_operator_asks_and_a_resumed_run_asks_the_same(
         assert prompt.user in printed
     assert "request 2 of 2" in printed
     assert "asked no model" in cli.refuses("prompt", "whole", "--attempt", 0)
+    assert "has no attempt 4000" in cli.refuses("prompt", "whole", "--attempt", 4000)
     printed = cli("prompt", "whole", "--operator", "recombine").stdout
     assert printed.startswith("operator recombine, about ")
     assert "# A program to unite it with" in printed
