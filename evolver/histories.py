@@ -41,9 +41,6 @@ def replay(directory: Path, *, re_evaluate: bool = False) -> Replay:
     """
     run = Run.open(directory)
     found = in_thread(lambda interrupted: unless_interrupted(_walked_again(run), interrupted))
-    if found.score != run.score:
-        score = Difference(None, "the best score", repr(run.score), repr(found.score))
-        found = replace(found, differences=(*found.differences, score))
     if re_evaluate:
         walked = found
         found = in_thread(
@@ -54,9 +51,11 @@ def replay(directory: Path, *, re_evaluate: bool = False) -> Replay:
 
 async def _walked_again(run: Run) -> Replay:
     tape = Tape()
-    database = answers_of(run.directory)
-    recorded = Store.read(run.directory)
-    with contextlib.closing(database), contextlib.closing(recorded):
+    with contextlib.ExitStack() as stack:
+        recorded = stack.enter_context(contextlib.closing(Store.read(run.directory)))
+        recorded.hold_still()
+        # Of a moment later, where the run is at work: what is more is never asked for.
+        database = stack.enter_context(contextlib.closing(answers_of(run.directory)))
 
         def engine_of(session: Session) -> Engine:
             configuration = _configuration_of(session, run)
@@ -66,7 +65,12 @@ async def _walked_again(run: Run) -> Replay:
             store = Store(database, None, session.id)
             return make_engine(task, configuration, store, tape, operators, endpoints)
 
-        return await walk_again(Record(recorded), tape, engine_of)
+        found = await walk_again(Record(recorded), tape, engine_of)
+        score = Run(run.directory, recorded).score
+    if found.score == score:
+        return found
+    differs = Difference(None, "the best score", repr(score), repr(found.score))
+    return replace(found, differences=(*found.differences, differs))
 
 
 def _configuration_of(session: Session, run: Run) -> Configuration:
@@ -166,6 +170,7 @@ def fork(
             shutil.copyfile(run.directory / PICKLE, place / PICKLE)
         config.write(place, configuration)
         with contextlib.closing(Store.read(run.directory)) as store:
+            store.hold_still()
             left = [asdict(one) for one in left_behind(store, finished)]
         origin = {"run": str(run.directory.resolve()), "at": finished}
         state_after(run.directory, finished, place, {"forked_from": origin, "left_behind": left})

@@ -131,14 +131,6 @@ class Record:
                 yield outcome
         yield from confirmations  # of older versions, which did not say when
 
-    def heard(self, attempt: Attempt) -> list[Prompt]:
-        """Return the prompts of an attempt's requests, its share of another's among them."""
-        own = self.store.prompts(attempt.id)
-        if attempt.leader is not None and 0 not in own:
-            shared = self.store.prompts(attempt.leader).get(0)
-            own |= {} if shared is None else {0: shared}
-        return [own[call] for call in sorted(own)]
-
 
 def left_behind(store: Store, finished: int | None = None) -> list[LeftBehind]:
     """Return what was in flight where a run was forked: they were counted when others began.
@@ -322,7 +314,7 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
                     finished += 1
                     # Nothing is heard where the operator was gone in the session that ended it.
                     heard = _words(tape.heard)
-                    if heard and heard != _words(record.heard(event.attempt)):
+                    if heard and heard != _words(record.store.prompts(event.attempt.id).values()):
                         prompts.append(event.attempt.id)
                 case Confirmation():
                     differences += _confirm(engine, event)

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
@@ -140,9 +140,15 @@ def is_stillborn(directory: Path) -> bool:
 
 @dataclass(frozen=True)
 class Run:
-    """The results of a run, read from its facts; also of one that is still going on."""
+    """The results of a run, read from its facts; also of one that is still going on.
+
+    Attributes:
+        directory: of the run.
+        store: is read instead, where one is given; else what is there at each question.
+    """
 
     directory: Path
+    store: Store | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def open(cls, directory: Path | str | None = None) -> Run:
@@ -156,6 +162,8 @@ class Run:
         return run
 
     def _read(self, question: Callable[[Store], Any]) -> Any:
+        if self.store is not None:
+            return question(self.store)
         store = Store.read(self.directory)
         try:
             return question(store)
@@ -279,19 +287,8 @@ class Run:
         return max(fitting, key=lambda e: (e.objectives, -e.program.id), default=None)
 
     def prompts(self, attempt: int) -> Mapping[int, Prompt]:
-        """Return what models were sent for an attempt, by the number of the call.
-
-        Where several attempts shared the first request, it is shown for each of them.
-        """
-
-        def question(store: Store) -> dict[int, Prompt]:
-            sent = store.prompts(attempt)
-            for other in store.attempts():
-                if other.id == attempt and other.leader is not None:
-                    sent = {0: store.prompts(other.leader)[0], **sent}
-            return sent
-
-        prompts: dict[int, Prompt] = self._read(question)
+        """Return what models were sent for an attempt, by the number of the call."""
+        prompts: dict[int, Prompt] = self._read(lambda store: store.prompts(attempt))
         return prompts
 
     def program(self, number: int) -> tuple[Program, Evaluation | None]:

@@ -126,6 +126,11 @@ class Store:
             raise damaged(directory, error) from error
         return cls(database, None, 0)
 
+    def hold_still(self) -> None:
+        """Read the facts as they are now from here on, whatever another process writes."""
+        self._database.execute("BEGIN")
+        self._database.execute("SELECT count(*) FROM facts").fetchone()
+
     def close(self) -> None:
         """Close the database and let others write."""
         self._database.close()
@@ -400,11 +405,17 @@ class Store:
         }
 
     def prompts(self, attempt: int) -> dict[int, Prompt]:
-        """The prompts that were sent for an attempt, by the number of the call."""
+        """The prompts that were sent for an attempt, by the number of the call.
+
+        Where several attempts shared the first request, it is one of each of them.
+        """
         rows = self._database.execute(
-            "SELECT call, prompt FROM requests WHERE attempt = ? ORDER BY id", (attempt,)
+            "SELECT call, prompt FROM requests WHERE attempt = ?1 OR (call = 0 AND attempt = "
+            "(SELECT leader FROM attempts WHERE id = ?1)) ORDER BY attempt, id",
+            (attempt,),
         )
-        return {call: _prompt(self._files(hashes)) for call, hashes in rows.fetchall()}
+        prompts = dict(rows.fetchall())  # its own before its leader's, the last try before others
+        return {call: _prompt(self._files(prompts[call])) for call in sorted(prompts)}
 
     def preflights(self, attempt: int) -> dict[int, Preflight]:
         """The stored pre-flights of an attempt by turn."""

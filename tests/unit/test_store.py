@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -44,6 +45,30 @@ def test_what_was_written_is_read_back(tmp_path):
     assert store.completions(1)[0][0].text == "answer 1"
     assert store.bill().dollars == 0.75
     store.close()
+
+
+def test_who_shares_a_request_was_sent_its_prompt_too(tmp_path):
+    with closing(Store.create(tmp_path, {}, "test")) as store:
+        store.begin(*(Attempt(n, 0, "diff", 0, None, leader=5 if n > 5 else None) for n in (5, 6)))
+        assert store.prompts(6) == {}  # nobody has asked yet
+        for number, call in ((5, 0), (5, 1), (6, 1)):
+            store.send(Request(number, call, "any", Prompt("s", f"{number}-{call}")))
+        assert [prompt.user for prompt in store.prompts(6).values()] == ["5-0", "6-1"]
+        store.send(Request(6, 0, "any", Prompt("s", "6-0")))  # its share was none
+        assert [prompt.user for prompt in store.prompts(6).values()] == ["6-0", "6-1"]
+        assert [prompt.user for prompt in store.prompts(5).values()] == ["5-0", "5-1"]
+
+
+def test_who_holds_still_sees_nothing_that_is_written_later(tmp_path):
+    filled(tmp_path, 2)
+    with closing(Store.read(tmp_path)) as still, closing(Store.read(tmp_path)) as other:
+        still.hold_still()
+        with closing(Store.resume(tmp_path, "test")) as store:
+            store.begin(Attempt(2, 2, "step", 0, 1))
+            store.finish(Outcome(Attempt(2, 2, "step", 0, 1), "unproposed", "no idea"))
+        assert [len(one.attempts()) for one in (still, other)] == [2, 3]
+        assert len(Run(tmp_path, still).outcomes) == len(list(still.outcomes())) == 2
+        assert len(Run(tmp_path).outcomes) == 3
 
 
 def test_an_unknown_price_is_unknown_in_the_bill(tmp_path):
