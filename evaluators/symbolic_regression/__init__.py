@@ -62,7 +62,7 @@ class Evaluator:
         """
         formula = self._read(candidate)
         own = np.array(candidate.parameters, dtype=np.float64)
-        digits = _digits(formula, own, self._fitted)
+        digits = _digits(formula, own, self.fitted)
         if digits is None:
             raise CandidateOutputError("the formula has no finite value at some of the points")
         rng = np.random.default_rng(candidate.rng.getrandbits(63))
@@ -93,7 +93,7 @@ class Evaluator:
         formula = self._read(candidate)
         if formula.size > self.fit_up_to:
             return None
-        return Misfit(formula, self._fitted, np.array(candidate.parameters, dtype=np.float64))
+        return Misfit(formula, self.fitted, np.array(candidate.parameters, dtype=np.float64))
 
     def _read(self, candidate: Candidate) -> Formula:
         return read(candidate.files, self.function, len(self._law.within))
@@ -103,11 +103,12 @@ class Evaluator:
         return LAWS[self.law]
 
     @cached_property
-    def _fitted(self) -> Points:
+    def fitted(self) -> Points:
+        """The points that formulas are fitted to and scored by."""
         return self._law.draw(np.random.default_rng(_FITTED), self.points)
 
     def _worst(self, formula: Formula, own: Array) -> str:
-        points = self._fitted
+        points = self.fitted
         (values,) = formula.run(points.inputs, own[None])
         worst = int(np.abs(values - points.wanted).argmax())
         where = ", ".join(f"{values[worst]:.6g}" for values in points.inputs)
