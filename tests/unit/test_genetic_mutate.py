@@ -236,3 +236,23 @@ def test_a_program_nested_too_deeply_is_no_crash() -> None:
     deep: Files = {"p.py": b"def f(x):\n    return " + b"x + " * 1500 + b"x\n"}
     with pytest.raises(ProposalError, match="nested too deeply"):
         propose(Mutate(), context(deep, 0))
+
+
+def test_loops_are_interchanged_where_they_do_not_hang_on_each_other() -> None:
+    nest = b"""
+def f(a):
+    for i in range(3):
+        total = 0
+        for j in range(4):
+            total += a[i][j]
+            for k in range(j):
+                total += k
+    return total
+"""
+    child = propose(
+        Mutate(edits=(1,), weights=only("interchange"), simplify=False), context({"m.py": nest}, 1)
+    )
+    assert child.files["m.py"] == nest.replace(b"i in range(3)", b"?").replace(
+        b"j in range(4)", b"i in range(3)"
+    ).replace(b"?", b"j in range(4)")
+    assert child.summary == "interchange the loops over i and j"

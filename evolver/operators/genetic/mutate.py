@@ -45,6 +45,7 @@ EDITS: Mapping[str, tuple[Edit, float]] = {
     "guard": (statements.guard, 0.4),
     "conditional": (statements.conditional, 0.2),
     "unwrap": (statements.unwrap, 0.3),
+    "interchange": (statements.interchange, 0.0),  # of use where speed is measured
 }
 """Kinds of edits with the weights they have unless the task sets others."""
 

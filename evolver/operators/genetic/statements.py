@@ -115,6 +115,31 @@ def swap_statements(draft: Draft) -> Change | None:
     return Change(module, f"swap {brief(above.node, 30)} and {brief(below.node, 30)}")
 
 
+def interchange(draft: Draft) -> Change | None:
+    """Swap the headers of two loops, one directly in the other, that do not hang on each other."""
+    if not draft.grammar.control:
+        return None
+    loops = []
+    for line in draft.survey.lines:
+        outer = line.node
+        if isinstance(outer, cst.For) and isinstance(outer.body, cst.IndentedBlock):
+            for index, inner in enumerate(outer.body.body):
+                if isinstance(inner, cst.For) and not set(loads(outer.target)) & set(
+                    loads(inner.iter)
+                ):
+                    loops.append((line, outer, index, inner))
+    if not loops:
+        return None
+    line, outer, index, inner = draft.rng.choice(loops)
+    body = list(outer.body.body)
+    body[index] = inner.with_changes(target=outer.target, iter=outer.iter)
+    swapped = outer.with_changes(
+        target=inner.target, iter=inner.iter, body=outer.body.with_changes(body=body)
+    )
+    names = f"{brief(outer.target)} and {brief(inner.target)}"
+    return Change(replaced(draft.module, line.path, swapped), f"interchange the loops over {names}")
+
+
 def extract(draft: Draft) -> Change | None:
     """Assign a subexpression that stands more than once to an intermediate."""
     groups: dict[str, list[Site]] = {}

@@ -1,0 +1,187 @@
+"""Scores code that multiplies matrices by its speed on one core, against numpy's BLAS.
+
+Products are checked on secret matrices before anything is timed, and one of each timed batch is
+checked again. The clock is `Candidate.time`, so that work counts wherever it is done.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolver import verify
+from evolver.errors import CandidateOutputError
+from evolver.types import Candidate, Result, Timing
+
+Shape = tuple[int, int, int]
+# Of the unit roundoff, times the norms of both factors: a plain or a blocked sum stays below 5 for
+# random matrices, and half the digits are 10**4 away.
+_ROUNDOFFS = 64
+#: In Python all that may be imported, and what may not be named, so that the library is not called.
+_MODULES = {"numpy", "numba", "math"}
+_LIBRARY = {
+    "dot", "vdot", "inner", "outer", "matmul", "matvec", "vecmat", "vecdot", "tensordot", "einsum",
+    "multi_dot", "linalg", "kron", "matrix", "convolve", "correlate", "apply_along_axis", "core",
+    "ctypeslib", "objmode", "fft", "getattr", "eval", "exec", "compile", "globals", "vars",
+    "locals", "builtins",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures how fast a program multiplies matrices of some shapes.
+
+    In Python the candidate's `multiply(a, b)` gets two arrays and returns their product, an array
+    of the same type. In C its `void multiply(int m, int k, int n, const T *a, const T *b, T *c)`
+    gets rows one after the other, and sets all of c; it is compiled by gcc.
+
+    Attributes:
+        language: "python" or "c".
+        dtype: "float64" or "float32".
+        shapes: (m, k, n) of each product, m x k by k x n, that counts.
+        held_out: shapes that are measured for private metrics.
+        repeats: batches that are timed of each shape.
+        function: the name of the candidate's function in Python.
+        flags: of gcc.
+    """
+
+    language: Literal["python", "c"] = "python"
+    dtype: Literal["float64", "float32"] = "float64"
+    shapes: tuple[Shape, ...] = ((128, 128, 128), (191, 127, 161), (96, 257, 224))
+    held_out: tuple[Shape, ...] = ((173, 211, 149),)
+    repeats: int = 5
+    function: str = "multiply"
+    flags: tuple[str, ...] = ("-O3", "-march=native", "-ffp-contract=fast")
+
+    guest = "guest.py"
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Return `against_blas`, the speed over that of numpy's BLAS on one core, and `gflops`.
+
+        Both are geometric means over the shapes; the first is the ratio of the quickest batches,
+        which were timed in turn, and so depends less on the machine and on what else it does.
+
+        Raises:
+            CandidateError: a product is wrong, or the program is not of the kind that is wanted.
+        """
+        function = self._prepare(candidate)
+        rng = np.random.default_rng(candidate.rng.getrandbits(63))
+        for shape in (*self.shapes, *self.held_out):
+            pair = next(self._draw(rng, shape))
+            self._check(pair, candidate.call(function, *pair))
+        timings = [self._time(candidate, function, rng, shape) for shape in self.shapes]
+        held_out = [self._time(candidate, function, rng, shape) for shape in self.held_out]
+        rates = [_gflops(*pair) for pair in zip(self.shapes, timings, strict=True)]
+        private = {}
+        if held_out:
+            private["held_out_against_blas"] = _mean(timing.speedup for timing in held_out)
+            private["held_out_gflops"] = _mean(map(_gflops, self.held_out, held_out))
+        return Result(
+            {"against_blas": _mean(timing.speedup for timing in timings), "gflops": _mean(rates)},
+            private,
+            feedback="\n".join(
+                f"{m} x {k} by {k} x {n}: {rate:.3g} GFLOP/s, {timing.speedup:.3g} of BLAS"
+                for (m, k, n), rate, timing in zip(self.shapes, rates, timings, strict=True)
+            ),
+        )
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return what the score is measured by."""
+        return {"numpy's BLAS, one core": [{"against_blas": 1.0}]}
+
+    def _prepare(self, candidate: Candidate) -> str:
+        """Check the kind of program and compile it; return the function that is to be called."""
+        if self.language == "python":
+            for path, content in candidate.files.items():
+                if path.endswith(".py"):
+                    forbid_library(content)
+            return self.function
+        (source,) = (path for path in candidate.files if path.endswith(".c"))
+        if b"dlopen" in candidate.files[source] or b"dlsym" in candidate.files[source]:
+            raise CandidateOutputError("the kernel may load no library")
+        command = ["gcc", *self.flags, "-shared", "-fPIC", "-o", "kernel.so", source, "-lm"]
+        built = candidate.run(command)
+        if built.code:
+            raise CandidateOutputError(
+                f"gcc refuses it:\n{built.stderr.decode('utf-8', 'replace')[-4000:]}"
+            )
+        return "guest:multiply"
+
+    def _draw(
+        self, rng: np.random.Generator, shape: Shape
+    ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
+        """Draw pairs of matrices of secret entries and sizes, for ever."""
+        m, k, n = shape
+        while True:
+            one, other = 10.0 ** rng.uniform(-2, 2, 2)
+            yield (
+                (one * rng.standard_normal((m, k))).astype(self.dtype),
+                (other * rng.standard_normal((k, n))).astype(self.dtype),
+            )
+
+    def _time(
+        self, candidate: Candidate, function: str, rng: np.random.Generator, shape: Shape
+    ) -> Timing:
+        inputs = self._draw(rng, shape)
+        timing = candidate.time(function, inputs, repeats=self.repeats, reference=np.matmul)
+        for arguments, result in timing.samples:
+            self._check(arguments, result)
+        return timing
+
+    def _check(self, pair: Sequence[NDArray[Any]], product: object) -> None:
+        a, b = (one.astype(np.float64) for one in pair)
+        found = verify.reals(product, [len(a), b.shape[1]], "the product")
+        if not isinstance(product, np.ndarray) or product.dtype != self.dtype:
+            raise CandidateOutputError(f"the product must be an array of {self.dtype}")
+        error = np.linalg.norm(found - a @ b) / np.linalg.norm(a) / np.linalg.norm(b)
+        most = _ROUNDOFFS * np.finfo(self.dtype).eps / 2
+        if error > most:
+            raise CandidateOutputError(
+                f"the product is off by {error:.3g} of the factors' norms; {self.dtype} allows "
+                f"{most:.3g}"
+            )
+
+
+def forbid_library(source: bytes) -> None:
+    """Raise CandidateOutputError where Python code has somebody else multiply its matrices.
+
+    It reads the names that the code uses, which stops whoever does not set out to deceive.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        raise CandidateOutputError(f"it is no Python: {error}") from None
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                named = [part for alias in names for part in alias.name.split(".")]
+                named = [part for part in named if part not in _MODULES]
+            case ast.ImportFrom(module=module, names=names):
+                parts = [*(module or ".").split("."), *(alias.name for alias in names)]
+                named = [part for part in parts[:1] if part not in _MODULES]
+                named += [part for part in parts if part in _LIBRARY or part == "*"]
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                named = [name] if name in _LIBRARY or name.startswith("__") else []
+            case ast.BinOp(op=ast.MatMult()) | ast.AugAssign(op=ast.MatMult()):
+                named = ["@"]
+            case _:
+                named = []
+        if named:
+            raise CandidateOutputError(
+                f"{named[0]} is not allowed: the product is to be computed by the program itself"
+            )
+
+
+def _gflops(shape: Shape, timing: Timing) -> float:
+    return 2e-9 * math.prod(shape) / timing.least
+
+
+def _mean(values: Any) -> float:
+    """Return the geometric mean."""
+    return float(np.exp(np.mean(np.log(list(values)))))
