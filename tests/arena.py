@@ -9,6 +9,7 @@ read. A program that has `double(x)` instead is after a score that it does not d
 from __future__ import annotations
 
 import ast
+import gc
 import os
 import secrets
 import signal
@@ -227,7 +228,7 @@ class Arena:
 
     def run(self, attack: Attack) -> Outcome:
         """Let a program attack; then look at what it got, left and did to the next one."""
-        before = self._observe()
+        before, opened = self._observe(), _descriptors()
         breaches: list[str] = []
         program = Program(1, {"main.py": attack.source})
         started = time.monotonic()
@@ -251,6 +252,8 @@ class Arena:
             for what, now in self._observe().items()
             if now != before[what]
         ]
+        if (left := _descriptors()) > opened:
+            breaches.append(f"{left} descriptors are open, not {opened}")
         breaches += self._look_at_the_next()
         self._clean()
         return Outcome(verdict, seconds, tuple(breaches))
@@ -285,7 +288,6 @@ class Arena:
             },
             "mounts": [line for line in mounts if "/box/" in line or self._mark in line],
             "shared memory": _system_v(),
-            "descriptors": len(os.listdir("/proc/self/fd")),  # noqa: PTH208
             "clock": round((time.time() - time.monotonic()) / 10),
         }
 
@@ -348,6 +350,12 @@ def processes_named(name: str) -> list[str]:
             if Path(f"/proc/{pid}/comm").read_text().strip() == name:
                 found.append(pid)
     return found
+
+
+def _descriptors() -> int:
+    """Count this process's own, without those that wait for the garbage collector."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208
 
 
 def _system_v() -> list[str]:

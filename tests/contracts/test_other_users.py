@@ -34,7 +34,9 @@ CHOSEN = "(candidate_that or canary or compiled or file or command or chance)"
 
 
 def test_tiers_b_and_c_of_root_hold_the_contract() -> None:
-    assert passed(f"(TestLandlock or TestPlain) and {CHOSEN}", uid=0) > 130
+    """C claims nothing against attacks, so of these it is not asked again."""
+    chosen = f"(TestLandlock or (TestPlain and not contains)) and {CHOSEN}"
+    assert passed(chosen, uid=0) > 100
 
 
 def test_an_ordinary_user_has_tiers_a_and_b_and_they_contain_every_attack() -> None:
