@@ -49,7 +49,11 @@ class ReplayModel:
             self._given[prompt] += len(answers)
             if not answers:
                 many = f"no more than {len(known)} answers" if known else "no answer"
-                raise ModelError(f"the run {self.run} holds {many} to this prompt")
+                raise ModelError(
+                    f"the run {self.run} holds {many} to this prompt: it answers the same words "
+                    "only; keep its task, settings and --seed, or name another model",
+                    bill=Completion("", self.name, dollars=0.0),
+                )
         return tuple(replace(answer, dollars=0.0) for answer in answers[:n])
 
     def bound(self, prompt: Prompt, n: int) -> Bound:

@@ -29,8 +29,8 @@ UNTRUSTED = (
 _STOPPED = {
     "evaluations": "all evaluations are spent",
     "seconds": "the time is up",
-    "dollars": "the dollars that are left are too few for another request",
-    "tokens": "the tokens that are left are too few for another request",
+    "dollars": "the dollars that are left are too few for another request and max_tokens of answer",
+    "tokens": "the tokens that are left are too few for another request and max_tokens of answer",
     "target": "the target is reached",
     "exhausted": "a thousand attempts in a row brought nothing new to evaluate",
     INTERRUPTED: "interrupted",

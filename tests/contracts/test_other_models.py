@@ -311,8 +311,10 @@ class TestReplayModel(ModelContract):
 
     def test_what_nobody_answered_is_an_error(self, tmp_path: Path) -> None:
         model = ReplayModel(recorded(tmp_path / "run", (PROMPT, ["only"])))
-        with pytest.raises(ModelError, match="holds no answer to this prompt"):
+        with pytest.raises(ModelError, match="holds no answer to this prompt") as caught:
             ask(model, Prompt("other", "words"))
+        assert caught.value.bill is not None
+        assert caught.value.bill.dollars == 0.0
         ask(model)
         with pytest.raises(ModelError, match="holds no more than 1 answers to this prompt"):
             ask(model)
