@@ -1,0 +1,15 @@
+"""A heuristic that places jobs on machines."""
+
+import numpy as np
+
+
+# EVOLVE-BLOCK-START
+def score(job, free, total):
+    """Return a score for each machine; rows of free and total are CPU and memory: best fit."""
+    left = (free - 0.669 / free - job) / total
+    cpu = left[:, 0]
+    memory = left[:, 1]
+    return -(cpu + memory)
+
+
+# EVOLVE-BLOCK-END
