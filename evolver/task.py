@@ -118,7 +118,7 @@ class SandboxSection(_Section):
     network: bool = False
     visible: tuple[str, ...] = ()  # paths of the host that it may read, such as "/opt/julia"
     result_bytes: int = Field(default=16 * 2**20, ge=1024)
-    require: str = ""  # the weakest tier accepted
+    require: Literal["", "A", "B", "C"] = ""  # the weakest tier accepted
     allow_unisolated: bool = False
 
 

@@ -119,6 +119,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
         ({"evaluator": 'use = "score.py:score"\ntimeout = 0'}, "evaluator.timeout"),
         ({"objective": ""}, "names no metric"),
         ({"islands": "number = 0"}, "islands.number"),
+        ({"sandbox": 'require = "D"'}, "sandbox.require: .*'A', 'B' or 'C'"),
         ({"budgets": "evaluations = 3"}, "did you mean 'budget'"),
     ],
 )
