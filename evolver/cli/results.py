@@ -36,6 +36,8 @@ _STOPPED = {
     INTERRUPTED: "interrupted",
 }
 
+_REASONS = 3  # why attempts came to no evaluation, the most frequent ones
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 Words = Annotated[
     list[str] | None,
@@ -202,6 +204,9 @@ def show(words: Words = None, as_json: Json = False) -> None:
     out.print()
     for name, counts in sorted(_operators(run).items()):
         out.print(f"{name}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
+    reasons = Counter(o.reason.partition("\n")[0] for o in run.outcomes if o.evaluation is None)
+    for reason, times in reasons.most_common(_REASONS):
+        out.print(f"not judged, {times} times: {reason}")
 
 
 def _operators(run: Run) -> dict[str, Counter[str]]:

@@ -127,6 +127,14 @@ def test_a_fork_of_too_much_is_refused(
     assert not (cli.folder / "two").exists()
 
 
+def test_why_answers_came_to_nothing_is_shown(cli: CommandLine, make_task: MakeTask) -> None:
+    with LLMServer(lambda asked: "I would rather not.") as server:
+        address = ("--model", "any", "--api-base", server.address)
+        cli("run", make_task(toml=DIFF), *address, "--seconds", 2, "--out", "prose")
+    said = " ".join(cli("show", "prose").stdout.split())
+    assert "times: the answer holds no SEARCH/REPLACE block" in said
+
+
 def test_a_fork_without_more_says_that_nothing_was_left(cli: CommandLine, run_dir: Path) -> None:
     idle = cli("fork", run_dir, "--at", 20, "--evaluations", 10, "--out", "two")
     assert "Nothing was left to do. Give it more" in idle.stderr
