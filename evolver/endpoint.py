@@ -154,6 +154,8 @@ class Endpoint:
             self._remind(_SOON)
         try:
             answers = await self.model.complete(prompt, n)
+            if not answers:  # whoever asks on until there are enough would never end
+                raise ModelError(f"{self.name} returned no completion at all")
         except ModelUnavailable as error:
             self._suffer(error, sent)
             raise

@@ -69,11 +69,6 @@ class Prices:
     completion: float | None = None
     cached: float | None = None  # of prompt tokens in the provider's cache; None: as any other
 
-    @property
-    def are_known(self) -> bool:
-        """Whether a request's price can be told."""
-        return self.prompt is not None and self.completion is not None
-
     def of(self, prompt: int, completion: int, cached: int = 0) -> float | None:
         """Return the dollars for so many tokens; `cached` are among those of the prompt."""
         if self.prompt is None or self.completion is None:

@@ -175,6 +175,19 @@ def test_an_endpoint_that_refuses_one_request_after_an_outage_is_there():
     assert asyncio.run(work()) == [""]
 
 
+def test_a_model_that_returns_nothing_is_not_asked_on_and_on():
+    class Mute:
+        async def complete(self, prompt, n=1):
+            return []
+
+    async def work():
+        async with (endpoint := Endpoint("mute", Mute())).place():
+            await endpoint.ask(PROMPT, 1)
+
+    with pytest.raises(ModelError, match="mute returned no completion"):
+        asyncio.run(work())
+
+
 # --- choice ---------------------------------------------------------------------------------------
 
 
