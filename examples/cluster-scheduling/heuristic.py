@@ -9,7 +9,7 @@ def score(job, free, total):
     left = (free - job) / total
     cpu = left[:, 0]
     memory = left[:, 1]
-    return -(cpu + memory)
+    return -np.add(cpu, memory)
 
 
 # EVOLVE-BLOCK-END

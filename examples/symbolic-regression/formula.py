@@ -1,6 +1,6 @@
 """A formula for points that were measured."""
 
-import math
+import math  # noqa: F401 - for what it becomes
 
 
 def formula(t):
