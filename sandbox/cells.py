@@ -53,8 +53,9 @@ class PlainCells:
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
-        self._is_root = os.getuid() == 0
-        self._first_uid, self._uids = fresh_uids(Path("/proc/self/uid_map").read_text())
+        mapped = Path("/proc/self/uid_map").read_text()
+        self._is_root = os.getuid() == 0 and can_give_uids(mapped)
+        self._first_uid, self._uids = fresh_uids(mapped)
         self._number = 0
         self._place = ""
         self._watch: canary.Watch | None = None
@@ -295,6 +296,17 @@ class LandlockCells(PlainCells):
         if self._rules is not None:
             self._rules.apply()
         kernel.install_filter(self._filter)
+
+
+def can_give_uids(mapped: str) -> bool:
+    """May root become others here? Not where it is but an ordinary user by another name.
+
+    Args:
+        mapped: the uids that exist here, as /proc/self/uid_map has them.
+    """
+    uids = sum(int(line.split()[2]) for line in mapped.splitlines())
+    setgroups = Path("/proc/self/setgroups")
+    return uids > 1 and not (setgroups.exists() and setgroups.read_text().strip() == "deny")
 
 
 def fresh_uids(mapped: str) -> tuple[int, int]:

@@ -7,6 +7,8 @@ give away and, on some hosts, no namespaces.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 
 import pytest
 from other_user import NOBODY, can_change_user, run_python
@@ -29,18 +31,23 @@ def passed(selection: str, *, uid: int) -> int:
     return int(found[1])
 
 
-#: What depends on who one is; the rest of the contract would show the same again, in minutes.
-CHOSEN = "(candidate_that or canary or compiled or file or command or chance)"
+#: What depends on who one is; the rest of the contract would show the same again, in minutes, and
+#: so would attacks on the evaluator and on the channel.
+_ALIKE = (
+    "answers or backtracks or channel or crashes or exits or forges or holds_the or loops or nests "
+    "or overflows or overloads or patches or pickles or prints or raises_end or returns or walks"
+)
+CHOSEN = f"(candidate_that or canary or compiled or file or command or chance) and not ({_ALIKE})"
 
 
 def test_tiers_b_and_c_of_root_hold_the_contract() -> None:
     """C claims nothing against attacks, so of these it is not asked again."""
     chosen = f"(TestLandlock or (TestPlain and not contains)) and {CHOSEN}"
-    assert passed(chosen, uid=0) > 100
+    assert passed(chosen, uid=0) > 60
 
 
 def test_an_ordinary_user_has_tiers_a_and_b_and_they_contain_every_attack() -> None:
-    assert passed(f"(TestNamespaces or TestLandlock) and {CHOSEN}", uid=NOBODY) > 150
+    assert passed(f"(TestNamespaces or TestLandlock) and {CHOSEN}", uid=NOBODY) > 90
 
 
 SAYING = """
@@ -79,3 +86,16 @@ def test_without_namespaces_he_gets_tier_b_and_a_task_may_refuse_it() -> None:
     assert "unshare" in required or "clone" in required  # what it is that fails
     assert "tier A: " in unisolated
     assert "--allow-unisolated" in unisolated
+
+
+def test_root_of_a_user_namespace_who_can_become_nobody_else_gets_tier_a() -> None:
+    """As in a container of an engine without root and without further uids."""
+    done = subprocess.run(
+        ["unshare", "--user", "--map-root-user", sys.executable, "-c", SAYING],
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    tier, got, *_ = done.stdout.splitlines()
+    assert tier == "A", done.stdout + done.stderr
+    assert got.startswith("A 7")
