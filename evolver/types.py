@@ -392,7 +392,8 @@ class Candidate(Protocol):
         """Time calls of a function on one core, by clocks that the candidate cannot reach.
 
         The calls are made in batches of some milliseconds, each on inputs of its own. The larger
-        counts of the wall time of a batch, less that of calling nothing, and of the CPU time that
+        counts of the wall time of a batch, less that of calling nothing and that in which the
+        kernel kept it waiting for a processor, and of the CPU time that
         all processes of the candidate took since the last one, less what carrying the values
         takes: work done ahead, behind or aside counts as work, and so does that of other threads.
         The first call is not timed: what a program does when it is imported or first called, such

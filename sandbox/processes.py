@@ -56,6 +56,21 @@ def cpu_below(pid: int) -> int:
     return taken
 
 
+def waited_below(pid: int) -> int:
+    """Return the nanoseconds that this process and all below `pid` were kept from running.
+
+    The sum over all threads that live, of the time in which each was ready and others had the
+    processors. 0 where the kernel does not count it.
+    """
+    waited = 0
+    for one in ("self", *descendants(pid)):
+        with contextlib.suppress(OSError, IndexError):
+            for thread in os.listdir(f"/proc/{one}/task"):  # noqa: PTH208
+                text = Path(f"/proc/{one}/task/{thread}/schedstat").read_text()
+                waited += int(text.split()[1])
+    return waited
+
+
 def tasks_of(uid: int) -> int:
     """Count the threads of a user; RLIMIT_NPROC counts them all, whoever started them."""
     count = 0

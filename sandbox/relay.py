@@ -203,7 +203,8 @@ class Relay:
         taken = self._group.cpu_time() if self._group is not None else None
         if taken is None:
             taken = processes.cpu_below(self._zygote.pid)
-        self._to_host.add(wire.frame({"op": "cpu", "nanoseconds": taken}))
+        waited = processes.waited_below(self._zygote.pid)
+        self._to_host.add(wire.frame({"op": "cpu", "taken": taken, "waited": waited}))
 
     def _close(self) -> None:
         """Let nothing more of the candidate through, and report when it is dead."""

@@ -162,18 +162,18 @@ class _Bench:
         self._batch = batch
 
     def go(self) -> float:
-        wall, cpu = time.perf_counter(), time.process_time()
+        wall, cpu = timing.now(), time.process_time()
         call = self._candidate.call
         self._results = [call(self._function, *one) for one in self._batch or ()]
         self._cpu_time += time.process_time() - cpu
-        return time.perf_counter() - wall
+        return timing.now() - wall
 
     def results(self) -> Sequence[Any]:
         tree, buffers = wire.encode(self._results)
         return wire.decode(tree, bytearray(b"".join(buffers)))  # type: ignore[no-any-return]
 
-    def cpu_time(self) -> float:
-        return self._cpu_time
+    def account(self) -> timing.Account:
+        return timing.Account(self._cpu_time, 0.0)
 
 
 @cache

@@ -182,8 +182,8 @@ class Evaluation:
         except (TimeoutError, CandidateCrashed):
             return ""
 
-    def cpu_time(self) -> float:
-        """Return the seconds of CPU time that the kernel has counted for all its processes.
+    def account(self) -> timing.Account:
+        """Return what the kernel has counted for all its processes.
 
         Raises:
             CandidateError: it died.
@@ -193,7 +193,7 @@ class Evaluation:
             raise self._verdict
         try:
             header, _ = self._ask_relay("cpu", self.deadline)
-            return float(header["nanoseconds"]) / 1e9
+            return timing.Account(header["taken"] / 1e9, header["waited"] / 1e9)
         except TimeoutError:
             self._end(self._overdue())
         raise AssertionError  # _end raises
@@ -429,17 +429,17 @@ class _Bench:
 
     def go(self) -> float:
         """Have the batch called; return the seconds from the word until all have returned."""
-        started = time.perf_counter()
+        started = timing.now()
         self._evaluation.ask({"op": "go"}, ((), {}), None, self._function)
-        return time.perf_counter() - started
+        return timing.now() - started
 
     def results(self) -> Sequence[Any]:
         """Return what the calls of the batch returned, all of it."""
         return self._evaluation.ask({"op": "results"}, ((), {}), None, self._function)  # type: ignore[no-any-return]
 
-    def cpu_time(self) -> float:
-        """Return the seconds of CPU time that its processes have taken so far."""
-        return self._evaluation.cpu_time()
+    def account(self) -> timing.Account:
+        """Return what the kernel has counted for its processes so far."""
+        return self._evaluation.account()
 
 
 def _inner(path: str) -> str:

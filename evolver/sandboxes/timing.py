@@ -7,19 +7,25 @@ processes took between two batches and is not explained by carrying values count
 had taken it. So nothing is gained by working ahead, by returning what is computed when somebody
 looks, or by more than one core. What is carried is carried here once more, for the time it takes.
 
+Where other work has the processors, the wall clock tells how busy the machine is. So the time in
+which the kernel kept threads waiting for one is subtracted; what is left above the CPU time was
+slept.
+
 The clocks, seeds and counters of the candidate's own process are never asked.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import socket
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
+from pathlib import Path
 from random import Random
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from evolver.errors import CandidateOutputError
 from evolver.sandboxes import wire
@@ -29,6 +35,7 @@ Arguments = Sequence[Any]
 
 _BATCH = 4e-3  # seconds that a batch takes at least; carrying the word is known to some 1e-5
 _MOST = 1000  # calls of a batch
+_LEAST = 1e-9  # seconds: no batch takes less, whatever is subtracted
 _NULLS = 5  # how often the call of nothing is timed
 # The candidate's process could slow the call of nothing, so no more of it than this is believed.
 _NULL_SHARE = 0.05
@@ -37,6 +44,13 @@ _NULL_SHARE = 0.05
 # difference could hide behind it, so of the CPU time half counts as work in any case.
 _FRESH = 3.0
 _CARRIED_SHARE = 0.5
+
+
+class Account(NamedTuple):
+    """What the kernel has counted for a candidate's processes, in seconds."""
+
+    cpu: float  # CPU time of all threads
+    waited: float  # the time in which a thread was ready and other work had the processors
 
 
 class Bench(Protocol):
@@ -57,8 +71,8 @@ class Bench(Protocol):
         """Return what the calls of the batch returned, all of it."""
         ...
 
-    def cpu_time(self) -> float:
-        """Return the seconds of CPU time that its processes have taken so far."""
+    def account(self) -> Account:
+        """Return what the kernel has counted for its processes so far."""
         ...
 
 
@@ -122,7 +136,7 @@ class _Clock:
     def __init__(self, bench: Bench, drawn: Iterator[Arguments]) -> None:
         self.bench = bench
         self._drawn = drawn
-        self._cpu_time = bench.cpu_time()
+        self._account = bench.account()  # when the last batch was over
         nulls = [self._run(None)[:2] for _ in range(_NULLS)]
         self._null_wall, self._null_cpu = map(min, zip(*nulls, strict=True))
 
@@ -143,10 +157,12 @@ class _Clock:
     def _run(self, batch: list[tuple[Any, ...]] | None) -> tuple[float, float, Any]:
         """Return a batch's wall time, the CPU time since the last one's end, and its results."""
         self.bench.stage(batch)
+        start = self.bench.account()
         wall = self.bench.go()
+        wall -= self.bench.account().waited - start.waited
         results = self.bench.results()
-        before, self._cpu_time = self._cpu_time, self.bench.cpu_time()
-        return wall, self._cpu_time - before, results
+        before, self._account = self._account, self.bench.account()
+        return max(wall, _LEAST), self._account.cpu - before.cpu, results
 
 
 def _less(taken: float, overhead: float, share: float) -> float:
@@ -169,10 +185,18 @@ def _calibrate(clock: _Clock) -> int:
 
 def _time_here(reference: Callable[..., Any], batch: Sequence[Arguments]) -> float:
     """Call the reference in this process; return its seconds, by the rule for candidates."""
-    wall, cpu = time.perf_counter(), time.process_time()
+    wall, cpu = now(), time.process_time()
     for arguments in batch:
         reference(*arguments)
-    return max(time.perf_counter() - wall, time.process_time() - cpu)
+    return max(now() - wall, time.process_time() - cpu)
+
+
+def now() -> float:
+    """Return a clock in seconds that stands still while this thread has to wait for a processor."""
+    waited = 0
+    with contextlib.suppress(OSError, IndexError):  # not every kernel counts it
+        waited = int(Path("/proc/thread-self/schedstat").read_text().split()[1])
+    return time.perf_counter() - waited / 1e9
 
 
 def _size(value: Any) -> int:
