@@ -130,7 +130,7 @@ def test_a_fork_of_too_much_is_refused(
 def test_why_answers_came_to_nothing_is_shown(cli: CommandLine, make_task: MakeTask) -> None:
     with LLMServer(lambda asked: "I would rather not.") as server:
         address = ("--model", "any", "--api-base", server.address)
-        cli("run", make_task(toml=DIFF), *address, "--seconds", 2, "--out", "prose")
+        cli("run", make_task(toml=DIFF), *address, "--tokens", 20_000, "--out", "prose")
     said = " ".join(cli("show", "prose").stdout.split())
     assert "times: the answer holds no SEARCH/REPLACE block" in said
 
