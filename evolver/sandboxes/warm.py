@@ -135,7 +135,8 @@ class WarmSandbox(ABC):
             except (SandboxError, TimeoutError) as error:
                 self._hang_up()
                 if is_last:
-                    raise SandboxError(f"{error}") from error
+                    late = f"no process was ready in the evaluation's {timeout:g} s"
+                    raise SandboxError(str(error) or late) from error
         raise AssertionError
 
     def _is_worn(self, _evaluation: Evaluation) -> bool:

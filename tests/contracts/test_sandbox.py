@@ -166,6 +166,18 @@ def test_a_runner_that_dies_under_a_candidate_is_no_verdict_on_it() -> None:
             assert candidate.call("f") == 1
 
 
+def test_a_time_too_short_for_any_process_is_told() -> None:
+    with contextlib.closing(LocalSandbox(SandboxSettings())) as sandbox:
+        late = "no process was ready in the evaluation's 1e-06 s"
+        with (
+            pytest.raises(SandboxError, match=late),
+            sandbox.open(HONEST, seed=1, timeout=1e-6),
+        ):
+            pass
+        with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
+            assert candidate.call("f") == 1
+
+
 def test_a_closed_sandbox_leaves_nothing() -> None:
     before = set(children_of(os.getpid()))
     sandbox = LocalSandbox(SandboxSettings())
