@@ -358,6 +358,8 @@ class Engine:
             self.stop("target")
         if self._tally.is_exhausted:
             self.stop("exhausted")
+        if self._tally.is_useless:
+            self.stop("useless")
         self._tally.check()
 
     def _refuse_seed(self) -> None:

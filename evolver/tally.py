@@ -9,6 +9,7 @@ from evolver.facts import Outcome
 from evolver.progress import ModelRecord, OperatorRecord
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing
+_USELESS = 100  # of those that asked a model, in a row: each was paid for
 _FAULTS = 20  # in a row, of the evaluator or of an operator
 _MODEL_FAILURES = 5  # in a row
 
@@ -31,6 +32,7 @@ class Tally:
         self._evaluator_faults = 0
         self._model_failures = 0
         self._idle = 0
+        self._useless = 0
         self._last_fault = ""
 
     def count(self, outcome: Outcome, *, improved: bool) -> None:
@@ -51,6 +53,7 @@ class Tally:
         )
         name = outcome.attempt.model
         if name:
+            self._useless = 0 if evaluation is not None else self._useless + 1
             asked = self.models.get(name, ModelRecord())
             self.models[name] = ModelRecord(asked.attempts + 1, asked.improved + improved)
 
@@ -70,12 +73,18 @@ class Tally:
 
     def forgive(self) -> None:
         """Begin a session with new patience: what was wrong may have been mended."""
-        self._idle = self._evaluator_faults = self.operator_faults = self._model_failures = 0
+        self._idle = self._useless = 0
+        self._evaluator_faults = self.operator_faults = self._model_failures = 0
 
     @property
     def is_exhausted(self) -> bool:
         """Whether nothing new has been tried for long."""
         return self._idle >= _EXHAUSTED
+
+    @property
+    def is_useless(self) -> bool:
+        """Whether what models answer has given nothing to evaluate for long."""
+        return self._useless >= _USELESS
 
     def check(self) -> None:
         """Give up where the same thing fails again and again.

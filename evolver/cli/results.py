@@ -33,6 +33,7 @@ _STOPPED = {
     "tokens": "the tokens that are left are too few for another request and max_tokens of answer",
     "target": "the target is reached",
     "exhausted": "a thousand attempts in a row brought nothing new to evaluate",
+    "useless": "a hundred answers of models in a row gave nothing to evaluate",
     INTERRUPTED: "interrupted",
 }
 

@@ -210,6 +210,17 @@ def test_the_dollar_cap_stops_the_run(store):
     assert 5.0 <= store.bill().dollars <= 5.0 + 4 * 0.5
 
 
+def test_a_model_whose_answers_are_of_no_use_is_not_paid_for_ever(store):
+    class Rambling:
+        async def complete(self, prompt, n=1):
+            return (Completion("prose"),)
+
+    operators = [Weighted("step", Step(), 1.0), Weighted("ask", Ask(), 1.0, needs_model=True)]
+    engine = engine_on(store, operators=operators, model=Rambling(), evaluations=5000)
+    assert asyncio.run(engine.run()) == "useless"
+    assert 100 <= store.bill().calls <= 100 + 16
+
+
 def test_a_model_that_never_answers_ends_the_run_and_burns_nothing(store):
     class Deaf:
         async def complete(self, prompt, n=1):
