@@ -193,10 +193,16 @@ def _time_here(reference: Callable[..., Any], batch: Sequence[Arguments]) -> flo
 
 def now() -> float:
     """Return a clock in seconds that stands still while this thread has to wait for a processor."""
-    waited = 0
+    while True:
+        waited, moment = _waited(), time.perf_counter()
+        if _waited() == waited:  # not kept waiting between the two readings
+            return moment - waited
+
+
+def _waited() -> float:
     with contextlib.suppress(OSError, IndexError):  # not every kernel counts it
-        waited = int(Path("/proc/thread-self/schedstat").read_text().split()[1])
-    return time.perf_counter() - waited / 1e9
+        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
+    return 0.0
 
 
 def _size(value: Any) -> int:
