@@ -96,3 +96,15 @@ def kill_after(evaluations):
             raise InterruptedError
 
     return listener
+
+
+def dying_at(number):
+    """Return an executor whose process is killed when it is to judge this attempt's program."""
+
+    class Dying(InlineExecutor):
+        async def evaluate(self, job):
+            if job.program.id == number:
+                raise InterruptedError
+            return await super().evaluate(job)
+
+    return Dying(measure, OBJECTIVE)

@@ -8,7 +8,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 import pytest
-from number_runs import Step, engine_on, history, kill_after
+from number_runs import Step, dying_at, engine_on, history, kill_after
 
 from evolver.budget import Budget
 from evolver.choice import Bandit
@@ -95,7 +95,7 @@ def test_a_resumed_bandit_knows_what_it_knew(tmp_path, stop_at):
         if kill is not None:
             with pytest.raises(InterruptedError):
                 asyncio.run(
-                    engine_on(store, model=endpoints(), listener=kill_after(kill), **settings).run()
+                    engine_on(store, model=endpoints(), executor=dying_at(kill), **settings).run()
                 )
             store.close()
             store = Store.resume(folder, "test")

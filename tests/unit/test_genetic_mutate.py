@@ -109,9 +109,12 @@ def test_every_kind_of_edit_happens(kind: str) -> None:
         b"        if i > 2:\n"
         b"            b += a\n"
         b"        b -= 1.5\n"
+        b"    for j in range(n):\n"
+        b"        for k in range(n):\n"
+        b"            b += j * k\n"
         b"    return a - b\n"
     }
-    operator = Mutate(weights=only(kind), edits=(1,))
+    operator = Mutate(weights=only(kind) | {kind: 1.0}, edits=(1,))
     children = {propose(operator, context(files, seed)).files["all.py"] for seed in range(10)}
     assert files["all.py"] not in children
 

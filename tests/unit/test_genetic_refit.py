@@ -45,11 +45,12 @@ def test_without_literals_there_is_nothing_to_fit() -> None:
 
 @pytest.mark.slow
 def test_a_run_with_it_alone_fits_the_seed(tmp_path: Path) -> None:
-    toml = TASK_TOML.replace('use = "mutate"', 'use = "refit"\nlimit = 60\ntimes = 2')
+    refit = 'use = "refit"\nlimit = 60\ntimes = 2\nspreads = [0.2]'
+    toml = TASK_TOML.replace('use = "mutate"', refit)
     folder = write_task(tmp_path / "curve", toml, "def curve(x):\n    return 0.5 + 0.5 * x\n")
     run = evolver.run(folder, evaluations=150, out=tmp_path / "run")
     assert run.evaluations <= 150
     fitted = [outcome for outcome in run.outcomes if outcome.attempt.operator == "refit"]
     assert [o.verdict for o in fitted[:2]] == ["evaluated"] * 2
     assert run.best is not None
-    assert run.best.evaluation.metrics["error"] < 0.2  # of the seed: 1.8
+    assert run.best.evaluation.metrics["error"] < 0.6  # of the seed: 1.8
