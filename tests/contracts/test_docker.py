@@ -25,6 +25,8 @@ from evolver.sandboxes import SandboxSettings, daemon, owners
 from evolver.sandboxes.docker import DockerSandbox, limits
 from evolver.types import Files, Program
 
+pytestmark = pytest.mark.slow  # half a minute in all: the fast set leaves containers out
+
 HONEST = Program(1, {"main.py": b"def f():\n    return 1\n"})
 
 
