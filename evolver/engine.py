@@ -10,13 +10,14 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
 from evolver.budget import Budget, BudgetSpent, Ledger
 from evolver.errors import UsageError
+from evolver.executors import together
 from evolver.facts import Attempt, Confirmation, Outcome
 from evolver.objective import dominates
 from evolver.operators.mix import Mix
@@ -25,7 +26,7 @@ from evolver.progress import Progress
 from evolver.recording import Models
 from evolver.store import Store
 from evolver.tally import Tally
-from evolver.types import Brief, Evaluation, Executor, Files, Job
+from evolver.types import Brief, Executor, Files, Job
 from evolver.walk import SEED, Walk
 
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
@@ -406,7 +407,7 @@ class Engine:
             if not waiting:
                 return unbroken
             jobs = [Job(program, self._walk.job_seed(program.id, "confirm")) for program in waiting]
-            again = await _all(self._executor.evaluate(job) for job in jobs)
+            again = await together(self._executor.evaluate(job) for job in jobs)
             for program, evaluation in zip(waiting, again, strict=True):
                 done.add(program.id)
                 if evaluation.fault != "evaluator":
@@ -470,14 +471,3 @@ class Engine:
 def _following(leader: Attempt, number: int, reserved: int) -> Attempt:
     """Return the attempt that shares another's decision and first request."""
     return replace(leader, id=number, reserved=reserved, leader=leader.id)
-
-
-async def _all(works: Iterable[Coroutine[None, None, Evaluation]]) -> list[Evaluation]:
-    """Await all; when one fails or this is cancelled, none is left running."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)

@@ -16,7 +16,7 @@ import ast
 import asyncio
 import statistics
 import warnings
-from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from random import Random
@@ -24,6 +24,7 @@ from typing import Any
 
 from evolver.edits import find_regions
 from evolver.errors import UsageError
+from evolver.executors import together
 from evolver.objective import Objective
 from evolver.task import Task
 from evolver.types import Evaluation, Executor, Files, Job, Preflight, Program
@@ -224,13 +225,13 @@ async def judge_all(
         points = [e.objectives for e in bad], [e.objectives for e in good]
         return _is_above(*points, objective, is_named=programs[number].is_named)
 
-    first = await _all([measure(program.files, job_seed) for program in programs])
+    first = await together([measure(program.files, job_seed) for program in programs])
     suspects = [n for n, found in enumerate(first) if is_above(n, [found], [measured])]
     holes = set[int]()
     if suspects:
         chances = [*[job_seed] * _REPEATS, Random(job_seed).getrandbits(63)]
         subjects = [seed.files, *(programs[number].files for number in suspects)]
-        found = await _all([measure(files, chance) for files in subjects for chance in chances])
+        found = await together([measure(files, chance) for files in subjects for chance in chances])
         rows = [found[n : n + len(chances)] for n in range(0, len(found), len(chances))]
         again, other = [measured, *rows[0][:-1]], rows[0][-1]
         for number, row in zip(suspects, rows[1:], strict=True):
@@ -266,17 +267,6 @@ def _is_above(
         return raised > before
     no_worse = all(b >= low for b, low in zip(worst, lows, strict=True))
     return no_worse and any(b > high for b, high in zip(worst, highs, strict=True))
-
-
-async def _all(works: Sequence[Coroutine[None, None, Evaluation]]) -> list[Evaluation]:
-    """Await all; when one fails or this is cancelled, none is left running."""
-    tasks = [asyncio.ensure_future(work) for work in works]
-    try:
-        return await asyncio.gather(*tasks)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def complaint(verdicts: Sequence[Verdict], measured: Evaluation, objective: Objective) -> str:
