@@ -7,7 +7,7 @@ import math
 import numbers
 import pickle
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -34,7 +34,8 @@ class Evaluator(Protocol):
       counts, unless they are part of what it returns. It draws no secret inputs: `candidate.rng`
       and the candidate's own seeds are the same in every probe of a run,
     - `residuals(candidate)`: see `evolver.tuning.Residuals`,
-    - `references()`: series name -> points in metric space that reports show beside the results.
+    - `references()`: series name -> points in metric space that reports show beside the results,
+    - `check_host(gpus)`: see `Demanding`.
     """
 
     def evaluate(self, candidate: Candidate) -> Mapping[str, float] | Result:
@@ -42,6 +43,22 @@ class Evaluator(Protocol):
 
         Raises:
             CandidateError: the candidate failed; sets the status of the evaluation.
+        """
+        ...
+
+
+@runtime_checkable
+class Demanding(Protocol):
+    """An evaluator that does not run on every machine: it needs a GPU, a compiler, a package."""
+
+    def check_host(self, gpus: Sequence[int]) -> None:
+        """Check what each worker asks before it judges anything.
+
+        Args:
+            gpus: numbers of the GPUs that candidates may use; see `evolver.devices.require`.
+
+        Raises:
+            UsageError: this machine lacks something; the message says what, and what to do.
         """
         ...
 

@@ -28,7 +28,7 @@ from evolver.errors import (
     SandboxError,
     UsageError,
 )
-from evolver.evaluator import EvaluatorSource, guest_files, read_result
+from evolver.evaluator import Demanding, EvaluatorSource, guest_files, read_result
 from evolver.objective import Condition, Objective
 from evolver.plugins import find
 from evolver.preflight import fly
@@ -112,13 +112,16 @@ class Judge:
         """Load the evaluator and start the sandbox.
 
         Raises:
-            UsageError: the evaluator or its settings are wrong.
+            UsageError: the evaluator or its settings are wrong, or it cannot run on this machine.
             SandboxError: the sandbox cannot be started.
         """
         self._setup = setup
         self._stages = [
             setup.evaluator.load(stage.settings, stage=stage.name) for stage in setup.stages
         ]
+        for stage in self._stages:
+            if isinstance(stage, Demanding):
+                stage.check_host(setup.sandbox.gpus)
         self._guest = guest_files(self._stages[0])
         self._sandbox = self._start()
         self._flags: dict[str, None] = {}  # of the job at hand

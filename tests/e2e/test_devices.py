@@ -1,0 +1,60 @@
+"""An evaluator that needs what this machine lacks says so in a sentence, before any judging."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from command_line import CommandLine
+
+from evolver import devices
+from evolver.errors import UsageError
+
+NEEDY = """
+from dataclasses import dataclass
+from evolver import devices
+
+@dataclass(frozen=True)
+class Needy:
+    device: str = "cuda"
+
+    def check_host(self, gpus):
+        devices.require(self.device, gpus)
+
+    def evaluate(self, candidate):
+        return {"score": float(candidate.call("f"))}
+"""
+TASK = """
+[task]
+description = "A number."
+program = ["f.py"]
+[evaluator]
+use = "needy.py:Needy"
+with = { device = "DEVICE" }
+[objective]
+maximize = ["score"]
+[sandbox]
+gpus = GPUS
+"""
+
+
+@pytest.mark.parametrize(
+    ("gpus", "complaint"),
+    [("[]", "set [sandbox] gpus = [0]"), ("[97]", "there is no GPU 97 here")],
+)
+def test_a_task_that_needs_a_gpu_says_so(tmp_path: Path, gpus: str, complaint: str) -> None:
+    (tmp_path / "f.py").write_text("def f():\n    return 1.5\n")
+    (tmp_path / "needy.py").write_text(NEEDY)
+    task = tmp_path / "task.toml"
+    task.write_text(TASK.replace("GPUS", gpus).replace("DEVICE", "cuda"))
+    done = CommandLine(tmp_path)("run", ".", "--evaluations", 3, code=2)
+    assert complaint in " ".join(done.stderr.split())
+    assert "Traceback" not in done.stderr
+    task.write_text(TASK.replace("GPUS", "[]").replace("DEVICE", "cpu"))
+    CommandLine(tmp_path)("evaluate", ".")
+
+
+def test_the_processor_is_always_there() -> None:
+    devices.require("cpu", ())
+    with pytest.raises(UsageError, match="no GPU 98"):
+        devices.require("cuda", (98,))
