@@ -1,11 +1,14 @@
 """Run shipped tasks by the commands that their pages name, and write down what came out.
 
-    python benchmarks/examples.py                       # all of them: about an hour on two cores
+    python benchmarks/examples.py                       # all of them: about two hours on two cores
     python benchmarks/examples.py uncertainty cap-set   # some
+    python benchmarks/examples.py cap-set --seconds 60  # other options go to `evolver run`
+    python benchmarks/examples.py --rates               # how many evaluations a second: ten minutes
     python benchmarks/examples.py --tables              # only rewrite the pages
 
-For each it writes `measured.json`, the best program as `best/`, the measured part of its README,
-and at the end the table of examples/README.md. Everything shown there comes from here.
+For each it writes `measured.json`, the best program (of several objectives the front's) as `best/`,
+the measured part of its README, and at the end the table of examples/README.md. Everything shown
+there comes from here. A task that cannot run on this machine is named and left out.
 """
 
 from __future__ import annotations
@@ -13,45 +16,94 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
-from dataclasses import asdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from evolver.bundled import bundled
-from evolver.gallery import MEASURED, Example, Measured, examples, load
+from evolver.gallery import HYPERVOLUME, MEASURED, Example, Measured, examples
 from evolver.runs import Run
 
 START, END = "<!-- measured -->", "<!-- end -->"
 
 
-def measure(example: Example, options: list[str]) -> None:
-    """Run an example and store what it gave."""
+@contextmanager
+def run(example: Example, options: list[str]) -> Iterator[tuple[Run, str] | None]:
+    """Run an example with seed 1; give the run and its command, None where it does not start."""
     command = ["evolver", "run", f"examples/{example.name}", "--seed", "1", *options]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         root = bundled("examples").parent
         again = [sys.executable, "-m", *command, "--out", str(out)]
-        subprocess.run(again, cwd=root, check=True, stdout=subprocess.DEVNULL)
-        run = Run.open(out)
-        assert run.best is not None
-        found = Measured(
-            seed=run.elites[0].evaluation.metrics[example.metric],
-            best=run.best.evaluation.metrics[example.metric],
-            evaluations=run.evaluations,
-            seconds=round(run.seconds, 1),
-            command=shlex.join(command),
-            date=datetime.now(UTC).date().isoformat(),
-        )
-        program = run.best.program.files
-    (example.task.root / MEASURED).write_text(json.dumps(asdict(found), indent=2) + "\n")
+        done = subprocess.run(again, cwd=root, check=False, capture_output=True, text=True)
+        if done.returncode:
+            print(f"{example.name}: {done.stderr.strip()}", flush=True)
+            yield None
+        else:
+            yield Run.open(out), shlex.join(command)
+
+
+def measure(example: Example, options: list[str]) -> None:
+    """Run an example and store what it gave."""
+    with run(example, options) as ran:
+        if ran is not None:
+            write(example, *ran)
+
+
+def write(example: Example, found: Run, command: str) -> None:
+    """Store what a run gave."""
+    seed = found.elites[0]
+    several = example.metric == HYPERVOLUME
+    if several:
+        values = [found.objective.score([seed.objectives]), found.score]
+    else:
+        values = [one.evaluation.metrics[example.metric] for one in (seed, found.front[0])]
+    written = Measured(
+        seed=values[0],
+        best=values[1],
+        evaluations=found.evaluations,
+        seconds=round(found.seconds, 1),
+        command=command,
+        date=datetime.now(UTC).date().isoformat(),
+        rate=example.measured.rate if example.measured else None,
+        front=[
+            {name: elite.evaluation.metrics[name] for name in found.objective.names}
+            for elite in found.front
+            if several
+        ],
+    )
+    store(example, written)
     best = example.task.root / "best"
-    best.mkdir(exist_ok=True)
-    for path, content in program.items():
-        (best / path).parent.mkdir(parents=True, exist_ok=True)
-        (best / path).write_bytes(content)
+    shutil.rmtree(best, ignore_errors=True)
+    for number, elite in enumerate(found.front if several else found.front[:1], 1):
+        for path, content in elite.program.files.items():
+            target = best / str(number) / path if several else best / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+    print(f"{example.name:28} {written.seed:12.8g} {written.best:12.8g} "
+          f"{written.evaluations:6} {written.seconds:6.0f} s", flush=True)  # fmt: skip
+
+
+def measure_rate(example: Example) -> None:
+    """Store how many evaluations a second the first ten seconds of a run give."""
+    with run(example, ["--seconds", "10"]) as ran:
+        if ran is None or example.measured is None:
+            return
+        rate = ran[0].evaluations / ran[0].seconds
+    store(example, replace(example.measured, rate=round(rate, 1)))
+    print(f"{example.name:28} {rate:6.1f} a second", flush=True)
+
+
+def store(example: Example, measured: Measured) -> None:
+    """Write measured.json."""
+    content = json.dumps(asdict(measured), indent=2) + "\n"
+    (example.task.root / MEASURED).write_text(content)
 
 
 def rewrite(example: Example) -> None:
@@ -61,6 +113,7 @@ def rewrite(example: Example) -> None:
     if START not in text or example.measured is None:
         return
     measured = example.measured
+    programs = "programs are" if measured.front else "program is"
     lines = [
         f"| `{example.metric}` | |",
         "|---|---|",
@@ -68,29 +121,48 @@ def rewrite(example: Example) -> None:
         f"| the seed | {measured.seed:.10g} |",
         f"| reached here, without a model | {measured.best:.10g} |",
         "",
+        *front_of(measured),
         f"By `{measured.command}`: {measured.evaluations} evaluations in {measured.seconds:.0f} s "
-        f"on two cores, {measured.date}. The program is in [best/](best).",
+        f"on two cores, {measured.date}. The {programs} in [best/](best).",
     ]
     head, _, rest = text.partition(START)
     page.write_text(f"{head}{START}\n" + "\n".join(lines) + f"\n{END}" + rest.partition(END)[2])
 
 
+def front_of(measured: Measured) -> list[str]:
+    """Return the front of a run with several objectives as a table."""
+    if not measured.front:
+        return []
+    names = list(measured.front[0])
+    return [
+        f"| program | {' | '.join(names)} |",
+        "|---" * (len(names) + 1) + "|",
+        *(
+            f"| {number} | {' | '.join(f'{point[name]:.6g}' for name in names)} |"
+            for number, point in enumerate(measured.front, 1)
+        ),
+        "",
+    ]
+
+
 def table(found: list[Example]) -> str:
     """Return the rows of examples/README.md."""
     rows = [
-        "| task | metric | seed | published best | reached | evaluations | seconds | a second |",
-        "|---|---|---|---|---|---|---|---|",
+        "| task | metric | seed | published best | reached | evaluations | seconds | a second "
+        "| `evolver run examples/`... |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for example in found:
         measured, record = example.measured, example.record
         arrow = "up" if example.direction == "maximize" else "down"
-        cells = ["", "", "", ""]
+        cells = [""] * 5
         if measured is not None:
             cells = [
                 f"{measured.best:.8g}",
                 str(measured.evaluations),
                 f"{measured.seconds:.0f}",
-                f"{measured.evaluations / measured.seconds:.0f}",
+                f"{measured.rate:.3g}" if measured.rate is not None else "",
+                f"`{measured.command.removeprefix('evolver run examples/')}`",
             ]
         cells = [
             f"[{example.name}]({example.name})",
@@ -107,15 +179,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("names", nargs="*")
     parser.add_argument("--tables", action="store_true")
+    parser.add_argument("--rates", action="store_true")
     arguments, options = parser.parse_known_args()
     for example in examples():
         wanted = not arguments.names or example.name in arguments.names
-        if wanted and not arguments.tables:
+        if not wanted or arguments.tables:
+            continue
+        if arguments.rates:
+            measure_rate(example)
+        else:
             measure(example, options)
-            again = load(example.task.root)
-            assert again.measured is not None
-            print(f"{again.name:28} {again.measured.seed:12.8g} {again.measured.best:12.8g} "
-                  f"{again.measured.seconds:6.0f} s", flush=True)  # fmt: skip
     found = list(examples())
     for example in found:
         rewrite(example)

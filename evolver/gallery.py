@@ -17,17 +17,25 @@ from evolver.task import TASK_FILE, Task, load_task
 MEASURED = "measured.json"
 
 
+#: What is shown of several objectives in the place of a metric.
+HYPERVOLUME = "hypervolume"
+
+
 @dataclass(frozen=True)
 class Measured:
     """What one run of an example gave; written by `benchmarks/examples.py`, never by hand.
 
     Attributes:
-        seed: the first objective's metric of the seed program.
-        best: the same of the best program.
+        seed: the seed program's metric, or with several objectives its hypervolume.
+        best: the same of the best program, or of the front.
         evaluations: that the run took.
         seconds: that they took.
         command: the run.
         date: of the run.
+        rate: evaluations a second in the first ten seconds of a run on a machine with no other
+            work; None where that was not measured.
+        front: with several objectives the metrics of each program of the front, whose files are in
+            `best/1`, `best/2`, ...; empty with one, whose program is in `best`.
     """
 
     seed: float
@@ -36,6 +44,8 @@ class Measured:
     seconds: float
     command: str
     date: str
+    rate: float | None = None
+    front: Sequence[Mapping[str, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -45,7 +55,7 @@ class Example:
     Attributes:
         task: as loaded.
         title: the first line of its README.
-        metric: the first objective's.
+        metric: the objective's name; "hypervolume" where there are several.
         direction: "maximize" or "minimize".
         records: who -> the published value of that metric.
         measured: what a run gave; None where none was made.
@@ -92,6 +102,8 @@ def load(folder: Path) -> Example:
     """Return a shipped task with what is known of it."""
     task = load_task(folder)
     metric, direction = task.objective.directions[0]
+    if len(task.objective.directions) > 1:
+        metric, direction = HYPERVOLUME, "maximize"
     readme = folder / "README.md"
     first = readme.read_text("utf-8").partition("\n")[0] if readme.is_file() else task.name
     stored = folder / MEASURED
@@ -100,20 +112,30 @@ def load(folder: Path) -> Example:
 
 
 def _records(task: Task, metric: str) -> Mapping[str, float]:
-    """Ask the evaluator; one objective alone has a record, several have a front."""
-    if len(task.objective.directions) > 1:
-        return {}
+    """Ask the evaluator for what is published; of a series with several points their score."""
     section = task.settings.evaluator
     evaluator = EvaluatorSource(section.use, task.root).load(section.with_)
     references: Mapping[str, Sequence[Mapping[str, float]]] = getattr(
         evaluator, "references", dict
     )()
-    return {
-        series: point[metric]
-        for series, points in references.items()
-        for point in points
-        if metric in point
-    }
+    if metric != HYPERVOLUME:
+        return {
+            series: point[metric]
+            for series, points in references.items()
+            for point in points
+            if metric in point
+        }
+    scores = {}
+    for series, points in references.items():
+        allowed = [
+            task.objective.objectives(point)
+            for point in points
+            if set(task.objective.names) <= set(point) and not task.objective.violations(point)
+        ]
+        score = task.objective.score(allowed)
+        if score is not None:
+            scores[series] = score
+    return scores
 
 
 def copy(name: str, target: Path) -> Path:

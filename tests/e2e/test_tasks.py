@@ -92,14 +92,23 @@ def test_what_was_reached_is_stored_and_can_be_measured_again(folder: Path) -> N
         pytest.skip("its inputs are drawn anew for each evaluation")
     evaluator = EvaluatorSource(section.use, task.root).load(section.with_)
     (name,) = task.files
-    for source, expected in (
-        (task.files[name], example.measured.seed),
-        ((folder / "best" / name).read_bytes(), example.measured.best),
-    ):
+
+    def objectives(source: bytes) -> tuple[float, ...]:
         with candidate_of({name: source}, guest_files(evaluator)) as candidate:
             result = evaluator.evaluate(candidate)
-        metrics = getattr(result, "metrics", result)
-        assert metrics[example.metric] == pytest.approx(expected, rel=1e-9)
+        return task.objective.objectives(getattr(result, "metrics", result))
+
+    measured = example.measured
+    count = len(measured.front)
+    stored = [Path("best", str(n), name) for n in range(1, count + 1)] or [Path("best", name)]
+    best = [objectives((folder / path).read_bytes()) for path in stored]
+    for score, expected in (
+        (task.objective.score([objectives(task.files[name])]), measured.seed),
+        (task.objective.score(best), measured.best),
+    ):
+        if example.direction == "minimize":
+            expected = -expected
+        assert score == pytest.approx(expected, rel=1e-9)
 
 
 @contextmanager
