@@ -14,11 +14,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from evolver.errors import CandidateOutputError
+from evolver.straightline import GUEST, LineResiduals, StraightLine, count_operations, parse
 from evolver.types import Candidate, Result
 
-from . import baselines, measure
-from .residuals import RelativeResiduals
-from .straightline import StraightLine, count_operations, parse
+from . import baselines, measure, target
 
 CHECKED_INPUTS = 16
 # Decimals of `digits`: the grid resolves no more, and a program that is better by less is no news
@@ -32,9 +31,9 @@ class Evaluator:
     """Measures an approximation of 2**x on an interval.
 
     Operations: each of + - * / on values that depend on x is 1 (so a fused multiply-add is 2);
-    see `straightline.count_operations`. Error: the largest relative error over the interval, in
-    real arithmetic, with the constants exactly as the floats of the source; c/0 is infinity and
-    c/infinity is 0.
+    see `evolver.straightline.count_operations`. Error: the largest relative error over the
+    interval, in real arithmetic, with the constants exactly as the floats of the source; c/0 is
+    infinity and c/infinity is 0.
 
     Attributes:
         function: name of the candidate's function of one argument.
@@ -49,7 +48,7 @@ class Evaluator:
     x_max: float = 1.0
     fit_up_to: int = 40
 
-    guest = "guest.py"
+    guest = {"guest.py": GUEST.read_bytes()}  # noqa: RUF012 - no field, and never changed
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `digits` (-log10 of the largest relative error) and `operations`.
@@ -77,7 +76,7 @@ class Evaluator:
             ),
         )
 
-    def residuals(self, candidate: Candidate) -> RelativeResiduals | None:
+    def residuals(self, candidate: Candidate) -> LineResiduals | None:
         """Return the relative residuals as a function of the literals, from one symbolic trace.
 
         None where the program takes more than `fit_up_to` operations.
@@ -89,7 +88,12 @@ class Evaluator:
         line = parse(candidate.call("guest:trace_parameters", self.function), len(own))
         if count_operations(line.with_parameters(own.tolist())) > self.fit_up_to:
             return None
-        return RelativeResiduals.of(line, own, self.x_min, self.x_max)
+        return LineResiduals(
+            line,
+            own,
+            target.fit_points(self.x_min, self.x_max),
+            target.levelling_points(self.x_min, self.x_max),
+        )
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
         """Return the classical approximations, series -> points in the space of the metrics.

@@ -8,10 +8,9 @@ from random import Random
 import numpy as np
 
 from evolver.errors import CandidateOutputError
+from evolver.straightline import Array, DoubleDouble, StraightLine
 
 from . import target
-from .double_double import Array, DoubleDouble
-from .straightline import StraightLine
 
 RANDOM_DRAWS = 512
 SMALLEST_ERROR = 1e-30  # what the arithmetic resolves; a smaller error is reported as this

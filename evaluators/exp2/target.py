@@ -2,27 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 import mpmath
 import numpy as np
 
-from .double_double import Array, DoubleDouble
+from evolver.straightline import Array, DoubleDouble, Samples
 
 DIGITS = 50  # of mpmath
 CHEBYSHEV_POINTS = 1025
 RANDOM_POINTS = 4096  # a pool; each evaluation draws its own from it
+FIT_POINTS = 32
 LEVELLING_POINTS = 193
 _POOL_SEED = 20260
-
-
-@dataclass(frozen=True, eq=False)
-class Samples:
-    """Points of an interval and the target's values there, both to about 31 digits."""
-
-    x: Array
-    values: DoubleDouble
 
 
 def exp2(x: Array) -> DoubleDouble:
@@ -48,9 +40,9 @@ def pool(low: float, high: float) -> Samples:
 
 
 @lru_cache
-def fit_points(low: float, high: float, count: int) -> Samples:
+def fit_points(low: float, high: float) -> Samples:
     """Return the samples at the Chebyshev points of the first kind, which leave out the ends."""
-    angles = (np.arange(count) + 0.5) * np.pi / count
+    angles = (np.arange(FIT_POINTS) + 0.5) * np.pi / FIT_POINTS
     x = (low + high) / 2 - (high - low) / 2 * np.cos(angles)
     return Samples(x, exp2(x))
 

@@ -11,6 +11,7 @@ from fake_candidate import InProcessCandidate
 
 from evolver.bundled import bundled
 from evolver.plugins import load_module
+from evolver.straightline import GUEST
 
 FOLDER = bundled("evaluators") / "exp2"
 exp2 = load_module(FOLDER)
@@ -129,7 +130,7 @@ def exp2(x):
 @pytest.mark.parametrize("name", PROGRAMS)
 def test_programs_measure_what_is_tabulated(name: str) -> None:
     source, operations, error = PROGRAMS[name]
-    candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
+    candidate = InProcessCandidate(source, guest=GUEST)
     metrics = exp2.Evaluator().evaluate(candidate).metrics
     assert metrics["operations"] == operations
     # float64 literals are not quite the best real ones

@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 from fake_candidate import InProcessCandidate
 
+from evolver import straightline
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed, CandidateOutputError
 from evolver.plugins import load_module
+from evolver.straightline import GUEST
+from evolver.straightline.line import BINARY
 from evolver.types import Result
 
 FOLDER = bundled("evaluators") / "exp2"
 exp2 = load_module(FOLDER)
-straightline, double_double = exp2.straightline, exp2.double_double
 EVALUATOR = exp2.Evaluator()
 
 
@@ -26,7 +28,7 @@ def candidate_of(body: str, **options: Any) -> InProcessCandidate:
     """A candidate `exp2(x)` with the lines of `body`, the last of which is an expression."""
     *statements, value = [line.strip() for line in body.strip().splitlines()]
     lines = ["def exp2(x):", *(f"    {line}" for line in statements), f"    return {value}", ""]
-    return InProcessCandidate("\n".join(lines), guest=FOLDER / "guest.py", **options)
+    return InProcessCandidate("\n".join(lines), guest=GUEST, **options)
 
 
 def evaluate(body: str) -> Result:
@@ -105,7 +107,7 @@ def test_what_is_no_straight_line_is_refused_with_a_reason(body: str, said: str)
 
 
 def test_a_missing_function_is_named() -> None:
-    candidate = InProcessCandidate("def other(x):\n    return x\n", guest=FOLDER / "guest.py")
+    candidate = InProcessCandidate("def other(x):\n    return x\n", guest=GUEST)
     with pytest.raises(CandidateCrashed, match=r"no function exp2\(x\)"):
         EVALUATOR.evaluate(candidate)
 
@@ -150,7 +152,7 @@ class Forger(InProcessCandidate):
 def test_a_list_that_is_not_the_program_is_found_out() -> None:
     source = "def exp2(x):\n    return x + 0.75\n"
     with pytest.raises(CandidateOutputError, match="differs"):
-        EVALUATOR.evaluate(Forger(source, guest=FOLDER / "guest.py"))
+        EVALUATOR.evaluate(Forger(source, guest=GUEST))
 
 
 def test_a_program_that_tells_numbers_from_symbols_is_found_out() -> None:
@@ -227,9 +229,7 @@ def test_a_division_of_constants_by_zero_is_the_programs_fault() -> None:
 
 
 def test_other_intervals_and_names() -> None:
-    candidate = InProcessCandidate(
-        "def power(x):\n    return 1.5 + x * 0.0\n", guest=FOLDER / "guest.py"
-    )
+    candidate = InProcessCandidate("def power(x):\n    return 1.5 + x * 0.0\n", guest=GUEST)
     evaluator = exp2.Evaluator(function="power", x_min=-1.0, x_max=1.0)
     assert evaluator.evaluate(candidate).metrics["error"] == pytest.approx(2.0)
 
@@ -242,12 +242,12 @@ def test_double_double_agrees_with_mpmath() -> None:
     highs = rng.uniform(-5, 5, (2, 200))
     lows = highs * 1e-17
     with mpmath.workdps(60):
-        a, b = (double_double.DoubleDouble(highs[i], lows[i]) for i in range(2))
+        a, b = (straightline.DoubleDouble(highs[i], lows[i]) for i in range(2))
         exact_a, exact_b = (
             [mpmath.mpf(high) + mpmath.mpf(low) for high, low in zip(*rows, strict=True)]
             for rows in zip(highs.tolist(), lows.tolist(), strict=True)
         )
-        for name, operation in straightline.BINARY.items():
+        for name, operation in BINARY.items():
             result = operation(a, b)
             for i in range(200):
                 exact = operation(exact_a[i], exact_b[i])
@@ -257,7 +257,7 @@ def test_double_double_agrees_with_mpmath() -> None:
 
 
 def test_double_double_follows_ieee_infinities() -> None:
-    zero = double_double.DoubleDouble.of(np.array([0.0, 2.0]))
+    zero = straightline.DoubleDouble.of(np.array([0.0, 2.0]))
     with np.errstate(all="ignore"):
         over = 3.0 / zero
         again = 5.0 / (over + zero * 2.0 - 1.0)

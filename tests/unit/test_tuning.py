@@ -14,6 +14,7 @@ from evolver import tuning
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed
 from evolver.plugins import load_module
+from evolver.straightline import GUEST
 from evolver.types import Evaluation, Tune
 
 FOLDER = bundled("evaluators") / "exp2"
@@ -23,7 +24,7 @@ EVALUATOR = exp2.Evaluator()
 
 def fitted(source: str, *, seed: int = 0, tune: Tune | None = None) -> tuple[float, float]:
     """Fit a program for 2**x; return its operations and its error with the fitted literals."""
-    candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
+    candidate = InProcessCandidate(source, guest=GUEST)
     fit = tuning.fit(EVALUATOR.residuals, candidate, tune or Tune(), seed)
     assert fit is not None
     assert fit.evaluations == 0
@@ -108,7 +109,7 @@ def test_literals_jump_together_when_an_outer_square_comes_or_goes(
 
 def test_a_fit_is_a_function_of_its_seed() -> None:
     source = "def exp2(x):\n    return 1.0 + 1.0 / (x + 1.0 + 1.0 / (x + 1.0))\n"
-    candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
+    candidate = InProcessCandidate(source, guest=GUEST)
     first, second = (
         tuning.fit(EVALUATOR.residuals, candidate, Tune(starts=8), 5) for _ in range(2)
     )
@@ -124,13 +125,13 @@ def test_carried_vectors_are_tried() -> None:
 
 
 def test_there_is_nothing_to_fit_without_literals() -> None:
-    candidate = InProcessCandidate("def exp2(x):\n    return x + 1\n", guest=FOLDER / "guest.py")
+    candidate = InProcessCandidate("def exp2(x):\n    return x + 1\n", guest=GUEST)
     assert tuning.fit(EVALUATOR.residuals, candidate, Tune(), 0) is None
 
 
 def test_a_program_beyond_the_limit_is_not_fitted() -> None:
     source = "def exp2(x):\n    return 0.5 * x * x + 0.25 * x\n"
-    candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
+    candidate = InProcessCandidate(source, guest=GUEST)
     assert tuning.fit(exp2.Evaluator(fit_up_to=3).residuals, candidate, Tune(), 0) is None
     assert (
         tuning.fit(exp2.Evaluator(fit_up_to=4).residuals, candidate, Tune(starts=2), 0) is not None
@@ -139,7 +140,7 @@ def test_a_program_beyond_the_limit_is_not_fitted() -> None:
 
 def test_a_form_that_is_finite_nowhere_is_not_fitted() -> None:
     source = "def exp2(x):\n    return 1.0 / (x - x) + 0.5\n"
-    candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
+    candidate = InProcessCandidate(source, guest=GUEST)
     assert tuning.fit(EVALUATOR.residuals, candidate, Tune(), 0) is None
 
 
@@ -150,7 +151,7 @@ def test_a_literal_without_effect_does_no_harm() -> None:
 
 def test_a_program_that_branches_on_a_literal_is_the_candidates_fault() -> None:
     source = "def exp2(x):\n    return x + 1.0 if 0.5 < 1.0 else x\n"
-    candidate = InProcessCandidate(source, guest=FOLDER / "guest.py")
+    candidate = InProcessCandidate(source, guest=GUEST)
     with pytest.raises(CandidateCrashed, match="a comparison"):
         tuning.fit(EVALUATOR.residuals, candidate, Tune(), 0)
 
@@ -184,7 +185,7 @@ def test_residuals_alone_are_enough() -> None:
 
 def test_finite_differences_are_the_slopes() -> None:
     residuals = exp2.Evaluator().residuals(
-        InProcessCandidate(PUBLISHED.replace("-1.0", "-1.01"), guest=FOLDER / "guest.py")
+        InProcessCandidate(PUBLISHED.replace("-1.0", "-1.01"), guest=GUEST)
     )
     values, exact = residuals.linearize(residuals.own[None])
     plain: Callable[..., Any] = lambda parameters: residuals(parameters)  # noqa: E731

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from .double_double import Array
-from .straightline import Node, StraightLine
+from evolver.straightline.double_double import Array
+from evolver.straightline.line import Node, StraightLine
 
 
 def columns(parameters: Array) -> list[Array]:

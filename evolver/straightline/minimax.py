@@ -14,10 +14,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from .derivatives import columns, gradients
-from .double_double import Array, DoubleDouble
-from .straightline import StraightLine
-from .target import Samples
+from evolver.straightline.derivatives import columns, gradients
+from evolver.straightline.double_double import Array, DoubleDouble
+from evolver.straightline.line import StraightLine
+from evolver.straightline.samples import Samples
 
 _Vector = TypeVar("_Vector", Array, DoubleDouble)  # (n,), in one arithmetic or the other
 
@@ -35,28 +35,26 @@ BEAM = 4
 
 @dataclass(frozen=True, eq=False)
 class Levelling:
-    """A program's relative errors on a fixed set of m points, for vectors of its n literals."""
+    """A program's errors on a fixed set of m points, for vectors of its n literals."""
 
     line: StraightLine
     samples: Samples
 
     def errors(self, parameters: Array | DoubleDouble) -> Array:
-        """Return relative errors (k, m) of the vectors (k, n), in their own arithmetic."""
-        wanted = self.samples.values
+        """Return the errors (k, m) of the vectors (k, n), in their own arithmetic."""
         if isinstance(parameters, DoubleDouble):
             literals = [parameters[:, i, None] for i in range(parameters.shape[1])]
             values = DoubleDouble.of(self.line.run(DoubleDouble.of(self.samples.x), literals)[-1])
-            errors = ((values - wanted) / wanted).high
+            errors = self.samples.fine_errors(values)
         else:
-            values = self.line.run(self.samples.x, columns(parameters))[-1]
-            errors = values / wanted.high - 1.0
+            errors = self.samples.errors(self.line.run(self.samples.x, columns(parameters))[-1])
         of_all: Array = np.broadcast_to(errors, (parameters.shape[0], self.samples.x.size))
         return of_all
 
     def slopes(self, vector: Array) -> Array:
-        """Return the Jacobian (m, n) of the relative errors."""
+        """Return the Jacobian (m, n) of the errors."""
         values = self.line.run(self.samples.x, columns(vector[None]))
-        weights = 1.0 / self.samples.values.high[None]
+        weights = self.samples.weights[None]
         slopes: Array = gradients(self.line, values, weights, vector.size)[0]
         return slopes
 

@@ -1,4 +1,4 @@
-"""Relative residuals of a straight-line program as functions of its literals, for tuning."""
+"""Residuals of a straight-line program as functions of its literals, for tuning."""
 
 from __future__ import annotations
 
@@ -6,54 +6,46 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from . import target
-from .derivatives import columns, gradients
-from .double_double import Array
-from .minimax import Levelling
-from .straightline import StraightLine
+from evolver.straightline.derivatives import columns, gradients
+from evolver.straightline.double_double import Array
+from evolver.straightline.line import StraightLine
+from evolver.straightline.minimax import Levelling
+from evolver.straightline.samples import Samples
 
-FIT_POINTS = 32
 SCALES = 2.0 ** (np.arange(-16, 17) / 4)  # factors on the argument
 KEPT_SCALES = 2
 SCALING_MISS = 1e-9  # relative; beyond it a form does not scale with its literals
 
 
 @dataclass(frozen=True, eq=False)
-class RelativeResiduals:
-    """f(x) / 2**x - 1 at m points, for vectors of the n literals of f.
+class LineResiduals:
+    """The errors of f at m points, for vectors of the n literals of f.
 
     Attributes:
         line: the program with its literals as "p" nodes, traced once.
         own: (n,) the program's own literals.
-        samples: where the error is levelled at the end; the interval's ends stand slightly inside
-            it, so that forms with c/x have a derivative there.
-        x: (m,) where least squares are fitted: Chebyshev points of the first kind.
-        wanted: (m,) the target there.
+        fitted: the m points and the target there, where least squares are fitted: Chebyshev points
+            of the first kind do well.
+        levelled: where the error is levelled at the end; the interval's ends should stand slightly
+            inside it, so that forms with c/x have a derivative there.
     """
 
     line: StraightLine
     own: Array
-    samples: target.Samples
-    x: Array
-    wanted: Array
-
-    @classmethod
-    def of(cls, line: StraightLine, own: Array, low: float, high: float) -> RelativeResiduals:
-        """Return the residuals of a program on an interval."""
-        fitted = target.fit_points(low, high, FIT_POINTS)
-        return cls(line, own, target.levelling_points(low, high), fitted.x, fitted.values.high)
+    fitted: Samples
+    levelled: Samples
 
     def __call__(self, parameters: Array) -> Array:
         """Return the residuals (k, m) of the vectors (k, n)."""
-        values = self.line.run(self.x, columns(parameters))[-1]
-        return np.broadcast_to(values / self.wanted - 1.0, (len(parameters), self.x.size))
+        values = self.line.run(self.fitted.x, columns(parameters))[-1]
+        return np.broadcast_to(self.fitted.errors(values), (len(parameters), self.fitted.x.size))
 
     def linearize(self, parameters: Array) -> tuple[Array, Array]:
         """Return the residuals (k, m) and their Jacobians (k, m, n), by reverse differentiation."""
-        shape = (len(parameters), self.x.size)
-        values = self.line.run(self.x, columns(parameters))
-        residuals = np.broadcast_to(values[-1] / self.wanted - 1.0, shape)
-        weights = np.broadcast_to(1.0 / self.wanted, shape)
+        shape = (len(parameters), self.fitted.x.size)
+        values = self.line.run(self.fitted.x, columns(parameters))
+        residuals = np.broadcast_to(self.fitted.errors(values[-1]), shape)
+        weights = np.broadcast_to(self.fitted.weights, shape)
         return residuals, gradients(self.line, values, weights, self.own.size)
 
     def starts(self, wanted: int, rng: np.random.Generator) -> Array:
@@ -64,10 +56,10 @@ class RelativeResiduals:
         its power w[i], which follows from d f / d log x = sum of w[i] d f / d log p[i].
         """
         none = np.empty((0, self.own.size))
-        values = self.line.run(self.x, columns(self.own[None]))
-        weights = np.ones((1, self.x.size))
+        values = self.line.run(self.fitted.x, columns(self.own[None]))
+        weights = np.ones((1, self.fitted.x.size))
         (slopes,) = gradients(self.line, values, weights, self.own.size, by_x=True)
-        by_literal, by_scale = slopes[:, :-1] * self.own, slopes[:, -1] * self.x
+        by_literal, by_scale = slopes[:, :-1] * self.own, slopes[:, -1] * self.fitted.x
         if not np.isfinite(by_literal).all() or not np.isfinite(by_scale).all():
             return none
         powers = np.linalg.lstsq(by_literal, by_scale, rcond=1e-15)[0]
@@ -82,4 +74,4 @@ class RelativeResiduals:
 
     def refine(self, parameters: Array) -> Array:
         """Return the vector (n,) with the smallest largest error that is reached from (k, n)."""
-        return Levelling(self.line, self.samples).refine(parameters)
+        return Levelling(self.line, self.levelled).refine(parameters)

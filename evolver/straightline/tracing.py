@@ -1,4 +1,4 @@
-"""Guest code of the exp2 evaluator: runs in the candidate's own process, so nobody believes it.
+"""Guest code: runs in the candidate's own process, so nobody believes it.
 
 `trace` and `trace_parameters` call the candidate's function with a symbolic argument that writes
 down what is done to it. The straight-line list that comes out is a construction which the
