@@ -19,7 +19,7 @@ PACKAGE = Path(evolver.__file__).parent
 # below; and nothing imports in a circle.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("bundled", "edits", "literals", "verify", "devices", "straightline"),
+    ("bundled", "edits", "literals", "verify", "devices", "datasets", "straightline"),
     (
         "objective",
         "task",
