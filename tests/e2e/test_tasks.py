@@ -26,6 +26,7 @@ FRESH = {
     "black_box",
     "matrix_kernel",
     "matrix_multiplication",
+    "optimiser",
     "sorting",
 }
 NAMES = [path.parent.name for path in sorted(bundled("examples").glob("*/task.toml"))]

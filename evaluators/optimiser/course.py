@@ -1,0 +1,178 @@
+"""A course that optimisers are sent over: images, networks to train, batches, learning rates."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolver import datasets
+
+from . import guest
+
+Array = NDArray[np.float32]
+Train = Callable[[Any, Any, Any, Any, Any], tuple[Any, Any, Any]]
+STRETCH = 20  # steps between two looks at the weights
+_PARTS = (6000, 1000, 1000)  # images; of 2000 a large network learns the noise
+_SEED = 20230213  # of the images, before they are turned
+
+
+class Part(NamedTuple):
+    """Images (n, 64) and what they show (n,)."""
+
+    inputs: Array
+    labels: NDArray[np.int64]
+
+
+class Stretch(NamedTuple):
+    """Some steps: the seed of the batches for each training, the factor of the rate at each."""
+
+    seeds: list[int]
+    factors: list[float]
+
+
+class Losses(NamedTuple):
+    """Logarithms of the loss, (seeds, rates); infinite where a network diverged."""
+
+    validation: NDArray[np.float64]
+    held_out: NDArray[np.float64]
+
+    def mean(self) -> Losses:
+        """Return the mean over the seeds, (rates,)."""
+        return Losses(*(losses.mean(axis=0) for losses in self))
+
+
+@dataclass(frozen=True, eq=False)
+class Course:
+    """One draw of everything but the optimiser.
+
+    Attributes:
+        widths: of the network's layers, from the image to the classes.
+        rates: learning rates, at their peak.
+        start: (seeds, weights) to start from.
+        stretches: of the training.
+        batch: images of a step.
+        noise: deviation of what is added to them.
+        train: what is learnt from.
+        validation: what is scored by.
+        held_out: what private metrics are of.
+    """
+
+    widths: tuple[int, ...]
+    rates: tuple[float, ...]
+    start: Array
+    stretches: tuple[Stretch, ...]
+    batch: int
+    noise: float
+    train: Part
+    validation: Part
+    held_out: Part
+
+    @classmethod
+    def drawn(
+        cls,
+        rng: np.random.Generator,
+        *,
+        hidden: Sequence[int],
+        steps: int,
+        rates: tuple[float, ...],
+        seeds: int,
+        batch: int,
+        noise: float,
+    ) -> Course:
+        """Draw one.
+
+        The images are the same each time, up to a rotation of the space that they are points of
+        and the numbers of the classes, both drawn here: a network that was trained on another
+        draw is of no use, and to one that starts from normal weights all rotations are alike.
+
+        Raises:
+            UsageError: scikit-learn is not installed.
+        """
+        drawn = _images()
+        pixels = drawn[0].inputs.shape[1]
+        q, r = np.linalg.qr(rng.normal(size=(pixels, pixels)))
+        rotation = (q * np.sign(np.diag(r))).astype(np.float32)
+        names = rng.permutation(10)
+        parts = [Part(part.inputs @ rotation, names[part.labels]) for part in drawn]
+        widths = (pixels, *hidden, 10)
+        start = np.stack([_initial(widths, rng) for _ in range(seeds)])
+        factors = [0.5 * (1 + math.cos(math.pi * step / steps)) for step in range(steps)]
+        stretches = tuple(
+            Stretch(rng.integers(2**62, size=seeds).tolist(), factors[at : at + STRETCH])
+            for at in range(0, steps, STRETCH)
+        )
+        return cls(widths, rates, start, stretches, batch, noise, *parts)
+
+    @property
+    def weights(self) -> Array:
+        """The weights of all networks at the beginning, (seeds x rates, weights)."""
+        return np.repeat(self.start, len(self.rates), axis=0)
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What `guest.Training` is made of."""
+        part = self.train
+        return (
+            self.widths, self.weights, self.rates, part.inputs, part.labels, self.batch, self.noise
+        )  # fmt: skip
+
+    def taken_by(self, train: Train) -> Array:
+        """Return the weights that a trusted optimiser ends with; it works entry by entry."""
+        training = guest.Training(*self.arguments)
+        buffers = (np.zeros_like(training.weights),) * 2
+
+        def step(weights: Array, found: Array, rates: Sequence[float]) -> Array:
+            nonlocal buffers
+            column = np.array(rates, dtype=np.float32)[:, None]
+            update, *rest = train(weights, found, *buffers, column)
+            buffers = tuple(rest)
+            return update
+
+        for stretch in self.stretches:
+            training.advance(step, *stretch)
+        weights: Array = training.weights
+        return weights
+
+    def losses(self, weights: Array) -> Losses:
+        """Return the cross entropy of networks of these weights."""
+        return Losses(*(self._lost(weights, part) for part in (self.validation, self.held_out)))
+
+    def _lost(self, weights: Array, part: Part) -> NDArray[np.float64]:
+        with np.errstate(all="ignore"):
+            each = np.log(list(_cross_entropies(weights, self.widths, part)))
+        return np.where(np.isnan(each), np.inf, each).reshape(-1, len(self.rates))
+
+
+@cache
+def _images() -> tuple[Part, Part, Part]:
+    found = datasets.digits(_SEED, *_PARTS)
+    return (
+        Part(found.train.inputs.reshape(_PARTS[0], -1), found.train.labels),
+        Part(found.validation.inputs.reshape(_PARTS[1], -1), found.validation.labels),
+        Part(found.held_out.inputs.reshape(_PARTS[2], -1), found.held_out.labels),
+    )
+
+
+def _initial(widths: tuple[int, ...], rng: np.random.Generator) -> Array:
+    """Return the weights of one network: normal ones (He 2015), biases of zero."""
+    layers = []
+    for inputs, outputs in guest.shapes(widths):
+        layer = rng.normal(scale=math.sqrt(2 / (inputs - 1)), size=(inputs, outputs))
+        layer[-1] = 0.0
+        layers.append(layer.ravel())
+    return np.concatenate(layers).astype(np.float32)
+
+
+def _cross_entropies(weights: Array, widths: tuple[int, ...], part: Part) -> Iterator[float]:
+    for one in weights:
+        _, logits = guest.forward(guest.matrices(one[None], widths), part.inputs[None])
+        shifted = logits[0].astype(np.float64)
+        shifted -= shifted.max(axis=1, keepdims=True)
+        right = shifted[np.arange(len(part.labels)), part.labels]
+        yield float(np.mean(np.log(np.exp(shifted).sum(axis=1)) - right))

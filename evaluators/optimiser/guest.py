@@ -1,0 +1,220 @@
+"""Trains small networks with the candidate's optimiser, in its process.
+
+The evaluator runs the same code in its own: to train what the candidate is compared with, and to
+compute a part of what the candidate claims once more.
+
+Several networks are trained side by side, one for each of `seeds` and each learning rate, in this
+order. Their weights are rows of one array (networks, weights), float32. A network of the widths
+(64, 32, 10) is two matrices, (65, 32) and (33, 10), whose last row is the bias.
+"""
+
+import itertools
+
+import numpy as np
+
+
+def shapes(widths):
+    """Return the shape of each matrix of a network."""
+    return [(one + 1, other) for one, other in itertools.pairwise(widths)]
+
+
+def matrices(weights, widths):
+    """Return views (networks, inputs + 1, outputs) of rows of weights."""
+    views, start = [], 0
+    for shape in shapes(widths):
+        end = start + shape[0] * shape[1]
+        views.append(weights[:, start:end].reshape(-1, *shape))
+        start = end
+    return views
+
+
+def forward(layers, inputs):
+    """Return what each layer gets, the images first, and the logits (networks, n, classes)."""
+    values = [inputs]
+    for layer in layers[:-1]:
+        values.append(np.maximum(values[-1] @ layer[:, :-1] + layer[:, -1:], 0))
+    return values, values[-1] @ layers[-1][:, :-1] + layers[-1][:, -1:]
+
+
+def gradients(weights, widths, inputs, labels):
+    """Return the gradients of the cross entropy of a batch of its own for each network.
+
+    Args:
+        weights: (networks, weights).
+        widths: of the layers.
+        inputs: (networks, batch, widths[0]).
+        labels: (networks, batch).
+    """
+    layers = matrices(weights, widths)
+    values, slope = forward(layers, inputs)
+    slope -= slope.max(axis=2, keepdims=True)
+    np.exp(slope, out=slope)
+    slope /= slope.sum(axis=2, keepdims=True)
+    networks, batch = labels.shape
+    slope[np.arange(networks)[:, None], np.arange(batch), labels] -= 1
+    slope /= np.float32(batch)
+    result = np.empty_like(weights)
+    each = zip(layers, matrices(result, widths), values, strict=True)
+    for layer, out, value in reversed(list(each)):
+        np.matmul(value.transpose(0, 2, 1), slope, out=out[:, :-1])
+        slope.sum(axis=1, out=out[:, -1])
+        if value is not inputs:
+            slope = (slope @ layer[:, :-1].transpose(0, 2, 1)) * (value > 0)
+    return result
+
+
+def batches(inputs, labels, seeds, steps, batch, noise):
+    """Yield inputs (seeds, batch, width) and labels (seeds, batch) of one step after another.
+
+    Args:
+        inputs: (n, width) to draw from.
+        labels: (n,).
+        seeds: of what is drawn for each of the seeds.
+        steps: how many.
+        batch: examples of each.
+        noise: deviation of what is added to the inputs.
+    """
+    streams = [np.random.default_rng(seed) for seed in seeds]
+    for _ in range(steps):
+        drawn = np.stack([stream.integers(len(labels), size=batch) for stream in streams])
+        shape = batch, inputs.shape[1]
+        added = np.stack([stream.standard_normal(shape, np.float32) for stream in streams])
+        yield inputs[drawn] + np.float32(noise) * added, labels[drawn]
+
+
+class Training:
+    """Networks in training.
+
+    Args:
+        widths: of the layers.
+        weights: (seeds x rates, weights) to start from.
+        rates: the learning rates.
+        inputs: (n, width) to learn from.
+        labels: (n,).
+        batch: examples of a step.
+        noise: deviation of what is added to the inputs.
+    """
+
+    def __init__(self, widths, weights, rates, inputs, labels, batch, noise):
+        self.widths = widths
+        self.weights = weights.copy()
+        self.rates = rates
+        self._drawn_from = inputs, labels
+        self._batch = batch, noise
+
+    def advance(self, train, seeds, factors):
+        """Take as many steps as there are factors, which the learning rates are multiplied by.
+
+        Args:
+            train: gets weights and gradients (networks, weights) and the rate of each network, and
+                returns what is subtracted from the weights.
+            seeds: of the batches.
+            factors: of the rates.
+        """
+        each = len(self.rates)
+        with np.errstate(all="ignore"):  # some learning rate is too high for anyone
+            drawn = batches(*self._drawn_from, seeds, len(factors), *self._batch)
+            for factor, (inputs, labels) in zip(factors, drawn, strict=True):
+                found = gradients(
+                    self.weights,
+                    self.widths,
+                    np.repeat(inputs, each, axis=0),
+                    np.repeat(labels, each, axis=0),
+                )
+                rates = [rate * factor for rate in self.rates] * len(seeds)
+                self.weights -= train(self.weights, found, rates)
+
+
+# --- the candidate's ------------------------------------------------------------------------------
+
+
+_NAMES = "update", "m", "v"
+
+
+class Optimiser:
+    """The candidate's function with its two buffers of each matrix."""
+
+    def __init__(self, function, widths, momentum, variance):
+        import candidate  # the program that is being judged
+
+        self._train = getattr(candidate.load(), function)
+        self._widths = widths
+        self.momentum = momentum.copy()
+        self.variance = variance.copy()
+
+    def __call__(self, weights, found, rates):
+        """Call it for each matrix of each network; return the updates, and keep the buffers."""
+        updates = np.empty_like(weights)
+        given = weights, found, self.momentum, self.variance
+        taken = updates, self.momentum, self.variance
+        for into, layer in zip(self._split(taken), self._split(given), strict=True):
+            for network, rate in enumerate(rates):
+                returned = self._train(*(_locked(array[network]) for array in layer), rate)
+                if not isinstance(returned, tuple) or len(returned) != 3:
+                    raise FormError("it must return a tuple of three: update, m, v")
+                # All are copied before one is overwritten: they may be views of one another.
+                shape = into[0][network].shape
+                checked = [_array(*pair, shape) for pair in zip(_NAMES, returned, strict=True)]
+                for array, value in zip(into, checked, strict=True):
+                    array[network] = value
+        return updates
+
+    def _split(self, arrays):
+        """Yield for each layer what is its part of each of the arrays."""
+        return zip(*(matrices(array, self._widths) for array in arrays), strict=True)
+
+
+class FormError(Exception):
+    """What the candidate's function returned is not of the form that is asked for."""
+
+
+def _locked(array):
+    """Return a view that may not be written to."""
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def _array(name, value, shape):
+    """Return a copy of a value as float32: an array of the shape, or one number for all entries."""
+    if not isinstance(value, (np.ndarray, float, int, np.number)):
+        raise FormError(f"{name} must be an array of the shape of w, not {type(value).__name__}")
+    array = np.asarray(value)
+    if array.dtype.kind not in "fiu" or array.shape not in ((), shape):
+        raise FormError(
+            f"{name} must be real numbers of the shape {shape} of w, or one, not {array.dtype} of "
+            f"the shape {array.shape}"
+        )
+    return array.astype(np.float32)
+
+
+_training = None
+_optimiser = None
+
+
+def start(function, *arguments):
+    """Begin a training; the arguments are those of `Training`."""
+    global _training, _optimiser
+    _training = Training(*arguments)
+    nothing = np.zeros_like(_training.weights)
+    _optimiser = Optimiser(function, _training.widths, nothing, nothing)
+
+
+def advance(seeds, factors):
+    """Take some steps; return weights and buffers, or a complaint."""
+    try:
+        _training.advance(_optimiser, seeds, factors)
+    except FormError as error:
+        return str(error)
+    return _training.weights, _optimiser.momentum, _optimiser.variance
+
+
+def answer(function, widths, weights, found, momentum, variance, rates):
+    """Return updates and buffers of one step by the program executed afresh, or a complaint."""
+    with np.errstate(all="ignore"):
+        try:
+            optimiser = Optimiser(function, widths, momentum, variance)
+            updates = optimiser(weights, found, rates)
+        except FormError as error:
+            return str(error)
+    return updates, optimiser.momentum, optimiser.variance

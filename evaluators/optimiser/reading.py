@@ -1,0 +1,123 @@
+"""What the source of an optimiser may hold: arithmetic on arrays, and nothing that remembers."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+from collections.abc import Iterable
+from types import ModuleType
+
+from evolver.errors import CandidateOutputError
+
+_MODULES = ("numpy", "math")
+_PARTS = ("linalg", "fft")  # of numpy, of the modules in it
+#: They read or write files, reach what an array is a part of, keep something, or reach anything.
+_FORBIDDEN = {
+    "getattr", "setattr", "delattr", "vars", "globals", "locals", "eval", "exec", "compile", "open",
+    "input", "breakpoint", "help", "type", "super", "object", "base", "flags", "setflags", "ctypes",
+    "data", "getbuffer", "tofile", "dump", "dumps", "load", "save", "savez", "savez_compressed",
+    "savetxt", "loadtxt", "genfromtxt", "fromfile", "fromregex", "memmap", "DataSource",
+    "frompyfunc", "vectorize", "seterr", "seterrcall", "setbufsize", "set_printoptions", "nditer",
+    "from_dlpack", "frombuffer", "require", "info", "test", "cache", "lru_cache",
+}  # fmt: skip
+
+
+def check(source: bytes) -> None:
+    """Raise CandidateOutputError where a program could keep something between two calls.
+
+    Only numpy and math are imported, the module holds functions and constants, and no function
+    writes to anything but its own variables. It reads names, which stops whoever does not set out
+    to deceive; that calls give the same again, whenever they are made, is measured besides.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError) as error:
+        raise CandidateOutputError(f"it is no Python: {error}") from None
+    for statement in tree.body:
+        _check_statement(statement)
+    known: dict[str, ModuleType] = {}  # what names of the program stand for
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import | ast.ImportFrom):
+            _check_import(node, known)
+    for node in ast.walk(tree):
+        _check_node(node, known)
+
+
+def _refuse(what: str) -> None:
+    raise CandidateOutputError(
+        f"{what} is not allowed: an optimiser computes with numpy and math, and keeps nothing "
+        "between two calls but the two arrays that it returns"
+    )
+
+
+def _check_statement(node: ast.stmt) -> None:
+    """Let the module hold imports, functions, docstrings and constants."""
+    match node:
+        case ast.Import() | ast.ImportFrom() | ast.FunctionDef():
+            return
+        case ast.Expr(value=ast.Constant()):
+            return
+        case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
+            if _is_constant(value):
+                return
+    _refuse(f"line {node.lineno}, outside a function and no constant,")
+
+
+def _is_constant(node: ast.expr) -> bool:
+    return all(
+        isinstance(
+            part,
+            ast.Constant | ast.Tuple | ast.UnaryOp | ast.BinOp | ast.Name
+            | ast.operator | ast.unaryop | ast.expr_context,
+        )
+        for part in ast.walk(node)
+    )  # fmt: skip
+
+
+def _check_import(node: ast.Import | ast.ImportFrom, known: dict[str, ModuleType]) -> None:
+    if isinstance(node, ast.ImportFrom):
+        if node.level or node.module not in _MODULES:
+            _refuse(f"importing {'.' * node.level}{node.module or ''}")
+        module = importlib.import_module(str(node.module))
+        for alias in node.names:
+            _check_member(module, alias.name)
+        return
+    for alias in node.names:
+        if alias.name not in _MODULES:
+            _refuse(f"importing {alias.name}")
+        known[alias.asname or alias.name] = importlib.import_module(alias.name)
+
+
+def _check_member(module: ModuleType, name: str) -> None:
+    is_module = isinstance(getattr(module, name, None), ModuleType)
+    if name == "*" or name in _FORBIDDEN or (is_module and name not in _PARTS):
+        _refuse(f"{module.__name__}.{name}")
+
+
+def _check_node(node: ast.AST, known: dict[str, ModuleType]) -> None:
+    match node:
+        case ast.Global() | ast.Nonlocal():
+            _refuse("global" if isinstance(node, ast.Global) else "nonlocal")
+        case ast.ClassDef() | ast.AsyncFunctionDef() | ast.Yield() | ast.YieldFrom() | ast.Await():
+            _refuse("a class, a generator or a coroutine")
+        case ast.FunctionDef(args=arguments, decorator_list=decorators):
+            if decorators:
+                _refuse("a decorator")
+            _check_defaults([*arguments.defaults, *arguments.kw_defaults])
+        case ast.Lambda(args=arguments):
+            _check_defaults([*arguments.defaults, *arguments.kw_defaults])
+        case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner in known:
+            _check_member(known[owner], name)
+    match node:
+        case ast.Attribute(attr=name, ctx=ast.Store() | ast.Del()):
+            _refuse(f"writing to the attribute {name}")
+        case ast.Name(id=name) | ast.Attribute(attr=name) | ast.arg(arg=name):
+            if name in _FORBIDDEN or name.startswith("__") or (
+                name.startswith("_") and isinstance(node, ast.Attribute)
+            ):  # fmt: skip
+                _refuse(name)
+
+
+def _check_defaults(values: Iterable[ast.expr | None]) -> None:
+    if not all(value is None or _is_constant(value) for value in values):
+        _refuse("a default value that is no constant")
