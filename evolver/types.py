@@ -381,6 +381,20 @@ class Candidate(Protocol):
         """
         ...
 
+    def restart(self) -> None:
+        """Go on in a fresh process with an empty working directory, as at the beginning.
+
+        What it has computed, started, written or learnt is gone, but for what the evaluator holds
+        and gives it again: so that what a program hands on from one step to the next is no more
+        than passes through the evaluator's hands, where it can be looked at and counted. It takes
+        some milliseconds; the evaluation's deadline stays.
+
+        Raises:
+            CandidateError: it was dead already, or its time is over.
+            SandboxError: the sandbox itself failed.
+        """
+        ...
+
     def time(
         self,
         function: str,

@@ -85,6 +85,9 @@ class InProcessCandidate:
         except Exception as error:  # the boundary: whatever a candidate raises is its verdict
             raise CandidateCrashed("".join(traceback.format_exception(error))) from error
 
+    def restart(self) -> None:
+        pass  # each call executes the program and the guest code afresh
+
     def time(
         self,
         function: str,

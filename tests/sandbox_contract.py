@@ -261,6 +261,66 @@ def f():
         source = f"import signal, sys, threading, time\ndef f():\n    {body}\n"
         self.attack(sandbox, source, timeout=0.4, verdict=(CandidateTimeout, CandidateCrashed))
 
+    def test_a_restart_leaves_nothing_behind(self, sandbox: Sandbox) -> None:
+        source = (
+            NAMED
+            + """
+import sys, tempfile
+KNOWN = []
+PLACES = [".", tempfile.gettempdir(), "/dev/shm", "/tmp", "/var/tmp"]
+def learn():
+    KNOWN.append("learnt")
+    sys.modules["learnt"] = os.environ["LEARNT"] = "learnt"
+    for place in PLACES:
+        try:
+            open(f"{place}/learnt", "w").close()
+        except OSError:
+            pass
+    if not os.fork():
+        name("remembers")
+        time.sleep(60)
+    time.sleep(0.1)  # until it has its name
+def recall():
+    found = [*KNOWN, sys.modules.get("learnt"), os.environ.get("LEARNT")]
+    found += [place for place in PLACES if os.path.exists(f"{place}/learnt")]
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            found.append(open(f"/proc/{pid}/comm").read().strip() == "remembers")
+        except OSError:
+            pass
+    return [one for one in found if one]
+"""
+        )
+        with sandbox.open(program(source), seed=1, timeout=30) as candidate:
+            candidate.write("by_the_host.txt", b"1")
+            candidate.call("learn")
+            assert {"learnt", ".", True} <= set(candidate.call("recall"))
+            candidate.restart()
+            assert candidate.call("recall") == []
+            assert not processes_named("remembers")
+            with pytest.raises(CandidateOutputError):
+                candidate.read("by_the_host.txt")
+
+    def test_a_restart_gives_no_time_and_no_life(self, sandbox: Sandbox) -> None:
+        source = "import time\ndef f(s):\n    time.sleep(s)\n    return s\n"
+        with sandbox.open(program(source), seed=1, timeout=0.9) as candidate:
+            candidate.call("f", 0.5)
+            candidate.restart()
+            assert candidate.call("f", 0) == 0
+            with pytest.raises(CandidateTimeout, match=r"did not end in its 0\.9 s"):
+                candidate.call("f", 0.7)
+            with pytest.raises(CandidateTimeout):
+                candidate.restart()
+        assert self.call(sandbox, "def f():\n    return 1\n") == 1
+
+    def test_a_restart_keeps_the_parameters(self, sandbox: Sandbox) -> None:
+        with sandbox.open(program(LINE), seed=1, timeout=20) as candidate:
+            other = candidate.at([3.0, 1.0])
+            assert other.call("line", 2.0) == 7.0
+            candidate.restart()
+            assert other.call("line", 2.0) == 7.0
+            assert candidate.call("line", 2.0) == 3.5
+
     def test_a_call_has_its_own_time(self, sandbox: Sandbox) -> None:
         started = time.monotonic()
         source = "import time\ndef f(s):\n    time.sleep(s)\n"

@@ -61,6 +61,8 @@ class Evaluation:
         self._gave_decoy = False
         self._opened: tuple[str, ...] = ()  # decoys
         self.memory = 0  # bytes that the largest of its processes took at its peak, once it is dead
+        self._frame: dict[str, Any] = {}  # the first one that the process gets
+        self._buffers: Sequence[wire.Buffer] = ()
 
     def start(
         self, program: Program, main: str, seed: int, places: Sequence[literals.Literal]
@@ -72,17 +74,24 @@ class Evaluation:
         Raises:
             SandboxError: there is no such process.
         """
-        tree, buffers = wire.encode(dict(program.files))
-        start = {
+        tree, self._buffers = wire.encode(dict(program.files))
+        self._frame = {
             "files": tree,
             "first": main,
             "literals": [[place.path, place.line, place.column] for place in places],
             "values": [place.value for place in places],
             "seed": _guest_seed(seed),
-            "timeout": self.timeout,
         }
-        self._channel.prepare({"op": "open", "timeout": self.timeout})
-        self._send(start, buffers, self.deadline)
+        self._begin(self.timeout)
+
+    def _begin(self, seconds: float) -> None:
+        """Have a process made that has so many seconds.
+
+        Raises:
+            SandboxError: there is no such process.
+        """
+        self._channel.prepare({"op": "open", "timeout": seconds})
+        self._send({**self._frame, "timeout": seconds}, self._buffers, self.deadline)
         try:
             header, _ = self._receive(self.deadline)
         except CandidateError as error:
@@ -91,6 +100,28 @@ class Evaluation:
             raise SandboxError(
                 f"the sandbox could not confine its process: {header.get('message')}"
             )
+
+    def restart(self) -> None:
+        """Kill the process and all that it started, and have another one made in its place.
+
+        Raises:
+            CandidateError: it was dead already, or its time is over.
+            SandboxError: the runner broke.
+        """
+        if self._verdict is not None:
+            raise self._verdict
+        self.close()
+        seconds = self.deadline - time.monotonic()
+        self._verdict = None if seconds > 0 else self._overdue()
+        if self._verdict is not None:
+            raise self._verdict
+        self._is_closing = self._is_closed = False
+        self._frames = wire.Frames(self._settings.result_bytes + _ENVELOPE)
+        self.parameters_on_disk = None
+        try:
+            self._begin(seconds)
+        except TimeoutError:
+            self._end(self._overdue())
 
     def ask(self, request: dict[str, Any], arguments: Any, timeout: float | None, name: str) -> Any:
         """Have something done in the candidate's process; return the value of its answer.
@@ -250,8 +281,8 @@ class Evaluation:
                 self._channel.send({"op": "close"}, deadline=deadline)
             while (header := self._channel.receive(deadline)[0])["op"] != "closed":
                 pass
-            self.memory = header["memory"]
-            self._opened = tuple(header["decoys"])
+            self.memory = max(self.memory, header["memory"])
+            self._opened = tuple(dict.fromkeys((*self._opened, *header["decoys"])))
             self._is_closed = True
         except TimeoutError:
             raise RunnerError("the sandbox's runner does not answer") from None
@@ -347,6 +378,10 @@ class SandboxedCandidate:
         """
         request = {"op": "call", "function": function, "parameters": self._parameters}
         return self._evaluation.ask(request, (args, kwargs), timeout, function)
+
+    def restart(self) -> None:
+        """Go on in a fresh process; see `evolver.types.Candidate.restart`."""
+        self._evaluation.restart()
 
     def time(
         self,
