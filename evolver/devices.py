@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from evolver.errors import UsageError
 
@@ -32,3 +34,38 @@ def require(device: Device, gpus: Sequence[int]) -> None:
     missing = [number for number in gpus if not Path(f"/dev/nvidia{number}").exists()]
     if missing:
         raise UsageError(f"this task runs on a GPU and there is no GPU {missing[0]} here; {twin}")
+
+
+def describe(about: Mapping[str, Any]) -> list[str]:
+    """Say in a line what a GPU is and what drives it: the trusted side's `bench.Bench.about`.
+
+    Args:
+        about: name, memory in bytes, versions; empty for the processor, of which nothing is said.
+    """
+    if "name" not in about:
+        return []
+    known = [
+        f"{about['name']}, {about['memory'] / 2**30:.0f} GiB",
+        f"torch {about['torch']}, CUDA {about['cuda']}",
+        *_asked(),
+    ]
+    return ["on " + "; ".join(known)]
+
+
+def _asked() -> list[str]:
+    """Return what nvidia-smi says of the driver, the clocks and the temperature."""
+    fields = "driver_version,clocks.sm,clocks.mem,temperature.gpu"
+    command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
+    number = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
+    try:
+        done = subprocess.run(
+            [*command, *(["-i", number] if number else [])],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return []
+    driver, sm, memory, temperature = done.stdout.splitlines()[0].split(", ")
+    return [f"driver {driver}", f"clocks {sm} and {memory}", f"{temperature} degrees"]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 Status = Literal["ok", "rejected", "crashed", "timeout"]
 Files = Mapping[str, bytes]  # POSIX paths relative to the program's root -> contents
@@ -314,6 +314,13 @@ class Output:
     is_cut: bool = False  # it printed more than was kept
 
 
+class Account(NamedTuple):
+    """What the kernel has counted for a candidate's processes, in seconds."""
+
+    cpu: float  # CPU time of all threads
+    waited: float  # the time in which a thread was ready and other work had the processors
+
+
 @dataclass(frozen=True)
 class Timing:
     """How long calls of a candidate took, in seconds a call, measured by the trusted side.
@@ -424,6 +431,15 @@ class Candidate(Protocol):
         Raises:
             ValueError: the inputs ran out.
             CandidateError: as `call` does.
+            SandboxError: the sandbox itself failed.
+        """
+        ...
+
+    def account(self) -> Account:
+        """Return what the kernel has counted for all its processes so far, dead ones included.
+
+        Raises:
+            CandidateError: it died.
             SandboxError: the sandbox itself failed.
         """
         ...

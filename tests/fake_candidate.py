@@ -21,7 +21,7 @@ from typing import Any
 from evolver import literals
 from evolver.errors import CandidateCrashed, CandidateOutputError, CandidateTimeout
 from evolver.sandboxes import timing, wire
-from evolver.types import Files, Output, Timing
+from evolver.types import Account, Files, Output, Timing
 
 
 class _Parameterised(ast.NodeTransformer):
@@ -97,6 +97,9 @@ class InProcessCandidate:
         reference: Callable[..., Any] | None = None,
     ) -> Timing:
         return timing.measure(_Bench(self, function), inputs, repeats, reference)
+
+    def account(self) -> Account:
+        return Account(time.process_time(), 0.0)
 
     def run(
         self, command: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
@@ -175,8 +178,8 @@ class _Bench:
         tree, buffers = wire.encode(self._results)
         return wire.decode(tree, bytearray(b"".join(buffers)))  # type: ignore[no-any-return]
 
-    def account(self) -> timing.Account:
-        return timing.Account(self._cpu_time, 0.0)
+    def account(self) -> Account:
+        return Account(self._cpu_time, 0.0)
 
 
 @cache

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import verify
+from evolver import library, verify
 from evolver.errors import CandidateOutputError
 from evolver.types import Candidate, Result, Timing
 
@@ -149,33 +149,8 @@ class Evaluator:
 
 
 def forbid_library(source: bytes) -> None:
-    """Raise CandidateOutputError where Python code has somebody else multiply its matrices.
-
-    It reads the names that the code uses, which stops whoever does not set out to deceive.
-    """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        raise CandidateOutputError(f"it is no Python: {error}") from None
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=names):
-                named = [part for alias in names for part in alias.name.split(".")]
-                named = [part for part in named if part not in _MODULES]
-            case ast.ImportFrom(module=module, names=names):
-                parts = [*(module or ".").split("."), *(alias.name for alias in names)]
-                named = [part for part in parts[:1] if part not in _MODULES]
-                named += [part for part in parts if part in _LIBRARY or part == "*"]
-            case ast.Name(id=name) | ast.Attribute(attr=name):
-                named = [name] if name in _LIBRARY or name.startswith("__") else []
-            case ast.BinOp(op=ast.MatMult()) | ast.AugAssign(op=ast.MatMult()):
-                named = ["@"]
-            case _:
-                named = []
-        if named:
-            raise CandidateOutputError(
-                f"{named[0]} is not allowed: the product is to be computed by the program itself"
-            )
+    """Raise CandidateOutputError where Python code has somebody else multiply its matrices."""
+    library.forbid(source, modules=_MODULES, names=_LIBRARY, operators=(ast.MatMult,))
 
 
 def _gflops(shape: Shape, timing: Timing) -> float:

@@ -23,7 +23,7 @@ from evolver.errors import (
 from evolver.sandboxes import timing, wire
 from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
-from evolver.types import Files, Output, Program, Timing
+from evolver.types import Account, Files, Output, Program, Timing
 
 PRINTED = "it printed, at the end:"  # the line that parts what it printed from what went wrong
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
@@ -213,7 +213,7 @@ class Evaluation:
         except (TimeoutError, CandidateCrashed):
             return ""
 
-    def account(self) -> timing.Account:
+    def account(self) -> Account:
         """Return what the kernel has counted for all its processes.
 
         Raises:
@@ -224,7 +224,7 @@ class Evaluation:
             raise self._verdict
         try:
             header, _ = self._ask_relay("cpu", self.deadline)
-            return timing.Account(header["taken"] / 1e9, header["waited"] / 1e9)
+            return Account(header["taken"] / 1e9, header["waited"] / 1e9)
         except TimeoutError:
             self._end(self._overdue())
         raise AssertionError  # _end raises
@@ -395,6 +395,10 @@ class SandboxedCandidate:
         bench = _Bench(self._evaluation, function, self._parameters, self.rng)
         return timing.measure(bench, inputs, repeats, reference)
 
+    def account(self) -> Account:
+        """Return what the kernel has counted for all its processes so far."""
+        return self._evaluation.account()
+
     def run(
         self, command: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
     ) -> Output:
@@ -472,7 +476,7 @@ class _Bench:
         """Return what the calls of the batch returned, all of it."""
         return self._evaluation.ask({"op": "results"}, ((), {}), None, self._function)  # type: ignore[no-any-return]
 
-    def account(self) -> timing.Account:
+    def account(self) -> Account:
         """Return what the kernel has counted for its processes so far."""
         return self._evaluation.account()
 

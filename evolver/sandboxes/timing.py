@@ -25,11 +25,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from random import Random
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from evolver.errors import CandidateOutputError
 from evolver.sandboxes import wire
-from evolver.types import Timing
+from evolver.types import Account, Timing
 
 Arguments = Sequence[Any]
 
@@ -44,13 +44,6 @@ _NULL_SHARE = 0.05
 # difference could hide behind it, so of the CPU time half counts as work in any case.
 _FRESH = 3.0
 _CARRIED_SHARE = 0.5
-
-
-class Account(NamedTuple):
-    """What the kernel has counted for a candidate's processes, in seconds."""
-
-    cpu: float  # CPU time of all threads
-    waited: float  # the time in which a thread was ready and other work had the processors
 
 
 class Bench(Protocol):

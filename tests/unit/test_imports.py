@@ -19,7 +19,7 @@ PACKAGE = Path(evolver.__file__).parent
 # below; and nothing imports in a circle.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("bundled", "edits", "literals", "verify", "devices", "datasets", "straightline"),
+    ("bundled", "edits", "literals", "verify", "devices", "datasets", "library", "straightline"),
     (
         "objective",
         "task",
@@ -41,6 +41,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "excerpts",
         "models",
         "sandboxes",
+        "bench",
         "repository",
     ),
     ("operators", "population", "budget", "choice", "endpoint", "tuning", "preflight", "worker"),

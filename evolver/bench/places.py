@@ -1,0 +1,273 @@
+"""Where a function of arrays runs: in a candidate's process or in this one, and what it writes."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from random import Random
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolver.bench.source import SOURCE, guest
+from evolver.errors import CandidateOutputError
+from evolver.sandboxes import timing
+from evolver.types import Account, Candidate
+
+#: For an evaluator's `guest`: the file that makes the batches in the candidate's process.
+GUEST: Mapping[str, bytes] = {"bench.py": SOURCE.read_bytes()}
+
+_SEEDS = 62  # bits
+_PROCESSOR = guest.Processor()
+
+
+class Drawn(NamedTuple):
+    """An input that is drawn: evenly between two bounds, from a secret.
+
+    Attributes:
+        shape: of the array, whose rows lie one after the other.
+        dtype: "float64", "float32", or on a GPU "float16" or "bfloat16".
+        low: least entry.
+        high: largest.
+    """
+
+    shape: tuple[int, ...]
+    dtype: str
+    low: float = -1.0
+    high: float = 1.0
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """What numbers in [-1, 1) are multiplied by, and what is added, as the type has them."""
+        factor, offset = (self.high - self.low) / 2, (self.high + self.low) / 2
+        wide = np.float64 if self.dtype == "float64" else np.float32
+        one, other = _rounded(np.array([factor, offset], wide), self.dtype).tolist()
+        return one, other
+
+
+@dataclass(frozen=True)
+class Call:
+    """What a function is called with: these inputs, then an output of this shape and type."""
+
+    inputs: tuple[Drawn, ...]
+    shape: tuple[int, ...]
+    dtype: str
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of what a call has written, for the evaluator to verify.
+
+    Attributes:
+        call: what was called.
+        first: place of the first value in the flattened output.
+        values: they, float64; NaN where nothing was written.
+    """
+
+    call: Call
+    first: int
+    values: NDArray[np.float64]
+    _seed: int
+    _firsts: tuple[int, ...]
+
+    def input(self, number: int, places: NDArray[np.int64]) -> NDArray[np.float64]:
+        """Return entries of an input as the candidate had them.
+
+        Args:
+            number: of the input.
+            places: of the entries in the flattened input, any shape.
+        """
+        drawn = self.call.inputs[number]
+        wide = "float64" if drawn.dtype == "float64" else "float32"
+        factor, offset = drawn.scale
+        values = guest.pool(_PROCESSOR, self._seed, self._firsts[number] + places, wide)
+        values = _rounded(_rounded(values, drawn.dtype) * np.dtype(wide).type(factor), drawn.dtype)
+        return _rounded(values + np.dtype(wide).type(offset), drawn.dtype).astype(np.float64)
+
+
+class Cycle(NamedTuple):
+    """What staging, making and binding a batch of calls took, and gave."""
+
+    go: float  # seconds
+    around: float  # seconds of stage and digests
+    drawn: Sequence[Sequence[Any]]  # of each call, as they were sent
+    digests: Any
+
+
+class _Part(NamedTuple):
+    wall: float  # seconds, but for those in which a thread had to wait for a processor
+    cpu: float  # seconds of CPU time
+
+
+class Bench:
+    """A function on a device; made by `there` and `here`.
+
+    Args:
+        ask: has `sandbox/bench.py` do something.
+        function: as its `stage` takes it.
+        device: "cpu" or "cuda".
+        rng: draws secrets.
+        account: what the kernel has counted where the function runs.
+        now: the clock, in seconds.
+    """
+
+    def __init__(
+        self,
+        ask: Callable[..., Any],
+        function: Any,
+        device: str,
+        rng: Random,
+        account: Callable[[], Account],
+        now: Callable[[], float] = timing.now,
+    ) -> None:
+        self.device = device
+        self.about: Mapping[str, Any] = {}  # the device, as it says
+        self._ask = ask
+        self._function = function
+        self._rng = rng
+        self._account = account
+        self._now = now
+        self._numbers = 0  # of the pool
+        self._seed = 0
+
+    def cycle(self, calls: Sequence[Call], *, is_null: bool = False, key: int = 0) -> Cycle:
+        """Stage calls of one layout, make them, bind what they wrote."""
+        self._start(max(_size(one.shape) for one in calls[0].inputs))
+        drawn = [[self._place(one) for one in call.inputs] for call in calls]
+        return self._turn(drawn, calls[0], is_null=is_null, key=key or self.secret())
+
+    def again(self, cycle: Cycle, call: Call, key: int) -> Cycle:
+        """Make the calls of a cycle once more, on the same inputs."""
+        return self._turn(cycle.drawn, call, is_null=False, key=key)
+
+    def pieces(self, calls: Sequence[Call], cycle: Cycle, key: int, wanted: int) -> Sequence[Piece]:
+        """Fetch pieces of what a cycle has written, chosen now.
+
+        Raises:
+            CandidateOutputError: they are not what the cycle has bound.
+        """
+        count = guest.segments_of((calls[0].shape, calls[0].dtype))
+        chosen = [self._rng.randrange(len(calls)) for _ in range(wanted)]
+        places = [(call, self._rng.randrange(count)) for call in chosen]
+        places[-1] = (chosen[-1], count - 1)  # where a row is left out, it is often the last
+        words = self._ask("segments", places)
+        if not _is_words(words, (wanted, guest.SEGMENT)):
+            raise CandidateOutputError("the pieces of the outputs are none")
+        bound = cycle.digests[tuple(np.transpose(places))]
+        if (guest.digest(words, key) != bound).any():
+            raise CandidateOutputError("an output changed after it was to be complete")
+        return [
+            self._piece(calls[call], cycle.drawn[call], segment, row)
+            for (call, segment), row in zip(places, words, strict=True)
+        ]
+
+    def keeps_inputs(self, call: int) -> bool:
+        """Does it say that the inputs of a call of the last cycle are what they were?"""
+        return self._ask("is_unchanged", call) is True
+
+    def _turn(
+        self, drawn: Sequence[Sequence[Any]], call: Call, *, is_null: bool, key: int
+    ) -> Cycle:
+        output = [call.shape, call.dtype]
+        stage, _ = self._part("stage", None if is_null else self._function, drawn, output)
+        go, _ = self._part("go")
+        binding, digests = self._part("digests", key)
+        if not _is_words(digests, (len(drawn), guest.segments_of(output))):
+            raise CandidateOutputError("the digests of the outputs are none")
+        if self.device == "cuda":
+            return Cycle(go.wall, stage.wall + binding.wall, drawn, digests)
+        # On the processor other work comes between, and more threads than one are no merit.
+        return Cycle(max(go.wall, go.cpu), stage.cpu + binding.cpu, drawn, digests)
+
+    def _part(self, what: str, *arguments: Any) -> tuple[_Part, Any]:
+        before, moment = self._account(), self._now()
+        answer = self._ask(what, *arguments)
+        wall, after = self._now() - moment, self._account()
+        return _Part(wall - (after.waited - before.waited), after.cpu - before.cpu), answer
+
+    def _start(self, largest: int) -> None:
+        if self._numbers < 2 * largest:
+            self._numbers = 2 * largest
+            self._seed = self.secret()
+            about = self._ask("start", self.device, self._seed, self._numbers)
+            self.about = about if type(about) is dict else {}
+
+    def secret(self) -> int:
+        """Draw a seed or a key that nobody knows."""
+        return self._rng.getrandbits(_SEEDS) or 1
+
+    def _place(self, one: Drawn) -> tuple[Any, ...]:
+        first = self._rng.randrange(self._numbers - _size(one.shape))
+        return one.shape, one.dtype, *one.scale, first
+
+    def _piece(
+        self, call: Call, drawn: Sequence[Any], segment: int, words: NDArray[np.int64]
+    ) -> Piece:
+        item = guest.ITEM[call.dtype]
+        first = segment * guest.SEGMENT * 8 // item
+        rest = _size(call.shape) - first
+        values, behind = np.split(_floats(words, call.dtype), [rest] if rest > 0 else [0])
+        if not np.isnan(behind).all():
+            raise CandidateOutputError("it wrote behind the end of its output")
+        return Piece(call, first, values, self._seed, tuple(one[4] for one in drawn))
+
+
+def there(candidate: Candidate, function: str, device: str) -> Bench:
+    """Return a bench in a candidate's process; its evaluator's `guest` has `GUEST` in it.
+
+    Args:
+        candidate: whose function it is.
+        function: its name, or "module:name" of another of its files or of guest code.
+        device: "cpu" or "cuda".
+    """
+
+    def ask(what: str, *arguments: Any) -> Any:
+        if what == "start":
+            return candidate.call("bench:start", *arguments)
+        return candidate.call("bench:ask", what, *arguments)
+
+    return Bench(ask, function, device, candidate.rng, candidate.account)
+
+
+def here(function: Callable[..., Any], device: str, rng: Random) -> Bench:
+    """Return a bench in this process, for a function that is trusted: the reference."""
+    made: list[Any] = []
+
+    def ask(what: str, *arguments: Any) -> Any:
+        if what == "start":
+            made[:] = [guest.Bench(*arguments)]
+            return made[0].device.describe()
+        return getattr(made[0], what)(*arguments)
+
+    return Bench(ask, function, device, rng, _account_here)
+
+
+def _is_words(value: object, shape: tuple[int, ...]) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype == np.int64 and value.shape == shape
+
+
+def _size(shape: Sequence[int]) -> int:
+    return math.prod(shape)
+
+
+def _floats(words: NDArray[np.int64], dtype: str) -> NDArray[np.float64]:
+    if dtype == "bfloat16":
+        bits = words.view(np.uint16).astype(np.uint32) << np.uint32(16)
+        return bits.view(np.float32).astype(np.float64)
+    return words.view(dtype).astype(np.float64)
+
+
+def _rounded(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """Round to the nearest of a type that numpy may not have; the result keeps its own type."""
+    if dtype != "bfloat16":
+        return values.astype(dtype).astype(values.dtype)
+    bits = values.view(np.uint32)
+    bits = bits + (np.uint32(0x7FFF) + ((bits >> np.uint32(16)) & np.uint32(1)))
+    return (bits & np.uint32(0xFFFF0000)).view(np.float32)
+
+
+def _account_here() -> Account:
+    return Account(time.process_time(), 0.0)
