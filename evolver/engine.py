@@ -392,6 +392,7 @@ class Engine:
     async def confirm(self) -> bool:
         """Measure the front again, with other secret inputs, before it is announced.
 
+        An evaluator that has a method `confirm` measures more strictly by it.
         A program that fails leaves the front, and what takes its place is measured too.
         Confirmations are stored and not counted; one that failed through the evaluator's fault is
         no verdict, and is asked for again at the next occasion.
@@ -406,7 +407,10 @@ class Engine:
             waiting = [program for program in front if program.id not in done]
             if not waiting:
                 return unbroken
-            jobs = [Job(program, self._walk.job_seed(program.id, "confirm")) for program in waiting]
+            jobs = [
+                Job(program, self._walk.job_seed(program.id, "confirm"), is_confirmation=True)
+                for program in waiting
+            ]
             again = await together(self._executor.evaluate(job) for job in jobs)
             for program, evaluation in zip(waiting, again, strict=True):
                 done.add(program.id)

@@ -33,6 +33,10 @@ class Evaluator(Protocol):
       only where programs that compute the same have the same score: not where speed or size
       counts, unless they are part of what it returns. It draws no secret inputs: `candidate.rng`
       and the candidate's own seeds are the same in every probe of a run,
+    - `confirm(candidate)`: what `evaluate` returns, by a stricter measurement that would take too
+      long for every candidate: of all inputs instead of some. It is called instead of `evaluate`
+      (of the last stage) where the front is measured again before it is announced, within the same
+      `[evaluator] timeout`,
     - `residuals(candidate)`: see `evolver.tuning.Residuals`,
     - `references()`: series name -> points in metric space that reports show beside the results,
     - `check_host(gpus)`: see `Demanding`.

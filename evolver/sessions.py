@@ -375,10 +375,20 @@ def _seeds_from(directory: Path | None, task: Task) -> list[Files]:
 # --- without a run --------------------------------------------------------------------------------
 
 
-def judge(task: Task, files: Files | None = None, *, seed: int | None = None) -> Evaluation:
+def judge(
+    task: Task,
+    files: Files | None = None,
+    *,
+    seed: int | None = None,
+    is_confirmation: bool = False,
+) -> Evaluation:
     """Judge one program of a task through the whole path; by default its seed program.
 
-    The secret inputs are drawn from `seed`; None: from the system's randomness.
+    Args:
+        task: what it is judged by.
+        files: of the program.
+        seed: what secret inputs are drawn from; None: from the system's randomness.
+        is_confirmation: judge it as the front of a run is, before it is announced.
 
     Raises:
         UsageError: the evaluator cannot be loaded.
@@ -388,7 +398,8 @@ def judge(task: Task, files: Files | None = None, *, seed: int | None = None) ->
     async def work(interrupted: asyncio.Event) -> Evaluation:
         executor = make_executor(task, 1)
         program = Program(0, task.files if files is None else files, task.base)
-        job = Job(program, secrets.randbits(63) if seed is None else seed)
+        drawn = secrets.randbits(63) if seed is None else seed
+        job = Job(program, drawn, is_confirmation=is_confirmation)
 
         async def measure() -> Evaluation:
             await executor.start()

@@ -516,6 +516,7 @@ class Job:
     program: Program
     seed: int  # from (run seed, attempt)
     tune: Tune | None = None
+    is_confirmation: bool = False  # to be measured by the evaluator's `confirm`, where it has one
 
 
 @dataclass(frozen=True)

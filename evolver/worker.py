@@ -249,7 +249,7 @@ class Judge:
                 except Exception as error:  # noqa: BLE001 - a user's residuals may raise anything
                     return _evaluator_failure(error)
             if found is None:
-                return self._measure(candidate)
+                return self._measure(candidate, is_confirmation=job.is_confirmation)
             evaluation = self._measure(candidate.at(found.parameters))
             return _with_literals(evaluation, job.program, found)
 
@@ -279,14 +279,18 @@ class Judge:
         """Whether tuning goes by residuals, which costs no evaluations."""
         return hasattr(self._stages[0], "residuals")
 
-    def _measure(self, candidate: Candidate) -> Evaluation:
+    def _measure(self, candidate: Candidate, *, is_confirmation: bool = False) -> Evaluation:
         """Run the stages on a candidate; a failure is a value."""
         evaluation = Evaluation("crashed")
         for index, (stage, evaluator) in enumerate(
             zip(self._setup.stages, self._stages, strict=True)
         ):
+            last = index == len(self._stages) - 1
+            measure: Any = evaluator.evaluate
+            if last and is_confirmation:
+                measure = getattr(evaluator, "confirm", measure)
             try:
-                result = read_result(evaluator.evaluate(candidate))
+                result = read_result(measure(candidate))
                 evaluation = Evaluation(
                     "ok",
                     metrics=result.metrics,
@@ -301,7 +305,6 @@ class Judge:
                     for condition in stage.require
                     if not condition.holds(result.metrics)
                 ]
-                last = index == len(self._stages) - 1
                 if last:
                     missed += self._setup.objective.violations(result.metrics)
                 if missed:

@@ -151,6 +151,13 @@ def evaluate(
             metavar="PATH", help="The program: a file, or a folder (default: the task's seed)."
         ),
     ] = None,
+    confirm: Annotated[
+        bool,
+        typer.Option(
+            "--confirm",
+            help="Measure as strictly as a run does what it announces, where the evaluator knows.",
+        ),
+    ] = False,
     sandbox: SandboxName = None,
     as_json: Json = False,
 ) -> None:
@@ -174,7 +181,7 @@ def evaluate(
         verdict = Evaluation("rejected", feedback=reason, fault="candidate", evaluations=0)
     else:
         where = replace(loaded, settings=in_sandbox(loaded.settings, sandbox))
-        verdict = sessions.judge(where, files)
+        verdict = sessions.judge(where, files, is_confirmation=confirm)
     if verdict.fault == "evaluator":
         raise UsageError(f"the evaluator failed; mend it:\n{verdict.feedback}")
     if as_json:

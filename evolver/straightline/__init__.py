@@ -1,13 +1,14 @@
 """Straight-line programs of one argument: for evaluators of approximations.
 
-The candidate's function is called on a symbolic argument in its own process (`GUEST`), and the list
-of operations that comes out is checked (`parse`), counted (`count_operations`), evaluated in
-whatever arithmetic its operands have (`StraightLine.run`) and fitted (`LineResiduals`). A list is a
-construction: what is computed from it here, no candidate can reach.
+The candidate's function is called on a symbolic argument in its own process (`GUEST`, `trace`),
+and the list of operations that comes out is checked (`parse`), counted (`count_operations`),
+evaluated in whatever arithmetic its operands have (`StraightLine.run`) and fitted
+(`LineResiduals`). A list is a construction: what is computed from it here, no candidate can reach.
 """
 
 from pathlib import Path
 
+from evolver.straightline.calling import trace, trace_parameters
 from evolver.straightline.counting import count_operations
 from evolver.straightline.double_double import Array, DoubleDouble
 from evolver.straightline.line import MAX_NODES, Node, StraightLine, parse
@@ -29,4 +30,6 @@ __all__ = [
     "StraightLine",
     "count_operations",
     "parse",
+    "trace",
+    "trace_parameters",
 ]

@@ -35,6 +35,13 @@ class Node:
     right: int = -1
     value: float = 0.0
 
+    @property
+    def operands(self) -> tuple[int, ...]:
+        """The entries that it is made of."""
+        if self.kind in BINARY:
+            return self.left, self.right
+        return (self.left,) if self.kind == "neg" else ()
+
 
 @dataclass(frozen=True)
 class StraightLine:
@@ -75,6 +82,15 @@ class StraightLine:
         return StraightLine(
             tuple(
                 Node("c", value=parameters[node.left]) if node.kind == "p" else node
+                for node in self.nodes
+            )
+        )
+
+    def with_constants(self, change: Callable[[float], float]) -> StraightLine:
+        """Return the program with each constant changed."""
+        return StraightLine(
+            tuple(
+                Node("c", value=change(node.value)) if node.kind == "c" else node
                 for node in self.nodes
             )
         )
@@ -137,11 +153,7 @@ def _pruned(nodes: Sequence[Node], output: int) -> StraightLine:
     needed = {output}
     for index in range(output, -1, -1):
         if index in needed:
-            node = nodes[index]
-            if node.kind in BINARY:
-                needed |= {node.left, node.right}
-            elif node.kind == "neg":
-                needed.add(node.left)
+            needed.update(nodes[index].operands)
     renumbered: dict[int, int] = {}
     kept: list[Node] = []
     for index in sorted(needed):

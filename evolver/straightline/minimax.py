@@ -7,6 +7,7 @@ the form has fewer extrema than literals, with a line search on the largest erro
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
@@ -133,7 +134,7 @@ class Levelling:
         choices = [vector, exact.high]
         at_once = _largest(self.errors(DoubleDouble.of(exact.high[None])))[0]
         if at_once > np.abs(errors).max() * (1 + ROUNDING_LOSS) and np.isfinite(slopes).all():
-            choices.append(_rounded(exact, errors, slopes))
+            choices.append(rounded(exact.high, exact.low, errors, slopes, np.spacing))
         reached = _largest(self.errors(DoubleDouble.of(np.array(choices))))
         return choices[int(np.argmin(reached))]
 
@@ -201,15 +202,16 @@ def _levelling_step(errors: Array, slopes: Array) -> Array:
 
 @dataclass(frozen=True, eq=False)
 class _PartlyRounded:
-    """Literals of which some are final float64 numbers and the rest still lack a low part."""
+    """Literals of which some are final numbers and the rest still lack a low part."""
 
     high: Array  # (n,)
     low: Array  # (n,) what is still to be added; 0 where final
     errors: Array  # (m,) with the low parts added
+    units: Array  # (n,) distances to the next number
 
     def children(self, index: int, free: list[int], slopes: Array) -> list[_PartlyRounded]:
         """Round one literal to each of its neighbours, and level the errors with the free ones."""
-        unit = np.spacing(np.abs(self.high[index]))
+        unit = self.units[index]
         down = np.floor(self.low[index] / unit)
         found = []
         for ulps in (down - 1, down, down + 1, down + 2):
@@ -226,19 +228,32 @@ class _PartlyRounded:
                     break
                 low[free] += STEP_SIZES[best] * move
                 errors = errors + STEP_SIZES[best] * changes
-            found.append(_PartlyRounded(high, low, errors))
+            found.append(_PartlyRounded(high, low, errors, self.units))
         return found
 
 
-def _rounded(exact: DoubleDouble, errors: Array, slopes: Array) -> Array:
-    """Round the literals to float64 one after the other, the rest making up for it: beam search.
+def rounded(
+    high: Array, low: Array, errors: Array, slopes: Array, spacing: Callable[[Array], Array]
+) -> Array:
+    """Round literals to a number format one after the other, the rest making up: beam search.
 
     Rounding all at once costs up to half a unit of every literal. The changes are so small that
     the errors follow them linearly.
+
+    Args:
+        high: (n,) the literals, rounded to the nearest numbers of the format.
+        low: (n,) what that left out.
+        errors: (m,) with both parts.
+        slopes: (m, n) derivatives of the errors by the literals.
+        spacing: distance of a number of the format, not negative, from the next one.
+
+    Returns:
+        (n,) numbers of the format.
     """
-    weights = np.abs(np.spacing(exact.high)) * np.sqrt((slopes**2).sum(axis=0))
+    units = spacing(np.abs(high))
+    weights = units * np.sqrt((slopes**2).sum(axis=0))
     order = np.argsort(-weights).tolist()  # coarsest first: the finest can make up for most
-    beam = [_PartlyRounded(exact.high, exact.low, errors)]
+    beam = [_PartlyRounded(high, low, errors, units)]
     for done, index in enumerate(order):
         children = [
             child for state in beam for child in state.children(index, order[done + 1 :], slopes)

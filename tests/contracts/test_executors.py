@@ -568,3 +568,45 @@ def test_each_slot_has_a_gpu_of_its_own(tmp_path: Path) -> None:
         return {evaluation.isolation for evaluation in both}
 
     assert run_with(setup, walk, slots=2) == {"GPU (3,)", "GPU (5,)"}
+
+
+# --- a stricter measurement at the end ---------------------------------------------------------
+
+STRICT = """
+from dataclasses import dataclass
+from evolver.errors import CandidateOutputError
+
+@dataclass(frozen=True)
+class Strict:
+    bonus: float = 0.0
+
+    def evaluate(self, candidate):
+        return {"v": candidate.call("f") + self.bonus}
+
+    def confirm(self, candidate):
+        if candidate.call("f") > 1:
+            raise CandidateOutputError("not everywhere")
+        return {"v": candidate.call("f") + self.bonus}
+"""
+
+
+def test_a_confirmation_is_by_the_stricter_measurement(tmp_path: Path) -> None:
+    setup = setup_of(tmp_path, STRICT, use="evaluate.py:Strict")
+    lucky, sound = (
+        judge(setup, one, replace(one, is_confirmation=True)) for one in (job(1.5), job(0.5))
+    )
+    assert [one.status for one in lucky] == ["ok", "rejected"]
+    assert lucky[1].feedback == "not everywhere"
+    assert [one.metrics for one in sound] == [{"v": 0.5}] * 2
+
+
+def test_only_the_last_stage_is_confirmed(tmp_path: Path) -> None:
+    setup = setup_of(tmp_path, STRICT, use="evaluate.py:Strict")
+    setup = replace(setup, stages=(Stage({"bonus": -1.0}), Stage()))
+    (found,) = judge(setup, replace(job(1.5), is_confirmation=True))
+    assert (found.status, found.stage) == ("rejected", 1)
+
+
+def test_an_evaluator_without_one_measures_as_ever(tmp_path: Path) -> None:
+    (found,) = judge(setup_of(tmp_path), replace(job(1.5), is_confirmation=True))
+    assert found.metrics == {"v": 1.5}

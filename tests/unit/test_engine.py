@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from random import Random
 
 import pytest
@@ -302,6 +302,26 @@ def test_what_fails_its_confirmation_is_not_announced_nor_is_anything_unconfirme
     store = Store.resume(tmp_path, "test")
     assert engine_on(store, evaluations=60).population.score == score
     store.close()
+
+
+@dataclass(frozen=True)
+class Telling(InlineExecutor):
+    """Keeps which programs it was to confirm."""
+
+    asked: list[tuple[int, bool]] = field(default_factory=list)
+
+    async def evaluate(self, job):
+        self.asked.append((job.program.id, job.is_confirmation))
+        return await super().evaluate(job)
+
+
+def test_only_the_front_is_judged_as_a_confirmation(store):
+    executor = Telling(measure, OBJECTIVE)
+    engine = engine_on(store, evaluations=20, executor=executor)
+    asyncio.run(run_and_confirm(engine))
+    front = {elite.program.id for elite in engine.population.front}
+    assert {number for number, confirms in executor.asked if confirms} == front
+    assert sum(not confirms for _, confirms in executor.asked) == 20
 
 
 def test_a_run_whose_target_did_not_confirm_goes_on(store):
