@@ -13,17 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evolver.errors import CandidateOutputError
-from evolver.straightline import GUEST, LineResiduals, StraightLine, count_operations, parse
+from evolver.straightline import (
+    GUEST,
+    LineResiduals,
+    count_operations,
+    trace,
+    trace_parameters,
+)
 from evolver.types import Candidate, Result
 
 from . import baselines, measure, target
 
-CHECKED_INPUTS = 16
 # Decimals of `digits`: the grid resolves no more, and a program that is better by less is no news
 # that a search should follow.
 RESOLVED = 4
-TOLERANCE = 1e-9  # relative; the list and the program make the same roundings, so it is generous
 
 
 @dataclass(frozen=True)
@@ -58,9 +61,7 @@ class Evaluator:
         Raises:
             CandidateError: the program is no straight line, or has no finite value somewhere.
         """
-        line = parse(candidate.call("guest:trace", self.function))
-        inputs = [candidate.rng.uniform(self.x_min, self.x_max) for _ in range(CHECKED_INPUTS)]
-        self._check(line, inputs, candidate.call("guest:values", self.function, inputs))
+        line = trace(candidate, self.function, self.x_min, self.x_max)
         operations = count_operations(line)
         measured = measure.measure(line, self.x_min, self.x_max, candidate.rng)
         return Result(
@@ -85,7 +86,7 @@ class Evaluator:
             CandidateError: the program is no straight line in its argument and its literals.
         """
         own = np.array(candidate.parameters, dtype=np.float64)
-        line = parse(candidate.call("guest:trace_parameters", self.function), len(own))
+        line = trace_parameters(candidate, self.function)
         if count_operations(line.with_parameters(own.tolist())) > self.fit_up_to:
             return None
         return LineResiduals(
@@ -113,18 +114,3 @@ class Evaluator:
                 }
             )
         return series
-
-    def _check(self, line: StraightLine, inputs: Sequence[float], returned: object) -> None:
-        """Raise CandidateOutputError unless the returned values are those of the list."""
-        if not isinstance(returned, list | tuple) or len(returned) != len(inputs):
-            raise CandidateOutputError("the guest returned no value for each input")
-        if any(type(value) is not float for value in returned):
-            raise CandidateOutputError("the guest returned a value that is no float")
-        with np.errstate(all="ignore"):
-            expected = line.run(np.array(inputs))[-1]
-        expected = np.broadcast_to(expected, len(inputs))
-        if not np.allclose(returned, expected, rtol=TOLERANCE, atol=0.0, equal_nan=True):
-            raise CandidateOutputError(
-                f"{self.function}(x) called with a number differs from the same function called "
-                "with a symbol: it must compute the same straight line for every argument"
-            )

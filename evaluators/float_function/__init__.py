@@ -1,0 +1,266 @@
+"""Scores approximations of a function by float32 arithmetic: speed, at an error below one ULP.
+
+Whatever a candidate says is compared with what is exact: all floats of one binade for each
+candidate, all of the interval before a program is announced. The timed calls return a checksum of
+the bits of values that were verified before.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evolver.errors import CandidateOutputError, UsageError
+from evolver.plugins import nearest
+from evolver.straightline import GUEST, count_operations, trace, trace_parameters
+from evolver.types import Candidate, Result, Timing
+
+from . import objects
+from .fitting import FloatResiduals, float_residuals, rough_error
+from .functions import BINADE, FUNCTIONS, Function, float_of
+from .writing import in_c
+from .yardstick import HARNESS, Error, Values, in_library, yardstick
+
+NAME = "approximate"  # the candidate's function
+_CHUNK = 2**21  # floats that are carried at once, 8 MiB: below `result_bytes`
+_STRETCH = 4096  # floats of each stretch outside the binade
+_STRETCHES = 30  # of them, at secret places
+_CALLED = BINADE  # values of a timed call, which takes some milliseconds or nearly one
+_FEWER = 16  # of the C library's own function, one value at a time, so many times fewer are timed
+_QUICK = 30.0  # seconds for what takes well below one of a program that ends
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures a float32 approximation of a function on an interval.
+
+    In Python the candidate's `approximate(x)` is a straight line of + - * / on x and constants. It
+    is traced on a symbol and written in C by this evaluator, each operation one of floats,
+    constants rounded to floats, and a product that is used once in a sum fused with it. In C it is
+    `float approximate(float x)`, which may use what a compiler makes no call of. Either is compiled
+    into a loop over many values, which gcc may do several of at a time.
+
+    The error is in ULP: over the distance of neighbouring floats in the binade of the exact value
+    (Muller 2005, https://inria.hal.science/inria-00070503). Real (2023), AutoNumerics-Zero,
+    https://arxiv.org/abs/2312.08472, asks for less than one, and speed.
+
+    Attributes:
+        function: what is approximated: see `functions.FUNCTIONS`.
+        language: "python" or "c".
+        timed_below: error from which on a program is not timed: what `require` allows.
+        repeats: batches that are timed.
+        tables: bytes of constants that a program in C may have.
+        fit_up_to: operations beyond which the literals of a program are not fitted.
+        flags: of gcc.
+    """
+
+    function: str = "exp2"
+    language: Literal["python", "c"] = "python"
+    timed_below: float = 1.0
+    repeats: int = 5
+    tables: int = 4096
+    fit_up_to: int = 40
+    flags: tuple[str, ...] = (
+        "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
+    )  # fmt: skip
+
+    guest = {  # noqa: RUF012 - no field, and never changed
+        "guest.py": GUEST.read_bytes(),
+        "compiled.py": Path(__file__).with_name("compiled.py").read_bytes(),
+    }
+
+    def __post_init__(self) -> None:
+        if self.function not in FUNCTIONS:
+            raise UsageError(
+                f"there is no function '{self.function}'; {nearest(self.function, FUNCTIONS)}"
+            )
+
+    def check_host(self, gpus: Sequence[int]) -> None:
+        """Raise UsageError where there is no compiler."""
+        if shutil.which("gcc") is None:
+            raise UsageError("gcc is not installed here; install it (Debian: apt-get install gcc)")
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Return `ulp`, the largest error, and how fast the program is where that is small enough.
+
+        `against_vectorised` is its speed over that of the C library's function in the same loop,
+        vectorised by the compiler (-ffast-math) where the library allows it, and `against_libm`
+        over the same called one value at a time; `ns` is nanoseconds a value. `operations` is of
+        straight lines alone. Of the floats outside the binade a few stretches are measured.
+
+        Raises:
+            CandidateError: the program does not compile or is not of the kind that is wanted, has
+                no finite value somewhere, or returns another checksum than that of its values.
+        """
+        return self._judge(candidate, self._stretches(candidate))
+
+    def confirm(self, candidate: Candidate) -> Result:
+        """Return the same, with the error of every float of the interval: of 2**30, in a minute."""
+        first, end = self._of.first, self._of.first + self._of.count
+        return self._judge(
+            candidate,
+            [(start, min(_CHUNK, end - start)) for start in range(first, end, _CHUNK)],
+        )
+
+    def residuals(self, candidate: Candidate) -> FloatResiduals | None:
+        """Return the error in ULP, in exact arithmetic, as a function of the literals.
+
+        None where the program takes more than `fit_up_to` operations.
+
+        Raises:
+            CandidateError: the program is no straight line in its argument and its literals.
+        """
+        if self.language == "c":
+            return None
+        own = np.array(candidate.parameters, dtype=np.float64)
+        line = trace_parameters(candidate, NAME)
+        if count_operations(line.with_parameters(own.tolist())) > self.fit_up_to:
+            return None
+        return float_residuals(self._of, line, own)
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return what speeds are measured by."""
+        return {
+            "the C library, vectorised": [{"against_vectorised": 1.0}],
+            "the C library": [{"against_libm": 1.0}],
+        }
+
+    @property
+    def _of(self) -> Function:
+        return FUNCTIONS[self.function]
+
+    def _judge(self, candidate: Candidate, rest: Sequence[tuple[int, int]]) -> Result:
+        """Measure a candidate on the binade and on further stretches, and time it."""
+        metrics: dict[str, float] = {}
+        if self.language == "python":
+            line = trace(candidate, NAME, self._of.low, self._of.high)
+            metrics["operations"] = float(count_operations(line))
+            rough = rough_error(self._of, line)
+            if rough > 2 * self.timed_below:  # no rounding mends that
+                return Result(
+                    {"ulp": rough, **metrics},
+                    feedback=f"exact arithmetic with its float32 constants gives {rough:.4g} ULP "
+                    "already, so it was not compiled",
+                )
+            candidate.write("source.c", in_c(line).encode())
+            self._compile(candidate, "source.c")
+        else:
+            (source,) = (path for path in candidate.files if path.endswith(".c"))
+            self._compile(candidate, source)
+        values, error = self._measure_binade(candidate)
+        share = 100.0 * error.nearest / error.count
+        for first, count in rest:
+            error = error.and_(self._measure(candidate, first, count))
+        metrics["ulp"] = error.ulp
+        feedback = (
+            f"largest error {error.ulp:.4g} ULP, at x = {float_of(error.where)!r}; of the values "
+            f"for x in [{self._of.binade:g}, {2 * self._of.binade:g}), {share:.1f} % are the "
+            "nearest float"
+        )
+        if error.ulp < self.timed_below:
+            metrics |= self._time(candidate, values)
+        return Result(metrics, feedback=feedback)
+
+    def _compile(self, candidate: Candidate, source: str) -> None:
+        """Have gcc compile the harness with a source file at its end.
+
+        Raises:
+            CandidateOutputError: it does not, or what comes out calls functions, runs by itself or
+                holds more constants than allowed.
+        """
+        candidate.write("evolver_harness.c", f'{HARNESS}\n#line 1\n#include "{source}"\n'.encode())
+        for words in (
+            (*self.flags, "-fPIC", "-c", "-o", "approximate.o", "evolver_harness.c"),
+            ("-shared", "-o", "approximate.so", "approximate.o"),
+        ):
+            built = candidate.run(["gcc", *words], timeout=_QUICK)
+            if built.code:
+                complaint = built.stderr.decode("utf-8", "replace")[-4000:]
+                raise CandidateOutputError(f"gcc refuses it:\n{complaint}")
+        if self.language == "c":  # nothing of it has run yet, so nothing changed the file
+            objects.check(candidate.read("approximate.o"), self.tables)
+
+    def _stretches(self, candidate: Candidate) -> list[tuple[int, int]]:
+        """Draw where the rest of the interval is measured: its ends, and secret places."""
+        first, last = self._of.first, self._of.first + self._of.count - 1
+        starts = [first, last - _STRETCH + 1]
+        starts += [candidate.rng.randint(*starts) for _ in range(_STRETCHES)]
+        return [(start, _STRETCH) for start in starts]
+
+    def _values(self, candidate: Candidate, first: int, count: int) -> Values:
+        returned = candidate.call("compiled:values", first, count, timeout=_QUICK)
+        if type(returned) is not bytes or len(returned) != 4 * count:
+            raise CandidateOutputError("the guest returned no value for each float")
+        return np.frombuffer(returned, np.float32)
+
+    def _measure(self, candidate: Candidate, first: int, count: int) -> Error:
+        return _finite(yardstick(self._of).error(first, self._values(candidate, first, count)))
+
+    def _measure_binade(self, candidate: Candidate) -> tuple[Values, Error]:
+        """Return the candidate's values on the whole binade, and their error."""
+        start = self._of.binade_start
+        parts = [
+            self._values(candidate, first, _CHUNK) for first in range(start, start + BINADE, _CHUNK)
+        ]
+        values = np.concatenate(parts)
+        return values, _finite(yardstick(self._of).error(start, values, _exact(self._of)))
+
+    def _time(self, candidate: Candidate, values: Values) -> Mapping[str, float]:
+        """Time the sum of the bits of secretly drawn values, and see that they are those known."""
+        vectorised = in_library(self._of, self.flags, "-ffast-math")
+        scalar = in_library(self._of, self.flags)
+
+        def fewer(binade: int, start: int, stride: int, count: int) -> int:
+            return scalar(binade, start, stride, count // _FEWER)
+
+        quick = self._timed(candidate, values, vectorised, self.repeats)
+        slow = self._timed(candidate, values, fewer, max(2, self.repeats // 2))
+        assert quick.speedup is not None
+        assert slow.speedup is not None
+        return {
+            "ns": 1e9 * min(quick.least, slow.least) / _CALLED,
+            "against_libm": slow.speedup * _FEWER,
+            "against_vectorised": quick.speedup,
+        }
+
+    def _timed(
+        self,
+        candidate: Candidate,
+        values: Values,
+        reference: Callable[..., int],
+        repeats: int,
+    ) -> Timing:
+        rng = candidate.rng
+
+        def inputs() -> Iterator[tuple[int, int, int, int]]:
+            while True:
+                start, stride = rng.getrandbits(32), rng.getrandbits(32) | 1
+                yield self._of.binade_start, start, stride, _CALLED
+
+        timing = candidate.time("compiled:checksum", inputs(), repeats=repeats, reference=reference)
+        for (_, start, stride, count), returned in timing.samples:
+            wanted = yardstick(self._of).checksum(values, start, stride, count)
+            if type(returned) is not int or returned != wanted:
+                raise CandidateOutputError(
+                    "the timed calls computed other values than those that were verified"
+                )
+        return timing
+
+
+def _finite(error: Error) -> Error:
+    if not np.isfinite(error.ulp):
+        raise CandidateOutputError(f"it has no finite value at x = {float_of(error.where)!r}")
+    return error
+
+
+@lru_cache(maxsize=1)
+def _exact(function: Function) -> NDArray[np.float64]:
+    """Return what is exact on the binade: 64 MiB, computed once."""
+    return yardstick(function).exact(function.binade_start, BINADE)

@@ -1,0 +1,30 @@
+"""Guest code: calls what gcc made of the candidate, in its process, so nobody believes it.
+
+Standard library only.
+"""
+
+import ctypes
+import functools
+
+
+@functools.cache
+def library():
+    """Load what gcc made."""
+    loaded = ctypes.CDLL("./approximate.so")
+    loaded.harness_values.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
+    loaded.harness_values.restype = None
+    loaded.harness_checksum.argtypes = [ctypes.c_uint32] * 4
+    loaded.harness_checksum.restype = ctypes.c_uint32
+    return loaded
+
+
+def values(first, count):
+    """Return the values at `count` floats from that with the bits `first`, as bytes."""
+    found = (ctypes.c_float * count)()
+    library().harness_values(first, count, found)
+    return bytes(found)
+
+
+def checksum(binade, start, stride, count):
+    """Return the sum of the bits of values: see harness.c."""
+    return library().harness_checksum(binade, start, stride, count)

@@ -1,0 +1,80 @@
+"""The functions that can be asked for, each with the interval that its argument is reduced to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+BINADE = 2**23  # floats in each
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function of one float on an interval of them.
+
+    Attributes:
+        text: of it, for messages.
+        exact: in C, of the double x; the error is that of the C library, some 1e-8 ULP of float.
+        library: in C, of the float x: what it is compared with.
+        low: of the interval, a float that is not negative.
+        high: its end, which is part of it.
+        binade: where the binade begins that is measured whole for each candidate.
+    """
+
+    text: str
+    exact: str
+    library: str
+    low: float
+    high: float
+    binade: float
+
+    @property
+    def first(self) -> int:
+        """The bits of the first float of the interval."""
+        return bits(self.low)
+
+    @property
+    def binade_start(self) -> int:
+        """The bits of the first float of the binade."""
+        return bits(self.binade)
+
+    @property
+    def count(self) -> int:
+        """How many floats the interval has."""
+        return bits(self.high) - bits(self.low) + 1
+
+
+def bits(x: float) -> int:
+    """Return the bits of a float32 number; those of numbers that are not negative are ordered."""
+    return int(np.float32(x).view(np.uint32))
+
+
+def float_of(pattern: int) -> float:
+    """Return the float32 number with these bits."""
+    return float(np.uint32(pattern).view(np.float32))
+
+
+# Larger arguments are brought here first: those of 2**x and e**x by whole powers of two, of log2 by
+# the exponent, of sin and cos by multiples of pi / 2 (to pi / 4 at most), and half of them by
+# symmetry. A zero at an end takes a small relative error there.
+FUNCTIONS: Mapping[str, Function] = {
+    "exp2": Function("2**x", "exp2(x)", "exp2f(x)", 0.0, 1.0, 0.5),
+    "exp": Function("e**x", "exp(x)", "expf(x)", 0.0, 0.75, 0.25),
+    "log2": Function("log2(x)", "log2(x)", "log2f(x)", 1.0, 2.0, 1.0),
+    "sin": Function("sin(x)", "sin(x)", "sinf(x)", 0.0, 1.0, 0.5),
+    "cos": Function("cos(x)", "cos(x)", "cosf(x)", 0.0, 1.0, 0.5),
+    "atan": Function("atan(x)", "atan(x)", "atanf(x)", 0.0, 1.0, 0.5),
+    "tanh": Function("tanh(x)", "tanh(x)", "tanhf(x)", 0.0, 1.0, 0.5),
+    "erf": Function("erf(x)", "erf(x)", "erff(x)", 0.0, 1.0, 0.5),
+    "bessel_j0": Function("J0(x)", "j0(x)", "j0f(x)", 0.5, 2.0, 1.0),
+    "bessel_i_half": Function(
+        "I_1/2(x) = sqrt(2 / (pi x)) sinh(x)",
+        "sqrt(0.63661977236758134308 / x) * sinh(x)",
+        "sqrtf(0.63661977f / x) * sinhf(x)",
+        1.0,
+        2.0,
+        1.0,
+    ),
+}

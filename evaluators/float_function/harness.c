@@ -1,0 +1,39 @@
+/* What calls an approximation, in whoever's process: the candidate's, or the evaluator's own for the
+   functions of the library. The text of the approximation follows the last line, so that nothing in
+   it can change this one. */
+
+#include <stdint.h>
+
+/* Inlined, so that the compiler sees one loop and may do several values of it at once. */
+__attribute__((always_inline)) static inline float approximate(float x);
+
+static inline float float_of(uint32_t bits)
+{
+    float x;
+    __builtin_memcpy(&x, &bits, sizeof x);
+    return x;
+}
+
+static inline uint32_t bits_of(float x)
+{
+    uint32_t bits;
+    __builtin_memcpy(&bits, &x, sizeof bits);
+    return bits;
+}
+
+/* Set y to the values at `count` floats, one after the other, from that with the bits `first`. */
+void harness_values(uint32_t first, uint32_t count, float *restrict y)
+{
+    for (uint32_t i = 0; i < count; i++)
+        y[i] = approximate(float_of(first + i));
+}
+
+/* Return the sum of the bits of `count` values, all of one binade, whose first float has the bits
+   `binade`. Which of its 2**23 floats are drawn depends on `start` and `stride`, both secret. */
+uint32_t harness_checksum(uint32_t binade, uint32_t start, uint32_t stride, uint32_t count)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < count; i++)
+        sum += bits_of(approximate(float_of(binade + ((start + i * stride) >> 9))));
+    return sum;
+}
