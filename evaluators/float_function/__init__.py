@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from dataclasses import dataclass, replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Literal
 
@@ -20,13 +20,13 @@ from numpy.typing import NDArray
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.plugins import nearest
 from evolver.straightline import GUEST, count_operations, trace, trace_parameters
-from evolver.types import Candidate, Result, Timing
+from evolver.types import Candidate, Result
 
 from . import objects
 from .fitting import FloatResiduals, float_residuals, rough_error
 from .functions import BINADE, FUNCTIONS, Function, float_of
 from .writing import in_c
-from .yardstick import HARNESS, Error, Values, in_library, yardstick
+from .yardstick import HARNESS, Error, Reference, Values, in_harness, in_library, yardstick
 
 NAME = "approximate"  # the candidate's function
 _CHUNK = 2**21  # floats that are carried at once, 8 MiB: below `result_bytes`
@@ -138,27 +138,42 @@ class Evaluator:
 
     def _judge(self, candidate: Candidate, rest: Sequence[tuple[int, int]]) -> Result:
         """Measure a candidate on the binade and on further stretches, and time it."""
-        metrics: dict[str, float] = {}
-        if self.language == "python":
-            line = trace(candidate, NAME, self._of.low, self._of.high)
-            metrics["operations"] = float(count_operations(line))
-            rough = rough_error(self._of, line)
-            if rough > 2 * self.timed_below:  # no rounding mends that
-                return Result(
-                    {"ulp": rough, **metrics},
-                    feedback=f"exact arithmetic with its float32 constants gives {rough:.4g} ULP "
-                    "already, so it was not compiled",
-                )
-            candidate.write("source.c", in_c(line).encode())
-            self._compile(candidate, "source.c")
-        else:
-            (source,) = (path for path in candidate.files if path.endswith(".c"))
-            self._compile(candidate, source)
-        values, error = self._measure_binade(candidate)
+        if self.language == "c":
+            self._compile(candidate)
+            return self._measured(candidate, partial(_returned, candidate), rest)
+        line = trace(candidate, NAME, self._of.low, self._of.high)
+        operations = {"operations": float(count_operations(line))}
+        rough = rough_error(self._of, line)
+        if rough > 2 * self.timed_below:  # no rounding mends that
+            return Result(
+                {"ulp": rough, **operations},
+                feedback=f"exact arithmetic with its float32 constants gives {rough:.4g} ULP "
+                "already, so it was not compiled",
+            )
+        # The text is this evaluator's own, of a list that was checked: it need not be run over
+        # there to be measured, which would have gigabytes carried to confirm it. It is timed there.
+        with in_harness(in_c(line), self.flags) as (values_at, content):
+            candidate.write("approximate.so", content)
+            result = self._measured(candidate, values_at, rest)
+        return replace(result, metrics={**result.metrics, **operations})
+
+    def _measured(
+        self,
+        candidate: Candidate,
+        values_at: Callable[[int, int], Values],
+        rest: Sequence[tuple[int, int]],
+    ) -> Result:
+        """Measure values on the binade and on further stretches; time the compiled candidate."""
+        of = yardstick(self._of)
+        start = self._of.binade_start
+        values = np.concatenate(
+            [values_at(first, _CHUNK) for first in range(start, start + BINADE, _CHUNK)]
+        )
+        error = _finite(of.error(start, values, _exact(self._of)))
         share = 100.0 * error.nearest / error.count
         for first, count in rest:
-            error = error.and_(self._measure(candidate, first, count))
-        metrics["ulp"] = error.ulp
+            error = error.and_(_finite(of.error(first, values_at(first, count))))
+        metrics = {"ulp": error.ulp}
         feedback = (
             f"largest error {error.ulp:.4g} ULP, at x = {float_of(error.where)!r}; of the values "
             f"for x in [{self._of.binade:g}, {2 * self._of.binade:g}), {share:.1f} % are the "
@@ -168,13 +183,14 @@ class Evaluator:
             metrics |= self._time(candidate, values)
         return Result(metrics, feedback=feedback)
 
-    def _compile(self, candidate: Candidate, source: str) -> None:
-        """Have gcc compile the harness with a source file at its end.
+    def _compile(self, candidate: Candidate) -> None:
+        """Have gcc compile the harness with a program in C at its end.
 
         Raises:
             CandidateOutputError: it does not, or what comes out calls functions, runs by itself or
                 holds more constants than allowed.
         """
+        (source,) = (path for path in candidate.files if path.endswith(".c"))
         candidate.write("evolver_harness.c", f'{HARNESS}\n#line 1\n#include "{source}"\n'.encode())
         for words in (
             (*self.flags, "-fPIC", "-c", "-o", "approximate.o", "evolver_harness.c"),
@@ -184,8 +200,8 @@ class Evaluator:
             if built.code:
                 complaint = built.stderr.decode("utf-8", "replace")[-4000:]
                 raise CandidateOutputError(f"gcc refuses it:\n{complaint}")
-        if self.language == "c":  # nothing of it has run yet, so nothing changed the file
-            objects.check(candidate.read("approximate.o"), self.tables)
+        # Nothing of it has run yet, so nothing changed the file.
+        objects.check(candidate.read("approximate.o"), self.tables)
 
     def _stretches(self, candidate: Candidate) -> list[tuple[int, int]]:
         """Draw where the rest of the interval is measured: its ends, and secret places."""
@@ -194,49 +210,28 @@ class Evaluator:
         starts += [candidate.rng.randint(*starts) for _ in range(_STRETCHES)]
         return [(start, _STRETCH) for start in starts]
 
-    def _values(self, candidate: Candidate, first: int, count: int) -> Values:
-        returned = candidate.call("compiled:values", first, count, timeout=_QUICK)
-        if type(returned) is not bytes or len(returned) != 4 * count:
-            raise CandidateOutputError("the guest returned no value for each float")
-        return np.frombuffer(returned, np.float32)
-
-    def _measure(self, candidate: Candidate, first: int, count: int) -> Error:
-        return _finite(yardstick(self._of).error(first, self._values(candidate, first, count)))
-
-    def _measure_binade(self, candidate: Candidate) -> tuple[Values, Error]:
-        """Return the candidate's values on the whole binade, and their error."""
-        start = self._of.binade_start
-        parts = [
-            self._values(candidate, first, _CHUNK) for first in range(start, start + BINADE, _CHUNK)
-        ]
-        values = np.concatenate(parts)
-        return values, _finite(yardstick(self._of).error(start, values, _exact(self._of)))
-
     def _time(self, candidate: Candidate, values: Values) -> Mapping[str, float]:
         """Time the sum of the bits of secretly drawn values, and see that they are those known."""
         vectorised = in_library(self._of, self.flags, "-ffast-math")
-        scalar = in_library(self._of, self.flags)
-
-        def fewer(binade: int, start: int, stride: int, count: int) -> int:
-            return scalar(binade, start, stride, count // _FEWER)
-
-        quick = self._timed(candidate, values, vectorised, self.repeats)
-        slow = self._timed(candidate, values, fewer, max(2, self.repeats // 2))
-        assert quick.speedup is not None
-        assert slow.speedup is not None
+        scalar = in_library(self._of, self.flags, share=_FEWER)
+        took = min(
+            self._timed(candidate, values, vectorised, self.repeats),
+            self._timed(candidate, values, scalar, max(2, self.repeats // 2)),
+        )
         return {
-            "ns": 1e9 * min(quick.least, slow.least) / _CALLED,
-            "against_libm": slow.speedup * _FEWER,
-            "against_vectorised": quick.speedup,
+            "ns": 1e9 * took,
+            "against_libm": scalar.least / took,
+            "against_vectorised": vectorised.least / took,
         }
 
     def _timed(
         self,
         candidate: Candidate,
         values: Values,
-        reference: Callable[..., int],
+        reference: Reference,
         repeats: int,
-    ) -> Timing:
+    ) -> float:
+        """Return the least seconds a value, timed in turn with a reference."""
         rng = candidate.rng
 
         def inputs() -> Iterator[tuple[int, int, int, int]]:
@@ -251,7 +246,15 @@ class Evaluator:
                 raise CandidateOutputError(
                     "the timed calls computed other values than those that were verified"
                 )
-        return timing
+        return timing.least / _CALLED
+
+
+def _returned(candidate: Candidate, first: int, count: int) -> Values:
+    """Return what a compiled candidate says its values are."""
+    returned = candidate.call("compiled:values", first, count, timeout=_QUICK)
+    if type(returned) is not bytes or len(returned) != 4 * count:
+        raise CandidateOutputError("the guest returned no value for each float")
+    return np.frombuffer(returned, np.float32)
 
 
 def _finite(error: Error) -> Error:

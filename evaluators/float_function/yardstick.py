@@ -1,11 +1,14 @@
-"""The evaluator's own side, compiled once a process: what is exact, and what is compared with."""
+"""The evaluator's own side, compiled by gcc: what is exact, and what is compared with it."""
 
 from __future__ import annotations
 
+import _ctypes
 import ctypes
 import subprocess
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolver.errors import UsageError
+from evolver.sandboxes.timing import now
 
 from .functions import Function
 
 HARNESS = Path(__file__).with_name("harness.c").read_text("utf-8")
 _YARDSTICK = Path(__file__).with_name("yardstick.c").read_text("utf-8")
+_KEPT = 100  # calls of a reference
 
 Values = NDArray[np.float32]
 
@@ -94,7 +99,7 @@ class Yardstick:
 def yardstick(function: Function) -> Yardstick:
     """Compile what measures a function, or return it again."""
     source = f"#define EXACT(x) ({function.exact})\n{_YARDSTICK}"
-    library = _compiled(source, ("-O3", "-march=native"), ())
+    library, _ = _compiled(source, ("-O3", "-march=native"))
     library.yardstick_exact.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
     library.yardstick_exact.restype = None
     library.yardstick_at.argtypes = [ctypes.c_uint32] + [ctypes.c_void_p] * 2
@@ -106,38 +111,99 @@ def yardstick(function: Function) -> Yardstick:
     return Yardstick(library)
 
 
+class Reference:
+    """The C library's own function in the harness, which keeps what its last calls took.
+
+    Other work on the machine only adds to the time of a call, so the least of them is compared
+    with; were it the least of one evaluation's alone, a candidate would gain by every moment in
+    which the reference was slow, and a search would find it.
+
+    Args:
+        checksum: the harness's.
+        share: of the values that it is asked for it computes one in so many.
+    """
+
+    def __init__(self, checksum: Callable[[int, int, int, int], int], share: int) -> None:
+        self._checksum = checksum
+        self._share = share
+        self._took = deque[float](maxlen=_KEPT)  # seconds a value
+
+    def __call__(self, binade: int, start: int, stride: int, count: int) -> None:
+        """Compute values as a candidate does."""
+        count //= self._share
+        began = now()
+        self._checksum(binade, start, stride, count)
+        self._took.append((now() - began) / count)
+
+    @property
+    def least(self) -> float:
+        """The least seconds a value of its last calls."""
+        return min(self._took)
+
+
 @cache
-def in_library(function: Function, flags: Sequence[str], *more: str) -> Callable[..., int]:
-    """Return the harness's checksum with the C library's own function in it.
+def in_library(function: Function, flags: Sequence[str], *more: str, share: int = 1) -> Reference:
+    """Return the C library's own function in the harness.
 
     Args:
         function: which.
         flags: of gcc, as for candidates.
         *more: flags for it alone.
+        share: as of `Reference`.
     """
     source = (
         f"#include <math.h>\n{HARNESS}\n"
         f"static inline float approximate(float x) {{ return {function.library}; }}\n"
     )
-    checksum: Any = _compiled(source, flags, more).harness_checksum
+    library, _ = _compiled(source, (*flags, *more))
+    checksum: Any = library.harness_checksum
     checksum.argtypes, checksum.restype = [ctypes.c_uint32] * 4, ctypes.c_uint32
-    called: Callable[..., int] = checksum
-    return called
+    return Reference(checksum, share)
 
 
-def _compiled(source: str, flags: Sequence[str], more: Sequence[str]) -> ctypes.CDLL:
-    """Compile and load a library.
+@contextmanager
+def in_harness(
+    approximation: str, flags: Sequence[str]
+) -> Iterator[tuple[Callable[[int, int], Values], bytes]]:
+    """Compile an approximation whose text this evaluator wrote.
+
+    Args:
+        approximation: arithmetic on x and constants and nothing else: it runs in this process.
+        flags: of gcc.
+
+    Yields:
+        What returns its values at so many floats from that with these bits, while the context
+        lasts; and the library as a file.
+    """
+    library, content = _compiled(f"{HARNESS}\n{approximation}", flags)
+    library.harness_values.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
+    library.harness_values.restype = None
+
+    def values(first: int, count: int) -> Values:
+        found = np.empty(count, np.float32)
+        library.harness_values(first, count, found.ctypes.data)
+        return found
+
+    try:
+        yield values, content
+    finally:
+        _ctypes.dlclose(library._handle)  # or the process would hold one for each candidate
+
+
+def _compiled(source: str, flags: Sequence[str]) -> tuple[ctypes.CDLL, bytes]:
+    """Compile and load a library; return it, and its content.
 
     It is linked by another command than it is compiled by: where gcc links with -ffast-math, it
     adds code that makes the whole process take denormal numbers for zero.
     """
     with tempfile.TemporaryDirectory() as folder:
         for words in (
-            (*flags, *more, "-fPIC", "-c", "-o", "own.o", "own.c"),
+            (*flags, "-fPIC", "-c", "-o", "own.o", "own.c"),
             ("-shared", "-o", "own.so", "own.o", "-lm"),
         ):
             (Path(folder) / "own.c").write_text(source, "utf-8")
             done = subprocess.run(["gcc", *words], cwd=folder, capture_output=True, text=True)
             if done.returncode:
                 raise UsageError(f"gcc does not compile the evaluator's own code:\n{done.stderr}")
-        return ctypes.CDLL(str(Path(folder) / "own.so"))
+        path = Path(folder) / "own.so"
+        return ctypes.CDLL(str(path)), path.read_bytes()

@@ -24,6 +24,7 @@ from evolver.types import Candidate, Files, Program
 FRESH = {
     "bin_packing",
     "black_box",
+    "float_function",
     "matrix_kernel",
     "matrix_multiplication",
     "optimiser",
