@@ -267,7 +267,7 @@ def f():
             + """
 import sys, tempfile
 KNOWN = []
-PLACES = [".", tempfile.gettempdir(), "/dev/shm", "/tmp", "/var/tmp"]
+PLACES = [".", tempfile.gettempdir()]
 def learn():
     KNOWN.append("learnt")
     sys.modules["learnt"] = os.environ["LEARNT"] = "learnt"

@@ -27,6 +27,7 @@ FRESH = {
     "float_function",
     "matrix_kernel",
     "matrix_multiplication",
+    "network",
     "optimiser",
     "sorting",
 }

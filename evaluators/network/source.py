@@ -1,0 +1,68 @@
+"""What the source of a network may not name: other data than it is given, and chance of its own."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from evolver.errors import CandidateOutputError
+from evolver.types import Files
+
+_MODULES = {"torch", "math", "functools", "collections", "dataclasses", "typing", "__future__"}
+#: Ways to other modules, files and processes; `torch` has some of these as attributes.
+_DOORS = {
+    "open", "eval", "exec", "compile", "globals", "locals", "vars", "getattr", "builtins", "os",
+    "sys", "io", "importlib", "subprocess", "ctypes", "hub", "load", "save", "from_file",
+    "load_library", "load_inline", "multiprocessing", "distributed", "numpy", "sklearn", "inspect",
+}  # fmt: skip
+#: With a seed of its own a program could draw the same random numbers for training and for
+#: prediction, and need not hand them on, where they count.
+_SEEDS = {
+    "manual_seed", "seed", "Generator", "default_generator", "get_rng_state", "set_rng_state",
+    "fork_rng", "random",
+}  # fmt: skip
+
+
+def check_source(files: Files) -> None:
+    """Raise CandidateOutputError where a program names what a network has no need of.
+
+    It reads the names in the code, which stops whoever does not set out to deceive.
+    """
+    for path, content in files.items():
+        if not path.endswith(".py"):
+            continue
+        try:
+            tree = ast.parse(content)
+        except (SyntaxError, ValueError) as error:
+            raise CandidateOutputError(f"it is no Python: {error}") from None
+        for name in _named(tree):
+            if name in _SEEDS:
+                raise CandidateOutputError(
+                    f"{name} is not allowed: the random numbers are the evaluator's, and what "
+                    "prediction needs of them belongs into the network's parameters"
+                )
+            if name in _DOORS or (name.startswith("__") and name != "__init__"):
+                raise CandidateOutputError(
+                    f"{name} is not allowed: a network is built of torch and math alone, and "
+                    "learns from the images that it is given"
+                )
+
+
+def _named(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                for alias in names:
+                    yield from _parts(alias.name)
+            case ast.ImportFrom(module=module, names=names):
+                yield from _parts(module or "__")
+                yield from (alias.name for alias in names if alias.name != "*")
+            case ast.Name(id=name) | ast.Attribute(attr=name):
+                yield name
+
+
+def _parts(module: str) -> Iterator[str]:
+    first, *rest = module.split(".")
+    if first not in _MODULES:
+        yield f"__import__('{first}')"
+    yield from rest
