@@ -40,9 +40,10 @@ class Evaluator:
     The candidate's function gets m, n, p, a rank R and a seed, and returns factors U, V, W of shape
     (m n, R), (n p, R), (m p, R) with sum over r of U[ij, r] V[jk, r] W[ik, r] = 1, and 0 for all
     other index triples; rows are numbered by rows of the matrices. Factors are rounded to the
-    field, half-integers or what `field` says, and are exact or not. It starts at `rank_from`; where
-    one seed succeeds it goes one rank down, at the lowest to `rank_to`. Novikov 2025,
-    https://arxiv.org/abs/2506.13131, section 3.1; Strassen 1969.
+    field, half-integers or what `field` says, and are exact or not. It starts at `rank_from`; as
+    soon as a seed succeeds it goes one rank down, at the lowest to `rank_to`, and gives the rest of
+    the seeds to the lowest rank that was reached. Novikov 2025, https://arxiv.org/abs/2506.13131,
+    section 3.1; Strassen 1969.
 
     Attributes:
         m: rows of the first matrix.
@@ -75,14 +76,15 @@ class Evaluator:
         Raises:
             CandidateError: the factors are no finite numbers of these shapes.
         """
-        rank, share, distance = self.m * self.n * self.p, 1.0, 0.0
+        rank, distance, reached = self.m * self.n * self.p, 0.0, [0.0] * self.seeds
         for wanted in range(self.rank_from, self.rank_to - 1, -1):
-            distances = [self._distance(candidate, wanted) for _ in range(self.seeds)]
-            exact = distances.count(0.0)
-            if not exact:
+            distances = self._until_exact(candidate, wanted)
+            if distances[-1]:
                 distance = min(distances)
                 break
-            rank, share = wanted, exact / self.seeds
+            rank, reached = wanted, distances
+        reached += [self._distance(candidate, rank) for _ in range(self.seeds - len(reached))]
+        share = reached.count(0.0) / self.seeds
         gained = self.m * self.n * self.p - rank
         return Result(
             {
@@ -94,6 +96,13 @@ class Evaluator:
             feedback=f"rank {rank} by {share:.0%} of the seeds"
             + (f"; the nearest of rank {wanted} is {distance:.3g} from exact" if distance else ""),
         )
+
+    def _until_exact(self, candidate: Candidate, rank: int) -> list[float]:
+        """Return the distances of one seed after the other, up to the first exact one's, 0."""
+        distances: list[float] = []
+        while len(distances) < self.seeds and 0.0 not in distances:
+            distances.append(self._distance(candidate, rank))
+        return distances
 
     def _distance(self, candidate: Candidate, rank: int) -> float:
         """Return 0 for factors that are exact after rounding, else how far they are from it."""
@@ -171,6 +180,8 @@ def _product(factors: Sequence[object]) -> NDArray[np.generic]:
     if not isinstance(factors[0], tuple):
         return np.einsum("ar,br,cr->abc", *factors, optimize=True)
     (a, b), (c, d), (e, f) = factors  # type: ignore[misc]
+    if not (b.any() or d.any() or f.any()):
+        return (_pairwise(a, c) @ e.T).reshape(len(a), len(c), len(e))
     real, imaginary = _pairwise(a, c) - _pairwise(b, d), _pairwise(a, d) + _pairwise(b, c)
     whole = real @ e.T - imaginary @ f.T
     if (real @ f.T + imaginary @ e.T).any():

@@ -12,55 +12,136 @@ def tensor(m, n, p):
     return result
 
 
-def solve(flat, one, other, weights, targets):
-    """Return the factor that fits best, each entry drawn to its target with its weight."""
-    design = np.einsum("ir,jr->ijr", one, other).reshape(-1, one.shape[1])
-    gram = (design.T @ design)[None] + weights[:, :, None] * np.eye(one.shape[1])
-    return np.linalg.solve(gram, (flat @ design + weights * targets)[:, :, None])[:, :, 0]
+def pairwise(one, other):
+    """Return one[i, r] * other[j, r], one row for each pair i, j."""
+    return (one[:, None, :] * other[None, :, :]).reshape(-1, one.shape[1])
+
+
+def misfit(flats, factors):
+    """Return the sum of squares of what is wrong; 1 is one entry of the tensor."""
+    return float(np.sum((factors[0] @ pairwise(factors[1], factors[2]).T - flats[0]) ** 2))
+
+
+def sweep(flats, factors, pull):
+    """Fit the factors in turn; pull(factor, axis) draws entries to targets: weights, targets."""
+    for axis in range(3):
+        one, other = [factors[b] for b in range(3) if b != axis]
+        gram = (one.T @ one) * (other.T @ other)
+        weights, targets = pull(factors[axis], axis)
+        right = flats[axis] @ pairwise(one, other) + weights * targets
+        if np.ndim(weights) == 0:  # one matrix serves all rows
+            factors[axis] = np.linalg.solve(gram + weights * np.eye(len(gram)), right.T).T
+        else:
+            left = gram + weights[:, :, None] * np.eye(len(gram))
+            factors[axis] = np.linalg.solve(left, right[:, :, None])[:, :, 0]
 
 
 # EVOLVE-BLOCK-START
-START = 0.7
-RIDGE = 0.1
-SOFT = 0.001
-HARD = 100.0
-FITTING = 150
-FIXING = 300
+STARTS = 8
+START = 0.5
+
+FIT = 1000
+RIDGE = 0.02
+RIDGE_END = 0.003
+HOPELESS = 0.5
+FITTED = 0.01
+
+THIN = 400
+DRAW = 0.01
+DRAW_END = 0.001
+EDGE = 0.3
+EDGE_END = 0.003
+
+HARD = 1000.0
+SOFT = 0.003
+SHARE = 0.1
+LATER = 0.3
+SETTLE = 15
+ALLOWED = 0.01
 
 
-def ridge(part):
-    """Return the weight of small entries in the first phase; part goes from 0 to 1."""
-    return RIDGE * (1.0 - part) ** 2 + SOFT
+def between(first, last, part):
+    """Return a value on the way from one to the other, part of the way, in equal ratios."""
+    return first * (last / first) ** part
+
+
+def fit(flats, rank, rng):
+    """Return factors with entries of about -1 to 1 that are nearly exact, or None."""
+    factors = [rng.normal(size=(len(flat), rank)) * START for flat in flats]
+    for step in range(FIT):
+        part = step / FIT
+        ridge = between(RIDGE, RIDGE_END, part)
+        inside = min(1.0, 2.0 * part)
+        sweep(flats, factors, lambda f, _: (ridge, np.clip(f, -1.0, 1.0) * inside))
+        if step == FIT // 3 and misfit(flats, factors) > HOPELESS:
+            return None
+    return factors if misfit(flats, factors) < FITTED else None
+
+
+def thin(flats, factors):
+    """Draw small entries to 0 more than large ones, which leaves few; scale columns to 1."""
+    for step in range(THIN):
+        draw, edge = between(DRAW, DRAW_END, step / THIN), between(EDGE, EDGE_END, step / THIN)
+        sweep(flats, factors, lambda f, _: (draw / (np.abs(f) + edge), 0.0))
+    u, v, w = factors
+    one, other = np.abs(u).max(axis=0) + 1e-9, np.abs(v).max(axis=0) + 1e-9
+    return [u / one, v / other, w * one * other]
+
+
+def nearest(values):
+    """Return what entries may be fixed at."""
+    return np.clip(np.round(values), -1.0, 1.0)
+
+
+def lateness(values):
+    """Return in which order entries are fixed: what is near first, and zeros first."""
+    near = nearest(values)
+    return np.abs(values - near) + LATER * np.abs(near)
+
+
+def fix(flats, factors):
+    """Fix more and more entries, as long as the others make up for it."""
+    fixed = [np.zeros(f.shape, dtype=bool) for f in factors]
+    share = SHARE
+    while share > 0.001 and not all(done.all() for done in fixed):
+        late = [np.where(done, np.inf, lateness(f)) for f, done in zip(factors, fixed)]
+        order = np.sort(np.concatenate([one[np.isfinite(one)] for one in late]))
+        limit = order[int(share * len(order))]
+        tried = [done | (one <= limit) for one, done in zip(late, fixed)]
+        near = [nearest(f) for f in factors]
+
+        def pull(f, axis):
+            weights = np.where(tried[axis], HARD, SOFT)
+            return weights, np.where(tried[axis], near[axis], np.clip(f, -1.0, 1.0))
+
+        trial = list(factors)
+        for step in range(3 * SETTLE):
+            sweep(flats, trial, pull)
+            if step % SETTLE == SETTLE - 1 and misfit(flats, trial) < ALLOWED:
+                factors, fixed, share = trial, tried, min(SHARE, 1.5 * share)
+                break
+        else:
+            share /= 2.0
+    return factors
 
 
 def decompose(m, n, p, rank, seed):
-    """Fit first; then fix more and more entries, the nearest first, to -1, 0 or 1."""
+    """Try several starts: fit, thin out, fix; return the first that is exact, or the nearest."""
     rng = np.random.default_rng(seed)
     whole = tensor(m, n, p)
     flats = [np.moveaxis(whole, axis, 0).reshape(whole.shape[axis], -1) for axis in range(3)]
-    factors = [rng.normal(size=(length, rank)) * START for length in whole.shape]
-    for step in range(FITTING + FIXING):
-        rounded = [np.clip(np.round(factor), -1.0, 1.0) for factor in factors]
-        gaps = [np.abs(factor - near) for factor, near in zip(factors, rounded, strict=True)]
-        fixed = max(0.0, (step - FITTING) / FIXING)
-        limit = np.quantile(np.concatenate([gap.ravel() for gap in gaps]), fixed)
-        for axis in range(3):
-            one, other = [factors[b] for b in range(3) if b != axis]
-            near = np.clip(np.round(factors[axis]), -1.0, 1.0)
-            inside = np.clip(factors[axis], -1.0, 1.0)
-            if step < FITTING:
-                weights = np.full(near.shape, ridge(step / FITTING))
-                targets = inside * (step / FITTING)
-            else:
-                is_near = np.abs(factors[axis] - near) <= limit
-                weights = np.where(is_near, HARD, SOFT)
-                targets = np.where(is_near, near, inside)
-            factors[axis] = solve(flats[axis], one, other, weights, targets)
-        if step < FITTING:
-            norms = [np.linalg.norm(factor, axis=0) + 1e-12 for factor in factors]
-            mean = (norms[0] * norms[1] * norms[2]) ** (1.0 / 3.0)
-            factors = [f / norm * mean for f, norm in zip(factors, norms, strict=True)]
-    return factors
+    best, least = [np.zeros((len(flat), rank)) for flat in flats], np.inf
+    for _ in range(STARTS):
+        factors = fit(flats, rank, rng)
+        if factors is None:
+            continue
+        factors = fix(flats, thin(flats, factors))
+        wrong = misfit(flats, [np.round(2.0 * f) / 2.0 for f in factors])
+        if wrong < least:
+            best, least = factors, wrong
+        if least == 0.0:
+            break
+    return best
 
 
 # EVOLVE-BLOCK-END

@@ -6,13 +6,28 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError
 from evolver.plugins import load_module
 from evolver.types import Result
 
-SHAPES = [(2, 2, 2), (1, 2, 3), (2, 3, 2)]
+#: The shapes of AlphaEvolve's table 3 whose rows are known with certainty, then the others.
+CERTAIN = """
+2,2,2 2,2,3 2,2,4 2,2,5 2,2,6 2,2,7 2,2,8 2,2,9 2,2,10 2,2,11 2,2,12 2,2,13 2,2,14 2,2,15 2,2,16
+2,3,3 2,3,4 2,3,5 2,4,5 2,4,7 2,4,8 2,5,6 3,3,3 3,4,4 3,4,5 3,4,6 3,4,7 3,4,8 3,5,5 3,5,6 3,5,7
+4,4,4 4,4,5 4,4,6 4,4,7 4,4,8 4,4,9 4,5,5 4,5,6 5,5,5 6,6,6
+"""
+UNCERTAIN = """
+2,3,6 2,3,7 2,3,8 2,3,9 2,3,10 2,4,4 2,4,6 2,5,5 3,3,4 3,3,5 3,3,6 3,3,7 3,3,8
+"""
+
+
+def shapes(text: str) -> list[tuple[int, int, int]]:
+    """Return the shapes of a list, m <= n <= p."""
+    return [tuple(map(int, one.split(","))) for one in text.split()]  # type: ignore[misc]
 
 
 def plugin() -> Any:
@@ -28,6 +43,7 @@ class Answering:
         self.rng = Random(0)
         self.factors = factors
         self.seeds: list[int] = []
+        self.ranks: list[int] = []
 
     def call(self, function: str, *args: Any) -> Any:
         assert function == "decompose"
@@ -94,11 +110,44 @@ def schoolbook(m: int, n: int, p: int) -> list[Any]:
     return [u, v, w]
 
 
-@pytest.mark.parametrize("shape", SHAPES)
-def test_the_schoolbook_is_exact(shape: tuple[int, int, int]) -> None:
-    result = judge(schoolbook(*shape), shape)
+@pytest.mark.parametrize("shape", [*shapes(CERTAIN), *shapes(UNCERTAIN), (1, 2, 3), (2, 3, 2)])
+def test_the_schoolbook_is_exact_and_with_one_wrong_entry_it_is_not(
+    shape: tuple[int, int, int],
+) -> None:
+    m, n, p = shape
+    factors = schoolbook(m, n, p)
+    result = judge(factors, shape, seeds=1)
     assert result.metrics["share"] == 1.0
-    assert result.metrics["rank"] == np.prod(shape)
+    assert result.metrics["rank"] == m * n * p
+    assert result.metrics["distance"] == 0.0
+    rng = np.random.default_rng(m * n * p)
+    tampered = factors[rng.integers(3)]
+    tampered[tuple(rng.integers(tampered.shape))] += rng.choice([-0.5, 0.5, 1.0])
+    assert judge(factors, shape, seeds=1).metrics["distance"] > 0
+
+
+def test_records_are_shown_for_the_shapes_of_which_they_are_certain() -> None:
+    assert len(shapes(CERTAIN)) == 41
+    assert len(set(shapes(CERTAIN) + shapes(UNCERTAIN))) == 54
+    for m, n, p in shapes(CERTAIN):
+        (record,) = plugin().Evaluator(m=m, n=n, p=p).references()["before AlphaEvolve"]
+        assert 0 < record["rank"] < m * n * p
+    for m, n, p in shapes(UNCERTAIN):
+        assert plugin().Evaluator(m=m, n=n, p=p).references() == {}
+
+
+def test_the_largest_entries_of_the_largest_shape_do_not_overflow() -> None:
+    rng = np.random.default_rng(1)
+    rank = 216
+    parts = [[rng.choice([-128, 128], size=(36, rank)) for _ in range(2)] for _ in range(3)]
+    parts[2] = [np.full((36, rank), 128), np.full((36, rank), 0)]  # so that nothing cancels
+    parts[1] = [parts[0][0], -parts[0][1]]  # conjugate: the products on the diagonal are real
+    one, other, last = [a.astype(object) + 1j * b.astype(object) for a, b in parts]
+    exact = sum(one[3] * other[3] * last[5])
+    (a, b), (c, d), (e, _) = parts
+    found = plugin()._pairwise(a, c) @ e.T - plugin()._pairwise(b, d) @ e.T
+    assert found.dtype == np.int64
+    assert found.reshape(36, 36, 36)[3, 3, 5] == exact.real == 2 * 128**3 * rank
 
 
 @pytest.mark.parametrize("field", ["integers", "half-integers", "gaussian"])
@@ -111,18 +160,31 @@ def test_strassen_is_exact_with_seven_and_its_square_with_49(field: str) -> None
     assert square.metrics["share"] == 1.0
 
 
-def test_halves_and_complex_numbers_are_exact_where_the_field_has_them() -> None:
-    u, v, w = strassen()
-    halves = [u / 2, v * 2, w]
-    assert judge(halves).metrics["rank"] == 7
-    assert judge(halves, field="integers").metrics["share"] == 1.0  # of the schoolbook's: none
-    assert judge(halves, field="integers").metrics["rank"] == 8
-    turned = [u * 1j, v * -1j, w]
-    assert judge(turned, field="gaussian").metrics["rank"] == 7
-    with pytest.raises(CandidateOutputError, match="numbers of the field"):
-        judge(turned)
-    # Imaginary parts that do not cancel are no algorithm.
-    assert judge([u * 1j, v, w], field="gaussian").metrics["rank"] == 8
+# Strassen's algorithm with columns scaled so that the product of the scales is 1; what the fields
+# that have no such numbers make of it: rounded (8: the schoolbook's), or refused (None).
+SCALED = {
+    "whole": ((1, -1, -1), {"integers": 7, "half-integers": 7, "gaussian": 7}),
+    "halves": ((1 / 2, 2, 1), {"integers": 8, "half-integers": 7, "gaussian": 7}),
+    "quarters": ((1 / 4, 4, 1), {"integers": 8, "half-integers": 8, "gaussian": 8}),
+    "turned": ((1j, -1j, 1), {"integers": None, "half-integers": None, "gaussian": 7}),
+    "turned halves": (
+        ((1 + 1j) / 2, 1 - 1j, 1),
+        {"integers": None, "half-integers": None, "gaussian": 7},
+    ),
+    "not real": ((1j, 1, 1), {"integers": None, "half-integers": None, "gaussian": 8}),
+}
+
+
+@pytest.mark.parametrize("field", ["integers", "half-integers", "gaussian"])
+@pytest.mark.parametrize("name", SCALED)
+def test_a_field_has_the_numbers_it_says_and_no_others(name: str, field: str) -> None:
+    scales, expected = SCALED[name]
+    factors = [scale * factor for scale, factor in zip(scales, strassen(), strict=True)]
+    if expected[field] is None:
+        with pytest.raises(CandidateOutputError, match="numbers of the field"):
+            judge(factors, field=field)
+    else:
+        assert judge(factors, field=field).metrics["rank"] == expected[field]
 
 
 def test_every_tampered_entry_is_found() -> None:
@@ -146,11 +208,32 @@ def test_what_is_near_is_rounded_and_what_is_not_has_a_distance() -> None:
     assert 0 < far < farther < judge([f + 0.3 for f in factors]).metrics["distance"] <= 1
 
 
+@given(
+    axis=st.integers(0, 2),
+    row=st.integers(0, 3),
+    column=st.integers(0, 6),
+    nearer=st.floats(0.26, 2.0),
+    further=st.floats(0.05, 1.0),
+    sign=st.sampled_from([-1.0, 1.0]),
+)
+def test_what_is_nearer_to_exact_has_a_smaller_distance(
+    axis: int, row: int, column: int, nearer: float, further: float, sign: float
+) -> None:
+    distances = []
+    for wrong in (0.0, nearer, nearer + further):
+        factors = strassen()
+        factors[axis][row, column] += sign * wrong
+        distances.append(judge(factors, seeds=1).metrics["distance"])
+    assert distances[0] == 0.0
+    assert 0.0 < distances[1] < distances[2] or distances[2] == 1.0
+
+
 def test_it_goes_down_while_a_seed_succeeds() -> None:
     class Padding(Answering):
         def call(self, function: str, *args: Any) -> Any:
             *_, rank, seed = args
             self.seeds.append(seed)
+            self.ranks.append(rank)
             if rank < 7:
                 return [np.zeros((4, rank))] * 3
             return [np.pad(f, ((0, 0), (0, rank - 7))) for f in self.factors]
@@ -159,7 +242,9 @@ def test_it_goes_down_while_a_seed_succeeds() -> None:
     metrics = plugin().Evaluator(rank_from=8, rank_to=6, seeds=3).evaluate(candidate).metrics
     assert metrics["rank"] == 7
     assert metrics["progress"] == pytest.approx(1 + 0.5 + (1 - metrics["distance"]) / 2)
-    assert len(set(candidate.seeds)) == 9  # three ranks, three secret seeds each
+    # One seed is enough to go down from 8; 7 gets three in the end, 6 in vain; all are secret.
+    assert candidate.ranks == [8, 7, 6, 6, 6, 7, 7]
+    assert len(set(candidate.seeds)) == 7
 
 
 @pytest.mark.parametrize(
