@@ -22,12 +22,12 @@ def misfit(flats, factors):
     return float(np.sum((factors[0] @ pairwise(factors[1], factors[2]).T - flats[0]) ** 2))
 
 
-def sweep(flats, factors, pull):
-    """Fit the factors in turn; pull(factor, axis) draws entries to targets: weights, targets."""
+def sweep(flats, factors, pull, *settings):
+    """Fit the factors in turn; `pull` says with which weights entries are drawn to what targets."""
     for axis in range(3):
         one, other = [factors[b] for b in range(3) if b != axis]
         gram = (one.T @ one) * (other.T @ other)
-        weights, targets = pull(factors[axis], axis)
+        weights, targets = pull(factors[axis], axis, *settings)
         right = flats[axis] @ pairwise(one, other) + weights * targets
         if np.ndim(weights) == 0:  # one matrix serves all rows
             factors[axis] = np.linalg.solve(gram + weights * np.eye(len(gram)), right.T).T
@@ -65,24 +65,33 @@ def between(first, last, part):
     return first * (last / first) ** part
 
 
+def inwards(factor, axis, ridge, part):
+    """Draw what is outside of [-1, 1] to its ends, and at first everything to 0."""
+    return ridge, np.clip(factor, -1.0, 1.0) * min(1.0, 2.0 * part)
+
+
 def fit(flats, rank, rng):
     """Return factors with entries of about -1 to 1 that are nearly exact, or None."""
     factors = [rng.normal(size=(len(flat), rank)) * START for flat in flats]
     for step in range(FIT):
         part = step / FIT
-        ridge = between(RIDGE, RIDGE_END, part)
-        inside = min(1.0, 2.0 * part)
-        sweep(flats, factors, lambda f, _: (ridge, np.clip(f, -1.0, 1.0) * inside))
+        sweep(flats, factors, inwards, between(RIDGE, RIDGE_END, part), part)
         if step == FIT // 3 and misfit(flats, factors) > HOPELESS:
             return None
     return factors if misfit(flats, factors) < FITTED else None
 
 
+def to_zero(factor, axis, draw, edge):
+    """Draw small entries to 0 more than large ones: the sum of magnitudes, not of squares."""
+    return draw / (np.abs(factor) + edge), 0.0
+
+
 def thin(flats, factors):
-    """Draw small entries to 0 more than large ones, which leaves few; scale columns to 1."""
+    """Leave few entries that are not 0, and make the largest of a column 1."""
     for step in range(THIN):
-        draw, edge = between(DRAW, DRAW_END, step / THIN), between(EDGE, EDGE_END, step / THIN)
-        sweep(flats, factors, lambda f, _: (draw / (np.abs(f) + edge), 0.0))
+        part = step / THIN
+        draw, edge = between(DRAW, DRAW_END, part), between(EDGE, EDGE_END, part)
+        sweep(flats, factors, to_zero, draw, edge)
     u, v, w = factors
     one, other = np.abs(u).max(axis=0) + 1e-9, np.abs(v).max(axis=0) + 1e-9
     return [u / one, v / other, w * one * other]
@@ -99,24 +108,26 @@ def lateness(values):
     return np.abs(values - near) + LATER * np.abs(near)
 
 
+def to_nearest(factor, axis, held, near):
+    """Hold some entries at their values; leave the others nearly free."""
+    weights = np.where(held[axis], HARD, SOFT)
+    return weights, np.where(held[axis], near[axis], np.clip(factor, -1.0, 1.0))
+
+
 def fix(flats, factors):
     """Fix more and more entries, as long as the others make up for it."""
     fixed = [np.zeros(f.shape, dtype=bool) for f in factors]
     share = SHARE
     while share > 0.001 and not all(done.all() for done in fixed):
-        late = [np.where(done, np.inf, lateness(f)) for f, done in zip(factors, fixed)]
+        late = [lateness(f) for f in factors]
+        late = [np.where(done, np.inf, one) for one, done in zip(late, fixed, strict=True)]
         order = np.sort(np.concatenate([one[np.isfinite(one)] for one in late]))
         limit = order[int(share * len(order))]
-        tried = [done | (one <= limit) for one, done in zip(late, fixed)]
+        tried = [done | (one <= limit) for one, done in zip(late, fixed, strict=True)]
         near = [nearest(f) for f in factors]
-
-        def pull(f, axis):
-            weights = np.where(tried[axis], HARD, SOFT)
-            return weights, np.where(tried[axis], near[axis], np.clip(f, -1.0, 1.0))
-
         trial = list(factors)
         for step in range(3 * SETTLE):
-            sweep(flats, trial, pull)
+            sweep(flats, trial, to_nearest, tried, near)
             if step % SETTLE == SETTLE - 1 and misfit(flats, trial) < ALLOWED:
                 factors, fixed, share = trial, tried, min(SHARE, 1.5 * share)
                 break
