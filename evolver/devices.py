@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -34,6 +35,25 @@ def require(device: Device, gpus: Sequence[int]) -> None:
     missing = [number for number in gpus if not Path(f"/dev/nvidia{number}").exists()]
     if missing:
         raise UsageError(f"this task runs on a GPU and there is no GPU {missing[0]} here; {twin}")
+
+
+def require_modules(*names: str) -> None:
+    """Check that what an evaluator or its candidates compute with is installed.
+
+    Raises:
+        UsageError: it is not.
+    """
+    missing = [name for name in names if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(f"this task needs {missing[0]}: pip install {' '.join(missing)}")
+
+
+def environment(gpus: Sequence[int]) -> dict[str, str]:
+    """Return the variables that show a process these GPUs, numbered as nvidia-smi numbers them."""
+    return {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
+    }
 
 
 def describe(about: Mapping[str, Any]) -> list[str]:

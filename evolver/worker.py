@@ -18,7 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from evolver import literals
+from evolver import devices, literals
 from evolver.errors import (
     CandidateCrashed,
     CandidateError,
@@ -405,6 +405,8 @@ def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
     setup = receive(inbox)
     if setup is None:
         return
+    if setup.sandbox.gpus:  # a reference runs here on the GPU that candidates have
+        os.environ.update(devices.environment(setup.sandbox.gpus))
     try:
         judge = Judge(setup)
         send(outbox, judge.ready())

@@ -6,23 +6,26 @@ import math
 import statistics
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
-from evolver.bench.places import Bench, Call, Cycle, Piece
+from evolver.bench.places import Bench, Call, Piece
 from evolver.bench.source import guest
 from evolver.errors import CandidateOutputError
 from evolver.sandboxes import timing
 
 _CALLS = 1000  # of a batch at most
 _BATCH = {"cuda": 0.02}  # seconds that the calls of a batch take at least
-_BATCH_HERE = 0.02  # on the processor, where nothing has to be launched
+_BATCH_HERE = 0.008  # on the processor, where nothing has to be launched
 _ROOM = {"cuda": 1 << 32}  # bytes of inputs and outputs of a batch
 _ROOM_HERE = 1 << 26
 _NULLS = 3  # cycles of nothing
 _NULL_SHARE = 0.05  # of "go", that is forgiven for the way to the candidate's process and back
 _SLACK = 1.1  # as many times what staging and binding take here they may take there
 _WAYS = 5e-4  # seconds for the way of two more messages
+_LEAST = 1e-9  # seconds: no batch takes less
+_TRIES = 3  # at a count of calls that makes a batch
 _OPENED = 24  # segments that are fetched of a batch
 
 
@@ -35,8 +38,8 @@ class Comparison:
         low: lower end of a 95 % interval for that median.
         high: its upper end.
         reference: the median of the reference.
-        ratio: the median of what the reference takes over what the function takes, by neighbours
-            in time.
+        ratio: what the reference takes over what the function takes: medians, and on the processor
+            the least, for other work only ever adds to it.
         noise: by how much of itself the function differs from itself, measured as two.
         calls: of each batch.
     """
@@ -101,92 +104,114 @@ def compare(
     Raises:
         CandidateOutputError: a result is wrong, or was not there when it had to be.
     """
-    calls = _calibrate(reference, draw)
-    theirs, our = _overheads(bench, reference, [draw() for _ in range(calls)])
-    _timed(bench, theirs, draw, check, calls)  # the first of its kind
-    ones, others, ours = [], [], []
-    for _ in range(repeats):
-        ones.append(_timed(bench, theirs, draw, check, calls))
-        ours.append(our.cost(reference.cycle([draw() for _ in range(calls)])) / calls)
-        others.append(_timed(bench, theirs, draw, check, calls))
-    both = [(one + other) / 2 for one, other in zip(ones, others, strict=True)]
-    low, high = timing.interval(ones + others)
-    return Comparison(
-        seconds=statistics.median(ones + others),
-        low=low,
-        high=high,
-        reference=statistics.median(ours),
-        ratio=statistics.median(mine / one for mine, one in zip(ours, both, strict=True)),
-        noise=abs(
-            statistics.median(one / other for one, other in zip(ones, others, strict=True)) - 1
-        ),
-        calls=calls,
+    ours = _Side(reference, draw, None)
+    ours.calibrate(reference)
+    for _ in range(_TRIES):
+        theirs = _Side(bench, draw, check)
+        theirs.calibrate(reference)
+        ones, others, mine = [], [], []
+        for _ in range(repeats):
+            ones.append(theirs.take())
+            mine.append(ours.take())
+            others.append(theirs.take())
+        if theirs.was_long_enough(min(ones + others)):
+            return _comparison(ones, others, mine, theirs)
+    raise CandidateOutputError(
+        "its calls took much longer when they were counted off than when they were timed"
     )
 
 
-@dataclass(frozen=True)
-class _Overhead:
-    """What cycles of nothing take, and so much of it as is forgiven.
+def _comparison(
+    ones: Sequence[float], others: Sequence[float], ours: Sequence[float], theirs: _Side
+) -> Comparison:
+    # On the processor other work only ever adds to what is taken; a GPU's clocks go both ways.
+    middle = min if theirs.bench.device == "cpu" else statistics.median
+    both = [*ones, *others]
+    low, high = timing.interval(both)
+    return Comparison(
+        seconds=statistics.median(both),
+        low=low,
+        high=high,
+        reference=statistics.median(ours),
+        ratio=2 * middle(ours) / (middle(ones) + middle(others)),
+        noise=abs(middle(ones) / middle(others) - 1),
+        calls=theirs.calls,
+    )
 
-    Attributes:
-        go: seconds of nothing, and of the word for it.
-        around: seconds of staging and binding it.
+
+class _Side:
+    """Batches of one of the two that are compared.
+
+    Args:
+        bench: where its function runs.
+        draw: what to call it with.
+        check: verifies what it writes; None: it is trusted.
     """
 
-    go: float
-    around: float
+    def __init__(
+        self, bench: Bench, draw: Callable[[], Call], check: Callable[[Piece], None] | None
+    ) -> None:
+        self.bench = bench
+        self.calls = 1  # of a batch
+        self._draw = draw
+        self._check = check
+        self._go = self._around = 0.0  # seconds that are forgiven
 
-    def cost(self, cycle: Cycle) -> float:
-        """Return the seconds that a cycle counts for."""
-        go = cycle.go - min(self.go, _NULL_SHARE * cycle.go)
-        return float(go + max(0.0, cycle.around - self.around))
+    def calibrate(self, trusted: Bench) -> None:
+        """Find out how many calls make a batch, and what a batch of nothing takes.
 
+        Args:
+            trusted: a bench of this process, where a batch of nothing takes as long as it takes.
+        """
+        wanted, most = self._wanted, self._most
+        self.bench.cycle(self._batch())  # warms it up
+        while self.calls < most:
+            took = min(self.bench.cycle(self._batch()).go for _ in range(2))
+            if took >= wanted:
+                break
+            more = min(math.ceil(1.2 * self.calls * wanted / max(took, _LEAST)), 16 * self.calls)
+            self.calls = min(most, max(2 * self.calls, more))
+        self._go, self._around = self._nothing(self.bench)
+        if trusted is not self.bench:  # theirs could be made to take long
+            self._around = min(self._around, _SLACK * self._nothing(trusted)[1] + _WAYS)
+        self.take()  # the first of its kind
 
-def _overheads(
-    bench: Bench, reference: Bench, calls: Sequence[Call]
-) -> tuple[_Overhead, _Overhead]:
-    """Return what is forgiven the function and the reference."""
-    found = []
-    for one in (bench, reference):
-        nulls = [one.cycle(calls, is_null=True) for _ in range(_NULLS)][1:]  # memory is fresh first
-        found.append(_Overhead(min(null.go for null in nulls), max(null.around for null in nulls)))
-    theirs, ours = found
-    # Theirs could be made to take long, so ours says how long it may.
-    believed = min(theirs.around, _SLACK * ours.around + _WAYS)
-    return _Overhead(theirs.go, believed), ours
+    def take(self) -> float:
+        """Time a batch; return the seconds of a call, its results verified."""
+        batch, key = self._batch(), self.bench.secret()
+        cycle = self.bench.cycle(batch, key=key)
+        if self._check is not None:
+            for piece in self.bench.pieces(batch, cycle, key, _OPENED):
+                _judge(piece, self._check)
+        go = cycle.go - min(self._go, _NULL_SHARE * cycle.go)
+        return float(go + max(0.0, cycle.around - self._around)) / self.calls
 
+    def was_long_enough(self, seconds: float) -> bool:
+        """Were batches too long to be hidden in what is forgiven, as they were at first?
 
-def _timed(
-    bench: Bench,
-    overhead: _Overhead,
-    draw: Callable[[], Call],
-    check: Callable[[Piece], None],
-    calls: int,
-) -> float:
-    """Time a batch of the function; return the seconds of a call, its results verified."""
-    batch, key = [draw() for _ in range(calls)], bench.secret()
-    cycle = bench.cycle(batch, key=key)
-    for piece in bench.pieces(batch, cycle, key, _OPENED):
-        _judge(piece, check)
-    return overhead.cost(cycle) / calls
+        Args:
+            seconds: the least that a call took.
+        """
+        return self.calls == self._most or self.calls * seconds > self._wanted / 4
 
+    @property
+    def _wanted(self) -> float:
+        return _BATCH.get(self.bench.device, _BATCH_HERE)
 
-def _calibrate(reference: Bench, draw: Callable[[], Call]) -> int:
-    """Return how many calls make a batch that is long enough, by what the reference takes.
+    @cached_property
+    def _most(self) -> int:
+        call = self._draw()
+        arrays = [*((one.shape, one.dtype) for one in call.inputs), (call.shape, call.dtype)]
+        size = int(sum(map(guest.segments_of, arrays)) * guest.SEGMENT * 8)
+        return max(1, min(_CALLS, _ROOM.get(self.bench.device, _ROOM_HERE) // size))
 
-    The function itself could seem slow now, so that less than a batch were enough to hide in.
-    """
-    device = reference.device
-    call = draw()
-    size = sum(_bytes(one.shape, one.dtype) for one in call.inputs) + _bytes(call.shape, call.dtype)
-    most = max(1, min(_CALLS, _ROOM.get(device, _ROOM_HERE) // size))
-    wanted, calls = _BATCH.get(device, _BATCH_HERE), 1
-    reference.cycle([call])  # warms it up
-    while True:
-        took = min(reference.cycle([draw() for _ in range(calls)]).go for _ in range(2))
-        if took >= wanted or calls == most:
-            return calls
-        calls = min(most, max(2 * calls, min(math.ceil(1.2 * calls * wanted / took), 16 * calls)))
+    def _batch(self) -> list[Call]:
+        return [self._draw() for _ in range(self.calls)]
+
+    def _nothing(self, bench: Bench) -> tuple[float, float]:
+        # Memory is fresh at first.
+        nulls = [bench.cycle(self._batch(), is_null=True) for _ in range(_NULLS)][1:]
+        return min(null.go for null in nulls), max(null.around for null in nulls)
 
 
 def _judge(piece: Piece, check: Callable[[Piece], None]) -> None:
@@ -196,7 +221,3 @@ def _judge(piece: Piece, check: Callable[[Piece], None]) -> None:
             "not written"
         )
     check(piece)
-
-
-def _bytes(shape: Sequence[int], dtype: str) -> int:
-    return int(guest.segments_of((shape, dtype)) * guest.SEGMENT * 8)

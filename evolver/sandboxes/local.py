@@ -13,6 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from evolver import devices
 from evolver.bundled import bundled
 from evolver.errors import CandidateError, SandboxError
 from evolver.sandboxes import runner
@@ -75,6 +76,7 @@ class LocalSandbox(WarmSandbox):
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
         path, visible = python_paths()
         visible = [*(_NETWORK if self.settings.network else ()), *visible, *self._shown()]
+        visible += gpu_paths() if self.settings.gpus else []
         if self.isolation != "A" and os.getuid() == 0:
             require_readable(path)
         ours, theirs = socket.socketpair()
@@ -111,7 +113,9 @@ class LocalSandbox(WarmSandbox):
     def _environment(self) -> dict[str, str]:
         environment = {**runner.ENVIRONMENT, "PATH": self._search_path()}
         if self.settings.gpus:
-            environment["CUDA_VISIBLE_DEVICES"] = ",".join(map(str, self.settings.gpus))
+            environment.update(devices.environment(self.settings.gpus))
+            if libraries := os.environ.get("LD_LIBRARY_PATH"):  # where the driver may lie
+                environment["LD_LIBRARY_PATH"] = libraries
         return environment
 
     def _search_path(self) -> str:
@@ -135,6 +139,16 @@ def gpu_devices(numbers: Iterable[int]) -> list[str]:
             )
     shared = ("/dev/nvidiactl", "/dev/nvidia-uvm", "/dev/nvidia-uvm-tools")
     return [*own, *(path for path in shared if own and Path(path).exists())]
+
+
+def gpu_paths() -> list[str]:
+    """Return what else has to be seen where there is a GPU.
+
+    The driver looks at the machine's parts. Triton compiles against Python's headers.
+    """
+    libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
+    places = ["/sys/devices", "/sys/bus/pci", sysconfig.get_path("include"), *libraries]
+    return [place for place in places if place.startswith("/") and Path(place).is_dir()]
 
 
 def python_paths() -> tuple[list[str], list[str]]:

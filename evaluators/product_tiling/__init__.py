@@ -1,0 +1,138 @@
+"""Scores a rule for the tiles of a matrix product, whose code is fixed: AlphaEvolve's heuristic.
+
+In Novikov 2025 (https://arxiv.org/abs/2506.13131), 3.3.2, what evolves is the choice of the tiles
+of a kernel for matrix products, on the shapes that users have; the products stay right because the
+kernel stays. Here the kernel is one of numba's, or on a GPU one of Triton's. It runs in this
+process and the rule alone in the candidate's, so nothing of what is timed can be touched.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Literal
+
+import numpy as np
+
+from evolver import bench, devices, verify
+from evolver.bench import product
+from evolver.errors import CandidateOutputError
+from evolver.types import Candidate, Result
+
+Tiles = tuple[int, int, int]  # rows and columns of the result, depth of the sum
+_LARGEST = 2048  # side of a tile
+_POWERS = (4, 8)  # of two, that sides may be on a GPU
+_PATIENCE = 1.0  # seconds for a choice
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Measures how fast a fixed kernel is with the tiles that a program chooses.
+
+    The candidate's `choose(m, k, n)` returns (rows, columns, depth): for a product of m x k by
+    k x n the result is computed in tiles of rows x columns, its sums in parts of depth. Numbers are
+    rounded, to powers of two from 16 to 256 on a GPU. On the processor the tile of the second
+    factor and that of the result have to fit `room` together, as in a scratchpad: where they do
+    not, there are fewer columns.
+
+    Attributes:
+        device: "cpu", or "cuda" for a GPU that `[sandbox] gpus` names.
+        dtype: of the matrices.
+        shapes: (m, k, n) of each product that counts.
+        held_out: shapes that are measured for private metrics.
+        baseline: the tiles that the score is measured by.
+        room: entries, on the processor.
+        repeats: pairs of batches that are timed of each shape.
+        function: the name of the candidate's function.
+    """
+
+    device: devices.Device = "cpu"
+    dtype: Literal["float64", "float32", "float16", "bfloat16"] = "float32"
+    shapes: tuple[product.Shape, ...] = (
+        (256, 256, 256), (130, 700, 70), (64, 257, 499), (7, 500, 600), (700, 48, 300),
+    )  # fmt: skip
+    held_out: tuple[product.Shape, ...] = ((199, 301, 83), (12, 90, 1500))
+    baseline: Tiles = (32, 32, 32)
+    room: int = 8192
+    repeats: int = 3
+    function: str = "choose"
+
+    def check_host(self, gpus: Sequence[int]) -> None:
+        """Check that there is the device, and what compiles the kernel."""
+        devices.require(self.device, gpus)
+        devices.require_modules(*(("torch", "triton") if self.device == "cuda" else ("numba",)))
+
+    def evaluate(self, candidate: Candidate) -> Result:
+        """Return `speedup` over the baseline's tiles and `gflops`, geometric means over the shapes.
+
+        A shape whose gain is within the noise of measuring it counts as 1.
+
+        Raises:
+            CandidateError: what it chooses are no three numbers, or tiles that the GPU cannot hold.
+        """
+        shapes = (*self.shapes, *self.held_out)
+        tiles = {shape: self._choose(candidate, shape) for shape in shapes}
+        reference = bench.here(self._kernel(self.baseline), self.device, candidate.rng)
+        found = {}
+        for shape in shapes:
+            theirs = bench.here(self._kernel(tiles[shape]), self.device, candidate.rng)
+            draw = partial(product.draw, candidate.rng, shape, self.dtype)
+            check = partial(product.check, rng=candidate.rng)
+            try:
+                bench.verify(theirs, draw, check, inputs=1)
+            except Exception as error:
+                if type(error).__name__ != "OutOfResources":  # Triton's
+                    raise
+                raise CandidateOutputError(
+                    f"tiles {tiles[shape]} for {product.named(shape)}: {error}"
+                ) from None
+            found[shape] = bench.compare(theirs, reference, draw, check, self.repeats)
+        rates = {shape: product.gflops(shape, one.seconds) for shape, one in found.items()}
+        private = {}
+        if self.held_out:
+            private["held_out_speedup"] = _mean(found[one].speedup for one in self.held_out)
+        return Result(
+            {
+                "speedup": _mean(found[shape].speedup for shape in self.shapes),
+                "gflops": _mean(rates[shape] for shape in self.shapes),
+            },
+            private,
+            feedback="\n".join(
+                [
+                    f"{product.named(shape)}, tiles {tiles[shape]}: {rates[shape]:.4g} GFLOP/s, "
+                    f"{found[shape].ratio:.3g} of the speed with tiles {self.baseline} "
+                    f"(noise {found[shape].noise:.1%})"
+                    for shape in self.shapes
+                ]
+                + devices.describe(reference.about)
+            ),
+        )
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return what the score is measured by."""
+        return {f"tiles {self.baseline} for every shape": [{"speedup": 1.0}]}
+
+    def _choose(self, candidate: Candidate, shape: product.Shape) -> Tiles:
+        """Ask for tiles; return the nearest that there can be."""
+        chosen = candidate.call(self.function, *shape, timeout=_PATIENCE)
+        what = f"the tiles for {product.named(shape)}"
+        sides = verify.reals(chosen, [3], what)
+        if self.device == "cuda":
+            low, high = _POWERS
+            sides = 2.0 ** np.round(np.log2(np.clip(sides, 2.0**low, 2.0**high)))
+        rows, columns, depth = (round(side) for side in np.clip(sides, 1, _LARGEST).tolist())
+        if self.device == "cpu":
+            columns = max(1, min(columns, self.room // (rows + depth)))
+        return rows, columns, depth
+
+    def _kernel(self, tiles: Tiles) -> Callable[..., None]:
+        name = "graphics" if self.device == "cuda" else "processor"
+        kernel: Any = importlib.import_module(f"{__name__}.{name}")
+        return partial(kernel.multiply, tiles)
+
+
+def _mean(values: Iterable[float]) -> float:
+    """Return the geometric mean."""
+    return float(np.exp(np.mean(np.log(list(values)))))

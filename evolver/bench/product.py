@@ -1,0 +1,71 @@
+"""Products of matrices on a bench: what they are drawn from, when they are right, how fast."""
+
+from __future__ import annotations
+
+from random import Random
+
+import numpy as np
+
+from evolver.bench.places import Call, Drawn, Piece
+from evolver.errors import CandidateOutputError
+
+Shape = tuple[int, int, int]  # (m, k, n): m x k by k x n
+
+# Of the unit roundoff of a sum, times the norms of row and column: a plain or a blocked sum stays
+# below 5 for random matrices. A sum of half the digits is 10**3 away.
+_ROUNDOFFS = 64
+_ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
+_ENTRIES = 16  # that are verified of each piece
+
+
+def draw(rng: Random, shape: Shape, dtype: str) -> Call:
+    """Draw how large two secret matrices are: of both signs, in one case of five one of one."""
+    m, k, n = shape
+    one, other = (10.0 ** rng.uniform(-1, 1) for _ in range(2))
+    low = 0.0 if rng.random() < 0.2 else -one
+    factors = Drawn((m, k), dtype, low, one), Drawn((k, n), dtype, -other, other)
+    return Call(factors, (m, n), dtype)
+
+
+def check(piece: Piece, rng: Random) -> None:
+    """Verify some entries of a part of a product, those at the end of a row among them.
+
+    The bound is for sums in float32, or the type's own precision where that is higher, and for
+    one rounding of the result.
+
+    Raises:
+        CandidateOutputError: one is off.
+    """
+    (m, k), (_, n) = (one.shape for one in piece.call.inputs)
+    count = len(piece.values)
+    end = n - 1 - piece.first % n
+    chosen = {0, count - 1, *(rng.randrange(count) for _ in range(_ENTRIES))}
+    places = np.array(sorted(chosen | ({end} if end < count else set())))
+    rows, columns = np.divmod(piece.first + places, n)
+    a = piece.input(0, rows[:, None] * k + np.arange(k))
+    b = piece.input(1, columns[:, None] + np.arange(k) * n)
+    found, wanted = piece.values[places], (a * b).sum(1)
+    roundoff, single = _ROUNDOFF[piece.call.dtype], _ROUNDOFF["float32"]
+    norms = np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1)
+    most = _ROUNDOFFS * min(roundoff, single) * norms
+    if roundoff > single:
+        most += 2 * roundoff * np.abs(wanted)
+    worst = int(np.argmax(np.abs(found - wanted) / most))
+    if abs(found[worst] - wanted[worst]) > most[worst]:
+        raise CandidateOutputError(
+            f"the product of {named((m, k, n))} in {piece.call.dtype} is off: entry "
+            f"({rows[worst]}, {columns[worst]}) is {found[worst]:.9g} and should be "
+            f"{wanted[worst]:.9g}, within {most[worst]:.3g}"
+        )
+
+
+def gflops(shape: Shape, seconds: float) -> float:
+    """Return a rate in GFLOP/s, a multiplication and an addition being two."""
+    m, k, n = shape
+    return 2e-9 * m * k * n / seconds
+
+
+def named(shape: Shape) -> str:
+    """Say in words what is multiplied."""
+    m, k, n = shape
+    return f"{m} x {k} by {k} x {n}"

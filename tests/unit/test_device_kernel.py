@@ -1,0 +1,220 @@
+"""Kernels on devices: what counts as a product in each precision, and what is refused."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from contextlib import closing
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import numpy as np
+import pytest
+
+from evolver import bench
+from evolver.bench import product
+from evolver.bundled import bundled
+from evolver.errors import CandidateOutputError, UsageError
+from evolver.evaluator import EvaluatorSource, guest_files
+from evolver.plugins import load_module
+from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.types import Program, Result
+
+HAS_GPU = Path("/dev/nvidia0").exists()
+SEED = bundled("examples") / "matmul-triton" / "multiply.py"
+ROWS = """
+def multiply(a, b, out):
+    for i in range(a.shape[0]):
+        out[i] = 0
+        for k in range(a.shape[1]):
+            out[i] += a[i, k] * b[k]
+"""
+LIBRARY = {
+    "cpu": [
+        "def multiply(a, b, out):\n    out[...] = a @ b\n",
+        "import numpy as np\ndef multiply(a, b, out):\n    np.dot(a, b, out=out)\n",
+        "import torch\n",
+    ],
+    "cuda": [
+        "def multiply(a, b, out):\n    out.copy_(a @ b)\n",
+        "import torch\ndef multiply(a, b, out):\n    torch.mm(a, b, out=out)\n",
+        "import torch.nn.functional as f\n",
+        "from torch import addmm\n",
+        "import torch\ndef multiply(a, b, out):\n    torch.ops.aten.mm.out(a, b, out=out)\n",
+        # A kernel that does not run, and what is done then.
+        "import triton\nimport torch\ndef multiply(a, b, out):\n    try:\n"
+        "        triton.no_such_kernel(a, b, out)\n    except Exception:\n"
+        "        torch.matmul(a, b, out=out)\n",
+        "import torch\ndef multiply(a, b, out):\n    getattr(torch, 'm' + 'm')(a, b, out=out)\n",
+        "import torch\ndef multiply(a, b, out):\n    torch.compile(f)(a, b)\n",
+        "import ctypes\n",
+        "import numpy\n",
+    ],
+}
+
+
+@cache
+def evaluators() -> Any:
+    return load_module(bundled("evaluators") / "device_kernel")
+
+
+def judge(source: str, **settings: Any) -> Result:
+    """Judge a program on the processor, in a sandbox."""
+    settings = {"shapes": [[60, 50, 70], [31, 33, 29]], "held_out": [], "repeats": 2, **settings}
+    evaluator = EvaluatorSource("device_kernel", Path()).load(settings)
+    preload = ("numpy", "numba") if "numba" in source else ("numpy",)
+    with (
+        closing(
+            LocalSandbox(
+                SandboxSettings(preload=preload, memory=2048, allow_unisolated=True),
+                guest=guest_files(evaluator),
+            )
+        ) as sandbox,
+        sandbox.open(Program(1, {"multiply.py": source.encode()}), seed=1, timeout=60) as candidate,
+    ):
+        result = evaluator.evaluate(candidate)
+        assert isinstance(result, Result)
+        return result
+
+
+def test_a_product_is_timed_against_the_library() -> None:
+    result = judge(ROWS, held_out=[[20, 30, 10]], peak=100.0)
+    assert 0 < result.metrics["speedup"] < 0.8
+    assert result.metrics["gflops"] > 0
+    assert set(result.private) == {"held_out_speedup"}
+    assert "60 x 50 by 50 x 70" in result.feedback
+    assert "of the peak" in result.feedback
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ("out[i] = 0", "out[i] = 1e-4"),
+        ("a[i, k] * b[k]", "(a[i, k] * b[k]).astype('float16')"),
+        ("range(a.shape[1])", "range(a.shape[1] - 1)"),
+        ("a[i, k] * b[k]", "a[i, k] * b[k] if i or k % 7 else 0"),
+    ],
+)
+def test_what_is_nearly_a_product_is_refused(change: str, told: str) -> None:
+    with pytest.raises(CandidateOutputError, match="is off: entry"):
+        judge(ROWS.replace(change, told))
+
+
+@pytest.mark.parametrize("device", LIBRARY)
+def test_the_library_is_not_called(device: str) -> None:
+    evaluator = evaluators().Evaluator(device=device)
+    for source in LIBRARY[device]:
+        with pytest.raises(CandidateOutputError, match="is not allowed"):
+            evaluator.forbid_library(source.encode())
+    evaluators().Evaluator(device="cuda").forbid_library(SEED.read_bytes())
+
+
+def test_a_device_that_is_not_there_is_told() -> None:
+    with pytest.raises(UsageError, match=r"set \[sandbox\] gpus"):
+        evaluators().Evaluator(device="cuda").check_host(())
+    with pytest.raises(UsageError, match="no bfloat16 on the processor"):
+        evaluators().Evaluator(dtype="bfloat16").check_host(())
+    evaluators().Evaluator().check_host(())
+
+
+# --- what counts as a product in each precision, by torch on the processor ------------------------
+
+
+def verified(function: Any, dtype: str, shape: tuple[int, int, int] = (90, 700, 110)) -> None:
+    rng = Random(3)
+    one = bench.here(function, "torch", rng)
+    check = partial(product.check, rng=rng)
+    bench.verify(one, lambda: product.draw(rng, shape, dtype), check, inputs=5)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "float16", "bfloat16"])
+def test_sums_in_single_precision_or_better_will_do(dtype: str) -> None:
+    pytest.importorskip("torch", reason="torch is not installed here")
+
+    def exact(a: Any, b: Any, out: Any) -> None:
+        out.copy_(a.double() @ b.double())
+
+    def single(a: Any, b: Any, out: Any) -> None:
+        out.copy_((a.float() @ b.float()) if dtype != "float64" else a @ b)
+
+    verified(exact, dtype)
+    verified(single, dtype)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "lower"),
+    [
+        ("float64", "float32"), ("float32", "float16"), ("float32", "bfloat16"),
+        ("float32", "tf32"), ("bfloat16", "bfloat16"), ("float16", "float16"),
+    ],
+)  # fmt: skip
+def test_sums_in_lower_precision_will_not(dtype: str, lower: str) -> None:
+    torch = pytest.importorskip("torch", reason="torch is not installed here")
+
+    def rounded(values: Any) -> Any:
+        if lower == "tf32":  # ten bits of the mantissa, as tensor cores take them
+            bits = values.view(torch.int32)
+            return ((bits + 0x1000) & ~0x1FFF).view(torch.float32)
+        return values.to(getattr(torch, lower))
+
+    def multiply(a: Any, b: Any, out: Any) -> None:
+        if dtype != lower:
+            out.copy_(rounded(a).to(a.dtype) @ rounded(b).to(b.dtype))
+            return
+        total = torch.zeros_like(out)
+        for k in range(a.shape[1]):  # each sum is rounded
+            total += a[:, k, None] * b[None, k]
+        out.copy_(total)
+
+    with pytest.raises(CandidateOutputError, match="is off"):
+        verified(multiply, dtype)
+
+
+# --- examples -----------------------------------------------------------------------------------
+
+INTERPRETED = """
+import importlib.util, json, sys
+import torch
+spec = importlib.util.spec_from_file_location("multiply", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+errors = []
+for m, k, n in ((64, 64, 64), (70, 45, 37), (33, 130, 65)):
+    a, b = torch.randn(m, k), torch.randn(k, n)
+    out = torch.full((m, n), float("nan"))
+    module.multiply(a, b, out)
+    errors.append((out - a @ b).abs().max().item())
+print(json.dumps(errors))
+"""
+
+
+@pytest.mark.slow
+def test_the_triton_seed_multiplies() -> None:
+    pytest.importorskip("torch", reason="torch is not installed here")
+    pytest.importorskip("triton", reason="triton is not installed here")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED, str(SEED)],
+        env={"TRITON_INTERPRET": "1", "PYTHONPATH": ":".join(sys.path), "HOME": "/tmp"},
+        capture_output=True,
+        check=True,
+    )
+    assert np.max(json.loads(done.stdout)) < 1e-4
+
+
+@pytest.mark.slow
+def test_a_better_program_on_the_twin_scores_higher() -> None:
+    pytest.importorskip("numba", reason="numba is not installed here")
+    text = (SEED.parent / "processor" / "multiply.py").read_text()
+    along_rows = text.replace("            out[i, j] = 0\n", "").replace(
+        "        for j in range(b.shape[1]):\n            for k in range(a.shape[1]):\n",
+        "        out[i] = 0\n        for k in range(a.shape[1]):\n"
+        "            for j in range(b.shape[1]):\n",
+    )
+    assert along_rows != text
+    settings: Any = {"shapes": [[150, 130, 140]], "repeats": 3}
+    seed = judge(text, **settings)
+    better = judge(along_rows, **settings)
+    assert better.metrics["gflops"] > 1.5 * seed.metrics["gflops"]
