@@ -16,9 +16,11 @@ the outputs, chosen now, are fetched; they have to fit their numbers, and to be 
 The reference goes through the same cycles in this process, on the same device, in turn with the
 candidate's (ABAB), so that a clock that drifts drifts for both; and every second cycle of the
 candidate's counts as another version of it. By what these two seem to differ, any two may seem to.
+What the reference takes before the candidate is called at all (`alone`) says how long it may take
+beside it.
 """
 
-from evolver.bench.comparing import Comparison, compare, verify
+from evolver.bench.comparing import Comparison, alone, compare, verify
 from evolver.bench.places import GUEST, Bench, Call, Drawn, Piece, here, there
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Comparison",
     "Drawn",
     "Piece",
+    "alone",
     "compare",
     "here",
     "there",

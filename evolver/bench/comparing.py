@@ -22,10 +22,11 @@ _ROOM = {"cuda": 1 << 32}  # bytes of inputs and outputs of a batch
 _ROOM_HERE = 1 << 26
 _NULLS = 3  # cycles of nothing
 _NULL_SHARE = 0.05  # of "go", that is forgiven for the way to the candidate's process and back
-_SLACK = 1.1  # as many times what staging and binding take here they may take there
+_SLACK = 1.1  # as many times what something takes here, or alone, it may take there, or in turn
 _WAYS = 5e-4  # seconds for the way of two more messages
 _LEAST = 1e-9  # seconds: no batch takes less
 _TRIES = 3  # at a count of calls that makes a batch
+_ALONE = 3  # batches of the reference, before the candidate is called
 _OPENED = 24  # segments that are fetched of a batch
 
 
@@ -85,12 +86,29 @@ def verify(
             )
 
 
+def alone(reference: Bench, draw: Callable[[], Call]) -> float:
+    """Time a reference while nothing else has the device: before the candidate is called at all.
+
+    Args:
+        reference: `here`.
+        draw: what to call it with.
+
+    Returns:
+        Seconds of a call.
+    """
+    side = _Side(reference, draw, None)
+    side.calibrate(reference)
+    return _middle(reference)([side.take() for _ in range(_ALONE)])
+
+
 def compare(
     bench: Bench,
     reference: Bench,
     draw: Callable[[], Call],
     check: Callable[[Piece], None],
     repeats: int,
+    *,
+    alone: float = math.inf,
 ) -> Comparison:
     """Time a function and a reference in turn; see the module.
 
@@ -100,6 +118,8 @@ def compare(
         draw: what to call them with: always of the same shapes and types.
         check: raises CandidateOutputError where a piece is wrong; pieces of each batch are checked.
         repeats: of one batch of the reference between two of the function.
+        alone: what the reference takes `alone`; little more than that is believed in turn with a
+            candidate, which could leave something running that slows it.
 
     Raises:
         CandidateOutputError: a result is wrong, or was not there when it had to be.
@@ -115,28 +135,35 @@ def compare(
             mine.append(ours.take())
             others.append(theirs.take())
         if theirs.was_long_enough(min(ones + others)):
-            return _comparison(ones, others, mine, theirs)
+            return _comparison(ones, others, mine, theirs, _SLACK * alone)
     raise CandidateOutputError(
         "its calls took much longer when they were counted off than when they were timed"
     )
 
 
 def _comparison(
-    ones: Sequence[float], others: Sequence[float], ours: Sequence[float], theirs: _Side
+    ones: Sequence[float],
+    others: Sequence[float],
+    ours: Sequence[float],
+    theirs: _Side,
+    longest: float,
 ) -> Comparison:
-    # On the processor other work only ever adds to what is taken; a GPU's clocks go both ways.
-    middle = min if theirs.bench.device == "cpu" else statistics.median
-    both = [*ones, *others]
+    middle, both = _middle(theirs.bench), [*ones, *others]
     low, high = timing.interval(both)
     return Comparison(
         seconds=statistics.median(both),
         low=low,
         high=high,
         reference=statistics.median(ours),
-        ratio=2 * middle(ours) / (middle(ones) + middle(others)),
+        ratio=2 * min(middle(ours), longest) / (middle(ones) + middle(others)),
         noise=abs(middle(ones) / middle(others) - 1),
         calls=theirs.calls,
     )
+
+
+def _middle(bench: Bench) -> Callable[[Sequence[float]], float]:
+    # On the processor other work only ever adds to what is taken; a GPU's clocks go both ways.
+    return min if bench.device == "cpu" else statistics.median
 
 
 class _Side:

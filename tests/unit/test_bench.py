@@ -61,11 +61,15 @@ def on_machine(attack: Callable[[Machine, ModuleType], Callable[..., None]]) -> 
     def honest(a: Any, b: Any, out: Any) -> None:
         machine.launch(WORK, lambda: product(a, b, out))
 
+    def draw() -> bench.Call:
+        return factors(rng, (40, 30, 50))
+
+    rng = Random(3)
+    ours, _ = simulated(machine, honest, 2)
+    alone = bench.alone(ours, draw)
     theirs, guest = simulated(machine, lambda *arrays: function(*arrays), 1)
     function = attack(machine, guest)
-    ours, _ = simulated(machine, honest, 2)
-    rng = Random(3)
-    return bench.compare(theirs, ours, lambda: factors(rng, (40, 30, 50)), check, repeats=3)
+    return bench.compare(theirs, ours, draw, check, repeats=2, alone=alone)
 
 
 def with_an_honest_clock(machine: Machine, guest: ModuleType, seconds: float = WORK) -> Any:
@@ -127,6 +131,18 @@ def computed_before_the_word(machine: Machine, guest: ModuleType) -> Any:
     return copy
 
 
+def busy_while_the_reference_runs(machine: Machine, guest: ModuleType) -> Any:
+    honest = guest.Bench.segments
+
+    def segments(self: Any, places: Any) -> Any:
+        found = honest(self, places)
+        machine.launch(100 * WORK, lambda: None)  # the same stream: kernels take turns
+        return found
+
+    guest.Bench.segments = segments
+    return with_an_honest_clock(machine, guest)
+
+
 @pytest.mark.parametrize("times", [0.5, 1.0, 2.0])
 def test_a_kernel_takes_the_time_that_it_takes(times: float) -> None:
     found = on_machine(lambda *rest: with_an_honest_clock(*rest, seconds=times * WORK))
@@ -143,6 +159,28 @@ def test_a_kernel_takes_the_time_that_it_takes(times: float) -> None:
 )
 def test_work_is_found_wherever_it_is_moved(attack: Any) -> None:
     assert on_machine(attack).seconds > 0.95 * WORK
+
+
+def test_a_reference_that_is_slowed_is_not_believed() -> None:
+    found = on_machine(busy_while_the_reference_runs)
+    assert found.reference > 2 * WORK
+    assert found.ratio < 1.15
+
+
+def test_a_function_that_pretends_to_be_slow_is_counted_off_again() -> None:
+    calls = []
+
+    def slow_at_first(machine: Machine, guest: ModuleType) -> Any:
+        def multiply(a: Any, b: Any, out: Any) -> None:
+            calls.append(1)
+            seconds = 100 * WORK if len(calls) < 4 else WORK
+            machine.launch(seconds, lambda: product(a, b, out))
+
+        return multiply
+
+    found = on_machine(slow_at_first)
+    assert found.calls > 10
+    assert found.seconds == pytest.approx(WORK, rel=0.02)
 
 
 @pytest.mark.parametrize(
