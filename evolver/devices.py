@@ -12,21 +12,22 @@ from typing import Any, Literal
 from evolver.errors import UsageError
 
 Device = Literal["cpu", "cuda"]
+TWIN = 'the same runs on the processor with [evaluator] with = { device = "cpu" }'
 
 
-def require(device: Device, gpus: Sequence[int]) -> None:
+def require(device: Device, gpus: Sequence[int], twin: str = TWIN) -> None:
     """Check that candidates can have a device; an evaluator's `check_host` calls it.
 
     Args:
         device: where the evaluator runs them.
         gpus: numbers of the GPUs that the task's sandbox gives them.
+        twin: what runs without a GPU, in a few words.
 
     Raises:
         UsageError: there is no such device here, or the sandbox does not give it to them.
     """
     if device == "cpu":
         return
-    twin = 'the same runs on the processor with [evaluator] with = { device = "cpu" }'
     if not gpus:
         raise UsageError(
             "this task runs on a GPU and its sandbox gives it none: set [sandbox] gpus = [0]; "
@@ -67,12 +68,12 @@ def describe(about: Mapping[str, Any]) -> list[str]:
     known = [
         f"{about['name']}, {about['memory'] / 2**30:.0f} GiB",
         f"torch {about['torch']}, CUDA {about['cuda']}",
-        *_asked(),
+        *driver(),
     ]
     return ["on " + "; ".join(known)]
 
 
-def _asked() -> list[str]:
+def driver() -> list[str]:
     """Return what nvidia-smi says of the driver, the clocks and the temperature."""
     fields = "driver_version,clocks.sm,clocks.mem,temperature.gpu"
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]

@@ -26,6 +26,7 @@ class Machine:
 
     def __init__(self) -> None:
         self.time = 0.0
+        self.share = 1.0  # of the device that is left by what runs behind everybody's back
         self._free: dict[str, float] = {}  # stream -> when it has done all
         self._queue: list[tuple[float, Callable[[], Any]]] = []
 
@@ -34,7 +35,7 @@ class Machine:
 
     def launch(self, seconds: float, effect: Callable[[], Any], stream: str = "default") -> None:
         self.time += LAUNCH
-        self._free[stream] = max(self.time, self._free.get(stream, 0.0)) + seconds
+        self._free[stream] = max(self.time, self._free.get(stream, 0.0)) + seconds / self.share
         self._queue.append((self._free[stream], effect))
 
     def wait(self, stream: str | None = None) -> None:
@@ -47,7 +48,9 @@ class Machine:
             effect()
 
 
-def simulated(machine: Machine, function: Any, seed: int) -> tuple[Bench, ModuleType]:
+def simulated(
+    machine: Machine, function: Any, seed: int, *, is_trusted: bool = False
+) -> tuple[Bench, ModuleType]:
     """Return a bench of a function in a process on the machine, and the guest's module there.
 
     Who writes the function owns that module, as a candidate does.
@@ -83,4 +86,5 @@ def simulated(machine: Machine, function: Any, seed: int) -> tuple[Bench, Module
 
     no_account = Account(0.0, 0.0)
     rng = Random(seed)
-    return Bench(ask, function, "cuda", rng, lambda: no_account, machine.now), guest
+    one = Bench(ask, function, "cuda", rng, lambda: no_account, machine.now, is_trusted=is_trusted)
+    return one, guest

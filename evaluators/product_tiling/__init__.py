@@ -61,7 +61,7 @@ class Evaluator:
 
     def check_host(self, gpus: Sequence[int]) -> None:
         """Check that there is the device, and what compiles the kernel."""
-        devices.require(self.device, gpus)
+        devices.require(self.device, gpus, "the same on the processor is examples/matmul-tiling")
         devices.require_modules(*(("torch", "triton") if self.device == "cuda" else ("numba",)))
 
     def evaluate(self, candidate: Candidate) -> Result:

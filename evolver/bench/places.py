@@ -112,6 +112,7 @@ class Bench:
         rng: draws secrets.
         account: what the kernel has counted where the function runs.
         now: the clock, in seconds.
+        is_trusted: does it run in this process, so that what it does is believed?
     """
 
     def __init__(
@@ -122,8 +123,11 @@ class Bench:
         rng: Random,
         account: Callable[[], Account],
         now: Callable[[], float] = timing.now,
+        *,
+        is_trusted: bool = False,
     ) -> None:
         self.device = device
+        self.is_trusted = is_trusted
         self.about: Mapping[str, Any] = {}  # the device, as it says
         self._ask = ask
         self._function = function
@@ -233,7 +237,7 @@ def there(candidate: Candidate, function: str, device: str) -> Bench:
 
 
 def here(function: Callable[..., Any], device: str, rng: Random) -> Bench:
-    """Return a bench in this process, for a function that is trusted: the reference."""
+    """Return a bench in this process, for a function that is trusted: the reference, say."""
     made: list[Any] = []
 
     def ask(what: str, *arguments: Any) -> Any:
@@ -242,7 +246,7 @@ def here(function: Callable[..., Any], device: str, rng: Random) -> Bench:
             return made[0].device.describe()
         return getattr(made[0], what)(*arguments)
 
-    return Bench(ask, function, device, rng, _account_here)
+    return Bench(ask, function, device, rng, _account_here, is_trusted=True)
 
 
 def _is_words(value: object, shape: tuple[int, ...]) -> bool:

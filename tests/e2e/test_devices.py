@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -58,3 +60,24 @@ def test_the_processor_is_always_there() -> None:
     devices.require("cpu", ())
     with pytest.raises(UsageError, match="no GPU 98"):
         devices.require("cuda", (98,))
+
+
+@pytest.mark.parametrize("task", ["matmul-triton", "matmul-tiling/gpu"])
+def test_a_shipped_task_for_a_gpu_names_its_twin(tmp_path: Path, task: str) -> None:
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("there is a GPU here")
+    done = CommandLine(tmp_path)("evaluate", f"examples/{task}", code=2)
+    said = " ".join(done.stderr.split())
+    assert "there is no GPU 0 here" in said
+    assert f"on the processor is examples/{task.partition('/')[0]}" in said
+
+
+def test_the_benchmark_says_that_there_is_no_gpu() -> None:
+    if Path("/dev/nvidia0").exists():
+        pytest.skip("there is a GPU here")
+    script = Path(__file__).resolve().parents[2] / "benchmarks" / "gpu.py"
+    done = subprocess.run([sys.executable, str(script)], capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout.startswith("nothing is measured: this task runs on a GPU")
+    assert len(done.stdout.splitlines()) == 1
+    assert not done.stderr

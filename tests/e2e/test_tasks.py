@@ -29,6 +29,7 @@ FRESH = {
     "matrix_multiplication",
     "network",
     "optimiser",
+    "product_tiling",
     "sorting",
 }
 NAMES = [path.parent.name for path in sorted(bundled("examples").glob("*/task.toml"))]
@@ -65,6 +66,9 @@ def test_a_shipped_task_runs(tmp_path: Path, name: str) -> None:
     task = load_task(bundled("examples") / name)
     for module in task.settings.sandbox.preload:
         pytest.importorskip(module, reason=f"{module} is not installed here")
+    for gpu in task.settings.sandbox.gpus:
+        if not Path(f"/dev/nvidia{gpu}").exists():
+            pytest.skip(f"there is no GPU {gpu} here")
     if any(path.endswith(".c") for path in task.files) and shutil.which("gcc") is None:
         pytest.skip("gcc is not installed here")
     done = CommandLine(tmp_path)(

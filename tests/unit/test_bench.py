@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import closing
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from functools import cache
 from pathlib import Path
 from random import Random
 from types import ModuleType
@@ -13,7 +15,7 @@ import numpy as np
 import pytest
 from simulated_device import Machine, simulated
 
-from evolver import bench
+from evolver import bench, devices
 from evolver.bench.source import guest
 from evolver.errors import CandidateCrashed, CandidateOutputError
 from evolver.sandboxes import LocalSandbox, SandboxSettings
@@ -65,7 +67,7 @@ def on_machine(attack: Callable[[Machine, ModuleType], Callable[..., None]]) -> 
         return factors(rng, (40, 30, 50))
 
     rng = Random(3)
-    ours, _ = simulated(machine, honest, 2)
+    ours, _ = simulated(machine, honest, 2, is_trusted=True)
     alone = bench.alone(ours, draw)
     theirs, guest = simulated(machine, lambda *arrays: function(*arrays), 1)
     function = attack(machine, guest)
@@ -132,14 +134,18 @@ def computed_before_the_word(machine: Machine, guest: ModuleType) -> Any:
 
 
 def busy_while_the_reference_runs(machine: Machine, guest: ModuleType) -> Any:
+    """Have a kernel run in the background, but while its own batches are timed."""
     honest = guest.Bench.segments
 
     def segments(self: Any, places: Any) -> Any:
-        found = honest(self, places)
-        machine.launch(100 * WORK, lambda: None)  # the same stream: kernels take turns
-        return found
+        machine.share = 0.3
+        return honest(self, places)
 
-    guest.Bench.segments = segments
+    def stage(self: Any, *arguments: Any, staging: Any = guest.Bench.stage) -> None:
+        machine.share = 1.0
+        staging(self, *arguments)
+
+    guest.Bench.segments, guest.Bench.stage = segments, stage
     return with_an_honest_clock(machine, guest)
 
 
@@ -359,15 +365,30 @@ def multiply(a, b, out):
 }
 
 
-def in_sandbox(device: str, source: str, then: Callable[[bench.Bench], Any]) -> Any:
-    preload = ("torch",) if device == "cuda" else ("numpy",)
-    gpus = (0,) if device == "cuda" else ()
-    settings = SandboxSettings(preload=preload, memory=4096, gpus=gpus, allow_unisolated=True)
-    with (
-        closing(LocalSandbox(settings, guest=bench.GUEST)) as sandbox,
-        sandbox.open(Program(1, {"multiply.py": (HONEST + source).encode()}), seed=1, timeout=60)
-        as candidate,
-    ):  # fmt: skip
+@pytest.fixture(scope="module")
+def sandboxes() -> Iterator[Callable[[str], LocalSandbox]]:
+    """Open one sandbox for each device, so that nobody waits for torch twice."""
+    with ExitStack() as stack:
+
+        @cache
+        def of(device: str) -> LocalSandbox:
+            preload, gpus = (("torch",), (0,)) if device == "cuda" else (("numpy",), ())
+            if device == "cuda":
+                pytest.importorskip("torch", reason="torch is not installed here")
+                os.environ.update(devices.environment(gpus))  # as a worker does
+            settings = SandboxSettings(
+                preload=preload, memory=8192, processes=256, gpus=gpus, allow_unisolated=True
+            )
+            return stack.enter_context(closing(LocalSandbox(settings, guest=bench.GUEST)))
+
+        yield of
+
+
+def in_sandbox(
+    sandbox: LocalSandbox, device: str, source: str, then: Callable[[bench.Bench], Any]
+) -> Any:
+    program = Program(1, {"multiply.py": (HONEST + source).encode()})
+    with sandbox.open(program, seed=1, timeout=60) as candidate:
         return then(bench.there(candidate, "multiply", device))
 
 
@@ -380,46 +401,48 @@ def library(device: str) -> bench.Bench:
 
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("trick", TOLD)
-def test_what_is_wrong_is_told(device: str, trick: str) -> None:
+def test_what_is_wrong_is_told(device: str, trick: str, sandboxes: Any) -> None:
     source, reason = TOLD[trick]
     rng = Random(4)
+
+    def verify(one: bench.Bench) -> None:
+        bench.verify(one, lambda: factors(rng), check, inputs=2)
+
     with pytest.raises(CandidateOutputError, match=reason):
-        in_sandbox(
-            device, source, lambda one: bench.verify(one, lambda: factors(rng), check, inputs=2)
-        )
+        in_sandbox(sandboxes(device), device, source, verify)
 
 
-def compared(device: str, source: str) -> bench.Comparison:
+def compared(sandbox: LocalSandbox, device: str, source: str) -> bench.Comparison:
     rng = Random(6)
 
     def measure(one: bench.Bench) -> bench.Comparison:
         bench.verify(one, lambda: factors(rng), check, inputs=1)
         return bench.compare(one, library(device), lambda: factors(rng), check, repeats=3)
 
-    return in_sandbox(device, source, measure)
+    return in_sandbox(sandbox, device, source, measure)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("trick", HIDDEN)
-def test_hidden_work_counts(device: str, trick: str) -> None:
+def test_hidden_work_counts(device: str, trick: str, sandboxes: Any) -> None:
     # Of staging a tenth is forgiven, which is about as much of so small a product.
-    assert compared(device, HIDDEN[trick]).ratio < 1.4
+    assert compared(sandboxes(device), device, HIDDEN[trick]).ratio < 1.4
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
-def test_the_library_is_as_fast_as_itself(device: str) -> None:
-    found = compared(device, "")
+def test_the_library_is_as_fast_as_itself(device: str, sandboxes: Any) -> None:
+    found = compared(sandboxes(device), device, "")
     assert 0.6 < found.ratio < 1.4
     assert found.calls > 1
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("device", DEVICES)
-def test_twice_the_work_is_twice_the_time(device: str) -> None:
+def test_twice_the_work_is_twice_the_time(device: str, sandboxes: Any) -> None:
     twice = "def multiply(a, b, out):\n    product(a, b, out)\n    product(a, b, out)\n"
-    assert 0.3 < compared(device, twice).ratio < 0.75
+    assert 0.3 < compared(sandboxes(device), device, twice).ratio < 0.75
 
 
 @pytest.mark.parametrize(
@@ -430,19 +453,20 @@ def test_twice_the_work_is_twice_the_time(device: str) -> None:
         ("segments", "__import__('numpy').zeros((24, 1024), int)", "changed after"),
     ],
 )
-def test_a_bench_that_is_patched_is_told(name: str, value: str, told: str) -> None:
+def test_a_bench_that_is_patched_is_told(name: str, value: str, told: str, sandboxes: Any) -> None:
     source = f"import bench\nbench.Bench.{name} = lambda self, *_: {value}\n"
     with pytest.raises(CandidateOutputError, match=told):
-        in_sandbox("cpu", source, lambda one: bench.verify(one, lambda: factors(Random(1)), check))
+        in_sandbox(sandboxes("cpu"), "cpu", source, verified)
 
 
-def test_a_function_that_raises_has_crashed() -> None:
+def test_a_function_that_raises_has_crashed(sandboxes: Any) -> None:
+    source = "def multiply(a, b, out):\n    1 / 0\n"
     with pytest.raises(CandidateCrashed, match="ZeroDivisionError"):
-        in_sandbox(
-            "cpu",
-            "def multiply(a, b, out):\n    1 / 0\n",
-            lambda one: bench.verify(one, lambda: factors(Random(1)), check),
-        )
+        in_sandbox(sandboxes("cpu"), "cpu", source, verified)
+
+
+def verified(one: bench.Bench) -> None:
+    bench.verify(one, lambda: factors(Random(1)), check)
 
 
 # --- the bits -----------------------------------------------------------------------------------
