@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
+from random import Random
 from typing import Literal
 
 import numpy as np
@@ -25,8 +26,8 @@ from evolver.types import Candidate, Result
 from . import objects
 from .fitting import FloatResiduals, float_residuals, rough_error
 from .functions import BINADE, FUNCTIONS, Function, float_of
+from .trusted import HARNESS, Error, Reference, Values, in_harness, in_library, yardstick
 from .writing import in_c
-from .yardstick import HARNESS, Error, Reference, Values, in_harness, in_library, yardstick
 
 NAME = "approximate"  # the candidate's function
 _CHUNK = 2**21  # floats that are carried at once, 8 MiB: below `result_bytes`
@@ -232,21 +233,27 @@ class Evaluator:
         repeats: int,
     ) -> float:
         """Return the least seconds a value, timed in turn with a reference."""
-        rng = candidate.rng
-
-        def inputs() -> Iterator[tuple[int, int, int, int]]:
-            while True:
-                start, stride = rng.getrandbits(32), rng.getrandbits(32) | 1
-                yield self._of.binade_start, start, stride, _CALLED
-
-        timing = candidate.time("compiled:checksum", inputs(), repeats=repeats, reference=reference)
-        for (_, start, stride, count), returned in timing.samples:
-            wanted = yardstick(self._of).checksum(values, start, stride, count)
-            if type(returned) is not int or returned != wanted:
-                raise CandidateOutputError(
-                    "the timed calls computed other values than those that were verified"
-                )
+        inputs = self._inputs(candidate.rng)
+        arguments = next(inputs)  # before many are timed
+        self._check(values, arguments, candidate.call("compiled:checksum", *arguments))
+        timing = candidate.time("compiled:checksum", inputs, repeats=repeats, reference=reference)
+        for arguments, returned in timing.samples:
+            self._check(values, arguments, returned)
         return timing.least / _CALLED
+
+    def _inputs(self, rng: Random) -> Iterator[tuple[int, int, int, int]]:
+        """Draw which floats of the binade are summed over."""
+        while True:
+            start, stride = rng.getrandbits(32), rng.getrandbits(32) | 1
+            yield self._of.binade_start, start, stride, _CALLED
+
+    def _check(self, values: Values, arguments: Sequence[int], returned: object) -> None:
+        _, start, stride, count = arguments
+        wanted = yardstick(self._of).checksum(values, start, stride, count)
+        if type(returned) is not int or returned != wanted:
+            raise CandidateOutputError(
+                "the timed calls computed other values than those that were verified"
+            )
 
 
 def _returned(candidate: Candidate, first: int, count: int) -> Values:

@@ -11,8 +11,8 @@ from evolver.straightline import Array, DoubleDouble, LineResiduals, Samples, St
 from evolver.straightline.minimax import Levelling, rounded
 
 from .functions import Function
+from .trusted import yardstick
 from .writing import in_float
-from .yardstick import yardstick
 
 _FIT_POINTS = 32
 _LEVELLING_POINTS = 257
