@@ -23,7 +23,9 @@ from evolver.sandboxes.timing import now
 from .functions import Function
 
 HARNESS = Path(__file__).with_name("harness.c").read_text("utf-8")
+_EXACT = Path(__file__).with_name("exact.c").read_text("utf-8")
 _YARDSTICK = Path(__file__).with_name("yardstick.c").read_text("utf-8")
+_FLAGS = ("-O3", "-march=native")
 _KEPT = 100  # calls of a reference
 
 Values = NDArray[np.float32]
@@ -56,18 +58,19 @@ class Error:
 class Yardstick:
     """Measures values of one function."""
 
-    library: ctypes.CDLL
+    of: ctypes.CDLL  # exact.c
+    library: ctypes.CDLL  # yardstick.c
 
     def exact(self, first: int, count: int) -> NDArray[np.float64]:
         """Return the function at `count` floats from that with the bits `first`."""
         values = np.empty(count)
-        self.library.yardstick_exact(first, count, values.ctypes.data)
+        self.of.exact_of_floats(first, count, values.ctypes.data)
         return values
 
     def at(self, x: NDArray[np.float64]) -> NDArray[np.float64]:
         """Return the function at float64 arguments."""
         values = np.empty(x.size)
-        self.library.yardstick_at(x.size, np.ascontiguousarray(x).ctypes.data, values.ctypes.data)
+        self.of.exact_at(x.size, np.ascontiguousarray(x).ctypes.data, values.ctypes.data)
         return values
 
     def error(self, first: int, values: Values, exact: NDArray[np.float64] | None = None) -> Error:
@@ -98,17 +101,17 @@ class Yardstick:
 @cache
 def yardstick(function: Function) -> Yardstick:
     """Compile what measures a function, or return it again."""
-    source = f"#define EXACT(x) ({function.exact})\n{_YARDSTICK}"
-    library, _ = _compiled(source, ("-O3", "-march=native"))
-    library.yardstick_exact.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
-    library.yardstick_exact.restype = None
-    library.yardstick_at.argtypes = [ctypes.c_uint32] + [ctypes.c_void_p] * 2
-    library.yardstick_at.restype = None
+    of, _ = _compiled(f"#define EXACT(x) ({function.exact})\n{_EXACT}", (*_FLAGS, "-ffast-math"))
+    of.exact_of_floats.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
+    of.exact_of_floats.restype = None
+    of.exact_at.argtypes = [ctypes.c_uint32] + [ctypes.c_void_p] * 2
+    of.exact_at.restype = None
+    library, _ = _compiled(_YARDSTICK, _FLAGS)
     library.yardstick_worst.argtypes = [ctypes.c_uint32] + [ctypes.c_void_p] * 4
     library.yardstick_worst.restype = ctypes.c_double
     library.yardstick_checksum.argtypes = [ctypes.c_void_p] + [ctypes.c_uint32] * 3
     library.yardstick_checksum.restype = ctypes.c_uint32
-    return Yardstick(library)
+    return Yardstick(of, library)
 
 
 class Reference:

@@ -1,5 +1,4 @@
-/* What is exact, and how far values are from it: in the evaluator's own process. It is compiled after
-   a line that defines EXACT(x), an expression of the double x. */
+/* How far values are from what is exact: in the evaluator's own process. */
 
 #include <math.h>
 #include <stdint.h>
@@ -11,27 +10,6 @@ static inline double double_of(uint64_t bits)
     double x;
     __builtin_memcpy(&x, &bits, sizeof x);
     return x;
-}
-
-/* Set y to the function at `count` floats, one after the other, from that with the bits `first`. */
-void yardstick_exact(uint32_t first, uint32_t count, double *restrict y)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t bits = first + i;
-        float narrow;
-        __builtin_memcpy(&narrow, &bits, sizeof narrow);
-        double x = narrow;
-        y[i] = EXACT(x);
-    }
-}
-
-/* Set y to the function at `count` arguments. */
-void yardstick_at(uint32_t count, const double *restrict arguments, double *restrict y)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        double x = arguments[i];
-        y[i] = EXACT(x);
-    }
 }
 
 /* Return |y - exact| over the distance of neighbouring floats in the binade of `exact`; NaN and

@@ -279,7 +279,7 @@ float approximate(float x)
 def test_a_better_program_in_c_scores_higher() -> None:
     seed = (bundled("examples") / "log2-float32-c" / "approximate.c").read_text()
     taylor, better = (judge_c(source, function="log2") for source in (seed, BY_HAND))
-    assert taylor.metrics["ulp"] < 0.51  # in double precision
+    assert taylor.metrics["ulp"] < 0.6  # in double precision
     assert 0.5 < better.metrics["ulp"] < 1
     assert better.metrics["against_vectorised"] > 1.5 * taylor.metrics["against_vectorised"]
 
