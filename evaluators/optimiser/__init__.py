@@ -95,7 +95,7 @@ class Evaluator:
             if path.endswith(".py"):
                 reading.check(content)
         course = self.course(candidate.rng)
-        ours = course.losses(self._trained(candidate, course)).mean()
+        ours = course.losses(self.trained(candidate, course)).mean()
         theirs = course.losses(course.taken_by(adamw)).mean()
         best, other = int(ours.validation.argmin()), int(theirs.validation.argmin())
         if not math.isfinite(ours.validation[best] + ours.held_out[best]):
@@ -144,8 +144,12 @@ class Evaluator:
             noise=self.noise,
         )
 
-    def _trained(self, candidate: Candidate, course: Course) -> Array:
-        """Have the networks trained; return their weights, of which one stretch was checked."""
+    def trained(self, candidate: Candidate, course: Course) -> Array:
+        """Have the networks trained; return their weights, of which a stretch was computed again.
+
+        Raises:
+            CandidateError: it came out differently, or the function is none of the form.
+        """
         chosen = candidate.rng.randrange(len(course.stretches))
         state = [course.weights, *np.zeros((2, *course.weights.shape), np.float32)]
         candidate.call("guest:start", self.function, *course.arguments)
