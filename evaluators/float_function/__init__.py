@@ -31,7 +31,8 @@ from .trusted import HARNESS, Error, Reference, Values, in_harness, in_library, 
 from .writing import in_c, in_triton, line_in_triton
 
 _TWIN = (
-    'the same runs on the processor with device = "cpu" in [evaluator] with, and no gpus in [sandbox]'
+    'the same runs on the processor with [evaluator] with = { device = "cpu", rounds = 64 } and '
+    "without [sandbox] gpus"
 )
 NAME = "approximate"  # the candidate's function
 GUESTS = ("compiled.py", "graphics.py")
