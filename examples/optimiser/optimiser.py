@@ -1,11 +1,10 @@
-"""An optimiser of neural networks."""
+"""AdamW without the correction of bias, where the search for Lion began as well."""
 
 import numpy as np
 
 
-# EVOLVE-BLOCK-START
 def train(w, g, m, v, lr):
-    """Return what is subtracted from w, and the next m and v: AdamW, bias not corrected."""
+    # EVOLVE-BLOCK-START
     g2 = np.square(g)
     m = 0.9 * m + 0.1 * g
     v = 0.999 * v + 0.001 * g2
@@ -14,7 +13,5 @@ def train(w, g, m, v, lr):
     decay = w * 0.01
     update = update + decay
     update = update * lr
+    # EVOLVE-BLOCK-END
     return update, m, v
-
-
-# EVOLVE-BLOCK-END

@@ -28,6 +28,7 @@ FRESH = {
     "matrix_kernel",
     "matrix_multiplication",
     "network",
+    "network_layer",
     "optimiser",
     "product_tiling",
     "sorting",
