@@ -1,6 +1,7 @@
 """Known optimisers on the growing networks of examples/optimiser: does their order change?
 
-    python benchmarks/funnel.py                 # a quarter of an hour on one core
+    python benchmarks/funnel.py                 # some five minutes on one idle core
+    python benchmarks/funnel.py --stages A B    # a quarter of one
     python benchmarks/funnel.py --write         # and store it as evaluators/optimiser/measured.csv
     python benchmarks/funnel.py --run RUN       # measure what a run kept once more, at each stage
 
@@ -15,7 +16,7 @@ from __future__ import annotations
 import argparse
 import csv
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -31,11 +32,14 @@ from evolver.runs import Run
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.task import load_task
+from evolver.types import Elite, Program
 
 FOLDER = bundled("evaluators") / "optimiser"
 MODULE = load_module(FOLDER)
 RATES = tuple(round(1e-4 * 2**k, 6) for k in range(13))  # up to 0.4
-KNOWN = ("sgd", "adamw", "lion", "sign")
+SEEDS = {"A": 8, "B": 8, "C": 3}
+#: Which of them each gets; the best one lies within at every stage, or it is said.
+KNOWN = {"sgd": RATES[6:], "adamw": RATES[2:10], "lion": RATES[1:9], "sign": RATES[1:9]}
 
 
 @dataclass(frozen=True)
@@ -43,6 +47,9 @@ class Row:
     """One optimiser at one stage; losses are geometric means over the seeds, in nats."""
 
     stage: str
+    hidden: str
+    steps: int
+    batch: int
     optimiser: str
     rate: float
     loss: float
@@ -60,28 +67,32 @@ def stages() -> Mapping[str, Mapping[str, Any]]:
 
 
 def compared(stage: str, settings: Mapping[str, Any], seeds: int) -> Iterator[Row]:
-    """Train by each of KNOWN at each of RATES."""
+    """Train by each of KNOWN at each of its rates."""
     evaluator = MODULE.Evaluator(**{**settings, "rates": (1.0,), "seeds": seeds})
     course = evaluator.course(Random(f"funnel/{stage}"))
     found = {}
-    for name in KNOWN:
+    for name, rates in KNOWN.items():
         train = load_module(FOLDER / "known" / f"{name}.py").train
         each = []
-        for rate in RATES:
+        for rate in rates:
             one = replace(course, rates=(rate,))
             each.append(one.losses(one.taken_by(train)))
-            print(f"{stage} {name} {rate:g}", each[-1].validation.ravel(), file=sys.stderr)
         validation, held_out = (
             np.stack([getattr(losses, part)[:, 0] for losses in each])
             for part in ("validation", "held_out")
         )
         best = int(validation.mean(axis=1).argmin())
-        found[name] = RATES[best], validation[best], held_out[best]
+        if best in (0, len(rates) - 1):
+            print(f"{stage} {name}: the best rate is at the edge of its grid", file=sys.stderr)
+        found[name] = rates[best], validation[best], held_out[best]
     for name, (rate, validation, held_out) in found.items():
         _, adamw, held_out_adamw = found["adamw"]
         ahead = adamw - validation
         yield Row(
             stage,
+            " ".join(map(str, evaluator.hidden)),
+            evaluator.steps,
+            evaluator.batch,
             name,
             rate,
             float(np.exp(validation.mean())),
@@ -93,60 +104,72 @@ def compared(stage: str, settings: Mapping[str, Any], seeds: int) -> Iterator[Ro
         )
 
 
-def once_more(run: Run, draws: int) -> None:
+def once_more(run: Run, names: Sequence[str], draws: int) -> None:
     """Measure each program that was the best of a run once more, at each stage."""
-    best: list[Any] = []
-    for elite in run.elites:
+    best: list[Elite] = []
+    for elite in run.elites.values():
         if not best or elite.objectives > best[-1].objectives:
             best.append(elite)
-    print("| program | gained in the run | " + " | ".join(stages()) + " |")
-    print("|---" * (2 + len(stages())) + "|")
+    print(f"| program | in the run | {' | '.join(names)} |")
+    print("|---" * (2 + len(names)) + "|")
     for elite in best:
         cells = [str(elite.program.id), f"{elite.objectives[0]:+.1f}"]
-        for stage, settings in stages().items():
-            evaluator = MODULE.Evaluator(**settings)
-            gains = []
-            with closing(
-                LocalSandbox(SandboxSettings(preload=("numpy",)), guest=guest_files(evaluator))
-            ) as sandbox:
-                for draw in range(draws):
-                    with sandbox.open(
-                        elite.program, seed=Random(f"{stage}/{draw}").getrandbits(32), timeout=600.0
-                    ) as candidate:
-                        result = evaluator.evaluate(candidate)
-                    gains.append((result.metrics["gained"], result.private["held_out_gained"]))
-            mean = np.mean(gains, axis=0)
-            error = np.std(gains, axis=0, ddof=1)[0] / draws**0.5 if draws > 1 else np.nan
-            cells.append(f"{mean[0]:+.1f} ± {error:.1f} ({mean[1]:+.1f})")
+        for name in names:
+            gains = [gains_of(elite.program, name, draw) for draw in range(draws)]
+            (gained, held_out), (error, _) = np.mean(gains, axis=0), np.std(gains, axis=0)
+            cells.append(f"{gained:+.1f} ± {error / draws**0.5:.1f} ({held_out:+.1f})")
         print(f"| {' | '.join(cells)} |", flush=True)
+
+
+def gains_of(program: Program, stage: str, draw: int) -> tuple[float, float]:
+    """Return what a program gains on one draw at a stage: validation, held-out."""
+    evaluator = MODULE.Evaluator(**stages()[stage])
+    sandbox = LocalSandbox(SandboxSettings(preload=("numpy",)), guest=guest_files(evaluator))
+    seed = Random(f"once more/{stage}/{draw}").getrandbits(32)
+    with closing(sandbox), sandbox.open(program, seed=seed, timeout=600.0) as candidate:
+        result = evaluator.evaluate(candidate)
+    return result.metrics["gained"], result.private["held_out_gained"]
+
+
+def write(rows: Sequence[Row]) -> None:
+    """Store rows; those of other stages stay."""
+    stored = FOLDER / "measured.csv"
+    kept = []
+    if stored.is_file():
+        with stored.open(newline="") as stream:
+            kept = list(csv.reader(stream))[1:]
+    measured = {row.stage for row in rows}
+    lines = [row for row in kept if row[0] not in measured] + [
+        [f"{value:.5g}" if isinstance(value, float) else value for value in vars(row).values()]
+        for row in rows
+    ]
+    with stored.open("w", newline="") as stream:
+        writer = csv.writer(stream, lineterminator="\n")
+        writer.writerow(Row.__dataclass_fields__)
+        writer.writerows(sorted(lines, key=lambda line: line[0]))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--seeds", type=int, default=4)
+    parser.add_argument("--seeds", type=int, help="trainings at each rate, or draws of --run")
     parser.add_argument("--stages", nargs="*", default=list(stages()))
     parser.add_argument("--write", action="store_true")
     parser.add_argument("--run", type=Path)
     arguments = parser.parse_args()
     if arguments.run is not None:
-        once_more(Run.open(arguments.run), arguments.seeds)
+        once_more(Run.open(arguments.run), arguments.stages, arguments.seeds or 4)
         return
     rows = []
     for stage in arguments.stages:
-        found = sorted(compared(stage, stages()[stage], arguments.seeds), key=lambda row: row.loss)
+        seeds = arguments.seeds or SEEDS[stage]
+        found = sorted(compared(stage, stages()[stage], seeds), key=lambda row: row.loss)
         rows += found
         for row in found:
             print(f"{row.stage} {row.optimiser:6} rate {row.rate:<8g} loss {row.loss:.4f} "
                   f"held-out {row.held_out_loss:.4f} gained {row.gained:+.1f} ± {row.error:.1f} "
                   f"(held-out {row.held_out_gained:+.1f})", flush=True)  # fmt: skip
     if arguments.write:
-        with (FOLDER / "measured.csv").open("w", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(Row.__dataclass_fields__)
-            writer.writerows(
-                [f"{x:.5g}" if isinstance(x, float) else x for x in vars(row).values()]
-                for row in rows
-            )
+        write(rows)
 
 
 if __name__ == "__main__":

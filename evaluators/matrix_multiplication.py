@@ -15,7 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver.errors import CandidateOutputError
+from evolver import devices
+from evolver.errors import CandidateOutputError, UsageError
 from evolver.types import Candidate, Result
 
 Field = Literal["integers", "half-integers", "gaussian"]
@@ -53,6 +54,10 @@ class Evaluator:
         rank_to: the last one.
         field: "integers", "half-integers", or "gaussian": complex numbers with both parts halves.
         seeds: runs for each rank; they are secret and new for each evaluation.
+        batched: the function gets all seeds as a list, and a device, instead of one seed, and
+            returns a stack of each factor, of shape (seeds, m n, R) and so on: for programs that
+            work on many at once. Each rank then takes one call, and all seeds.
+        device: "cpu" or "cuda", for such a function; a GPU is one that `[sandbox] gpus` names.
         function: name of the candidate's function.
     """
 
@@ -63,7 +68,18 @@ class Evaluator:
     rank_to: int = 7
     field: Field = "half-integers"
     seeds: int = 4
+    batched: bool = False
+    device: devices.Device = "cpu"
     function: str = "decompose"
+
+    def check_host(self, gpus: Sequence[int]) -> None:
+        """Check that there is the device, and a function that is told of it."""
+        if self.device != "cpu" and not self.batched:
+            raise UsageError(
+                f'device = "{self.device}" needs batched = true: decompose(m, n, p, rank, seed) '
+                "is told of no device"
+            )
+        devices.require(self.device, gpus)
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `progress`, and what it is made of.
@@ -78,12 +94,12 @@ class Evaluator:
         """
         rank, distance, reached = self.m * self.n * self.p, 0.0, [0.0] * self.seeds
         for wanted in range(self.rank_from, self.rank_to - 1, -1):
-            distances = self._until_exact(candidate, wanted)
-            if distances[-1]:
+            distances = self._attempt(candidate, wanted)
+            if 0.0 not in distances:
                 distance = min(distances)
                 break
             rank, reached = wanted, distances
-        reached += [self._distance(candidate, rank) for _ in range(self.seeds - len(reached))]
+        reached += [self._one(candidate, rank) for _ in range(self.seeds - len(reached))]
         share = reached.count(0.0) / self.seeds
         gained = self.m * self.n * self.p - rank
         return Result(
@@ -97,18 +113,31 @@ class Evaluator:
             + (f"; the nearest of rank {wanted} is {distance:.3g} from exact" if distance else ""),
         )
 
-    def _until_exact(self, candidate: Candidate, rank: int) -> list[float]:
-        """Return the distances of one seed after the other, up to the first exact one's, 0."""
+    def _attempt(self, candidate: Candidate, rank: int) -> list[float]:
+        """Return the distances of one seed after the other, up to the first exact one's, 0.
+
+        Where the program takes all seeds at once, return those of all.
+        """
+        if self.batched:
+            return self._all(candidate, rank)
         distances: list[float] = []
         while len(distances) < self.seeds and 0.0 not in distances:
-            distances.append(self._distance(candidate, rank))
+            distances.append(self._one(candidate, rank))
         return distances
 
-    def _distance(self, candidate: Candidate, rank: int) -> float:
-        """Return 0 for factors that are exact after rounding, else how far they are from it."""
+    def _one(self, candidate: Candidate, rank: int) -> float:
         seed = candidate.rng.getrandbits(31)
         returned = candidate.call(self.function, self.m, self.n, self.p, rank, seed)
-        factors = self._factors(returned, rank)
+        return self._distance(self._factors(returned, rank))
+
+    def _all(self, candidate: Candidate, rank: int) -> list[float]:
+        seeds = [candidate.rng.getrandbits(31) for _ in range(self.seeds)]
+        returned = candidate.call(self.function, self.m, self.n, self.p, rank, seeds, self.device)
+        stacked = self._factors(returned, rank, self.seeds)
+        return [self._distance([factor[i] for factor in stacked]) for i in range(self.seeds)]
+
+    def _distance(self, factors: Sequence[NDArray[np.complex128]]) -> float:
+        """Return 0 for factors that are exact after rounding, else how far they are from it."""
         doubled = [np.rint(2 * factor) for factor in factors]
         if self.field == "integers":
             doubled = [2 * np.rint(factor) for factor in factors]
@@ -123,10 +152,12 @@ class Evaluator:
         )
         return float(min(1.0, max(1e-9, (misfit + off_grid) / 2)))
 
-    def _factors(self, returned: object, rank: int) -> list[NDArray[np.complex128]]:
+    def _factors(self, returned: object, rank: int, *stack: int) -> list[NDArray[np.complex128]]:
+        """Check what the function returned: three arrays, or a stack of each."""
         if not isinstance(returned, list | tuple) or len(returned) != 3:
             raise CandidateOutputError(f"{self.function} must return (U, V, W)")
-        shapes = [(self.m * self.n, rank), (self.n * self.p, rank), (self.m * self.p, rank)]
+        rows = (self.m * self.n, self.n * self.p, self.m * self.p)
+        shapes = [(*stack, length, rank) for length in rows]
         factors = []
         for name, value, shape in zip("UVW", returned, shapes, strict=True):
             kinds = "fiuc" if self.field == "gaussian" else "fiu"

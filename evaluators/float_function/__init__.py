@@ -18,18 +18,24 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evolver import bench, devices
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.plugins import nearest
 from evolver.straightline import GUEST, count_operations, trace, trace_parameters
 from evolver.types import Candidate, Result
 
-from . import objects
+from . import folding, objects
 from .fitting import FloatResiduals, float_residuals, rough_error
 from .functions import BINADE, FUNCTIONS, Function, float_of
 from .trusted import HARNESS, Error, Reference, Values, in_harness, in_library, yardstick
-from .writing import in_c
+from .writing import in_c, in_triton, line_in_triton
 
+_TWIN = (
+    'the same runs on the processor with [evaluator] with = { device = "cpu", rounds = 64 } and '
+    "without [sandbox] gpus"
+)
 NAME = "approximate"  # the candidate's function
+GUESTS = ("compiled.py", "graphics.py")
 _CHUNK = 2**21  # floats that are carried at once, 8 MiB: below `result_bytes`
 _STRETCH = 4096  # floats of each stretch outside the binade
 _STRETCHES = 30  # of them, at secret places
@@ -59,6 +65,9 @@ class Evaluator:
         repeats: batches that are timed.
         tables: bytes of constants that a program in C may have.
         fit_up_to: operations beyond which the literals of a program are not fitted.
+        device: "cpu", or "cuda" for a GPU that `[sandbox] gpus` names.
+        rounds: values that are computed in registers for each that is loaded, timed as on a GPU,
+            by `evolver.bench`; 0, on the processor alone: a loop that loads nothing.
         flags: of gcc.
     """
 
@@ -68,13 +77,16 @@ class Evaluator:
     repeats: int = 5
     tables: int = 4096
     fit_up_to: int = 40
+    device: devices.Device = "cpu"
+    rounds: int = 0
     flags: tuple[str, ...] = (
         "-O3", "-march=native", "-ffp-contract=fast", "-fno-math-errno", "-fno-trapping-math",
     )  # fmt: skip
 
     guest = {  # noqa: RUF012 - no field, and never changed
         "guest.py": GUEST.read_bytes(),
-        "compiled.py": Path(__file__).with_name("compiled.py").read_bytes(),
+        **{name: Path(__file__).with_name(name).read_bytes() for name in GUESTS},
+        **bench.GUEST,
     }
 
     def __post_init__(self) -> None:
@@ -82,9 +94,17 @@ class Evaluator:
             raise UsageError(
                 f"there is no function '{self.function}'; {nearest(self.function, FUNCTIONS)}"
             )
+        if self.device == "cuda" and (self.rounds < 1 or self.language == "c"):
+            raise UsageError(
+                'on a GPU straight lines are timed in registers: set language = "python" and '
+                "rounds = 64"
+            )
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Raise UsageError where there is no compiler."""
+        """Raise UsageError where there is no compiler or no device."""
+        devices.require(self.device, gpus, _TWIN)
+        if self.device == "cuda":
+            devices.require_modules("torch", "triton")
         if shutil.which("gcc") is None:
             raise UsageError("gcc is not installed here; install it (Debian: apt-get install gcc)")
 
@@ -93,8 +113,10 @@ class Evaluator:
 
         `against_vectorised` is its speed over that of the C library's function in the same loop,
         vectorised by the compiler (-ffast-math) where the library allows it, and `against_libm`
-        over the same called one value at a time; `ns` is nanoseconds a value. `operations` is of
-        straight lines alone. Of the floats outside the binade a few stretches are measured.
+        over the same called one value at a time; `ns` is nanoseconds a value. With `rounds` it is
+        `against_library` instead, over the device's own function, and 1 where it is within noise.
+        `operations` is of straight lines alone. Of the floats outside the binade a few stretches
+        are measured.
 
         Raises:
             CandidateError: the program does not compile or is not of the kind that is wanted, has
@@ -131,6 +153,7 @@ class Evaluator:
         return {
             "the C library, vectorised": [{"against_vectorised": 1.0}],
             "the C library": [{"against_libm": 1.0}],
+            "the device's library": [{"against_library": 1.0}],
         }
 
     @property
@@ -141,7 +164,7 @@ class Evaluator:
         """Measure a candidate on the binade and on further stretches, and time it."""
         if self.language == "c":
             self._compile(candidate)
-            return self._measured(candidate, partial(_returned, candidate), rest)
+            return self._measured(candidate, partial(_returned, candidate, "compiled"), rest)
         line = trace(candidate, NAME, self._of.low, self._of.high)
         operations = {"operations": float(count_operations(line))}
         rough = rough_error(self._of, line)
@@ -151,11 +174,17 @@ class Evaluator:
                 feedback=f"exact arithmetic with its float32 constants gives {rough:.4g} ULP "
                 "already, so it was not compiled",
             )
-        # The text is this evaluator's own, of a list that was checked: it need not be run over
-        # there to be measured, which would have gigabytes carried to confirm it. It is timed there.
-        with in_harness(in_c(line), self.flags) as (values_at, content):
-            candidate.write("approximate.so", content)
-            result = self._measured(candidate, values_at, rest)
+        if self.device == "cuda":
+            candidate.write("kernel.py", in_triton(line_in_triton(line)).encode())
+            guest = folding.prepare(candidate, self._of, self.device, self.rounds)
+            result = self._measured(candidate, partial(_returned, candidate, guest), rest)
+        else:
+            # The text is this evaluator's own, of a list that was checked: it need not be run over
+            # there to be measured, which would have gigabytes carried to confirm it. It is timed
+            # there.
+            with in_harness(in_c(line), self.flags) as (values_at, content):
+                candidate.write("approximate.so", content)
+                result = self._measured(candidate, values_at, rest)
         return replace(result, metrics={**result.metrics, **operations})
 
     def _measured(
@@ -180,9 +209,17 @@ class Evaluator:
             f"for x in [{self._of.binade:g}, {2 * self._of.binade:g}), {share:.1f} % are the "
             "nearest float"
         )
-        if error.ulp < self.timed_below:
-            metrics |= self._time(candidate, values)
-        return Result(metrics, feedback=feedback)
+        about: Sequence[str] = ()
+        if error.ulp >= self.timed_below:
+            timed: Mapping[str, float] = {}
+        elif not self.rounds:
+            timed = self._time(candidate, values)
+        else:
+            folding.prepare(candidate, self._of, self.device, self.rounds)
+            timed, about = folding.compare(
+                candidate, self._of, values, self.device, self.rounds, self.flags, self.repeats
+            )
+        return Result({**metrics, **timed}, feedback="\n".join([feedback, *about]))
 
     def _compile(self, candidate: Candidate) -> None:
         """Have gcc compile the harness with a program in C at its end.
@@ -256,9 +293,9 @@ class Evaluator:
             )
 
 
-def _returned(candidate: Candidate, first: int, count: int) -> Values:
+def _returned(candidate: Candidate, guest: str, first: int, count: int) -> Values:
     """Return what a compiled candidate says its values are."""
-    returned = candidate.call("compiled:values", first, count, timeout=_QUICK)
+    returned = candidate.call(f"{guest}:values", first, count, timeout=_QUICK)
     if type(returned) is not bytes or len(returned) != 4 * count:
         raise CandidateOutputError("the guest returned no value for each float")
     return np.frombuffer(returned, np.float32)

@@ -6,6 +6,8 @@ Standard library only.
 import ctypes
 import functools
 
+_terms = []
+
 
 @functools.cache
 def library():
@@ -15,6 +17,8 @@ def library():
     loaded.harness_values.restype = None
     loaded.harness_checksum.argtypes = [ctypes.c_uint32] * 4
     loaded.harness_checksum.restype = ctypes.c_uint32
+    loaded.harness_fold.argtypes = [ctypes.c_uint32] * 3 + [ctypes.c_void_p] * 3
+    loaded.harness_fold.restype = None
     return loaded
 
 
@@ -28,3 +32,13 @@ def values(first, count):
 def checksum(binade, start, stride, count):
     """Return the sum of the bits of values: see harness.c."""
     return library().harness_checksum(binade, start, stride, count)
+
+
+def prepare(binade, rounds, _device):
+    """Set what `fold` is to be called with."""
+    _terms[:] = [binade, rounds]
+
+
+def fold(x, secret, out):
+    """Set each output to a sum of the bits of many values: see harness.c."""
+    library().harness_fold(*_terms, len(x), x.ctypes.data, secret.ctypes.data, out.ctypes.data)

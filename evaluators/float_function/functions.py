@@ -18,6 +18,7 @@ class Function:
         text: of it, for messages.
         exact: in C, of the double x; the error is that of the C library, some 1e-8 ULP of float.
         library: in C, of the float x: what it is compared with.
+        on_gpu: in Triton, the same.
         low: of the interval, a float that is not negative.
         high: its end, which is part of it.
         binade: where the binade begins that is measured whole for each candidate.
@@ -26,6 +27,7 @@ class Function:
     text: str
     exact: str
     library: str
+    on_gpu: str
     low: float
     high: float
     binade: float
@@ -60,19 +62,20 @@ def float_of(pattern: int) -> float:
 # the exponent, of sin and cos by multiples of pi / 2 (to pi / 4 at most), and half of them by
 # symmetry. A zero at an end takes a small relative error there.
 FUNCTIONS: Mapping[str, Function] = {
-    "exp2": Function("2**x", "exp2(x)", "exp2f(x)", 0.0, 1.0, 0.5),
-    "exp": Function("e**x", "exp(x)", "expf(x)", 0.0, 0.75, 0.25),
-    "log2": Function("log2(x)", "log2(x)", "log2f(x)", 1.0, 2.0, 1.0),
-    "sin": Function("sin(x)", "sin(x)", "sinf(x)", 0.0, 1.0, 0.5),
-    "cos": Function("cos(x)", "cos(x)", "cosf(x)", 0.0, 1.0, 0.5),
-    "atan": Function("atan(x)", "atan(x)", "atanf(x)", 0.0, 1.0, 0.5),
-    "tanh": Function("tanh(x)", "tanh(x)", "tanhf(x)", 0.0, 1.0, 0.5),
-    "erf": Function("erf(x)", "erf(x)", "erff(x)", 0.0, 1.0, 0.5),
-    "bessel_j0": Function("J0(x)", "j0(x)", "j0f(x)", 0.5, 2.0, 1.0),
+    "exp2": Function("2**x", "exp2(x)", "exp2f(x)", "libdevice.exp2(x)", 0.0, 1.0, 0.5),
+    "exp": Function("e**x", "exp(x)", "expf(x)", "libdevice.exp(x)", 0.0, 0.75, 0.25),
+    "log2": Function("log2(x)", "log2(x)", "log2f(x)", "libdevice.log2(x)", 1.0, 2.0, 1.0),
+    "sin": Function("sin(x)", "sin(x)", "sinf(x)", "libdevice.sin(x)", 0.0, 1.0, 0.5),
+    "cos": Function("cos(x)", "cos(x)", "cosf(x)", "libdevice.cos(x)", 0.0, 1.0, 0.5),
+    "atan": Function("atan(x)", "atan(x)", "atanf(x)", "libdevice.atan(x)", 0.0, 1.0, 0.5),
+    "tanh": Function("tanh(x)", "tanh(x)", "tanhf(x)", "libdevice.tanh(x)", 0.0, 1.0, 0.5),
+    "erf": Function("erf(x)", "erf(x)", "erff(x)", "libdevice.erf(x)", 0.0, 1.0, 0.5),
+    "bessel_j0": Function("J0(x)", "j0(x)", "j0f(x)", "libdevice.j0(x)", 0.5, 2.0, 1.0),
     "bessel_i_half": Function(
         "I_1/2(x) = sqrt(2 / (pi x)) sinh(x)",
         "sqrt(0.63661977236758134308 / x) * sinh(x)",
         "sqrtf(0.63661977f / x) * sinhf(x)",
+        "libdevice.sqrt(0.63661977 / x) * libdevice.sinh(x)",
         1.0,
         2.0,
         1.0,

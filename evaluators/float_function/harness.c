@@ -4,6 +4,8 @@
 
 #include <stdint.h>
 
+#define PLACES 0x7FFFFFu /* of the floats of a binade, from 0 */
+
 /* Inlined, so that the compiler sees one loop and may do several values of it at once. */
 __attribute__((always_inline)) static inline float approximate(float x);
 
@@ -36,4 +38,19 @@ uint32_t harness_checksum(uint32_t binade, uint32_t start, uint32_t stride, uint
     for (uint32_t i = 0; i < count; i++)
         sum += bits_of(approximate(float_of(binade + ((start + i * stride) >> 9))));
     return sum;
+}
+
+/* Set each of `count` outputs to the low 24 bits of a sum of the bits of `rounds` values, which is a
+   float exactly. The first is at the place of x in the binade, the others lie a secret stride apart,
+   so that inputs and outputs are carried once for many values. */
+void harness_fold(uint32_t binade, uint32_t rounds, uint32_t count, const float *restrict x,
+                  const float *restrict secret, float *restrict out)
+{
+    uint32_t stride = 2 * (bits_of(*secret) & PLACES) + 1;
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t place = bits_of(x[i]), sum = 0;
+        for (uint32_t k = 0; k < rounds; k++)
+            sum += bits_of(approximate(float_of(binade + ((place + k * stride) & PLACES))));
+        out[i] = (float)(sum & 0xFFFFFFu);
+    }
 }

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -146,7 +145,7 @@ class Reference:
 
 @cache
 def in_library(function: Function, flags: Sequence[str], *more: str, share: int = 1) -> Reference:
-    """Return the C library's own function in the harness.
+    """Return the C library's own function, to be compared with.
 
     Args:
         function: which.
@@ -154,14 +153,29 @@ def in_library(function: Function, flags: Sequence[str], *more: str, share: int 
         *more: flags for it alone.
         share: as of `Reference`.
     """
-    source = (
+    return Reference(library_in_harness(function, flags, *more).harness_checksum, share)
+
+
+@cache
+def library_in_harness(function: Function, flags: Sequence[str], *more: str) -> ctypes.CDLL:
+    """Compile the harness with the C library's own function in it, or return it again."""
+    library, _ = _compiled(
         f"#include <math.h>\n{HARNESS}\n"
-        f"static inline float approximate(float x) {{ return {function.library}; }}\n"
+        f"static inline float approximate(float x) {{ return {function.library}; }}\n",
+        (*flags, *more),
     )
-    library, _ = _compiled(source, (*flags, *more))
-    checksum: Any = library.harness_checksum
-    checksum.argtypes, checksum.restype = [ctypes.c_uint32] * 4, ctypes.c_uint32
-    return Reference(checksum, share)
+    return _typed(library)
+
+
+def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
+    """Say what the functions of harness.c take and return."""
+    library.harness_values.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
+    library.harness_values.restype = None
+    library.harness_checksum.argtypes = [ctypes.c_uint32] * 4
+    library.harness_checksum.restype = ctypes.c_uint32
+    library.harness_fold.argtypes = [ctypes.c_uint32] * 3 + [ctypes.c_void_p] * 3
+    library.harness_fold.restype = None
+    return library
 
 
 @contextmanager
@@ -179,8 +193,7 @@ def in_harness(
         lasts; and the library as a file.
     """
     library, content = _compiled(f"{HARNESS}\n{approximation}", flags)
-    library.harness_values.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
-    library.harness_values.restype = None
+    _typed(library)
 
     def values(first: int, count: int) -> Values:
         found = np.empty(count, np.float32)

@@ -1,14 +1,16 @@
-"""Writes a straight line as a C function of floats."""
+"""Writes a straight line as a function of floats: in C, and in Triton for a GPU."""
 
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 
 from evolver.errors import CandidateOutputError
 from evolver.straightline import StraightLine
 
+_KERNEL = Path(__file__).with_name("kernel.py.in").read_text("utf-8")
 _HEAD = """#ifdef __FP_FAST_FMAF
 #define FUSED(a, b, c) __builtin_fmaf(a, b, c)
 #else
@@ -76,3 +78,27 @@ def _fused(line: StraightLine, names: list[str], index: int, product: int) -> st
         other = names[node.right]
         return f"FUSED({a}, {b}, {'-' if node.kind == '-' else ''}{other})"
     return f"FUSED({'-' if node.kind == '-' else ''}{a}, {b}, {names[node.left]})"
+
+
+def line_in_triton(line: StraightLine) -> str:
+    """Return the body of `approximate` in Triton, where the compiler fuses products and sums."""
+    names = [f"v{index}" for index in range(len(line.nodes))]
+    statements = []
+    for index, node in enumerate(line.nodes):
+        match node.kind:
+            case "x":
+                names[index] = "x"
+            case "c":
+                names[index] = f"({in_float(node.value)!r})"
+            case "neg":
+                statements.append(f"    v{index} = -{names[node.left]}")
+            case kind:
+                text = f"{names[node.left]} {kind} {names[node.right]}"
+                statements.append(f"    v{index} = {text}")
+    value = names[-1] if "x" in (node.kind for node in line.nodes) else f"x * 0.0 + {names[-1]}"
+    return "\n".join([*statements, f"    return {value}"])
+
+
+def in_triton(body: str) -> str:
+    """Return the file of a kernel with this body of `approximate`."""
+    return _KERNEL.replace("{body}", body)

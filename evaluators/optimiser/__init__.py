@@ -2,17 +2,19 @@
 
 The training runs in the candidate's process, by guest code, in stretches of some steps. What comes
 back after each are the weights and the optimiser's buffers. One stretch, chosen in secret, is then
-computed once more: the gradients here, each update by the candidate's function alone, executed
-afresh and given nothing but its arguments. So whatever else was done to the weights, and whatever
+computed once more: the gradients here, each update by the candidate's function alone, in a fresh
+process and given nothing but its arguments. So whatever else was done to the weights, and whatever
 was kept anywhere but in the two buffers, does not come out again. The loss is computed here, on
 images that never go where the candidate is.
 """
 
 from __future__ import annotations
 
+import csv
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
@@ -25,6 +27,13 @@ from . import guest, reading
 from .course import Array, Course, Stretch
 from .known.adamw import train as adamw
 
+_MEASURED = Path(__file__).with_name("measured.csv")
+_TITLES = {
+    "adamw": "AdamW, without the correction of bias",
+    "lion": "Lion",
+    "sgd": "gradient descent with momentum",
+    "sign": "signSGD",
+}
 _OFF = 0.01  # of the way that the weights went in a stretch; rounding is 10**-6 of it
 
 
@@ -50,15 +59,17 @@ class Evaluator:
         seeds: trainings with each.
         batch: images of a step.
         noise: deviation of what is added to an image each time it is used; theirs is about 1.
+        confirm_seeds: trainings with each where the best programs are measured again.
         function: name of the candidate's function.
     """
 
     hidden: tuple[int, ...] = (32,)
     steps: int = 200
-    rates: tuple[float, ...] = (0.0015, 0.003, 0.006, 0.012)
-    seeds: int = 2
+    rates: tuple[float, ...] = (0.003, 0.006, 0.012, 0.024)
+    seeds: int = 4
     batch: int = 64
-    noise: float = 0.3
+    noise: float = 0.7
+    confirm_seeds: int = 8
     function: str = "train"
 
     guest = "guest.py"
@@ -67,7 +78,7 @@ class Evaluator:
         if not self.rates or min(self.rates) <= 0:
             raise UsageError(f"rates is {list(self.rates)}; name one or more above 0")
         counts = {"steps": self.steps, "seeds": self.seeds, "batch": self.batch}
-        counts |= {"hidden": min(self.hidden, default=1)}
+        counts |= {"confirm_seeds": self.confirm_seeds, "hidden": min(self.hidden, default=1)}
         for name, count in counts.items():
             if count < 1:
                 raise UsageError(f"{name} is {count}; it must be 1 or more")
@@ -95,7 +106,7 @@ class Evaluator:
             if path.endswith(".py"):
                 reading.check(content)
         course = self.course(candidate.rng)
-        ours = course.losses(self._trained(candidate, course)).mean()
+        ours = course.losses(self.trained(candidate, course)).mean()
         theirs = course.losses(course.taken_by(adamw)).mean()
         best, other = int(ours.validation.argmin()), int(theirs.validation.argmin())
         if not math.isfinite(ours.validation[best] + ours.held_out[best]):
@@ -116,6 +127,28 @@ class Evaluator:
             feedback="loss at each learning rate, with AdamW's: "
             + ", ".join(f"{r:g} {np.exp(own):.4g} ({np.exp(adam):.4g})" for r, own, adam in each),
         )
+
+    def confirm(self, candidate: Candidate) -> Result:
+        """Return what `evaluate` returns, over `confirm_seeds`: the best of many was lucky too.
+
+        Raises:
+            CandidateError: as `evaluate` does.
+        """
+        return replace(self, seeds=self.confirm_seeds).evaluate(candidate)
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return what known optimisers gain on these networks, as `benchmarks/funnel.py` measured.
+
+        No published value is of these networks.
+        """
+        with _MEASURED.open(newline="") as stream:
+            rows = list(csv.DictReader(stream))
+        own = " ".join(map(str, self.hidden)), str(self.steps), str(self.batch)
+        return {
+            _TITLES[row["optimiser"]]: [{"gained": float(row["gained"])}]
+            for row in rows
+            if (row["hidden"], row["steps"], row["batch"]) == own
+        }
 
     def probe(self, candidate: Candidate) -> object:
         """Return updates and buffers on fixed arrays: programs that give the same score the same.
@@ -144,8 +177,12 @@ class Evaluator:
             noise=self.noise,
         )
 
-    def _trained(self, candidate: Candidate, course: Course) -> Array:
-        """Have the networks trained; return their weights, of which one stretch was checked."""
+    def trained(self, candidate: Candidate, course: Course) -> Array:
+        """Have the networks trained; return their weights, of which a stretch was computed again.
+
+        Raises:
+            CandidateError: it came out differently, or the function is none of the form.
+        """
         chosen = candidate.rng.randrange(len(course.stretches))
         state = [course.weights, *np.zeros((2, *course.weights.shape), np.float32)]
         candidate.call("guest:start", self.function, *course.arguments)
@@ -155,6 +192,7 @@ class Evaluator:
             state = _checked(returned, course.weights.shape)
             if number == chosen:
                 kept = before, state
+        candidate.restart()  # what was kept anywhere in the process is gone
         self._check(candidate, course, course.stretches[chosen], *kept)
         return state[0]
 

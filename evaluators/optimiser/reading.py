@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from types import ModuleType
 
 from evolver.errors import CandidateOutputError
@@ -39,8 +39,14 @@ def check(source: bytes) -> None:
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             _check_import(node, known)
+    owners = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     for node in ast.walk(tree):
-        _check_node(node, known)
+        _check_node(node)
+        module = _module(node, known)
+        if module is not None and id(node) not in owners:
+            _refuse(f"the module {module.__name__} as a value")
+        if isinstance(node, ast.Attribute) and (owner := _module(node.value, known)) is not None:
+            _check_member(owner, node.attr)
 
 
 def _refuse(what: str) -> None:
@@ -67,7 +73,7 @@ def _is_constant(node: ast.expr) -> bool:
     return all(
         isinstance(
             part,
-            ast.Constant | ast.Tuple | ast.UnaryOp | ast.BinOp | ast.Name
+            ast.Constant | ast.Tuple | ast.UnaryOp | ast.BinOp | ast.Name | ast.Attribute
             | ast.operator | ast.unaryop | ast.expr_context,
         )
         for part in ast.walk(node)
@@ -81,6 +87,8 @@ def _check_import(node: ast.Import | ast.ImportFrom, known: dict[str, ModuleType
         module = importlib.import_module(str(node.module))
         for alias in node.names:
             _check_member(module, alias.name)
+            if isinstance(part := getattr(module, alias.name, None), ModuleType):
+                known[alias.asname or alias.name] = part
         return
     for alias in node.names:
         if alias.name not in _MODULES:
@@ -88,13 +96,26 @@ def _check_import(node: ast.Import | ast.ImportFrom, known: dict[str, ModuleType
         known[alias.asname or alias.name] = importlib.import_module(alias.name)
 
 
+def _module(node: ast.AST, known: Mapping[str, ModuleType]) -> ModuleType | None:
+    """Return the module that an expression names; None for anything else."""
+    found: object = None
+    match node:
+        case ast.Name(id=name):
+            found = known.get(name)
+        case ast.Attribute(value=value, attr=name):
+            owner = _module(value, known)
+            found = None if owner is None else getattr(owner, name, None)
+    return found if isinstance(found, ModuleType) else None
+
+
 def _check_member(module: ModuleType, name: str) -> None:
     is_module = isinstance(getattr(module, name, None), ModuleType)
-    if name == "*" or name in _FORBIDDEN or (is_module and name not in _PARTS):
+    is_part = module.__name__ == "numpy" and name in _PARTS
+    if name == "*" or name in _FORBIDDEN or (is_module and not is_part):
         _refuse(f"{module.__name__}.{name}")
 
 
-def _check_node(node: ast.AST, known: dict[str, ModuleType]) -> None:
+def _check_node(node: ast.AST) -> None:
     match node:
         case ast.Global() | ast.Nonlocal():
             _refuse("global" if isinstance(node, ast.Global) else "nonlocal")
@@ -106,8 +127,6 @@ def _check_node(node: ast.AST, known: dict[str, ModuleType]) -> None:
             _check_defaults([*arguments.defaults, *arguments.kw_defaults])
         case ast.Lambda(args=arguments):
             _check_defaults([*arguments.defaults, *arguments.kw_defaults])
-        case ast.Attribute(value=ast.Name(id=owner), attr=name) if owner in known:
-            _check_member(known[owner], name)
     match node:
         case ast.Attribute(attr=name, ctx=ast.Store() | ast.Del()):
             _refuse(f"writing to the attribute {name}")

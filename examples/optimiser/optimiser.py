@@ -1,10 +1,11 @@
-"""AdamW without the correction of bias, where the search for Lion began as well."""
+"""An optimiser of neural networks."""
 
 import numpy as np
 
 
+# EVOLVE-BLOCK-START
 def train(w, g, m, v, lr):
-    # EVOLVE-BLOCK-START
+    """Return what is subtracted from w, and the next m and v: AdamW, bias not corrected."""
     g2 = np.square(g)
     m = 0.9 * m + 0.1 * g
     v = 0.999 * v + 0.001 * g2
@@ -13,5 +14,7 @@ def train(w, g, m, v, lr):
     decay = w * 0.01
     update = update + decay
     update = update * lr
-    # EVOLVE-BLOCK-END
     return update, m, v
+
+
+# EVOLVE-BLOCK-END

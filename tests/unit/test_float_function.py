@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import shutil
 import struct
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
@@ -450,6 +452,87 @@ def test_a_program_in_python_is_a_straight_line() -> None:
         judge(python("x if x > 0.5 else 1.0"))
     with pytest.raises(CandidateOutputError, match="differs"):
         judge(python("x + 1.0 if isinstance(x, float) else x + 0.9"))
+
+
+# --- in registers, as on a GPU -------------------------------------------------------------------
+
+
+def test_values_in_registers_are_timed_and_verified_on_the_processor() -> None:
+    result = judge(fitted(6), rounds=16)
+    assert result.metrics["ulp"] < 1
+    assert set(result.metrics) == {"ulp", "operations", "ns", "against_library"}
+    assert 0 < result.metrics["ns"] < 10
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        "out.fill(5.0)",
+        "out[:] = x",
+        "honest(x, secret, out); out[-1] += 1",
+        "honest(x, 0 * secret + 0.75, out)",  # what could be known before
+    ],
+)
+def test_another_sum_in_registers_is_found_out(written: str) -> None:
+    forging = f"""
+import compiled
+honest = compiled.fold
+def fold(x, secret, out):
+    {written}
+compiled.fold = fold
+"""
+    with pytest.raises(CandidateOutputError, match="other values than those that were verified"):
+        judge(forging + fitted(6), rounds=4)
+
+
+INTERPRETED = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import graphics, numpy as np, torch
+graphics.prepare(0x3f000000, 3, "cpu")
+x, secret = torch.rand(2048) / 2 + 0.5, torch.rand(1) / 2 + 0.5
+out = torch.full((2048,), float("nan"))
+graphics.fold(x, secret, out)
+places = x.numpy().view(np.uint32) & 0x7FFFFF
+stride = 2 * (secret.numpy().view(np.uint32) & 0x7FFFFF) + 1
+for i in range(0, 2048, 500):
+    drawn = (places[i] + np.arange(3, dtype=np.uint32) * stride) & 0x7FFFFF
+    firsts = [graphics.values(0x3f000000 + int(one), 1024) for one in drawn]
+    found = [np.frombuffer(one, np.uint32)[0] for one in firsts]
+    print(int(out[i]), sum(map(int, found)) & 0xFFFFFF)
+values = np.frombuffer(graphics.values(0x3f000000, 4096), np.float32)
+exact = np.exp2(np.arange(0x3f000000, 0x3f001000, dtype=np.uint32).view(np.float32).astype(float))
+print(np.abs(values - exact).max() * 2.0**23)
+"""
+
+
+@pytest.mark.slow
+def test_the_kernel_computes_the_line_in_tritons_interpreter(tmp_path: Path) -> None:
+    pytest.importorskip("torch", reason="torch is not installed here")
+    pytest.importorskip("triton", reason="triton is not installed here")
+    text = writing.in_triton(writing.line_in_triton(line_of(fitted(6))))
+    (tmp_path / "kernel.py").write_text(text)
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED, str(FOLDER)],
+        env={"TRITON_INTERPRET": "1", "PYTHONPATH": ":".join(sys.path), "HOME": "/tmp"},
+        cwd=tmp_path,
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    *sums, error = done.stdout.splitlines()
+    assert len(sums) == 5
+    assert all(one.split()[0] == one.split()[1] for one in sums)
+    assert float(error) < 1.5  # products and sums are two roundings there
+
+
+def test_a_gpu_that_is_missing_is_named() -> None:
+    with pytest.raises(UsageError, match="gives it none"):
+        module.Evaluator(device="cuda", rounds=64).check_host(())
+    with pytest.raises(UsageError, match="rounds = 64"):
+        module.Evaluator(device="cuda")
+    with pytest.raises(UsageError, match="straight lines"):
+        module.Evaluator(device="cuda", rounds=64, language="c")
 
 
 # --- object files ---------------------------------------------------------------------------------

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
+from contextlib import closing
+from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -10,9 +15,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.bundled import bundled
-from evolver.errors import CandidateOutputError
+from evolver.errors import CandidateOutputError, UsageError
 from evolver.plugins import load_module
-from evolver.types import Result
+from evolver.sandboxes.local import LocalSandbox
+from evolver.sandboxes.settings import SandboxSettings
+from evolver.task import load_task
+from evolver.types import Program, Result
 
 #: The shapes of AlphaEvolve's table 3 whose rows are known with certainty, then the others.
 CERTAIN = """
@@ -38,8 +46,6 @@ class Answering:
     """A candidate that returns the factors it was made with, whatever the seed."""
 
     def __init__(self, *factors: Any) -> None:
-        from random import Random
-
         self.rng = Random(0)
         self.factors = factors
         self.seeds: list[int] = []
@@ -285,3 +291,110 @@ def test_the_published_ranks_stand_beside_it(
 def test_ranks_over_the_complex_numbers_and_unknown_ones_are_not_shown() -> None:
     assert set(plugin().Evaluator(m=4, n=4, p=4).references()) == {"before AlphaEvolve"}
     assert plugin().Evaluator(m=7, n=7, p=7).references() == {}
+
+
+STORED = sorted(bundled("examples").glob("multiply-*/rank-*.json"))
+
+
+@pytest.mark.parametrize("path", STORED, ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_what_was_found_and_kept_is_exact(path: Path) -> None:
+    found = json.loads(path.read_text())
+    shape = found["m"], found["n"], found["p"]
+    factors = [np.array(found[name], dtype=float) for name in "UVW"]
+    metrics = judge(factors, shape).metrics
+    assert path.parent.name == f"multiply-{'x'.join(map(str, shape))}"
+    assert metrics["rank"] == found["rank"] == int(path.stem.partition("-")[2])
+    assert metrics["share"] == 1.0
+    factors[1][0, 0] += 1
+    assert judge(factors, shape).metrics["distance"] > 0
+
+
+def test_the_best_known_ranks_are_kept() -> None:
+    kept = {f"{path.parent.name}/{path.stem}" for path in STORED}
+    assert kept >= {
+        "multiply-2x2x2/rank-7",
+        "multiply-2x2x3/rank-11",
+        "multiply-2x3x3/rank-15",
+        "multiply-3x3x3/rank-23",
+    }
+
+
+class Stacking(Answering):
+    """A candidate that returns the same factors for each of the seeds that it gets as a list."""
+
+    def call(self, function: str, *args: Any) -> Any:
+        assert function == "decompose_many"
+        *_, rank, seeds, self.device = args
+        self.ranks.append(rank)
+        self.seeds += seeds
+        return [np.stack([factor] * len(seeds)) for factor in self.factors]
+
+
+MANY = {"batched": True, "function": "decompose_many", "rank_from": 7, "rank_to": 7}
+
+
+def test_all_seeds_go_in_one_call_where_the_program_takes_them() -> None:
+    candidate = Stacking(*strassen())
+    evaluator = plugin().Evaluator(**MANY, seeds=5)
+    assert evaluator.evaluate(candidate).metrics["share"] == 1.0
+    assert (candidate.ranks, candidate.device) == ([7], "cpu")
+    assert len(set(candidate.seeds)) == 5
+
+    class Wrong(Stacking):
+        def call(self, function: str, *args: Any) -> Any:
+            stacks = super().call(function, *args)
+            stacks[0][2] += 1.0  # one of them
+            return stacks
+
+    assert evaluator.evaluate(Wrong(*strassen())).metrics["share"] == 0.8
+    with pytest.raises(CandidateOutputError, match="shape"):
+        plugin().Evaluator(**MANY).evaluate(Stacking(*[factor[:3] for factor in strassen()]))
+
+
+def test_a_device_needs_a_program_that_is_told_of_it_and_a_machine_that_has_it() -> None:
+    plugin().Evaluator().check_host([])
+    plugin().Evaluator(**MANY).check_host([])
+    with pytest.raises(UsageError, match="batched = true"):
+        plugin().Evaluator(device="cuda").check_host([0])
+    with pytest.raises(UsageError, match="GPU"):
+        plugin().Evaluator(**MANY, device="cuda").check_host([])
+
+
+def metrics_of_seed(name: str, tries: int = 1, **settings: Any) -> Mapping[str, float]:
+    """Evaluate the seed of a task in a real sandbox, with other settings, until it is exact."""
+    task = load_task(bundled("examples") / name)
+    evaluator = plugin().Evaluator(**{**task.settings.evaluator.with_, **settings})
+    sandbox = SandboxSettings(allow_unisolated=True, memory=2048)
+    with (
+        closing(LocalSandbox(sandbox)) as opened,
+        opened.open(Program(0, task.files), seed=1, timeout=300.0) as candidate,
+    ):
+        for _ in range(tries):
+            metrics: Mapping[str, float] = evaluator.evaluate(candidate).metrics
+            if metrics["distance"] == 0.0:
+                break
+    return metrics
+
+
+def test_the_seed_finds_seven_with_every_seed() -> None:
+    assert metrics_of_seed("multiply-2x2x2") == {
+        "progress": 2.0, "rank": 7.0, "share": 1.0, "distance": 0.0,
+    }  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "rank", "tries"),
+    # Measured: all seeds, two in three and one in three.
+    [("multiply-2x2x3", 11, 1), ("multiply-2x3x3", 15, 8), ("multiply-3x3x3", 23, 15)],
+)
+def test_the_seed_finds_the_best_known_rank(name: str, rank: int, tries: int) -> None:
+    metrics = metrics_of_seed(name, tries, rank_from=rank, seeds=1)
+    assert (metrics["rank"], metrics["share"]) == (rank, 1.0)
+
+
+@pytest.mark.slow
+def test_the_same_search_runs_in_torch() -> None:
+    pytest.importorskip("torch", reason="torch is not installed here")
+    small = {"m": 2, "n": 2, "p": 2, "rank_from": 7, "rank_to": 7, "seeds": 4}
+    assert metrics_of_seed("multiply-torch", **small)["share"] >= 0.5
