@@ -57,14 +57,14 @@ def train(inputs, labels, classes, epochs, batch, seed, device):
 def predict(numbers, inputs, classes, seed, device, batch=500):
     """Return the class of each image that a network of these numbers takes for the likeliest."""
     network, _ = build(inputs, classes, seed, device)
+    places = held(network)
+    count = sum(one.numel() for one in places)
+    if count != len(numbers):
+        raise ValueError(f"the network holds {count} numbers, and {len(numbers)} after training")
     with torch.no_grad():
-        start = 0
-        for one in held(network):
-            values = torch.from_numpy(numbers[start : start + one.numel()])
-            one.copy_(values.reshape(one.shape))
-            start += one.numel()
-        if start != len(numbers):
-            raise ValueError(f"the network holds {start} numbers and was trained to {len(numbers)}")
+        values = torch.from_numpy(numbers).split([one.numel() for one in places])
+        for one, value in zip(places, values, strict=True):
+            one.copy_(value.reshape(one.shape))
         network.eval()
         found = [
             network(images.to(device)).argmax(dim=1).cpu().numpy()

@@ -1,6 +1,7 @@
 """A small network for images, in regions that evolve. After ExquisiteNetV2's blocks.
 
-Each region stands alone: it uses torch, `nn`, `functional` and the names that other regions define.
+A region may use torch, `nn`, `functional`, the three functions below, and the names that other
+regions define.
 """
 
 import torch
@@ -8,10 +9,27 @@ from torch import nn
 from torch.nn import functional
 
 
+def pointwise(inputs, channels):
+    """Return a convolution that mixes the channels of each pixel."""
+    return nn.Conv2d(inputs, channels, 1, bias=False)
+
+
+def depthwise(channels, kernel):
+    """Return a convolution of each channel by itself, which leaves the size as it is."""
+    return nn.Conv2d(channels, channels, kernel, padding="same", groups=channels)
+
+
+def extremes(x, stride):
+    """Return the largest and the least value of each window: twice the channels, smaller images."""
+    return torch.cat([functional.max_pool2d(x, stride), -functional.max_pool2d(-x, stride)], dim=1)
+
+
 # EVOLVE-BLOCK-START optimiser
 def optimiser(parameters, steps):
     """Return what changes the parameters, and what changes its rate; both step once a batch."""
-    found = torch.optim.AdamW(parameters, lr=0.01, weight_decay=0.01)
+    rate = 0.01
+    decay = 0.01
+    found = torch.optim.AdamW(parameters, lr=rate, weight_decay=decay)
     return found, torch.optim.lr_scheduler.CosineAnnealingLR(found, steps)
 
 
@@ -24,12 +42,12 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels):
         super().__init__()
-        hidden = max(2, channels // 4)
-        self.squeeze = nn.Conv2d(channels, hidden, 1)
-        self.excite = nn.Conv2d(hidden, channels, 1)
+        hidden = channels // 4
+        self.squeeze = pointwise(channels, hidden)
+        self.excite = pointwise(hidden, channels)
 
     def forward(self, x):
-        weights = functional.adaptive_avg_pool2d(x, 1)
+        weights = x.mean(dim=(2, 3), keepdim=True)
         weights = functional.hardswish(self.squeeze(weights))
         return x * functional.hardsigmoid(self.excite(weights))
 
@@ -39,24 +57,17 @@ class SqueezeExcite(nn.Module):
 
 # EVOLVE-BLOCK-START concentrate
 class Concentrate(nn.Module):
-    """Bring the image's channels to `channels`, and its size down by `stride`.
+    """Bring an image to `channels`, and to half the size: its extremes, mixed."""
 
-    A strided convolution, the largest and the least value of each window, side by side.
-    """
-
-    def __init__(self, inputs, channels, stride):
+    def __init__(self, inputs, channels):
         super().__init__()
-        self.stride = stride
-        self.spread = nn.Conv2d(inputs, channels, 3, stride=stride, padding=1, bias=False)
-        self.mix = nn.Conv2d(channels + 2 * inputs, channels, 1, bias=False)
+        self.spread = nn.Conv2d(inputs, channels, 3, padding="same")
+        self.mix = pointwise(2 * channels, channels)
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x):
-        size = self.stride
-        largest = functional.max_pool2d(x, size)
-        least = -functional.max_pool2d(-x, size)
-        x = torch.cat([self.spread(x), largest, least], dim=1)
-        return self.norm(self.mix(x))
+        x = extremes(self.spread(x), 2)
+        return functional.hardswish(self.norm(self.mix(x)))
 
 
 # EVOLVE-BLOCK-END
@@ -66,17 +77,22 @@ class Concentrate(nn.Module):
 class Depthwise(nn.Module):
     """Depthwise convolutions around a pointwise one, with attention and a way around them."""
 
-    def __init__(self, channels, kernel=3):
+    def __init__(self, channels):
         super().__init__()
-        self.first = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
-        self.second = nn.Conv2d(channels, channels, kernel, padding=kernel // 2, groups=channels)
-        self.mix = nn.Conv2d(channels, channels, 1, bias=False)
+        kernel = 3
+        self.first = depthwise(channels, kernel)
+        self.mix = pointwise(channels, channels)
         self.norm = nn.BatchNorm2d(channels)
+        self.second = depthwise(channels, kernel)
         self.attention = SqueezeExcite(channels)
 
     def forward(self, x):
-        y = functional.silu(self.norm(self.mix(self.first(x))))
-        y = self.attention(self.second(y))
+        y = self.first(x)
+        y = self.mix(y)
+        y = self.norm(y)
+        y = functional.silu(y)
+        y = self.second(y)
+        y = self.attention(y)
         return functional.hardswish(x + y)
 
 
@@ -85,18 +101,17 @@ class Depthwise(nn.Module):
 
 # EVOLVE-BLOCK-START expand
 class Expand(nn.Module):
-    """Halve the size and bring the channels from `inputs` to `channels`: pooled, then mixed."""
+    """Halve the size and bring the channels from `inputs` to `channels`: extremes, mixed."""
 
     def __init__(self, inputs, channels):
         super().__init__()
-        self.mix = nn.Conv2d(2 * inputs, channels, 1, bias=False)
+        self.mix = pointwise(2 * inputs, channels)
         self.norm = nn.BatchNorm2d(channels)
 
     def forward(self, x):
-        largest = functional.max_pool2d(x, 2)
-        least = -functional.max_pool2d(-x, 2)
-        x = torch.cat([largest, least], dim=1)
-        return functional.hardswish(self.norm(self.mix(x)))
+        x = self.mix(extremes(x, 2))
+        x = self.norm(x)
+        return functional.hardswish(x)
 
 
 # EVOLVE-BLOCK-END
@@ -108,18 +123,20 @@ class Network(nn.Module):
 
     def __init__(self, channels, size, classes):
         super().__init__()
-        self.blocks = nn.Sequential(
-            Concentrate(channels, 16, 2),
-            Depthwise(16),
-            Expand(16, 32),
-            Depthwise(32),
-        )
-        self.drop = nn.Dropout(0.2)
-        self.classify = nn.Linear(32, classes)
+        narrow = 16
+        wide = 32
+        drop = 0.2
+        blocks = [Concentrate(channels, narrow)]
+        blocks.append(Depthwise(narrow))
+        blocks.append(Expand(narrow, wide))
+        blocks.append(Depthwise(wide))
+        self.blocks = nn.Sequential(*blocks, nn.Dropout(drop))
+        self.classify = nn.Linear(wide, classes)
 
     def forward(self, x):
-        x = self.blocks(x).mean(dim=(2, 3))
-        return self.classify(self.drop(x))
+        x = self.blocks(x)
+        x = x.mean(dim=(2, 3))
+        return self.classify(x)
 
 
 # EVOLVE-BLOCK-END

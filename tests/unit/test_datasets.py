@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cifar10_files import write_cifar10
 
 from evolver import datasets
 from evolver.datasets import Dataset
@@ -23,20 +24,6 @@ def drawn(name: datasets.Name, seed: int = 1) -> Dataset:
     if name == "digits":
         pytest.importorskip("sklearn", reason="scikit-learn is not installed here")
     return datasets.draw(name, seed, SMALL)
-
-
-def write_cifar10(folder: Path, each: int = 20) -> Path:
-    """Write files in CIFAR-10's own form, with `each` images in a batch, all of them different."""
-    rng = np.random.default_rng(0)
-    for name in (*(f"data_batch_{number}" for number in range(1, 6)), "test_batch"):
-        batch = {
-            b"batch_label": name.encode(),
-            b"labels": [index % 10 for index in range(each)],
-            b"data": rng.integers(0, 256, (each, 3072), dtype=np.uint8),
-            b"filenames": [b"x.png"] * each,
-        }
-        (folder / name).write_bytes(pickle.dumps(batch, protocol=2))
-    return folder
 
 
 @pytest.mark.parametrize(("name", "shape"), [("digits", (1, 8, 8)), ("textures", (3, 32, 32))])

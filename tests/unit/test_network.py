@@ -1,0 +1,365 @@
+"""Networks that are trained: what is measured, what counts as a parameter, what is refused."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from cifar10_files import write_cifar10
+from fake_candidate import InProcessCandidate
+
+from evolver import datasets
+from evolver.bundled import bundled
+from evolver.edits import find_regions
+from evolver.errors import (
+    CandidateCrashed,
+    CandidateError,
+    CandidateOutputError,
+    CandidateTimeout,
+    UsageError,
+)
+from evolver.plugins import load_module
+from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.types import Candidate, Program
+
+GUEST = bundled("evaluators") / "network" / "guest.py"
+SEED = bundled("examples") / "network-digits" / "network.py"
+SMALL = {"data": "textures", "images": (200, 200, 200), "epochs": 3, "batch": 20, "runs": 1}
+#: Learns the spectra of textures; `HEAD` is where a test puts what the scores come from.
+SPECTRA = """
+import torch
+from torch import nn
+
+KEPT = []
+
+def optimiser(parameters, steps):
+    found = torch.optim.Adam([*parameters, *KEPT], lr=0.05)
+    return found, torch.optim.lr_scheduler.ConstantLR(found, 1.0)
+
+class Spectra(nn.Module):
+    def __init__(self, classes):
+        super().__init__()
+        HEAD
+
+    def forward(self, x):
+        power = torch.log1p(torch.fft.rfft2(x).abs()).mean(dim=1)
+        power = nn.functional.avg_pool2d(power[:, :, :16], 2).flatten(1)
+        power = power - power.mean(dim=1, keepdim=True)
+        return RETURNED
+
+def build(channels, size, classes):
+    return Spectra(classes)
+"""
+LINEAR = {"HEAD": "self.head = nn.Linear(128, classes)", "RETURNED": "self.head(power)"}
+PLAIN = {
+    "HEAD": "self.table = torch.zeros(128, classes, requires_grad=True); KEPT.append(self.table);"
+    " self.shift = nn.Parameter(torch.zeros(classes))",
+    "RETURNED": "power @ self.table + self.shift",
+}
+
+
+def program(**parts: str) -> str:
+    source = SPECTRA
+    for name, text in parts.items():
+        assert name in source
+        source = source.replace(name, text)
+    return source
+
+
+@cache
+def module() -> Any:
+    torch = pytest.importorskip("torch", reason="torch is not installed here")
+    torch.set_num_threads(1)  # as in the sandbox
+    return load_module(bundled("evaluators") / "network")
+
+
+def judge(source: str, kind: type[InProcessCandidate] = InProcessCandidate, **settings: Any) -> Any:
+    evaluator = module().Evaluator(**{**SMALL, **settings})
+    return evaluator.evaluate(kind(source, guest=GUEST, seed=5))
+
+
+# --- what is measured -----------------------------------------------------------------------------
+
+
+def test_a_network_that_learns_is_better_than_chance() -> None:
+    result = judge(program(**LINEAR))
+    assert 30 < result.metrics["accuracy"] < 100
+    assert 30 < result.private["held_out_accuracy"] < 100
+    assert result.metrics["accuracy"] < result.metrics["train_accuracy"]
+    assert result.metrics["parameters"] == 128 * 10 + 10
+    assert "1290 numbers recognise" in result.feedback
+
+
+def test_the_number_that_is_returned_is_the_mean_of_the_runs() -> None:
+    result = judge(program(**LINEAR), runs=2)
+    each = [float(word) for word in result.feedback.replace("%", " ").split() if "." in word][:2]
+    assert result.metrics["accuracy"] == pytest.approx(np.mean(each), abs=0.06)
+    assert each[0] != each[1]
+
+
+def test_images_and_seeds_are_drawn_anew() -> None:
+    evaluator = module().Evaluator(**SMALL)
+    found = [
+        evaluator.evaluate(InProcessCandidate(program(**LINEAR), guest=GUEST, seed=seed)).metrics
+        for seed in (1, 2, 1)
+    ]
+    assert found[0] == found[2]
+    assert found[0] != found[1]
+
+
+def test_cifar10_is_used_where_its_files_are(tmp_path: Path) -> None:
+    settings = {"data": "cifar10", "path": str(write_cifar10(tmp_path)), "images": (60, 20, 20)}
+    assert judge(program(**LINEAR), **settings).metrics["accuracy"] < 60  # they are but noise
+
+
+# --- parameters -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("more", "count"),
+    [
+        ("self.register_buffer('table', torch.zeros(100))", 100),
+        ("self.norm = nn.BatchNorm2d(7)", 4 * 7),  # weight, bias, running mean and variance
+        ("self.short = nn.Parameter(torch.zeros(3).half())", 3),
+        ("self.twice = nn.Parameter(torch.zeros(5)); self.again = self.twice", 10),
+    ],
+)
+def test_all_that_training_hands_on_counts(more: str, count: int) -> None:
+    source = program(HEAD=f"{LINEAR['HEAD']}; {more}", RETURNED=LINEAR["RETURNED"])
+    assert judge(source, epochs=1).metrics["parameters"] == 1290 + count
+
+
+def test_what_is_kept_in_plain_tensors_is_lost() -> None:
+    hidden = judge(program(**PLAIN))
+    assert hidden.metrics["parameters"] == 10
+    assert hidden.metrics["accuracy"] < 22  # of ten classes, by no more than chance
+    honest = PLAIN["HEAD"].replace("torch.zeros(128, classes, requires_grad=True)",
+                                   "nn.Parameter(torch.zeros(128, classes))")  # fmt: skip
+    honest = honest.replace("KEPT.append(self.table)", "pass")
+    assert judge(program(HEAD=honest, RETURNED=PLAIN["RETURNED"])).metrics["accuracy"] > 30
+
+
+def test_random_numbers_that_do_not_count_are_others_in_prediction() -> None:
+    head = "self.table = {}; self.head = nn.Linear(40, classes)"
+    drawn = "torch.randn(128, 40) / 11"
+    returned = "self.head((power @ self.table).relu())"
+    counted = f"nn.Parameter({drawn})"
+    assert judge(program(HEAD=head.format(counted), RETURNED=returned)).metrics["accuracy"] > 30
+    with pytest.raises(CandidateOutputError, match="leave nothing to chance"):
+        judge(program(HEAD=head.format(drawn), RETURNED=returned))
+
+
+def test_predictions_that_ignore_the_images_are_worth_a_class() -> None:
+    constant = judge(
+        program(HEAD="self.a = nn.Parameter(torch.zeros(classes))", RETURNED="self.a + 0 * x.mean()"
+                " + 0 * power[:, :1]")
+    )  # fmt: skip
+    assert constant.metrics["accuracy"] == pytest.approx(10.0)
+    assert constant.private["held_out_accuracy"] == pytest.approx(10.0)
+
+
+# --- what never enters ----------------------------------------------------------------------------
+
+
+class Recorder(InProcessCandidate):
+    """Remembers what is asked of it."""
+
+    asked: list[tuple[str, tuple[Any, ...]]] = []  # noqa: RUF012 - of one test
+
+    def call(self, function: str, *args: Any, timeout: Any = None, **kwargs: Any) -> Any:
+        self.asked.append((function, args))
+        return super().call(function, *args, timeout=timeout, **kwargs)
+
+    def restart(self) -> None:
+        self.asked.append(("restart", ()))
+
+
+def test_only_labels_of_training_enter_and_each_step_has_a_process_of_its_own() -> None:
+    Recorder.asked = []
+    judge(program(**LINEAR), Recorder, runs=2)
+    once = ["guest:train", "restart", "guest:predict", "restart", "guest:predict"]
+    assert [name for name, _ in Recorder.asked] == [*once, "restart", *once]
+    rng = InProcessCandidate("x = 1\n", seed=5).rng
+    dataset = datasets.textures(rng.getrandbits(63), 200, 200, 200)
+    for name, arguments in Recorder.asked:
+        wide = [one for one in arguments if isinstance(one, np.ndarray)]
+        labels = [one for one in wide if one.dtype.kind == "i"]
+        if name == "guest:train":
+            assert (labels[0] == dataset.train.labels).all()
+            assert (wide[0] == dataset.train.inputs).all()
+        else:
+            assert labels == []
+    asked = Recorder.asked[2][1][1]
+    assert asked.shape == (600, 3, 32, 32)
+    assert not (asked[:200] == dataset.validation.inputs).all(axis=(1, 2, 3)).any()
+
+
+def test_a_network_that_looks_at_other_images_is_refused() -> None:
+    by_place = program(
+        HEAD=LINEAR["HEAD"],
+        RETURNED="self.head(power) + 99 * nn.functional.one_hot(torch.arange(len(x)) % 10, 10)",
+    )
+    with pytest.raises(CandidateOutputError, match="among other images"):
+        judge(by_place, epochs=1)
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("from sklearn.datasets import load_digits", "sklearn"),
+        ("import sklearn", "sklearn"),
+        ("import numpy", "numpy"),
+        ("from . import network", "not allowed"),
+        ("__import__('sklearn')", "__import__"),
+        ("DATA = torch.load('x')", "load is not"),
+        ("torch.hub.load('a', 'b')", "not allowed"),
+        ("from torch import hub", "hub is not"),
+        ("torch.os.system('true')", "not allowed"),
+        ("open('labels.txt')", "open is not"),
+        ("getattr(torch, 'o' + 's')", "getattr is not"),
+        ("().__class__", "__class__ is not"),
+        ("torch.manual_seed(1)", "random numbers are the evaluator's"),
+        ("G = torch.Generator()", "random numbers are the evaluator's"),
+        ("def f(:", "no Python"),
+    ],
+)
+def test_other_data_and_seeds_of_its_own_are_refused(line: str, reason: str) -> None:
+    with pytest.raises(CandidateOutputError, match=reason):
+        module().check_source({"network.py": f"{program(**LINEAR)}\n{line}\n".encode()})
+
+
+# --- what comes back ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("function", "answer", "reason"),
+    [
+        ("guest:train", np.zeros(5), "float32"),
+        ("guest:train", np.zeros((5, 2), np.float32), "float32"),
+        ("guest:train", [0.0], "float32"),
+        ("guest:train", np.full(5, np.inf, np.float32), "not finite"),
+        ("guest:predict", np.zeros(3, np.int64), "predictions must have the shape"),
+        ("guest:predict", np.full(600, 0.5), "predictions must be integers"),
+        ("guest:predict", "all of them", "predictions must be an array"),
+    ],
+)
+def test_what_the_guest_may_forge_is_checked(function: str, answer: Any, reason: str) -> None:
+    class Forger(InProcessCandidate):
+        def call(self, name: str, *args: Any, timeout: Any = None, **kwargs: Any) -> Any:
+            usual = {"guest:train": np.zeros(5, np.float32), "guest:predict": np.zeros(600, int)}
+            return answer if name == function else usual[name]
+
+    with pytest.raises(CandidateOutputError, match=reason):
+        judge(program(**LINEAR), Forger)
+
+
+def test_a_network_that_overflows_is_told_so() -> None:
+    with pytest.raises(CandidateOutputError, match="the rate is too high, or something overflows"):
+        judge(program(HEAD=LINEAR["HEAD"], RETURNED="self.head(power) / 0.0"))
+
+
+def test_a_network_of_another_size_in_prediction_is_refused() -> None:
+    source = program(
+        HEAD="self.head = nn.Linear(128, classes); self.more = nn.Parameter(torch.zeros(DRAWN))",
+        RETURNED=LINEAR["RETURNED"],
+    ).replace("KEPT = []", "KEPT = []\nDRAWN = int(torch.rand(1) * 10**6)")
+    with pytest.raises(CandidateCrashed, match="after training"):
+        judge(source, epochs=1)
+
+
+# --- the seed, in the sandbox ---------------------------------------------------------------------
+
+
+@contextmanager
+def sandboxed(source: bytes, seed: int = 3) -> Iterator[Candidate]:
+    settings = SandboxSettings(preload=("numpy", "torch"), memory=2048, allow_unisolated=True)
+    sandbox = LocalSandbox(settings, guest={"guest.py": GUEST.read_bytes()})
+    try:
+        with sandbox.open(Program(1, {"network.py": source}), seed=seed, timeout=100) as candidate:
+            yield candidate
+    finally:
+        sandbox.close()
+
+
+@pytest.mark.slow
+def test_the_seed_learns_digits_in_the_sandbox() -> None:
+    pytest.importorskip("sklearn", reason="scikit-learn is not installed here")
+    settings = {"data": "digits", "images": (600, 300, 300), "epochs": 4, "batch": 30, "runs": 1}
+    evaluator = module().Evaluator(**settings)
+    with sandboxed(SEED.read_bytes()) as candidate:
+        evaluator.smoke(candidate)
+    with sandboxed(SEED.read_bytes()) as candidate:
+        result = evaluator.evaluate(candidate)
+    assert result.metrics["accuracy"] > 50
+    assert result.metrics["parameters"] == 5290
+
+
+@pytest.mark.slow
+def test_training_ends_when_its_time_is_over() -> None:
+    source = program(HEAD=LINEAR["HEAD"], RETURNED="self.head(self.think(power))")
+    source += (
+        "\ndef think(self, power):\n    while self.training:\n        power = power.exp().log()\n"
+    )
+    source += "    return power\nSpectra.think = think\n"
+    evaluator = module().Evaluator(**{**SMALL, "seconds": 1.0})
+    with sandboxed(source.encode()) as candidate, pytest.raises(CandidateTimeout, match="1 s"):
+        evaluator.evaluate(candidate)
+
+
+@pytest.mark.slow
+def test_what_a_process_knew_is_gone_with_it() -> None:
+    """The same that a plain tensor loses in this process is lost in the sandbox."""
+    evaluator = module().Evaluator(**SMALL)
+    with sandboxed(program(**PLAIN).encode()) as candidate:
+        result = evaluator.evaluate(candidate)
+    assert result.metrics["parameters"] == 10
+    assert result.metrics["accuracy"] < 22
+
+
+def test_the_seed_has_named_regions() -> None:
+    regions = find_regions({"network.py": SEED.read_bytes()})
+    assert [region.name for region in regions] == [
+        "optimiser", "attention", "concentrate", "depthwise", "expand", "network",
+    ]  # fmt: skip
+
+
+def test_a_smoke_run_finds_what_does_not_fit() -> None:
+    evaluator = module().Evaluator(data="digits")
+    evaluator.smoke(InProcessCandidate(SEED.read_text(), guest=GUEST))
+    wrong = SEED.read_text().replace("nn.Linear(wide, classes)", "nn.Linear(wide + 1, classes)")
+    with pytest.raises(CandidateError, match="mat1 and mat2"):
+        evaluator.smoke(InProcessCandidate(wrong, guest=GUEST))
+
+
+@pytest.mark.slow
+def test_the_compiler_is_there_for_whoever_asks_for_it() -> None:
+    judge(program(**LINEAR), epochs=1)
+    import torch
+
+    known = torch._dynamo.config.cache_size_limit
+    assert known > 0
+    assert sys.modules["torch._dynamo"].__file__
+
+
+# --- settings -------------------------------------------------------------------------------------
+
+
+def test_settings_that_cannot_be_are_refused() -> None:
+    with pytest.raises(UsageError, match="give three"):
+        module().Evaluator(images=(1, 2))
+    with pytest.raises(UsageError, match="1 or more"):
+        module().Evaluator(epochs=0)
+
+
+def test_what_the_machine_lacks_is_said(tmp_path: Path) -> None:
+    module().Evaluator(data="textures").check_host(())
+    with pytest.raises(UsageError, match="nothing is fetched"):
+        module().Evaluator(data="cifar10", path=str(tmp_path)).check_host(())
+    with pytest.raises(UsageError, match="its sandbox gives it none"):
+        module().Evaluator(data="textures", device="cuda").check_host(())
