@@ -18,7 +18,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolver import datasets, devices, verify
-from evolver.datasets import Dataset
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.types import Candidate, Result
 
@@ -54,7 +53,7 @@ class Evaluator:
     `optimiser(parameters, steps)` returns a pair of what has `zero_grad()` and `step()`, and what
     has `step()` for the rate; each is stepped once a batch. The loss is the cross entropy.
 
-    Images, labels and seeds are drawn anew for each evaluation, so scores have a spread.
+    Images, labels and seeds are drawn anew for each training, so scores have a spread.
 
     Attributes:
         data: see `evolver.datasets`.
@@ -62,7 +61,7 @@ class Evaluator:
         images: for training, validation and held-out; () for the dataset's own counts.
         epochs: passes over the training images.
         batch: images of a step.
-        runs: trainings from other seeds, whose accuracies are averaged.
+        runs: trainings, whose accuracies are averaged.
         seconds: that one training may take; then it is killed.
         device: "cpu", or "cuda" for the first GPU that the sandbox gives.
     """
@@ -109,12 +108,11 @@ class Evaluator:
             CandidateError: it cannot be trained in its time, or its predictions are none.
         """
         check_source(candidate.files)
-        dataset = datasets.draw(self.data, candidate.rng.getrandbits(63), self.images, self.path)
         trials = []
         for run in range(self.runs):
             if run:
                 candidate.restart()
-            trials.append(self._trial(candidate, dataset))
+            trials.append(self._trial(candidate))
         accuracy, learnt, held_out = (
             float(np.mean([getattr(trial, part) for trial in trials]))
             for part in ("accuracy", "learnt", "held_out")
@@ -147,8 +145,10 @@ class Evaluator:
         numbers = self._train(candidate, noise, labels, 10, epochs=1, batch=4)
         self._predict(candidate, numbers, noise, 10)
 
-    def _trial(self, candidate: Candidate, dataset: Dataset) -> Trial:
+    def _trial(self, candidate: Candidate) -> Trial:
         """Train in the present process, which is fresh, and predict in two others."""
+        seed = candidate.rng.getrandbits(63)
+        dataset = datasets.draw(self.data, seed, self.images, self.path)
         rng = np.random.default_rng(candidate.rng.getrandbits(63))
         train = dataset.train
         numbers = self._train(

@@ -72,11 +72,11 @@ def test_a_scripted_model_moves_the_front_by_edits_of_regions(tmp_path: Path) ->
     (task / "task.toml").write_text(toml.replace(">= 50", ">= 5"))
     cli = CommandLine(tmp_path)
     with LLMServer(answer) as server:
-        words = ("--model", "any", "--api-base", server.address, "--evaluations", 12)
+        words = ("--model", "any", "--api-base", server.address, "--evaluations", 9)
         cli("run", task, *words, "--workers", 1, "--skip-gate", "--out", "run")
         asked = list(server.asked)
     run = Run.open(tmp_path / "run")
-    assert run.evaluations == 12
+    assert run.evaluations == 9
     seed = run.elites[0]
     children = [elite for elite in run.elites.values() if elite is not seed]
     assert seed.evaluation.metrics["parameters"] == 5290
