@@ -182,12 +182,12 @@ class Recorder(InProcessCandidate):
 
 def test_only_labels_of_training_enter_and_each_step_has_a_process_of_its_own() -> None:
     Recorder.asked = []
-    judge(program(**LINEAR), Recorder, runs=2)
+    judge(program(**LINEAR), Recorder, runs=2, epochs=1)
     once = ["guest:train", "restart", "guest:predict", "restart", "guest:predict"]
     assert [name for name, _ in Recorder.asked] == [*once, "restart", *once]
     rng = InProcessCandidate("x = 1\n", seed=5).rng
     dataset = datasets.textures(rng.getrandbits(63), 200, 200, 200)
-    for name, arguments in Recorder.asked:
+    for name, arguments in Recorder.asked[: len(once)]:
         wide = [one for one in arguments if isinstance(one, np.ndarray)]
         labels = [one for one in wide if one.dtype.kind == "i"]
         if name == "guest:train":
