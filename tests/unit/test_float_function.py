@@ -379,6 +379,7 @@ float approximate(float x)
 """
 
 
+@pytest.mark.slow
 def test_what_is_wrong_outside_the_binade_is_not_confirmed() -> None:
     with opened(J0, function="bessel_j0", language="c", repeats=2) as (evaluator, candidate):
         assert evaluator.evaluate(candidate).metrics["ulp"] < 0.6
@@ -388,6 +389,7 @@ def test_what_is_wrong_outside_the_binade_is_not_confirmed() -> None:
     assert "x = 0.6000000238418579" in result.feedback
 
 
+@pytest.mark.slow
 def test_remembering_what_was_computed_does_not_pay() -> None:
     remembering = in_c(6).replace("float p = 0;", "if (x == last) return known; float p = 0;")
     remembering = remembering.replace("return p;", "last = x; return known = p;")
@@ -403,7 +405,7 @@ class Answer:
     argtypes = restype = None
     def __call__(self, *_): return 12345
 class Library:
-    harness_values, harness_checksum = Answer(), Answer()
+    harness_values = harness_checksum = harness_fold = Answer()
 ctypes.CDLL = lambda _path: Library()
 """,
     "answers of another type": """
@@ -412,7 +414,7 @@ class Answer:
     argtypes = restype = None
     def __call__(self, *_): return "12345"
 class Library:
-    harness_values, harness_checksum = Answer(), Answer()
+    harness_values = harness_checksum = harness_fold = Answer()
 ctypes.CDLL = lambda _path: Library()
 """,
 }
@@ -424,6 +426,38 @@ def test_a_forged_checksum_is_found_out(how: str) -> None:
         judge(FORGED[how] + fitted(6))
 
 
+@pytest.mark.slow
+def test_a_table_of_all_values_made_before_they_are_timed_does_not_pay() -> None:
+    """It gives the right sums, from memory; to compute the values takes a tenth of that."""
+    table = """
+import ctypes
+import numpy as np
+load = ctypes.CDLL
+class Library:
+    def __init__(self, path):
+        self.honest = load(path)
+        self.table = np.empty(1 << 23, np.uint32)
+        self.honest.harness_values(0x3f000000, 1 << 23, ctypes.c_void_p(self.table.ctypes.data))
+        self.harness_values, self.harness_fold = self.honest.harness_values, lambda: None
+    def harness_checksum(self, binade, start, stride, count):
+        places = (np.arange(count, dtype=np.uint32) * np.uint32(stride) + np.uint32(start)) >> 9
+        return int(self.table[places].sum(dtype=np.uint32))
+class Method:
+    argtypes = restype = None
+    def __init__(self, call): self.call = call
+    def __call__(self, *given): return self.call(*given)
+def forged(path):
+    made = Library(path)
+    made.harness_checksum = Method(made.harness_checksum)
+    made.harness_fold = Method(made.harness_fold)
+    return made
+ctypes.CDLL = forged
+"""
+    honest, remembered = judge(fitted(6)), judge(table + fitted(6))
+    assert remembered.metrics["against_vectorised"] < 0.2 * honest.metrics["against_vectorised"]
+
+
+@pytest.mark.slow
 def test_changed_clocks_change_nothing() -> None:
     clocks = """
 import time
@@ -434,6 +468,7 @@ for _name in ("perf_counter", "monotonic", "process_time", "time"):
     assert forged.metrics["ns"] == pytest.approx(honest.metrics["ns"], rel=0.9)
 
 
+@pytest.mark.slow
 def test_work_beside_the_calls_is_counted() -> None:
     """A thread that works for the whole evaluation, begun at the import, makes it slower."""
     busy = """
