@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from functools import cache
 from pathlib import Path
@@ -16,9 +17,11 @@ from evolver import literals
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.evaluator import EvaluatorSource, guest_files
-from evolver.plugins import load_module
+from evolver.operators.genetic import Mutate
+from evolver.plugins import configure, load_module
 from evolver.sandboxes import LocalSandbox, SandboxSettings
-from evolver.types import Files, Program
+from evolver.task import load_task
+from evolver.types import Context, Elite, Evaluation, Files, Program
 
 FOLDER = bundled("evaluators") / "network_layer"
 GUEST = FOLDER / "guest.py"
@@ -310,6 +313,20 @@ def test_the_reason_helps(source: str) -> None:
     with pytest.raises(CandidateOutputError, match=r"mean_wh") as refused:
         module().Evaluator().smoke(InProcessCandidate(source))
     assert "without imports" in str(refused.value) or "line 2" in str(refused.value)
+
+
+@pytest.mark.parametrize("name", ["normalisation-layer", "activation-function"])
+def test_what_mutation_makes_of_a_seed_can_be_read(name: str) -> None:
+    task = load_task(bundled("examples") / name)
+    (settings,) = (dict(one) for one in task.settings.operator if one["use"] == "mutate")
+    del settings["use"], settings["weight"]
+    mutate: Any = configure(Mutate, settings, "[[operator]]")
+    evaluator = module().Evaluator(**task.settings.evaluator.with_)
+    seed = Elite(Program(0, task.files), Evaluation("ok", objectives=(0.0,)))
+    for number in range(30):
+        context = Context(task.brief, seed, (), Random(number), lambda _: False)
+        ((_, source),) = asyncio.run(mutate.propose(context)).files.items()
+        evaluator.smoke(Forger(None, source.decode()))
 
 
 # --- what comes back is checked -------------------------------------------------------------------
