@@ -55,8 +55,8 @@ class Comparison:
 
     @property
     def speedup(self) -> float:
-        """`ratio`, but 1 where it is not further from 1 than noise."""
-        return 1.0 if abs(self.ratio - 1) <= self.noise else self.ratio
+        """`ratio`, but no gain where it is one by no more than noise; a loss is a loss."""
+        return self.ratio if self.ratio > 1 + self.noise else min(1.0, self.ratio)
 
 
 def verify(

@@ -21,6 +21,7 @@ from evolver.types import Account, Candidate
 GUEST: Mapping[str, bytes] = {"bench.py": SOURCE.read_bytes()}
 
 _SEEDS = 62  # bits
+_LEAST = 1 << 16  # numbers of a pool, so that it has many slices
 _PROCESSOR = guest.Processor()
 
 
@@ -98,7 +99,8 @@ class Cycle(NamedTuple):
 
 
 class _Part(NamedTuple):
-    wall: float  # seconds, but for those in which a thread had to wait for a processor
+    wall: float  # seconds
+    waited: float  # seconds in which threads had to wait for a processor
     cpu: float  # seconds of CPU time
 
 
@@ -184,17 +186,17 @@ class Bench:
         if self.device == "cuda":
             return Cycle(go.wall, stage.wall + binding.wall, drawn, digests)
         # On the processor other work comes between, and more threads than one are no merit.
-        return Cycle(max(go.wall, go.cpu), stage.cpu + binding.cpu, drawn, digests)
+        return Cycle(max(go.wall - go.waited, go.cpu), stage.cpu + binding.cpu, drawn, digests)
 
     def _part(self, what: str, *arguments: Any) -> tuple[_Part, Any]:
         before, moment = self._account(), self._now()
         answer = self._ask(what, *arguments)
         wall, after = self._now() - moment, self._account()
-        return _Part(wall - (after.waited - before.waited), after.cpu - before.cpu), answer
+        return _Part(wall, after.waited - before.waited, after.cpu - before.cpu), answer
 
     def _start(self, largest: int) -> None:
         if self._numbers < 2 * largest:
-            self._numbers = 2 * largest
+            self._numbers = max(2 * largest, _LEAST)
             self._seed = self.secret()
             about = self._ask("start", self.device, self._seed, self._numbers)
             self.about = about if type(about) is dict else {}

@@ -19,7 +19,7 @@ from evolver import bench, devices
 from evolver.bench.source import guest
 from evolver.errors import CandidateCrashed, CandidateOutputError
 from evolver.sandboxes import LocalSandbox, SandboxSettings
-from evolver.types import Program
+from evolver.types import Account, Program
 
 TYPES = ("float64", "float32", "float16", "bfloat16")
 HAS_GPU = Path("/dev/nvidia0").exists()
@@ -522,7 +522,33 @@ def test_a_digest_hangs_on_every_bit_and_on_the_key() -> None:
     assert (guest.digest(words[:, ::-1], 11) != before).all()
 
 
-def test_a_gain_within_the_noise_is_none() -> None:
-    found = bench.Comparison(1.0, 1.0, 1.0, 1.0, ratio=1.03, noise=0.04, calls=1)
-    assert found.speedup == 1.0
-    assert bench.Comparison(1.0, 1.0, 1.0, 1.0, 1.03, 0.02, 1).speedup == 1.03
+@pytest.mark.parametrize(
+    ("ratio", "noise", "speedup"),
+    [(1.03, 0.04, 1.0), (1.03, 0.02, 1.03), (0.97, 0.04, 0.97), (0.5, 2.0, 0.5), (1.5, 2.0, 1.0)],
+)
+def test_a_gain_within_the_noise_is_none(ratio: float, noise: float, speedup: float) -> None:
+    found = bench.Comparison(1.0, 1.0, 1.0, 1.0, ratio=ratio, noise=noise, calls=1)
+    assert found.speedup == speedup
+
+
+def test_threads_that_wait_take_nothing_off_a_gpus_time() -> None:
+    machine, counted = Machine(), iter(range(10**6))
+    one, _ = simulated(machine, lambda a, b, out: machine.launch(WORK, lambda: None), 1)
+    one._account = lambda: Account(0.0, 1.0 * next(counted))
+    cycle = one.cycle([factors(Random(1), (5, 5, 5))])
+    assert cycle.go > WORK
+
+
+def test_the_evaluator_of_the_page_works(sandboxes: Any) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "gpu.md").read_text("utf-8")
+    names: dict[str, Any] = {"__name__": "page"}
+    exec(page.split("```python\n")[1].split("```")[0], names)
+    program = b"import numpy\ndef exp(x, out):\n    numpy.exp(x, out=out)\n"
+    with sandboxes("cpu").open(Program(1, {"e.py": program}), seed=1, timeout=60) as candidate:
+        assert names["Evaluator"](device="cpu").evaluate(candidate)["speedup"] > 0.3
+    wrong = program + b"    out *= 1.01\n"
+    with (
+        sandboxes("cpu").open(Program(1, {"e.py": wrong}), seed=1, timeout=60) as candidate,
+        pytest.raises(CandidateOutputError, match="exponential is off"),
+    ):
+        names["Evaluator"](device="cpu").evaluate(candidate)
