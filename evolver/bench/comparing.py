@@ -21,12 +21,13 @@ _BATCH_HERE = 0.008  # on the processor, where nothing has to be launched
 _ROOM = {"cuda": 1 << 32}  # bytes of inputs and outputs of a batch
 _ROOM_HERE = 1 << 26
 _NULLS = 3  # cycles of nothing
-_NULL_SHARE = 0.05  # of "go", that is forgiven for the way to the candidate's process and back
+_NULL_SHARE = 0.05  # of "go", that is forgiven for its message at most
 _SLACK = 1.1  # as many times what something takes here, or alone, it may take there, or in turn
-_WAYS = 5e-4  # seconds for the way of two more messages
+_WAYS = 5e-4  # seconds for the way of messages to the candidate's process and back
 _LEAST = 1e-9  # seconds: no batch takes less
 _TRIES = 3  # at a count of calls that makes a batch
-_ALONE = 3  # batches of the reference, before the candidate is called
+_ALONE = {"cuda": 10}  # batches of the reference alone: a GPU slows down as it gets warm
+_ALONE_HERE = 3
 _OPENED = 24  # segments that are fetched of a batch
 
 
@@ -98,7 +99,8 @@ def alone(reference: Bench, draw: Callable[[], Call]) -> float:
     """
     side = _Side(reference, draw, _trust)
     side.calibrate(reference)
-    return _middle(reference)([side.take() for _ in range(_ALONE)])
+    count = _ALONE.get(reference.device, _ALONE_HERE)
+    return _middle(reference)([side.take() for _ in range(count)])
 
 
 def compare(
@@ -199,9 +201,10 @@ class _Side:
             more = min(math.ceil(1.2 * self.calls * wanted / max(took, _LEAST)), 16 * self.calls)
             self.calls = min(most, max(2 * self.calls, more))
         if not self.bench.is_trusted:
-            self._go, self._around = self._nothing(self.bench)
-            # Theirs could be made to take long.
-            self._around = min(self._around, _SLACK * self._nothing(trusted)[1] + _WAYS)
+            # Theirs could be made to take long, and no way takes longer than so.
+            go, around = self._nothing(self.bench)
+            self._go = min(go, _WAYS)
+            self._around = min(around, _SLACK * self._nothing(trusted)[1] + _WAYS)
         self.take()  # the first of its kind
 
     def take(self) -> float:

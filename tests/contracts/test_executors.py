@@ -542,12 +542,13 @@ def test_an_evaluator_that_kills_its_process_is_no_word_on_the_program(tmp_path:
 
 
 LENDING = """
+import os
 from contextlib import contextmanager
 from types import SimpleNamespace
 
 class Lending:
     def __init__(self, settings, **_):
-        self.isolation = f"GPU {settings.gpus}"
+        self.isolation = f"GPU {settings.gpus}, {os.environ['CUDA_VISIBLE_DEVICES']} here"
 
     @contextmanager
     def open(self, program, *, seed, timeout):
@@ -567,7 +568,7 @@ def test_each_slot_has_a_gpu_of_its_own(tmp_path: Path) -> None:
         both = await asyncio.gather(*(executor.evaluate(job("")) for _ in range(2)))
         return {evaluation.isolation for evaluation in both}
 
-    assert run_with(setup, walk, slots=2) == {"GPU (3,)", "GPU (5,)"}
+    assert run_with(setup, walk, slots=2) == {"GPU (3,), 3 here", "GPU (5,), 5 here"}
 
 
 # --- a stricter measurement at the end ---------------------------------------------------------

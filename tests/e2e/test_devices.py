@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import sysconfig
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,9 @@ from command_line import CommandLine
 
 from evolver import devices
 from evolver.errors import UsageError
+from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.sandboxes.local import gpu_paths
+from evolver.types import Program
 
 NEEDY = """
 from dataclasses import dataclass
@@ -70,6 +75,22 @@ def test_a_shipped_task_for_a_gpu_names_its_twin(tmp_path: Path, task: str) -> N
     said = " ".join(done.stderr.split())
     assert "there is no GPU 0 here" in said
     assert f"on the processor is examples/{task.partition('/')[0]}" in said
+
+
+def test_what_a_driver_and_its_compiler_look_at_can_be_seen(tmp_path: Path) -> None:
+    places = gpu_paths()
+    assert sysconfig.get_path("include") in places
+    program = f"""
+from pathlib import Path
+def f():
+    return [any(Path(place).iterdir()) for place in {places!r}]
+"""
+    settings = SandboxSettings(visible=tuple(places), allow_unisolated=True)
+    with (
+        closing(LocalSandbox(settings)) as sandbox,
+        sandbox.open(Program(1, {"f.py": program.encode()}), seed=1, timeout=20) as candidate,
+    ):
+        assert all(candidate.call("f"))
 
 
 def test_the_benchmark_says_that_there_is_no_gpu() -> None:

@@ -351,6 +351,15 @@ bench.Bench.digests = digests
 def multiply(a, b, out):
     late.append((a, b, out))
 """,
+    "a stream of its own": """
+if "torch" in sys.modules:
+    import torch
+    streams = []
+    def multiply(a, b, out):
+        streams[:] = streams or [torch.cuda.Stream()]
+        with torch.cuda.stream(streams[0]):
+            product(a, b, out)
+""",
     "another thread": """
 import threading
 def multiply(a, b, out):
