@@ -221,7 +221,7 @@ TOLD = {
         """
 import threading
 def multiply(a, b, out):
-    threading.Timer(0.05, product, (a, b, out)).start()
+    threading.Timer(5.0, product, (a, b, out)).start()
 """,
         "not written",
     ),
