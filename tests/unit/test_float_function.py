@@ -27,6 +27,7 @@ from evolver.evaluator import EvaluatorSource, guest_files
 from evolver.plugins import load_module
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.straightline import StraightLine, parse
+from evolver.task import load_task
 from evolver.types import Candidate, Program, Result, Tune
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed here")
@@ -34,6 +35,8 @@ pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not 
 FOLDER = bundled("evaluators") / "float_function"
 module = load_module(FOLDER)
 functions, trusted, writing = module.functions, module.trusted, module.writing
+HAS_GPU = Path("/dev/nvidia0").exists()
+DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.skipif(not HAS_GPU, reason="no GPU here"))]
 EXP2 = functions.FUNCTIONS["exp2"]
 FLAGS = module.Evaluator().flags
 
@@ -43,7 +46,11 @@ def opened(source: str, **settings: Any) -> Iterator[tuple[Any, Candidate]]:
     """Open a program in a sandbox; yield the evaluator and the candidate."""
     evaluator = EvaluatorSource("float_function", FOLDER).load(settings)
     name = "approximate.c" if settings.get("language") == "c" else "approximate.py"
-    sandbox = LocalSandbox(SandboxSettings(), guest=guest_files(evaluator))
+    on_gpu: dict[str, Any] = {
+        "preload": ("torch", "triton"), "memory": 16384, "processes": 256, "gpus": (0,)
+    }  # fmt: skip
+    terms = SandboxSettings(**(on_gpu if settings.get("device") == "cuda" else {}))
+    sandbox = LocalSandbox(terms, guest=guest_files(evaluator))
     try:
         with sandbox.open(Program(1, {name: source.encode()}), seed=1, timeout=120) as candidate:
             yield evaluator, candidate
@@ -287,6 +294,20 @@ def test_a_better_program_in_c_scores_higher() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("name", ["exp2-float32", "log2-float32", "log2-float32-c"])
+def test_what_was_reached_is_below_one_ulp(name: str) -> None:
+    """Of exp2 not every float is measured again, which takes some seconds."""
+    ((path,), with_) = ((bundled("examples") / name / "best").iterdir(), settings_of(name))
+    with opened(path.read_text(), **{**with_, "repeats": 2}) as (evaluator, candidate):
+        measure = evaluator.evaluate if name.startswith("exp2") else evaluator.confirm
+        assert 0.5 < measure(candidate).metrics["ulp"] < 1
+
+
+def settings_of(name: str) -> Any:
+    return load_task(bundled("examples") / name).settings.evaluator.with_
+
+
+@pytest.mark.slow
 def test_both_languages_are_measured_alike() -> None:
     assert judge(fitted(6)).metrics["ulp"] == judge_c(in_c(6)).metrics["ulp"]
 
@@ -492,8 +513,9 @@ def test_a_program_in_python_is_a_straight_line() -> None:
 # --- in registers, as on a GPU -------------------------------------------------------------------
 
 
-def test_values_in_registers_are_timed_and_verified_on_the_processor() -> None:
-    result = judge(fitted(6), rounds=16)
+@pytest.mark.parametrize("device", DEVICES)
+def test_values_in_registers_are_timed_and_verified(device: str) -> None:
+    result = judge(fitted(6), rounds=16, device=device)
     assert result.metrics["ulp"] < 1
     assert set(result.metrics) == {"ulp", "operations", "ns", "against_library"}
     assert 0 < result.metrics["ns"] < 10
