@@ -94,6 +94,8 @@ class Evaluator:
             raise UsageError(
                 f"there is no function '{self.function}'; {nearest(self.function, FUNCTIONS)}"
             )
+        if self.rounds < 0:
+            raise UsageError(f"rounds is {self.rounds}; compute 64 values in registers, or 0")
         if self.device == "cuda" and (self.rounds < 1 or self.language == "c"):
             raise UsageError(
                 'on a GPU straight lines are timed in registers: set language = "python" and '
@@ -125,7 +127,11 @@ class Evaluator:
         return self._judge(candidate, self._stretches(candidate))
 
     def confirm(self, candidate: Candidate) -> Result:
-        """Return the same, with the error of every float of the interval: of 2**30, in a minute."""
+        """Return the same, with the error of every float of the interval.
+
+        Of 2**30 floats that takes some seconds of one core, and a minute where their values have to
+        be carried: of a program in C, or on a GPU.
+        """
         first, end = self._of.first, self._of.first + self._of.count
         return self._judge(
             candidate,
@@ -164,6 +170,7 @@ class Evaluator:
         """Measure a candidate on the binade and on further stretches, and time it."""
         if self.language == "c":
             self._compile(candidate)
+            self._prepare(candidate)
             return self._measured(candidate, partial(_returned, candidate, "compiled"), rest)
         line = trace(candidate, NAME, self._of.low, self._of.high)
         operations = {"operations": float(count_operations(line))}
@@ -176,14 +183,15 @@ class Evaluator:
             )
         if self.device == "cuda":
             candidate.write("kernel.py", in_triton(line_in_triton(line)).encode())
-            guest = folding.prepare(candidate, self._of, self.device, self.rounds)
-            result = self._measured(candidate, partial(_returned, candidate, guest), rest)
+            self._prepare(candidate)
+            result = self._measured(candidate, partial(_returned, candidate, "graphics"), rest)
         else:
             # The text is this evaluator's own, of a list that was checked: it need not be run over
             # there to be measured, which would have gigabytes carried to confirm it. It is timed
             # there.
             with in_harness(in_c(line), self.flags) as (values_at, content):
                 candidate.write("approximate.so", content)
+                self._prepare(candidate)
                 result = self._measured(candidate, values_at, rest)
         return replace(result, metrics={**result.metrics, **operations})
 
@@ -215,11 +223,15 @@ class Evaluator:
         elif not self.rounds:
             timed = self._time(candidate, values)
         else:
-            folding.prepare(candidate, self._of, self.device, self.rounds)
             timed, about = folding.compare(
                 candidate, self._of, values, self.device, self.rounds, self.flags, self.repeats
             )
         return Result({**metrics, **timed}, feedback="\n".join([feedback, *about]))
+
+    def _prepare(self, candidate: Candidate) -> None:
+        """Get a compiled candidate ready to be called in registers, where that is wanted."""
+        if self.rounds:
+            folding.prepare(candidate, self._of, self.device, self.rounds)
 
     def _compile(self, candidate: Candidate) -> None:
         """Have gcc compile the harness with a program in C at its end.

@@ -29,11 +29,9 @@ _INPUTS = 2  # on which it is verified before it is timed
 _GUESTS = {"cpu": "compiled", "cuda": "graphics"}
 
 
-def prepare(candidate: Candidate, of: Function, device: devices.Device, rounds: int) -> str:
-    """Get a candidate ready for what follows; return the name of the guest module that calls it."""
-    guest = _GUESTS[device]
-    candidate.call(f"{guest}:prepare", of.binade_start, rounds, device)
-    return guest
+def prepare(candidate: Candidate, of: Function, device: devices.Device, rounds: int) -> None:
+    """Get a compiled candidate ready to be timed, and on a GPU to return its values."""
+    candidate.call(f"{_GUESTS[device]}:prepare", of.binade_start, rounds, device)
 
 
 def compare(
