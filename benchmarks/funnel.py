@@ -108,10 +108,10 @@ def compared(stage: str, settings: Mapping[str, Any], seeds: int) -> Iterator[Ro
 
 
 def once_more(run: Run, names: Sequence[str], draws: int) -> None:
-    """Measure each program that was the best of a run once more, at each stage."""
+    """Measure each program but the seed that was the best of a run once more, at each stage."""
     best: list[Elite] = []
     for elite in run.elites.values():
-        if not best or elite.objectives > best[-1].objectives:
+        if elite.objectives > (best[-1] if best else run.elites[0]).objectives:
             best.append(elite)
     print(f"| program | in the run | {' | '.join(names)} |")
     print("|---" * (2 + len(names)) + "|")
