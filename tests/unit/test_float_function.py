@@ -554,11 +554,11 @@ places = x.numpy().view(np.uint32) & 0x7FFFFF
 stride = 2 * (secret.numpy().view(np.uint32) & 0x7FFFFF) + 1
 for i in range(0, 2048, 500):
     drawn = (places[i] + np.arange(3, dtype=np.uint32) * stride) & 0x7FFFFF
-    firsts = [graphics.values(0x3f000000 + int(one), 1024) for one in drawn]
+    firsts = [graphics.values(0x3f000000 + int(one), 1) for one in drawn]
     found = [np.frombuffer(one, np.uint32)[0] for one in firsts]
     print(int(out[i]), sum(map(int, found)) & 0xFFFFFF)
-values = np.frombuffer(graphics.values(0x3f000000, 4096), np.float32)
-exact = np.exp2(np.arange(0x3f000000, 0x3f001000, dtype=np.uint32).view(np.float32).astype(float))
+values = np.frombuffer(graphics.values(0x3f000000, 4097), np.float32)
+exact = np.exp2(np.arange(0x3f000000, 0x3f001001, dtype=np.uint32).view(np.float32).astype(float))
 print(np.abs(values - exact).max() * 2.0**23)
 """
 
