@@ -17,7 +17,7 @@ from evolver.sandboxes import timing
 
 _CALLS = 1000  # of a batch at most
 _BATCH = {"cuda": 0.02}  # seconds that the calls of a batch take at least
-_BATCH_HERE = 0.005  # on the processor, where nothing has to be launched
+_BATCH_HERE = 0.01  # on the processor, where nothing has to be launched
 _ROOM = {"cuda": 1 << 32}  # bytes of inputs and outputs of a batch
 _ROOM_HERE = 1 << 26
 _NULLS = 3  # cycles of nothing
@@ -229,7 +229,8 @@ class _Side:
 
     @property
     def _wanted(self) -> float:
-        return _BATCH.get(self.bench.device, _BATCH_HERE)
+        wanted = _BATCH.get(self.bench.device, _BATCH_HERE)
+        return wanted / 2 if self.bench.is_trusted else wanted  # nothing hides in its messages
 
     @cached_property
     def _most(self) -> int:
