@@ -1,9 +1,8 @@
 # EVOLVE-BLOCK-START
 def choose(m, k, n):
     rows = 32.0
-    columns = 1088.96
-    depth = 32.0
-    return rows, columns, depth
+    columns = 32.0
+    return rows, columns * columns, 32.0
 
 
 # EVOLVE-BLOCK-END
