@@ -62,8 +62,9 @@ class Evaluator:
         anchors: of "plain", "residual" and "mobile".
         steps: of a training, or of the ascent.
         batch: images of a step, or those that the ascent is made on.
-        rate: the learning rate at its peak.
-        seeds: trainings, or ascents, of each anchor.
+        rates: learning rates that are tried, at their peak. With one alone a search finds what
+            stretches the outputs, which is to train faster: 0.06 of accuracy with ReLU.
+        seeds: trainings at each rate, or ascents, of each anchor.
         most_gradient: an ascent ends beyond this.
         data: "digits", "textures" or "cifar10"; drawn anew for each evaluation.
         counts: images to learn from, to score by, and for private metrics.
@@ -77,7 +78,7 @@ class Evaluator:
     anchors: tuple[Anchor, ...] = ("plain", "residual", "mobile")
     steps: int = 200
     batch: int = 32
-    rate: float = 0.1
+    rates: tuple[float, ...] = (0.15, 0.6)
     seeds: int = 1
     most_gradient: float = 1e8
     data: datasets.Name = "digits"
@@ -91,7 +92,9 @@ class Evaluator:
     def __post_init__(self) -> None:
         if not self.anchors:
             raise UsageError("anchors is empty; name one or more of plain, residual and mobile")
-        for name in ("steps", "batch", "seeds", "rate", "most_gradient"):
+        if not self.rates or not min(self.rates) > 0:
+            raise UsageError(f"rates is {list(self.rates)}; name one or more above 0")
+        for name in ("steps", "batch", "seeds", "most_gradient"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
 
@@ -108,13 +111,14 @@ class Evaluator:
         """Return what the protocol measures.
 
         A training gives `accuracy`, the share of the validation images that are told rightly, its
-        mean over anchors and seeds; `worst`, that of the worst anchor; and `loss`, the mean cross
-        entropy in nats. Private: `held_out_accuracy` and `held_out_loss`.
+        mean over anchors and seeds; `worst`, that of the worst anchor; `loss`, the mean cross
+        entropy in nats; and `rate`, the learning rate, at which the accuracy is best and all these
+        are taken. Private: `held_out_accuracy` and `held_out_loss`.
         Stability gives `gradient`, the largest norm that the gradient of the loss with respect to
         the convolutions' weights came to; it may be a little beyond `most_gradient`.
 
         Raises:
-            CandidateError: the function is no such formula, or a training diverges.
+            CandidateError: the function is no such formula, or trains at no rate.
         """
         source = self._read(candidate)
         if self.part == "activation":
@@ -176,52 +180,57 @@ class Evaluator:
 
     def _trainings(self, candidate: Candidate, source: str) -> Result:
         data = self._draw(candidate, self.counts)
-        parts = (data.validation, data.held_out)
-        found: dict[str, list[list[tuple[float, float]]]] = {}
-        for anchor in self.anchors:
-            for _ in range(self.seeds):
+        starts = [(anchor, candidate.rng.getrandbits(31)) for anchor in self._each_anchor]
+        found: dict[float, NDArray[np.float64]] = {}
+        for rate in self.rates:
+            judged = []
+            for anchor, seed in starts:
                 returned = candidate.call(
                     "guest:train",
                     *(self.part, source, anchor, data.train.inputs, data.train.labels),
-                    [part.inputs for part in parts],
+                    [data.validation.inputs, data.held_out.inputs],
                     steps=self.steps,
-                    rate=self.rate,
+                    rate=rate,
                     batch=self.batch,
-                    **self._common(candidate, data),
+                    **self._common(data, seed),
                 )
-                scores = [
-                    _scores(one, (len(part), data.classes), anchor, self.steps)
-                    for one, part in zip(_pair(returned), parts, strict=True)
-                ]
-                judged = [_judged(*pair) for pair in zip(scores, parts, strict=True)]
-                found.setdefault(anchor, []).append(judged)
-        # (accuracy or loss, validation or held-out, anchor)
-        table = np.array([np.mean(one, axis=0) for one in found.values()]).T
-        (accuracy, held_out_accuracy), (loss, held_out_loss) = table.mean(axis=2).tolist()
-        each = zip(found, table[0, 0], strict=True)
+                judged.append(_judged(returned, data))
+                if not np.isfinite(judged[-1]).all():
+                    break
+            else:
+                found[rate] = np.array(judged)
+        if not found:
+            raise CandidateOutputError(
+                f"the {anchor} anchor diverges within {self.steps} steps, at a learning rate of "
+                f"{rate:g}: its outputs are not finite"
+            )
+        rate = max(found, key=lambda one: found[one][:, 0, 0].mean())
+        (accuracy, loss), (held_out_accuracy, held_out_loss) = found[rate].mean(axis=0).tolist()
+        by_anchor = found[rate][:, 0, 0].reshape(-1, self.seeds).mean(axis=1).tolist()
         return Result(
-            {"accuracy": accuracy, "worst": float(table[0, 0].min()), "loss": loss},
+            {"accuracy": accuracy, "worst": min(by_anchor), "loss": loss, "rate": rate},
             {"held_out_accuracy": held_out_accuracy, "held_out_loss": held_out_loss},
-            feedback=f"accuracy after {self.steps} steps: "
-            + ", ".join(f"{anchor} {value:.3f}" for anchor, value in each),
+            feedback=f"accuracy after {self.steps} steps at a learning rate of {rate:g}: "
+            + ", ".join(
+                f"{a} {value:.3f}" for a, value in zip(self.anchors, by_anchor, strict=True)
+            ),
         )
 
     def _ascents(self, candidate: Candidate, source: str) -> Result:
         data = self._draw(candidate, (max(self.batch, 10), 10, 10))
         worst, texts = 0.0, []
-        for anchor in self.anchors:
-            for _ in range(self.seeds):
-                returned = candidate.call(
-                    "guest:ascend",
-                    *(self.part, source, anchor),
-                    *(data.train.inputs[: self.batch], data.train.labels[: self.batch]),
-                    steps=self.steps,
-                    limit=self.most_gradient,
-                    **self._common(candidate, data),
-                )
-                norms = np.minimum(_norms(returned, self.steps), _LARGEST)
-                worst = max(worst, float(norms.max()))
-                texts.append(f"{anchor} from {norms[0]:.3g} to {norms.max():.3g} in {norms.size}")
+        for anchor in self._each_anchor:
+            returned = candidate.call(
+                "guest:ascend",
+                *(self.part, source, anchor),
+                *(data.train.inputs[: self.batch], data.train.labels[: self.batch]),
+                steps=self.steps,
+                limit=self.most_gradient,
+                **self._common(data, candidate.rng.getrandbits(31)),
+            )
+            norms = np.minimum(_norms(returned, self.steps), _LARGEST)
+            worst = max(worst, float(norms.max()))
+            texts.append(f"{anchor} from {norms[0]:.3g} to {norms.max():.3g} in {norms.size}")
         return Result(
             {"gradient": worst},
             feedback="norm of the gradient as weights are changed to make it grow: "
@@ -231,12 +240,12 @@ class Evaluator:
     def _draw(self, candidate: Candidate, counts: Sequence[int]) -> datasets.Dataset:
         return datasets.draw(self.data, candidate.rng.getrandbits(63), counts, self.path)
 
-    def _common(self, candidate: Candidate, data: datasets.Dataset) -> Mapping[str, Any]:
-        return {
-            "classes": data.classes,
-            "seed": candidate.rng.getrandbits(31),
-            "device": self.device,
-        }
+    @property
+    def _each_anchor(self) -> Sequence[Anchor]:
+        return [anchor for anchor in self.anchors for _ in range(self.seeds)]
+
+    def _common(self, data: datasets.Dataset, seed: int) -> Mapping[str, Any]:
+        return {"classes": data.classes, "seed": seed, "device": self.device}
 
 
 def _pair(returned: object) -> Sequence[object]:
@@ -252,24 +261,21 @@ def _numbers(value: object, shape: Sequence[int], what: str) -> NDArray[np.float
     return value.astype(np.float64)
 
 
-def _scores(value: object, shape: Sequence[int], anchor: str, steps: int) -> NDArray[np.float64]:
-    scores = _numbers(value, shape, "the networks' outputs")
-    if not np.isfinite(scores).all():
-        raise CandidateOutputError(
-            f"the {anchor} anchor diverges within {steps} steps: its outputs are not finite"
-        )
-    return scores
-
-
-def _judged(scores: NDArray[np.float64], part: datasets.Part) -> tuple[float, float]:
-    """Return accuracy and cross entropy of scores (n, classes)."""
-    scores = scores - scores.max(axis=1, keepdims=True)
-    logarithms = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
-    told = logarithms[np.arange(len(part)), part.labels]
-    # A class is told where no other has as high a score: all the same is no answer.
-    is_right = (scores >= 0).sum(axis=1) == 1
-    is_right &= scores.argmax(axis=1) == part.labels
-    return float(is_right.mean()), float(-told.mean())
+def _judged(returned: object, data: datasets.Dataset) -> NDArray[np.float64]:
+    """Return accuracy and cross entropy, in rows for validation and held-out; NaN: it diverged."""
+    rows = []
+    for found, part in zip(_pair(returned), (data.validation, data.held_out), strict=True):
+        scores = _numbers(found, (len(part), data.classes), "the networks' outputs")
+        if not np.isfinite(scores).all():
+            return np.full((2, 2), np.nan)
+        scores = scores - scores.max(axis=1, keepdims=True)
+        logarithms = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
+        told = logarithms[np.arange(len(part)), part.labels]
+        # A class is told where no other has as high a score: all the same is no answer.
+        is_right = (scores >= 0).sum(axis=1) == 1
+        is_right &= scores.argmax(axis=1) == part.labels
+        rows.append((is_right.mean(), -told.mean()))
+    return np.array(rows)
 
 
 def _norms(value: object, most: int) -> NDArray[np.float64]:

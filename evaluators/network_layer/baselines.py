@@ -1,7 +1,10 @@
-"""Known layers and activations, and what they reach here: `python baselines.py --write`.
+"""Known layers and activations, and what they reach here.
 
-All are trained on the same secret images, weights and batches, some times with others, so that
-their means can be compared. Without `--write` they are printed only.
+    python evaluators/network_layer/baselines.py --write             # all, and keep it
+    python evaluators/network_layer/baselines.py layer --program best/layer.py
+
+All are trained with the same secret images, weights and batches, some times with others, so that
+means can be compared that a single evaluation is too noisy for.
 """
 
 from __future__ import annotations
@@ -42,15 +45,21 @@ def source_of(part: str, name: str) -> bytes:
     return f"def {part}({_ARGUMENTS[part]}):\n    return {KNOWN[part][name]}\n".encode()
 
 
-def measure(part: str, repeats: int) -> Mapping[str, object]:
-    """Train with each known function; return settings and, by name, means and deviations."""
+def measure(part: str, sources: Mapping[str, bytes], repeats: int) -> Mapping[str, object]:
+    """Train with each program; return settings and, by name, means and deviations.
+
+    Args:
+        part: "layer" or "activation".
+        sources: name -> program.
+        repeats: evaluations of each, at least 2.
+    """
     evaluator = EvaluatorSource("network_layer", Path()).load({"part": part})
     settings = SandboxSettings(preload=("numpy", "torch"), memory=2048)
-    found: dict[str, list[Mapping[str, float]]] = {name: [] for name in KNOWN[part]}
+    found: dict[str, list[Mapping[str, float]]] = {name: [] for name in sources}
     with closing(LocalSandbox(settings, guest=guest_files(evaluator))) as sandbox:
         for seed in range(repeats):
             for name, results in found.items():
-                program = Program(0, {f"{part}.py": source_of(part, name)})
+                program = Program(0, {f"{part}.py": sources[name]})
                 with sandbox.open(program, seed=seed, timeout=600.0) as candidate:
                     results.append(evaluator.evaluate(candidate).metrics)  # type: ignore[union-attr]
                 last = ", ".join(f"{key} {value:.4f}" for key, value in results[-1].items())
@@ -72,12 +81,16 @@ def main() -> None:
     """Measure, print, and store where asked."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=" or ".join(KNOWN) + "; default: both")
-    parser.add_argument("--repeats", type=int, default=8)
+    parser.add_argument("--repeats", type=int, default=6)
+    parser.add_argument("--program", type=Path, help="measure this one instead")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     for part in arguments.parts or KNOWN:
-        found = measure(part, arguments.repeats)
-        if arguments.write:
+        sources = {name: source_of(part, name) for name in KNOWN[part]}
+        if arguments.program:
+            sources = {arguments.program.name: arguments.program.read_bytes()}
+        found = measure(part, sources, arguments.repeats)
+        if arguments.write and not arguments.program:
             stored = {**json.loads(STORED.read_text("utf-8")), part: found}
             STORED.write_text(json.dumps(stored, indent=1) + "\n", "utf-8")
 

@@ -64,6 +64,7 @@ def layer(expression: str, *lines: str) -> str:
 
 def judge(source: str, **settings: Any) -> Any:
     torch()
+    settings = {"rates": [0.15], **settings}
     return module().Evaluator(**settings).evaluate(InProcessCandidate(source, guest=GUEST, seed=3))
 
 
@@ -134,6 +135,16 @@ def test_longer_training_tells_more() -> None:
     assert long.metrics["loss"] < short.metrics["loss"]
     assert abs(long.private["held_out_accuracy"] - long.metrics["accuracy"]) < 0.1
     assert "plain" in long.feedback
+
+
+def test_the_best_of_the_learning_rates_counts() -> None:
+    settings = {"anchors": ["plain"], "steps": 30}
+    both, good = (
+        judge(layer(LAYERS["EvoNorm-S0"]), **settings, rates=rates) for rates in ([1e4, 0.1], [0.1])
+    )
+    assert both.metrics == good.metrics
+    assert both.private == good.private
+    assert both.metrics["rate"] == 0.1
 
 
 def test_activations_follow_a_normalisation() -> None:
@@ -348,7 +359,7 @@ class Forger:
 
 
 def forged(answer: Any, **settings: Any) -> Any:
-    settings = {"anchors": ["plain"], "counts": [40, 30, 20], **settings}
+    settings = {"anchors": ["plain"], "counts": [40, 30, 20], "rates": [0.1], **settings}
     return module().Evaluator(**settings).evaluate(Forger(answer))
 
 
@@ -409,7 +420,7 @@ def test_a_gradient_without_bound_is_a_large_number() -> None:
 
 
 def test_wrong_settings_are_told() -> None:
-    for settings in ({"steps": 0}, {"anchors": []}, {"anchors": ["deep"]}, {"rate": float("nan")}):
+    for settings in ({"steps": 0}, {"anchors": []}, {"anchors": ["deep"]}, {"rates": [0.1, 0.0]}):
         with pytest.raises(UsageError):
             EvaluatorSource("network_layer", Path()).load(settings)
     module()
