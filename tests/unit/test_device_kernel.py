@@ -208,11 +208,8 @@ def test_the_triton_seed_multiplies() -> None:
 def test_a_better_program_on_the_twin_scores_higher() -> None:
     pytest.importorskip("numba", reason="numba is not installed here")
     text = (SEED.parent / "processor" / "multiply.py").read_text()
-    along_rows = text.replace("            out[i, j] = 0\n", "").replace(
-        "        for j in range(b.shape[1]):\n            for k in range(a.shape[1]):\n",
-        "        out[i] = 0\n        for k in range(a.shape[1]):\n"
-        "            for j in range(b.shape[1]):\n",
-    )
+    first, second = "for j in range(b.shape[1])", "for k in range(a.shape[1])"
+    along_rows = text.replace(first, "?").replace(second, first).replace("?", second)
     assert along_rows != text
     settings: Any = {"shapes": [[150, 130, 140]], "repeats": 3}
     seed = judge(text, **settings)
