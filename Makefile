@@ -6,12 +6,12 @@
 # make clean   remove the environment and what the tools left
 #
 # Each of them first makes the environment .venv, once; it is brought up to date only when
-# pyproject.toml or constraints.txt changed.
+# pyproject.toml or constraints.txt changed. EXTRAS=dev,learning puts torch into it as well.
 
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.complete
 EXTRAS := dev
+STAMP := $(VENV)/.complete-$(EXTRAS)
 DEMO := run examples/exp2
 # Many tests wait for processes that they started.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
