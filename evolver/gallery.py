@@ -34,6 +34,8 @@ class Measured:
         date: of the run.
         rate: evaluations a second in the first ten seconds of a run on a machine with no other
             work; None where that was not measured.
+        again: means of three more evaluations of the seed and of what was reached, for of the many
+            that a run evaluates the best is a lucky one, too; None where that was not measured.
         front: with several objectives the metrics of each program of the front, whose files are in
             `best/1`, `best/2`, ...; empty with one, whose program is in `best`.
     """
@@ -45,6 +47,7 @@ class Measured:
     command: str
     date: str
     rate: float | None = None
+    again: Sequence[float] | None = None
     front: Sequence[Mapping[str, float]] = ()
 
 

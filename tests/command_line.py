@@ -42,8 +42,9 @@ def score(candidate):
 class CommandLine:
     """Runs evolver in a folder of its own, as a user would."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, timeout: float = 120.0) -> None:
         self.folder = folder
+        self.timeout = timeout  # seconds that a command may take
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -59,7 +60,7 @@ class CommandLine:
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=self.timeout,
         )
         assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done

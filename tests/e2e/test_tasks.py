@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import shutil
 from collections.abc import Iterator
@@ -14,10 +15,11 @@ from fake_candidate import InProcessCandidate
 
 from evolver import gallery
 from evolver.bundled import bundled
-from evolver.evaluator import EvaluatorSource, guest_files
+from evolver.errors import UsageError
+from evolver.evaluator import Demanding, EvaluatorSource, guest_files
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
-from evolver.task import load_task
+from evolver.task import Task, load_task
 from evolver.types import Candidate, Files, Program
 
 #: Evaluators whose inputs are drawn anew for each evaluation, or that measure time.
@@ -34,6 +36,11 @@ FRESH = {
     "sorting",
 }
 NAMES = [path.parent.name for path in sorted(bundled("examples").glob("*/task.toml"))]
+#: Those of other devices too, which lie in the folder of their twin.
+ALL = [
+    path.parent.relative_to(bundled("examples")).as_posix()
+    for path in sorted(bundled("examples").glob("**/task.toml"))
+]
 
 
 def test_tasks_are_listed_with_their_records(tmp_path: Path) -> None:
@@ -62,21 +69,31 @@ def test_a_task_is_copied_without_what_was_reached(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("multiply-3")])
+@pytest.mark.parametrize("name", [name for name in ALL if not name.startswith("multiply-3")])
 def test_a_shipped_task_runs(tmp_path: Path, name: str) -> None:
     task = load_task(bundled("examples") / name)
-    for module in task.settings.sandbox.preload:
-        pytest.importorskip(module, reason=f"{module} is not installed here")
-    for gpu in task.settings.sandbox.gpus:
-        if not Path(f"/dev/nvidia{gpu}").exists():
-            pytest.skip(f"there is no GPU {gpu} here")
-    if any(path.endswith(".c") for path in task.files) and shutil.which("gcc") is None:
-        pytest.skip("gcc is not installed here")
-    done = CommandLine(tmp_path)(
+    skip_where_it_cannot_run(task)
+    done = CommandLine(tmp_path, timeout=300)(
         "run", f"examples/{name}", "--evaluations", 4, "--workers", 1, "--out", "run", "--json",
         "--target", 1e9,  # some tasks have one that their seed reaches
     )  # fmt: skip
     assert json.loads(done.stdout.splitlines()[-1])["evaluations"] == 4
+
+
+def skip_where_it_cannot_run(task: Task) -> None:
+    """Skip, with the sentence that a user would be told."""
+    for module in task.settings.sandbox.preload:
+        if importlib.util.find_spec(module.partition(".")[0]) is None:
+            pytest.skip(f"{module} is not installed here")
+    if any(path.endswith(".c") for path in task.files) and shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed here")
+    section = task.settings.evaluator
+    evaluator = EvaluatorSource(section.use, task.root).load(section.with_)
+    if isinstance(evaluator, Demanding):
+        try:
+            evaluator.check_host(task.settings.sandbox.gpus)
+        except UsageError as error:
+            pytest.skip(str(error))
 
 
 @pytest.mark.parametrize("name", NAMES)
