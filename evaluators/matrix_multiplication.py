@@ -72,6 +72,16 @@ class Evaluator:
     device: devices.Device = "cpu"
     function: str = "decompose"
 
+    def __post_init__(self) -> None:
+        """Refuse settings by which nothing would be asked of a program."""
+        if min(self.m, self.n, self.p) < 1 or self.seeds < 1:
+            raise UsageError("m, n, p and seeds are 1 at least")
+        if not 1 <= self.rank_to <= self.rank_from:
+            raise UsageError(
+                f"rank_from = {self.rank_from}, rank_to = {self.rank_to}: the search goes down "
+                "from the one to the other, and both are 1 at least"
+            )
+
     def check_host(self, gpus: Sequence[int]) -> None:
         """Check that there is the device, and a function that is told of it."""
         if self.device != "cpu" and not self.batched:

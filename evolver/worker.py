@@ -287,8 +287,9 @@ class Judge:
         ):
             last = index == len(self._stages) - 1
             measure: Any = evaluator.evaluate
-            if last and is_confirmation:
-                measure = getattr(evaluator, "confirm", measure)
+            confirm = getattr(evaluator, "confirm", None)
+            if last and is_confirmation and callable(confirm):  # a setting may have that name
+                measure = confirm
             try:
                 result = read_result(measure(candidate))
                 evaluation = Evaluation(

@@ -398,3 +398,11 @@ def test_the_same_search_runs_in_torch() -> None:
     pytest.importorskip("torch", reason="torch is not installed here")
     small = {"m": 2, "n": 2, "p": 2, "rank_from": 7, "rank_to": 7, "seeds": 4}
     assert metrics_of_seed("multiply-torch", **small)["share"] >= 0.5
+
+
+@pytest.mark.parametrize(
+    "settings", [{"rank_from": 6}, {"rank_to": 0}, {"seeds": 0}, {"m": 0}], ids=str
+)
+def test_settings_that_ask_nothing_are_refused(settings: dict[str, int]) -> None:
+    with pytest.raises(UsageError, match="1 at least"):
+        plugin().Evaluator(**settings)
