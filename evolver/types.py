@@ -331,8 +331,9 @@ class Timing:
         high: its upper end.
         least: of the batches; other work on the machine only ever adds to it.
         calls: of each batch.
-        samples: of each batch the arguments and the result of one call, chosen afterwards. The
-            result is as untrusted as any: verify it, or what was timed may have computed nothing.
+        samples: arguments and results: of all calls of the quickest batch, which is the one that
+            counts, and of one call of each other, chosen afterwards. A result is as untrusted as
+            any: verify them all, or what was timed may have computed nothing.
         reference: the median of the reference; None without one.
         speedup: the least of the reference, which was called in turn, over `least`.
     """

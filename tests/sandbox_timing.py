@@ -142,7 +142,7 @@ class SandboxTiming:
             timing = candidate.time("f", draws(), repeats=7, reference=reference)
             assert WORK * 0.9 < timing.least <= timing.low <= timing.seconds <= timing.high
             assert are_right(timing)
-            assert len(timing.samples) == 7
+            assert len(timing.samples) == 6 + timing.calls
             assert len(seen) == len(set(seen)) == 7 * timing.calls
             assert timing.reference is not None
             assert timing.speedup is not None
@@ -176,6 +176,24 @@ class SandboxTiming:
     )  # fmt: skip
     def test_what_computes_nothing_is_seen(self, sandbox: Sandbox, trick: str) -> None:
         assert not are_right(self.time(sandbox, trick))
+
+    def test_calls_that_are_skipped_in_one_batch_are_all_seen(self, sandbox: Sandbox) -> None:
+        skipping = f"""{SESSION}
+batches = [(0,)]
+def f(x):
+    _, inputs = session()._staged
+    if inputs is not batches[-1]:
+        batches.append(inputs)
+        f.first = True
+    is_one, f.first = f.first, False
+    if not is_one and len({{len(one) for one in batches[-3:]}}) == 1 and len(inputs) > 2:
+        return 0  # the third batch of one length, and those behind it, are no calibration
+    return sum(range(2000)) - 1999000 + x + 1
+"""
+        timing = self.time(sandbox, skipping)
+        assert timing.calls > 2
+        wrong = [result for (x,), result in timing.samples if result != x + 1]
+        assert len(wrong) >= timing.calls - 1
 
     def test_a_batch_has_as_many_results_as_calls(self, sandbox: Sandbox) -> None:
         more = f"""{SESSION}
