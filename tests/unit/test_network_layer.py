@@ -419,6 +419,17 @@ def test_a_gradient_without_bound_is_a_large_number() -> None:
 # --- settings, sandbox ----------------------------------------------------------------------------
 
 
+def test_what_known_functions_reached_is_told_for_the_settings_that_it_was_measured_with() -> None:
+    for name in ("normalisation-layer", "activation-function"):
+        task = load_task(bundled("examples") / name)
+        settings = task.settings.evaluator.with_
+        known = module().Evaluator(**settings).references()
+        assert len(known) >= 4
+        assert all(0.1 < point["accuracy"] < 1 for (point,) in known.values())
+        assert module().Evaluator(**settings, steps=100).references() == {}
+    assert "ReLU, here" in known
+
+
 def test_wrong_settings_are_told() -> None:
     for settings in ({"steps": 0}, {"anchors": []}, {"anchors": ["deep"]}, {"rates": [0.1, 0.0]}):
         with pytest.raises(UsageError):
