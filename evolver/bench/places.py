@@ -253,7 +253,12 @@ def there(candidate: Candidate, function: str, device: str) -> Bench:
 
 
 def here(function: Callable[..., Any], device: str, rng: Random) -> Bench:
-    """Return a bench in this process, for a function that is trusted: the reference, say."""
+    """Return a bench in this process, for a function that is trusted: the reference, say.
+
+    On the processor its CPU time counts, all threads' together, so the library that it calls is to
+    have one thread, as in a worker: set OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS
+    to 1 before it is imported.
+    """
     made: list[Any] = []
 
     def ask(what: str, *arguments: Any) -> Any:

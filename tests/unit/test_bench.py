@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from random import Random
 from types import ModuleType
@@ -242,3 +243,11 @@ def test_threads_that_wait_take_nothing_off_a_gpus_time() -> None:
     one._account = lambda: Account(0.0, 1.0 * next(counted))
     cycle = one.cycle([factors(Random(1), (5, 5, 5))])
     assert cycle.go > WORK
+
+
+def test_references_in_this_process_have_one_thread() -> None:
+    a = np.ones((1200, 1200), "float32")
+    own, every = time.thread_time(), time.process_time()
+    np.matmul(a, a)
+    own, every = time.thread_time() - own, time.process_time() - every
+    assert every < 1.3 * own  # tests/conftest.py was imported before numpy
