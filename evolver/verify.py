@@ -12,7 +12,7 @@ Every function raises `CandidateOutputError` with a sentence that says what is w
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -22,6 +22,25 @@ from numpy.typing import NDArray
 from evolver.errors import CandidateOutputError
 
 BITS = 60  # of the largest entry: more than a float has
+
+
+def one_file(paths: Collection[str], suffix: str) -> str:
+    """Return the path of a program's only file of a kind.
+
+    Args:
+        paths: of all of its files.
+        suffix: of the kind: ".c".
+
+    Raises:
+        CandidateOutputError: it has none, or several.
+    """
+    found = sorted(path for path in paths if path.endswith(suffix))
+    if len(found) != 1:
+        raise CandidateOutputError(
+            f"the program is to be one file that ends in {suffix}, and there are {len(found)}: "
+            + (", ".join(found) or f"it is {', '.join(sorted(paths)) or 'empty'}")
+        )
+    return found[0]
 
 
 def reals(

@@ -19,25 +19,36 @@ from evolver.bench import product
 from evolver.errors import UsageError
 from evolver.types import Candidate, Result
 
-#: All that may be imported on a device, and what may not be named, so that no library is called.
+#: All that may be imported on a device, and be used by name, so that no library is called.
 _MODULES = {
     "cpu": {"numpy", "numba", "math"},
     "cuda": {"torch", "triton", "triton.language", "language", "math"},
 }
-_LIBRARY = {
-    "vdot", "inner", "outer", "matmul", "matvec", "vecmat", "vecdot", "tensordot", "einsum",
-    "multi_dot", "linalg", "kron", "matrix", "convolve", "correlate", "apply_along_axis", "core",
-    "ctypeslib", "objmode", "fft", "getattr", "eval", "exec", "compile", "globals", "vars",
-    "locals", "builtins", "importlib",
+_TRITON = {
+    "jit", "autotune", "heuristics", "Config", "cdiv", "next_power_of_2", "set_allocator", "tools",
+    "tensor_descriptor", "TensorDescriptor", "from_tensor", "constexpr", "program_id",
+    "num_programs", "arange", "zeros", "zeros_like", "full", "load", "store", "dot", "dot_scaled",
+    "trans", "permute", "reshape", "view", "broadcast", "broadcast_to", "expand_dims", "cat",
+    "join", "split", "interleave", "where", "minimum", "maximum", "min", "max", "sum", "reduce",
+    "abs", "cast", "to", "element_ty", "fma", "umulhi", "multiple_of", "max_contiguous",
+    "max_constancy", "assume", "make_block_ptr", "advance", "make_tensor_descriptor", "range",
+    "static_range", "static_assert", "debug_barrier", "swizzle2d", "atomic_add", "atomic_cas",
+    "atomic_xchg", "inline_asm_elementwise", "pointer_type", "tensor", "int1", "int8", "int16",
+    "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "bfloat16", "float32",
+    "float64",
 }  # fmt: skip
-_NAMES = {
-    "cpu": _LIBRARY | {"dot"},
-    "cuda": _LIBRARY | {
-        "mm", "bmm", "mv", "addmm", "addmv", "addbmm", "baddbmm", "addr", "ger", "linear",
-        "bilinear", "nn", "ops", "chain_matmul", "hspmm", "sspaddmm", "conv1d", "conv2d", "conv3d",
-        "cdist", "utils", "library", "sparse", "scaled_dot_product_attention", "func", "hub",
-    },
+_TORCH = {
+    "shape", "size", "stride", "strides", "dtype", "device", "ndim", "dim", "numel", "T", "t",
+    "mT", "data_ptr", "element_size", "is_contiguous", "contiguous", "transpose", "empty",
+    "empty_like", "empty_strided", "copy_", "zero_", "fill_", "add_", "float", "half", "cuda",
+    "current_device", "get_device_properties", "get_device_capability", "multi_processor_count",
+    "Tensor",
 }  # fmt: skip
+_PYTHON = {
+    "ceil", "floor", "sqrt", "log2", "inf", "append", "extend", "get", "items", "keys", "values",
+    "setdefault",
+}  # fmt: skip
+_ATTRIBUTES = {"cpu": library.ARRAYS, "cuda": _TRITON | _TORCH | _PYTHON}
 
 
 @dataclass(frozen=True)
@@ -130,7 +141,7 @@ class Evaluator:
         library.forbid(
             source,
             modules=_MODULES[self.device],
-            names=_NAMES[self.device],
+            attributes=_ATTRIBUTES[self.device],
             operators=(ast.MatMult,),
         )
 

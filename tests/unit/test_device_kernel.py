@@ -37,8 +37,39 @@ LIBRARY = {
         "def multiply(a, b, out):\n    out[...] = a @ b\n",
         "import numpy as np\ndef multiply(a, b, out):\n    np.dot(a, b, out=out)\n",
         "import torch\n",
+        "import numpy as np\ndef multiply(a, b, out):\n"
+        "    out[:] = np.asmatrix(a) * np.asmatrix(b)\n",
+        "import numpy as np\ndef multiply(a, b, out):\n"
+        "    out[:] = np.bmat([[a]]) * np.bmat([[b]])\n",
+        "import numpy as np\ndef multiply(a, b, out):\n    out[:] = np.ma.innerproduct(a, b.T)\n",
+        "import numpy as np\ndef multiply(a, b, out):\n    np.einsum_path('ij,jk', a, b)\n",
+        "from numpy import ma\n",
+        # Names that are read by no attribute.
+        "import numpy as np\nAny = type('Any', (), {'__match_args__': ('matmul',)})\n"
+        "match np:\n    case Any(product):\n        pass\n",
+        "def multiply(a, b, out):\n    open('more.py', 'w')\n",
     ],
     "cuda": [
+        *(
+            f"def multiply(a, b, out):\n    out.{method}(a, b, beta=0)\n"
+            for method in ("addmm_", "addbmm_", "baddbmm_", "addmv_", "addr_", "sspaddmm_")
+        ),
+        *(
+            f"import torch\ndef multiply(a, b, out):\n    out.copy_(torch.{function}(a, b))\n"
+            for function in (
+                "conv_transpose1d",
+                "conv_transpose2d",
+                "conv_tbc",
+                "conv1d",
+                "convolution",
+                "_int_mm",
+                "_scaled_mm",
+                "_addmm_activation",
+                "inner",
+                "einsum",
+                "bilinear",
+            )
+        ),
         "def multiply(a, b, out):\n    out.copy_(a @ b)\n",
         "import torch\ndef multiply(a, b, out):\n    torch.mm(a, b, out=out)\n",
         "import torch.nn.functional as f\n",
@@ -110,6 +141,51 @@ def test_the_library_is_not_called(device: str) -> None:
         with pytest.raises(CandidateOutputError, match="is not allowed"):
             evaluator.forbid_library(source.encode())
     evaluators().Evaluator(device="cuda").forbid_library(SEED.read_bytes())
+
+
+GROUPED = """
+import torch
+import triton
+import triton.language as tl
+from triton.tools.tensor_descriptor import TensorDescriptor
+
+@triton.autotune(configs=[triton.Config({"ROWS": 128}, num_warps=8)], key=["m", "k", "n"])
+@triton.jit
+def product(a, b, out, m, k, n, ROWS: tl.constexpr):
+    place = tl.program_id(0)
+    first = tl.multiple_of(tl.maximum(place, 0), 16)
+    total = tl.zeros((ROWS, ROWS), dtype=tl.float32)
+    for step in tl.range(0, tl.cdiv(k, ROWS), num_stages=3):
+        total = tl.dot(a.load([first, step]), b.load([step, first]).T, total)
+    tl.atomic_add(out + first, total.to(tl.float16))
+
+def multiply(a, b, out):
+    count = torch.cuda.get_device_properties(a.device).multi_processor_count
+    parts = torch.empty((4, *out.shape), device=a.device, dtype=torch.float32)
+    left = TensorDescriptor.from_tensor(a.contiguous(), [128, 64])
+    product[lambda meta: (triton.cdiv(count, meta["ROWS"]),)](left, b, parts, *a.shape, b.stride(0))
+    out.copy_(parts.sum(0))
+"""
+COMPILED = """
+import math
+import numpy as np
+from numba import njit, prange
+@njit(fastmath=True)
+def product(a, b, out):
+    total = np.zeros((4, b.shape[1]), dtype=np.float32)
+    for i in prange(a.shape[0]):
+        total[0] = 0
+        for k in range(a.shape[1]):
+            total[0] += a[i, k] * b[k]
+        out[i, :] = total[0]
+def multiply(a, b, out):
+    product(np.ascontiguousarray(a), b.T.copy().T.reshape(b.shape), out)
+"""
+
+
+@pytest.mark.parametrize(("device", "source"), [("cuda", GROUPED), ("cpu", COMPILED)])
+def test_what_kernels_are_written_with_is_allowed(device: Any, source: str) -> None:
+    evaluators().Evaluator(device=device).forbid_library(source.encode())
 
 
 def test_a_device_that_is_not_there_is_told() -> None:

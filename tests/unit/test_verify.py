@@ -94,3 +94,10 @@ def test_integers_never_overflow() -> None:
     found = verify.integers([2**60, -(2**60), 3.0], [None], "the values", largest=2**62)
     assert (found * found).tolist() == [2**120, 2**120, 9]
     assert all(type(entry) is int for entry in found)
+
+
+def test_a_kind_of_file_is_there_once() -> None:
+    assert verify.one_file({"a.py": b"", "b/c.c": b""}, ".c") == "b/c.c"
+    for paths in ([], ["a.py"], ["a.c", "b.c"]):
+        with pytest.raises(CandidateOutputError, match=r"one file that ends in \.c"):
+            verify.one_file(paths, ".c")
