@@ -18,13 +18,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import bench, devices
+from evolver import bench, devices, verify
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.plugins import nearest
 from evolver.straightline import GUEST, count_operations, trace, trace_parameters
 from evolver.types import Candidate, Result
 
-from . import folding, objects
+from . import folding, objects, reading
 from .fitting import FloatResiduals, float_residuals, rough_error
 from .functions import BINADE, FUNCTIONS, Function, float_of
 from .trusted import HARNESS, Error, Reference, Values, in_harness, in_library, yardstick
@@ -41,6 +41,7 @@ _STRETCH = 4096  # floats of each stretch outside the binade
 _STRETCHES = 30  # of them, at secret places
 _CALLED = BINADE  # values of a timed call, which takes some milliseconds or nearly one
 _FEWER = 16  # of the C library's own function, one value at a time, so many times fewer are timed
+_BARE = ("-fno-asynchronous-unwind-tables",)  # so that all that is left are tables of the program
 _QUICK = 30.0  # seconds for what takes well below one of a program that ends
 
 
@@ -240,10 +241,11 @@ class Evaluator:
             CandidateOutputError: it does not, or what comes out calls functions, runs by itself or
                 holds more constants than allowed.
         """
-        (source,) = (path for path in candidate.files if path.endswith(".c"))
+        source = verify.one_file(candidate.files, ".c")
+        reading.check(candidate.files)
         candidate.write("evolver_harness.c", f'{HARNESS}\n#line 1\n#include "{source}"\n'.encode())
         for words in (
-            (*self.flags, "-fPIC", "-c", "-o", "approximate.o", "evolver_harness.c"),
+            (*self.flags, *_BARE, "-fPIC", "-c", "-o", "approximate.o", "evolver_harness.c"),
             ("-shared", "-o", "approximate.so", "approximate.o"),
         ):
             built = candidate.run(["gcc", *words], timeout=_QUICK)

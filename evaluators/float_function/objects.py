@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterable
+from typing import NamedTuple
 
 from evolver.errors import CandidateOutputError
 
 _SYMBOLS, _ALLOCATED, _EXECUTABLE = 2, 2, 4  # a section's type; flags of sections
-_UNWINDING = (b".eh_frame", b".note")
+_OBJECT, _FILE, _UNDEFINED, _RESERVED = 1, 4, 0, 0xFF00  # types of symbols; sections that are none
+_ORDINARY = {0, _OBJECT, 2, 3, _FILE}  # nothing of each thread, or chosen when it is loaded
+_CODE = 1 << 15  # bytes; a polynomial of degree 14, done for many values at a time, is 5,400
 # What gcc calls to copy or clear a local array, and to find the program's own data.
 _HARMLESS = {b"memcpy", b"memset", b"memmove", b"_GLOBAL_OFFSET_TABLE_"}
 
@@ -17,30 +21,46 @@ def check(content: bytes, tables: int) -> None:
 
     Args:
         content: an ELF file of 64 bits, little-endian.
-        tables: bytes of constants and variables allowed.
+        tables: bytes of constants and variables allowed, wherever they are.
 
     Raises:
         CandidateOutputError: it is otherwise; the message says what.
     """
     try:
         sections = _sections(content)
-        called = _undefined(content, sections) - _HARMLESS
+        symbols = _symbols(content, sections)
+        misplaced = [one.name for one in symbols if _is_misplaced(one, sections)]
     except (struct.error, IndexError, ValueError):
         raise CandidateOutputError("gcc made no object file of it") from None
+    called = {one.name for one in symbols if one.section == _UNDEFINED and one.name} - _HARMLESS
     if called:
-        names = ", ".join(sorted(name.decode("utf-8", "replace") for name in called))
-        raise CandidateOutputError(f"it calls {names}: the function is to be computed by itself")
-    held = 0
+        raise CandidateOutputError(
+            f"it calls {_listed(called)}: the function is to be computed by itself"
+        )
+    if misplaced:
+        raise CandidateOutputError(
+            f"{_listed(misplaced)} is put where no constants and variables are; leave it to gcc"
+        )
+    _check_sizes(sections, tables)
+
+
+def _check_sizes(sections: list[_Section], tables: int) -> None:
+    held = code = 0
     for name, _, flags, _, size, _ in sections:
         if name.startswith((b".init", b".fini", b".preinit", b".ctors", b".dtors")) and size:
             raise CandidateOutputError(
                 "it has code that runs before it is called, which may not be"
             )
-        if flags & _ALLOCATED and not flags & _EXECUTABLE and not name.startswith(_UNWINDING):
-            held += size
+        if flags & _ALLOCATED:
+            code += size if flags & _EXECUTABLE else 0
+            held += 0 if flags & _EXECUTABLE else size
     if held > tables:
         raise CandidateOutputError(
             f"it holds {held} bytes of constants and variables; {tables} are allowed"
+        )
+    if code > _CODE:
+        raise CandidateOutputError(
+            f"it is {code} bytes of code when compiled; {_CODE} are allowed: unroll less"
         )
 
 
@@ -61,17 +81,36 @@ def _sections(content: bytes) -> list[_Section]:
     ]
 
 
-def _undefined(content: bytes, sections: list[_Section]) -> set[bytes]:
-    """Return the names that the file uses and does not define."""
-    found = set()
+class _Symbol(NamedTuple):
+    name: bytes
+    kind: int
+    section: int
+
+
+def _symbols(content: bytes, sections: list[_Section]) -> list[_Symbol]:
+    """Read the tables of symbols."""
+    found = []
     for _, kind, _, offset, size, link in sections:
         if kind == _SYMBOLS:
             names = sections[link][3]
             for place in range(offset, offset + size, 24):
-                name, _, _, section = struct.unpack_from("<IBBH", content, place)
-                if section == 0 and name:
-                    found.add(_text(content, names + name))
+                name, info, _, section = struct.unpack_from("<IBBH", content, place)
+                found.append(_Symbol(_text(content, names + name), info & 15, section))
     return found
+
+
+def _is_misplaced(symbol: _Symbol, sections: list[_Section]) -> bool:
+    """Is it data among code or in no section, so that its size is not counted?"""
+    if symbol.section >= _RESERVED:
+        return symbol.kind != _FILE
+    flags = sections[symbol.section][2]
+    return symbol.kind not in _ORDINARY or (
+        symbol.kind == _OBJECT and (not flags & _ALLOCATED or bool(flags & _EXECUTABLE))
+    )
+
+
+def _listed(names: Iterable[bytes]) -> str:
+    return ", ".join(sorted(name.decode("utf-8", "replace") for name in names))
 
 
 def _text(content: bytes, start: int) -> bytes:

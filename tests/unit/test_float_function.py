@@ -8,7 +8,7 @@ import struct
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from fractions import Fraction
 from functools import cache
 from pathlib import Path
@@ -358,7 +358,51 @@ REFUSED = {
     "a harness of its own, in assembler": (
         '__asm__(".globl harness_checksum\\nharness_checksum: ret");\n'
         "float approximate(float x) { return x; }\n",
-        "gcc refuses it.*already defined",
+        "'__asm__' in it",
+    ),
+    "a table among the code": (
+        '__attribute__((section(".text"))) static const float known[1 << 16] = {1};\n'
+        "float approximate(float x) { return known[(int)(x * 65535)]; }\n",
+        "known is put where no constants",
+    ),
+    "a table among what is not counted": (
+        '__attribute__((section(".eh_frame"))) static const float known[1 << 16] = {1};\n'
+        "float approximate(float x) { return known[(int)(x * 65535)]; }\n",
+        "4096 are allowed",
+    ),
+    "a table in no section": (
+        "__attribute__((common)) float known[1 << 16];\n"
+        "float approximate(float x) { return known[(int)(x * 65535)]; }\n",
+        "known is put where no constants",
+    ),
+    "a table for the assembler": (
+        '__asm__(".fill 1000000");\nfloat approximate(float x) { return x; }\n',
+        "'__asm__' in it",
+    ),
+    "the kernel": (
+        "float approximate(float x)\n"
+        '{ long y = 39; asm volatile("syscall" : "+a"(y) : : "rcx", "r11", "memory");'
+        " return x + y; }\n",
+        "'asm' in it",
+    ),
+    "assembler, over two lines": (
+        '__as\\\nm__(".fill 1000000");\nfloat approximate(float x) { return x; }\n',
+        "'__asm__' in it",
+    ),
+    "assembler, put together": (
+        "#define JOIN(a, b) a##b\n"
+        'JOIN(__as, m__)(".fill 1000000");\nfloat approximate(float x) { return x; }\n',
+        "'##' in it",
+    ),
+    "assembler, in the name of a section": (
+        '__attribute__((section(".text\\n.fill 1000000\\n#"))) static int one = 1;\n'
+        "float approximate(float x) { return x + one; }\n",
+        "a string with other characters",
+    ),
+    "assembler, behind strings that are none": (
+        'char *a = R"(")", b[] = "; __attribute__((section(";syscall")))", *c = R"(")";\n'
+        "float approximate(float x) { return x; }\n",
+        "a string with other characters",
     ),
     "nothing": ("float other(float x) { return x; }\n", "gcc refuses it"),
     "no C": ("float approximate(", "gcc refuses it"),
@@ -371,6 +415,28 @@ def test_what_is_no_approximation_is_refused(what: str) -> None:
     source, reason = REFUSED[what]
     with pytest.raises(CandidateOutputError, match=f"(?s){reason}"):
         judge_c(source)
+
+
+@pytest.mark.parametrize("names", [(), ("approximate.c", "other.c")])
+def test_one_program_in_c_is_asked_for(names: tuple[str, ...]) -> None:
+    evaluator = EvaluatorSource("float_function", FOLDER).load({"language": "c"})
+    files = dict.fromkeys(("notes.txt", *names), b"float approximate(float x) { return x; }\n")
+    with (
+        closing(LocalSandbox(SandboxSettings(), guest=guest_files(evaluator))) as sandbox,
+        sandbox.open(Program(1, files), seed=1, timeout=60) as candidate,
+        pytest.raises(CandidateOutputError, match=f"one file that ends in .c, .* are {len(names)}"),
+    ):
+        evaluator.evaluate(candidate)
+
+
+def test_includes_and_targets_are_no_assembler() -> None:
+    """Nor are names in which the word is."""
+    source = (
+        '#include <immintrin.h>\n#pragma GCC optimize("O3,unroll-loops")\n'
+        "/* It's plasma's. */\n"
+        "float approximate(float x) { float plasma = x * x; return 0.4f * plasma + x; }\n"
+    )
+    assert judge_c(source).metrics["ulp"] > 1000
 
 
 def test_lower_precision_is_not_timed() -> None:
@@ -606,6 +672,20 @@ def test_what_is_no_object_file_is_refused(content: bytes) -> None:
 def test_an_object_file_that_is_cut_is_refused() -> None:
     with pytest.raises(CandidateOutputError, match="no object file"):
         module.objects.check(b"\x7fELF\x02\x01" + bytes(34) + struct.pack("<Q", 10**9), 4096)
+
+
+@pytest.mark.parametrize(("times", "is_refused"), [(100, False), (3000, True)])
+def test_code_has_a_size(times: int, is_refused: bool, tmp_path: Path) -> None:
+    body = "    x = x * x + 1;\n" * times
+    (tmp_path / "a.c").write_text(f"float approximate(float x) {{\n{body}    return x; }}\n")
+    words = ["gcc", "-O0", "-fno-asynchronous-unwind-tables", "-c", "a.c"]
+    subprocess.run(words, cwd=tmp_path, check=True)
+    content = (tmp_path / "a.o").read_bytes()
+    if not is_refused:
+        module.objects.check(content, 4096)
+        return
+    with pytest.raises(CandidateOutputError, match="bytes of code when compiled; 32768 are"):
+        module.objects.check(content, 4096)
 
 
 # --- settings -------------------------------------------------------------------------------------
