@@ -35,7 +35,7 @@ WRONG = {
     "no product": ("0 * c", "off by"),
     "another shape": ("c.T", "the shape"),
     "no number": ("c * np.nan", "finite"),
-    "a list": ("c.tolist()", "an array of float64"),
+    "a list": ("[[float(x) for x in row] for row in c]", "an array of float64"),
 }
 LIBRARY = [
     "import numpy as np\ndef multiply(a, b):\n    return a @ b\n",
