@@ -89,6 +89,8 @@ class Evaluator:
                 f'device = "{self.device}" needs batched = true: decompose(m, n, p, rank, seed) '
                 "is told of no device"
             )
+        if self.device == "cuda":
+            devices.require_modules("torch")
         devices.require(self.device, gpus)
 
     def evaluate(self, candidate: Candidate) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,6 +13,11 @@ from typing import Any, Literal
 from evolver.errors import UsageError
 
 Device = Literal["cpu", "cuda"]
+#: Extra of evolver that installs a module; others are installed by their own names.
+EXTRAS = {
+    "torch": "torch", "sklearn": "learning", "numba": "kernels", "plotly": "report",
+    "ray": "distributed",
+}  # fmt: skip
 TWIN = 'the same runs on the processor with [evaluator] with = { device = "cpu" }'
 
 
@@ -46,7 +52,24 @@ def require_modules(*names: str) -> None:
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
-        raise UsageError(f"this task needs {missing[0]}: pip install {' '.join(missing)}")
+        raise UsageError(f"this task needs {' and '.join(missing)}: {installation(*missing)}")
+
+
+def installation(*names: str) -> str:
+    """Return the command that installs modules: 'pip install "evolver[torch]" triton'."""
+    return "pip install " + " ".join(
+        f'"evolver[{EXTRAS[name]}]"' if name in EXTRAS else name for name in names
+    )
+
+
+def require_compiler() -> None:
+    """Check that gcc is here, by which programs in C are compiled.
+
+    Raises:
+        UsageError: it is not.
+    """
+    if shutil.which("gcc") is None:
+        raise UsageError("gcc is not installed here; install it (Debian: apt-get install gcc)")
 
 
 def environment(gpus: Sequence[int]) -> dict[str, str]:

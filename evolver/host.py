@@ -12,10 +12,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
+from evolver import devices
 from evolver.errors import SandboxError
 from evolver.sandboxes import SandboxSettings, local
 
-_EXTRAS = {"plotly": "report", "torch": "torch", "ray": "distributed"}
+_OPTIONAL = ("plotly", "torch", "ray")
 _KEYS = ("_API_KEY", "_API_TOKEN", "_ACCESS_KEY_ID")  # how the names of keys end
 _PATIENCE = 10.0  # seconds for a tool to answer
 
@@ -87,8 +88,8 @@ def examine() -> Host:
         gpus=_gpus(),
         git=shutil.which("git") or "",
         missing={
-            name: f"pip install 'evolver[{extra}]'"
-            for name, extra in _EXTRAS.items()
+            name: devices.installation(name)
+            for name in _OPTIONAL
             if importlib.util.find_spec(name) is None
         },
         keys=sorted(name for name in os.environ if name.endswith(_KEYS) and os.environ[name]),

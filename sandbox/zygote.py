@@ -210,8 +210,10 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         gc.freeze()
         send(control, {"op": "ready", "notes": place.notes})
         Zygote(control, terms, place, is_warm).serve()
-    except BaseException:  # noqa: BLE001 - this process has nobody above it who could tell the host
-        send(control, {"op": "failed", "message": traceback.format_exc()[-3000:]})
+    except BaseException as error:  # noqa: BLE001 - nobody is above this process to tell the host
+        missing = error.name if isinstance(error, ModuleNotFoundError) else None
+        message = traceback.format_exc()[-3000:]
+        send(control, {"op": "failed", "message": message, "missing": missing})
     finally:
         place.remove()
         os._exit(1)

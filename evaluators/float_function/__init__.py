@@ -7,7 +7,6 @@ the bits of values that were verified before.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache, partial
@@ -108,8 +107,7 @@ class Evaluator:
         devices.require(self.device, gpus, _TWIN)
         if self.device == "cuda":
             devices.require_modules("torch", "triton")
-        if shutil.which("gcc") is None:
-            raise UsageError("gcc is not installed here; install it (Debian: apt-get install gcc)")
+        devices.require_compiler()
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `ulp`, the largest error, and how fast the program is where that is small enough.

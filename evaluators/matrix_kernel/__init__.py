@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import library, verify
+from evolver import devices, library, verify
 from evolver.errors import CandidateOutputError
 from evolver.types import Candidate, Result, Timing
 
@@ -53,6 +53,11 @@ class Evaluator:
     flags: tuple[str, ...] = ("-O3", "-march=native", "-ffp-contract=fast")
 
     guest = "guest.py"
+
+    def check_host(self, gpus: Sequence[int]) -> None:
+        """Raise UsageError where there is no compiler for C."""
+        if self.language == "c":
+            devices.require_compiler()
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `against_blas`, the speed over that of numpy's BLAS on one core, and `gflops`.

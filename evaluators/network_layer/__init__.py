@@ -104,6 +104,7 @@ class Evaluator:
         Raises:
             UsageError: they cannot; the message says what to do.
         """
+        devices.require_modules("torch")
         datasets.require(self.data, self.path)
         devices.require(self.device, gpus)
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from evolver import verify
+from evolver import devices, verify
 from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
 from evolver.types import Candidate, Result
 
@@ -44,6 +44,10 @@ class Evaluator:
     def __post_init__(self) -> None:
         if self.items < 3:
             raise UsageError(f"items is {self.items}; sort 3 or more")
+
+    def check_host(self, gpus: Sequence[int]) -> None:
+        """Raise UsageError where there is no compiler."""
+        devices.require_compiler()
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `excess`: comparisons over log2(n!), less 1, in percent; and `comparisons`.

@@ -95,14 +95,9 @@ class DockerSandbox(WarmSandbox):
         try:
             daemon.remove_orphans(self._client)
             self.start()
-        except BaseException as error:
+        except BaseException:
             self.close()
             self._client.close()
-            if isinstance(error, SandboxError) and "ModuleNotFoundError" in str(error):
-                raise SandboxError(
-                    f"{error}\nadd it to [sandbox] requirements, and build the image again with "
-                    "'evolver sandbox build TASK'"
-                ) from error
             raise
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
@@ -174,6 +169,12 @@ class DockerSandbox(WarmSandbox):
             raise
         connection.setblocking(False)
         return connection
+
+    def _advice(self, missing: str) -> str:
+        return (
+            "in the image: add its package to [sandbox] requirements, and build the image again "
+            "with 'evolver sandbox build TASK'"
+        )
 
     def _started(self, report: Mapping[str, Any]) -> None:
         super()._started(report)

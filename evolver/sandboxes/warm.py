@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from random import Random
 from typing import Any
 
-from evolver import literals
+from evolver import devices, literals
 from evolver.errors import SandboxError, UsageError
 from evolver.sandboxes import wire
 from evolver.sandboxes.candidate import Evaluation, SandboxedCandidate, is_inner
@@ -187,10 +187,21 @@ class WarmSandbox(ABC):
             ) from None
         if report["op"] != "ready":
             channel.close()
+            if (missing := report.get("missing")) in {
+                name.partition(".")[0] for name in settings.preload
+            }:
+                raise SandboxError(
+                    f"[sandbox] preload names {missing}, which is not installed "
+                    + self._advice(missing)
+                )
             raise SandboxError(f"the sandbox's runner could not start:\n{report.get('message')}")
         self._channel = channel
         self._started(report)
         return channel
+
+    def _advice(self, missing: str) -> str:
+        """Say where a module is missing and what installs it: the end of a sentence."""
+        return f"here: {devices.installation(missing)}"
 
     def _started(self, report: Mapping[str, Any]) -> None:
         """Take in what a runner says when it is ready; a backend may have more to do then.

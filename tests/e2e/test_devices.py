@@ -6,13 +6,17 @@ import subprocess
 import sys
 import sysconfig
 from contextlib import closing
+from importlib.metadata import metadata
 from pathlib import Path
+from typing import Any
 
 import pytest
 from command_line import CommandLine
 
 from evolver import devices
+from evolver.bundled import bundled
 from evolver.errors import UsageError
+from evolver.plugins import load_module
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.sandboxes.local import gpu_paths
 from evolver.types import Program
@@ -59,6 +63,45 @@ def test_a_task_that_needs_a_gpu_says_so(tmp_path: Path, gpus: str, complaint: s
     assert "Traceback" not in done.stderr
     task.write_text(TASK.replace("GPUS", "[]").replace("DEVICE", "cpu"))
     CommandLine(tmp_path)("evaluate", ".")
+
+
+def test_a_preload_that_is_not_installed_is_told_of_in_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "f.py").write_text("def f():\n    return 1.5\n")
+    (tmp_path / "needy.py").write_text(NEEDY)
+    text = TASK.replace("GPUS", '[]\npreload = ["math", "no_such_module"]').replace("DEVICE", "cpu")
+    (tmp_path / "task.toml").write_text(text)
+    for command in (["run", ".", "--evaluations", 3], ["evaluate", "."]):
+        done = CommandLine(tmp_path)(*command, code=2)
+        said = " ".join(done.stderr.split())
+        assert "preload names no_such_module, which is not installed here: pip install no" in said
+        assert "Traceback" not in done.stderr
+
+
+def test_what_is_missing_is_told_with_what_installs_it() -> None:
+    devices.require_modules("json")
+    with pytest.raises(UsageError, match=r"no_such and none: pip install no_such none$"):
+        devices.require_modules("json", "no_such", "none")
+    assert devices.installation("torch", "triton") == 'pip install "evolver[torch]" triton'
+    assert devices.installation("sklearn") == 'pip install "evolver[learning]"'
+
+
+def test_each_extra_is_one_of_the_package() -> None:
+    extras = metadata("evolver").get_all("Provides-Extra")
+    assert set(devices.EXTRAS.values()) <= set(extras or ())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [("sorting", {}), ("matrix_kernel", {"language": "c"}), ("float_function", {})],
+)
+def test_a_missing_compiler_is_said_before_anything_is_judged(
+    name: str, settings: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = bundled("evaluators") / name
+    evaluator = load_module(folder).Evaluator(**settings)
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(UsageError, match="apt-get install gcc"):
+        evaluator.check_host(())
 
 
 def test_the_processor_is_always_there() -> None:
