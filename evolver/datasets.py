@@ -1,15 +1,16 @@
 """Labelled images without a download, for evaluators that have a candidate learn something.
 
-Nothing here can be looked up by whoever does not know the seed, so draw it from `Candidate.rng`:
-the images are made anew, and which number stands for which class is a secret of the seed. Give a
-candidate the training part and the inputs of the others, and keep their labels where it cannot
-reach them; what is computed from `held_out` belongs into private metrics.
+Draw the seed from `Candidate.rng`, for what it decides is a secret: which number stands for which
+class and, of digits and textures, the images themselves, which are made anew. Those of CIFAR-10 are
+only dealt and shuffled: a program that holds them, or a network that has learnt them, knows which
+belong together. Give a candidate the training part and the inputs of the others, and keep their
+labels where it cannot reach them; what is computed from `held_out` belongs into private metrics.
 """
 
 from __future__ import annotations
 
 import functools
-import importlib.util
+import inspect
 import pickle
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from evolver import devices
 from evolver.errors import UsageError
 
 Name = Literal["digits", "textures", "cifar10"]
@@ -79,16 +81,13 @@ def require(name: Name, path: str = "") -> None:
 
     Args:
         name: of the dataset.
-        path: the folder of its files, for those that have some.
+        path: the folder of its files, for those that have some; absolute, or from "~" on.
 
     Raises:
         UsageError: a package or a file is missing; the message says what to do.
     """
-    if name == "digits" and importlib.util.find_spec("sklearn") is None:
-        raise UsageError(
-            "the digits are scikit-learn's, which is not installed here: "
-            'pip install "evolver[learning]"'
-        )
+    if name == "digits":
+        devices.require_modules("sklearn")
     if name == "cifar10":
         _cifar10_files(path)
 
@@ -110,6 +109,15 @@ def draw(name: Name, seed: int, counts: Sequence[int] = (), path: str = "") -> D
     if name == "cifar10":
         return cifar10(path, seed, *counts)
     return {"digits": digits, "textures": textures}[name](seed, *counts)
+
+
+def counts(name: Name) -> tuple[int, int, int]:
+    """Return how many images for training, validation and held-out a dataset has by itself."""
+    makers: dict[Name, Callable[..., Dataset]] = {
+        "digits": digits, "textures": textures, "cifar10": cifar10,
+    }  # fmt: skip
+    usual = inspect.signature(makers[name]).parameters
+    return usual["train"].default, usual["validation"].default, usual["held_out"].default
 
 
 def digits(seed: int, train: int = 2000, validation: int = 600, held_out: int = 600) -> Dataset:
@@ -318,7 +326,7 @@ def cifar10(
     test batch. Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
 
     Args:
-        path: the folder "cifar-10-batches-py".
+        path: the folder "cifar-10-batches-py", absolute or from "~" on.
         seed: a secret: it deals, shuffles, and says which number stands for which class.
         train: images in that part.
         validation: images in that part.
@@ -360,7 +368,13 @@ def _shuffled(rng: np.random.Generator, shown: Labels) -> list[NDArray[np.intp]]
 
 
 def _cifar10_files(path: str) -> list[Path]:
-    files = [Path(path).expanduser() / name for name in (*_CIFAR10, "test_batch")]
+    folder = Path(path).expanduser()
+    if path and not folder.is_absolute():
+        raise UsageError(
+            f"path = '{path}' would hang on the folder that a run is started in: write the whole "
+            "path of cifar-10-batches-py"
+        )
+    files = [folder / name for name in (*_CIFAR10, "test_batch")]
     missing = [file.name for file in files if not path or not file.is_file()]
     if missing:
         raise UsageError(

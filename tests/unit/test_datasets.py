@@ -168,9 +168,22 @@ def test_what_cannot_be_drawn_is_said(tmp_path: Path) -> None:
         datasets.require("cifar10", str(tmp_path))
     with pytest.raises(UsageError, match="nothing is fetched"):
         datasets.require("cifar10")
+    with pytest.raises(UsageError, match="write the whole path"):
+        datasets.require("cifar10", "cifar-10-batches-py")
     with pytest.raises(UsageError, match="too few images of class"):
         datasets.cifar10(str(write_cifar10(tmp_path)), 1, 90, 30, 20)
     with pytest.raises(UsageError, match="too small for 10 classes"):
         datasets.textures(1, 20, 9, 20)
     with pytest.raises(UsageError, match="give three"):
         datasets.draw("textures", 1, (3, 4))
+
+
+@pytest.mark.parametrize("name", ["digits", "textures", "cifar10"])
+def test_counts_are_those_of_the_function(name: datasets.Name) -> None:
+    train, validation, held_out = datasets.counts(name)
+    assert train > validation == held_out
+    if name == "textures":
+        drawn = datasets.textures(1)
+        assert (train, validation, held_out) == tuple(
+            map(len, (drawn.train, drawn.validation, drawn.held_out))
+        )
