@@ -53,6 +53,8 @@ class Row:
     hidden: str
     steps: int
     batch: int
+    noise: float
+    rates: str  # of the evaluator at that stage, which the known ones' grids go beyond
     optimiser: str
     rate: float
     loss: float
@@ -98,6 +100,8 @@ def compared(stage: str, settings: Mapping[str, Any], seeds: int) -> Iterator[Ro
             " ".join(map(str, evaluator.hidden)),
             evaluator.steps,
             evaluator.batch,
+            evaluator.noise,
+            " ".join(map(str, settings["rates"])),
             name,
             rate,
             float(np.exp(validation.mean())),

@@ -1,11 +1,10 @@
 """Scores optimisers by the networks that they train: the search for Lion, with its funnel.
 
-The training runs in the candidate's process, by guest code, in stretches of some steps. What comes
-back after each are the weights and the optimiser's buffers. One stretch, chosen in secret, is then
-computed once more: the gradients here, each update by the candidate's function alone, in a fresh
-process and given nothing but its arguments. So whatever else was done to the weights, and whatever
-was kept anywhere but in the two buffers, does not come out again. The loss is computed here, on
-images that never go where the candidate is.
+The training runs here. The candidate's function is all that runs in the candidate's process: it is
+sent gradients, and what comes back are updates, and its two buffers every so many steps. Images,
+labels and seeds never go there, and no weights or losses that are claimed there are believed: there
+is nothing to forge. After each stretch of steps the process is killed, so that only the buffers
+outlive it. One stretch, drawn in secret, is computed once more, for one seed, in other processes.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ import csv
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import count as counter
 from pathlib import Path
 from random import Random
 
@@ -34,6 +34,8 @@ _TITLES = {
     "sgd": "gradient descent with momentum",
     "sign": "signSGD",
 }
+#: What the known optimisers were measured with; their own rates are of a finer grid.
+_SETTINGS = ("hidden", "steps", "batch", "noise", "rates")
 _OFF = 0.01  # of the way that the weights went in a stretch; rounding is 10**-6 of it
 
 
@@ -139,15 +141,15 @@ class Evaluator:
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
         """Return what known optimisers gain on these networks, as `benchmarks/funnel.py` measured.
 
-        No published value is of these networks.
+        No published value is of these networks. Empty for settings that were not measured.
         """
         with _MEASURED.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
-        own = " ".join(map(str, self.hidden)), str(self.steps), str(self.batch)
+        own = {name: _text(getattr(self, name)) for name in _SETTINGS}
         return {
             _TITLES[row["optimiser"]]: [{"gained": float(row["gained"])}]
             for row in rows
-            if (row["hidden"], row["steps"], row["batch"]) == own
+            if own.items() <= row.items()
         }
 
     def probe(self, candidate: Candidate) -> object:
@@ -161,9 +163,13 @@ class Evaluator:
         arrays = rng.normal(size=(4, 3, sum(m * n for m, n in guest.shapes(widths))))
         arrays[3] **= 2  # what it is where it is of use; where it is not, any will do
         given = [array.astype(np.float32) for array in arrays]
-        return _checked(
-            candidate.call("guest:answer", self.function, widths, *given, [0.003, 0.01, 1.0])
-        )
+        weights, found, *buffers = given
+        candidate.call("guest:begin", self.function, widths, weights, *buffers)
+        updates = candidate.call("guest:step", found, [0.003, 0.01, 1.0])
+        if isinstance(updates, str):
+            raise CandidateOutputError(f"what the optimiser returns is not usable: {updates}")
+        shape = weights.shape
+        return _checked((updates, *_checked(candidate.call("guest:buffers"), 2, shape)), 3, shape)
 
     def course(self, rng: Random) -> Course:
         """Draw what an evaluation trains, and on what."""
@@ -178,23 +184,29 @@ class Evaluator:
         )
 
     def trained(self, candidate: Candidate, course: Course) -> Array:
-        """Have the networks trained; return their weights, of which a stretch was computed again.
+        """Train the networks by the candidate's updates; return their weights.
+
+        Nothing but updates and buffers is taken from the candidate, in a process that lives for
+        one stretch: a program that reaches out of its function finds no image, no label and no
+        later weights. What it may still find there are the gradients of the other networks, and
+        what it kept up to a stretch ago. One that uses these in a share x of the stretches is
+        refused with the probability x, for one stretch in secret is computed again without them.
 
         Raises:
             CandidateError: it came out differently, or the function is none of the form.
         """
         chosen = candidate.rng.randrange(len(course.stretches))
-        state = [course.weights, *np.zeros((2, *course.weights.shape), np.float32)]
-        candidate.call("guest:start", self.function, *course.arguments)
+        training = guest.Training(*course.arguments)
+        asked = Asked(candidate, self.function, training)
         for number, stretch in enumerate(course.stretches):
-            before = state
-            returned = candidate.call("guest:advance", *stretch)
-            state = _checked(returned, course.weights.shape)
+            before = training.weights.copy(), *asked.buffers
+            asked.begin(training.weights)
+            training.advance(asked, *stretch)
+            asked.end()
             if number == chosen:
-                kept = before, state
-        candidate.restart()  # what was kept anywhere in the process is gone
-        self._check(candidate, course, course.stretches[chosen], *kept)
-        return state[0]
+                self._check(candidate, course, stretch, before, training.weights)
+        weights: Array = training.weights
+        return weights
 
     def _check(
         self,
@@ -202,28 +214,35 @@ class Evaluator:
         course: Course,
         stretch: Stretch,
         before: Sequence[Array],
-        after: Sequence[Array],
+        after: Array,
     ) -> None:
-        """Raise CandidateOutputError where weights did not come from the updates alone."""
-        weights, *buffers = before
-        training = guest.Training(course.widths, weights, *course.arguments[2:])
+        """Raise CandidateOutputError where a stretch does not come out as it did.
+
+        Only the networks of one seed are trained, the rates in another order, and in the midst of
+        it the process is another one.
+        """
+        widths, _, rates, *rest = course.arguments
+        seed = candidate.rng.randrange(len(stretch.seeds))
+        one = slice(seed * len(rates), (seed + 1) * len(rates))
+        weights, *buffers = (array[one][::-1] for array in before)
+        training = guest.Training(widths, weights, rates[::-1], *rest)
+        asked = Asked(candidate, self.function, training, buffers)
+        cut = candidate.rng.randrange(1, max(2, len(stretch.factors)))
+        asked.begin(training.weights)
+        steps = counter()
 
         def step(weights: Array, found: Array, rates: Sequence[float]) -> Array:
-            nonlocal buffers
-            update, *buffers = _checked(
-                candidate.call(
-                    "guest:answer", self.function, course.widths, weights, found, *buffers, rates
-                ),
-                weights.shape,
-            )
-            return update
+            if next(steps) == cut:
+                asked.end()
+                asked.begin(weights)
+            return asked(weights, found, rates)
 
-        training.advance(step, *stretch)
+        training.advance(step, [stretch.seeds[seed]], stretch.factors)
         with np.errstate(all="ignore"):
-            off = np.linalg.norm(training.weights - after[0], axis=1)
-            way = np.linalg.norm(after[0] - weights, axis=1)
-        is_finite = np.isfinite(off) & np.isfinite(way)
-        if (off > _OFF * way)[is_finite].any() or (np.isfinite(way) & ~is_finite).any():
+            way = np.linalg.norm(after[one][::-1] - weights, axis=1)
+            off = np.linalg.norm(after[one][::-1] - training.weights, axis=1)
+        finite = np.isfinite(way)  # where it is not, the network has diverged for good
+        if not (off <= _OFF * way)[finite].all():
             raise CandidateOutputError(
                 "the same steps, computed again, lead to other weights: the update must follow "
                 "from w, g, m, v and lr alone, without chance and without anything that is kept "
@@ -231,22 +250,65 @@ class Evaluator:
             )
 
 
-def _checked(returned: object, shape: tuple[int, ...] | None = None) -> list[Array]:
-    """Return weights or updates and the two buffers, which the guest code handed over."""
-    if isinstance(returned, str):
-        raise CandidateOutputError(f"what the optimiser returns is not usable: {returned}")
-    if not isinstance(returned, tuple | list) or len(returned) != 3:
-        raise CandidateOutputError("there must be three arrays: weights and two buffers")
+class Asked:
+    """The candidate's optimiser, asked for the updates of networks in training.
+
+    Attributes:
+        buffers: two for the weights of each network, (networks, weights), as of the last `end`.
+    """
+
+    def __init__(
+        self,
+        candidate: Candidate,
+        function: str,
+        training: guest.Training,
+        buffers: Sequence[Array] = (),
+    ) -> None:
+        self.buffers = list(buffers) or [np.zeros_like(training.weights)] * 2
+        self._candidate = candidate
+        self._function = function
+        self._widths = training.widths
+
+    def begin(self, weights: Array) -> None:
+        """Make a fresh process, which gets weights and buffers."""
+        self._candidate.restart()
+        self._candidate.call("guest:begin", self._function, self._widths, weights, *self.buffers)
+
+    def __call__(self, weights: Array, found: Array, rates: Sequence[float]) -> Array:
+        """Return what is subtracted from the weights, of which the process has a copy.
+
+        Raises:
+            CandidateError: the function is none of the form.
+        """
+        returned = self._candidate.call("guest:step", found, rates)
+        if isinstance(returned, str):
+            raise CandidateOutputError(f"what the optimiser returns is not usable: {returned}")
+        (update,) = _checked((returned,), 1, weights.shape)
+        return update
+
+    def end(self) -> None:
+        """Fetch the buffers."""
+        returned = self._candidate.call("guest:buffers")
+        self.buffers = _checked(returned, 2, self.buffers[0].shape)
+
+
+def _checked(returned: object, number: int, shape: tuple[int, ...]) -> list[Array]:
+    """Return arrays that the guest code handed over, or raise CandidateOutputError."""
+    if not isinstance(returned, tuple | list) or len(returned) != number:
+        raise CandidateOutputError(f"there must be arrays: {number}")
     for array in returned:
-        if (
-            not isinstance(array, np.ndarray)
-            or array.dtype != np.float32
-            or (shape is not None and array.shape != shape)
-        ):
-            raise CandidateOutputError("weights and buffers must be float32, of the same shape")
+        if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.shape != shape:
+            raise CandidateOutputError(
+                f"updates and buffers must be float32, of the shape {shape} of the weights"
+            )
     return list(returned)
 
 
 def _gain(ours: float, theirs: float) -> float:
     """Return by how many percent a loss is lower, from logarithms."""
     return 100 * (1 - math.exp(ours - theirs))
+
+
+def _text(value: object) -> str:
+    """Write a setting as the table does."""
+    return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

@@ -1,7 +1,6 @@
-"""Trains small networks with the candidate's optimiser, in its process.
+"""Small networks in training, and the candidate's optimiser, asked for updates in its process.
 
-The evaluator runs the same code in its own: to train what the candidate is compared with, and to
-compute a part of what the candidate claims once more.
+The evaluator runs `Training` in its own process, where the images are, and asks here for updates.
 
 Several networks are trained side by side, one for each of `seeds` and each learning rate, in this
 order. Their weights are rows of one array (networks, weights), float32. A network of the widths
@@ -139,24 +138,22 @@ class Optimiser:
 
         self._train = getattr(candidate.load(), function)
         self._widths = widths
-        self.momentum = momentum.copy()
-        self.variance = variance.copy()
+        self.momentum = momentum
+        self.variance = variance
 
     def __call__(self, weights, found, rates):
         """Call it for each matrix of each network; return the updates, and keep the buffers."""
-        updates = np.empty_like(weights)
         given = weights, found, self.momentum, self.variance
-        taken = updates, self.momentum, self.variance
+        # What is returned may be views of what is given, so nothing of that is written to.
+        taken = tuple(np.empty_like(weights) for _ in _NAMES)
         for into, layer in zip(self._split(taken), self._split(given), strict=True):
             for network, rate in enumerate(rates):
                 returned = self._train(*(_locked(array[network]) for array in layer), rate)
                 if not isinstance(returned, tuple) or len(returned) != 3:
                     raise FormError("it must return a tuple of three: update, m, v")
-                # All are copied before one is overwritten: they may be views of one another.
-                shape = into[0][network].shape
-                checked = [_array(*pair, shape) for pair in zip(_NAMES, returned, strict=True)]
-                for array, value in zip(into, checked, strict=True):
-                    array[network] = value
+                for name, array, value in zip(_NAMES, into, returned, strict=True):
+                    array[network] = _array(name, value, array[network].shape)
+        updates, self.momentum, self.variance = taken
         return updates
 
     def _split(self, arrays):
@@ -176,7 +173,7 @@ def _locked(array):
 
 
 def _array(name, value, shape):
-    """Return a copy of a value as float32: an array of the shape, or one number for all entries."""
+    """Return a value as an array, of the shape or one number for all entries; or complain."""
     if not isinstance(value, (np.ndarray, float, int, np.number)):
         raise FormError(f"{name} must be an array of the shape of w, not {type(value).__name__}")
     array = np.asarray(value)
@@ -185,36 +182,32 @@ def _array(name, value, shape):
             f"{name} must be real numbers of the shape {shape} of w, or one, not {array.dtype} of "
             f"the shape {array.shape}"
         )
-    return array.astype(np.float32)
+    return array
 
 
-_training = None
 _optimiser = None
+_weights = None
 
 
-def start(function, *arguments):
-    """Begin a training; the arguments are those of `Training`."""
-    global _training, _optimiser
-    _training = Training(*arguments)
-    nothing = np.zeros_like(_training.weights)
-    _optimiser = Optimiser(function, _training.widths, nothing, nothing)
+def begin(function, widths, weights, momentum, variance):
+    """Go on with networks from these weights and buffers, with the program executed afresh."""
+    global _optimiser, _weights
+    _optimiser = Optimiser(function, widths, momentum, variance)
+    _weights = weights
 
 
-def advance(seeds, factors):
-    """Take some steps; return weights and buffers, or a complaint."""
-    try:
-        _training.advance(_optimiser, seeds, factors)
-    except FormError as error:
-        return str(error)
-    return _training.weights, _optimiser.momentum, _optimiser.variance
-
-
-def answer(function, widths, weights, found, momentum, variance, rates):
-    """Return updates and buffers of one step by the program executed afresh, or a complaint."""
+def step(found, rates):
+    """Return the updates for these gradients, or a complaint; subtract them from the weights."""
+    global _weights
     with np.errstate(all="ignore"):
         try:
-            optimiser = Optimiser(function, widths, momentum, variance)
-            updates = optimiser(weights, found, rates)
+            updates = _optimiser(_weights, found, rates)
         except FormError as error:
             return str(error)
-    return updates, optimiser.momentum, optimiser.variance
+        _weights = _weights - updates
+    return updates
+
+
+def buffers():
+    """Return the two buffers."""
+    return _optimiser.momentum, _optimiser.variance

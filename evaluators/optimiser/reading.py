@@ -121,6 +121,8 @@ def _check_node(node: ast.AST) -> None:
             _refuse("global" if isinstance(node, ast.Global) else "nonlocal")
         case ast.ClassDef() | ast.AsyncFunctionDef() | ast.Yield() | ast.YieldFrom() | ast.Await():
             _refuse("a class, a generator or a coroutine")
+        case ast.Match():  # a class pattern reads any attribute
+            _refuse("match")
         case ast.FunctionDef(args=arguments, decorator_list=decorators):
             if decorators:
                 _refuse("a decorator")

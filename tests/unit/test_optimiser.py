@@ -27,6 +27,7 @@ MODULE = load_module(FOLDER)
 TASK = bundled("examples") / "optimiser"
 SMALL = {"hidden": (8,), "steps": 40, "seeds": 2, "rates": (0.01, 0.04), "batch": 16}
 SEED = (TASK / "optimiser.py").read_text()
+TRAIN = "def train(w, g, m, v, lr):\n    return g * lr, m, v\n"
 HEAD = "import numpy as np\n\ndef train(w, g, m, v, lr):\n    "
 
 
@@ -191,7 +192,11 @@ def test_the_records_are_those_of_the_last_stage() -> None:
     records = MODULE.Evaluator(**settings.evaluator.with_).references()
     assert records["AdamW, without the correction of bias"] == [{"gained": 0.0}]
     assert records["Lion"][0]["gained"] < 0
-    assert MODULE.Evaluator(hidden=(3,)).references() == {}
+    own = {**settings.evaluator.with_}
+    for name, other in {
+        "hidden": (3,), "steps": 9, "batch": 9, "noise": 0.0, "rates": (1.0,)
+    }.items():  # fmt: skip
+        assert MODULE.Evaluator(**{**own, name: other}).references() == {}
 
 
 # --- what is refused ------------------------------------------------------------------------------
@@ -226,33 +231,16 @@ def train(w, g, m, v, lr):
     kept.setdefault(key, 1 + len(kept) % 3)
     return g * lr * kept[key], m, v
 """
-MORE_STEPS = """
-import sys
-
-def train(w, g, m, v, lr):
-    frame = sys._getframe()
-    while frame and not hasattr(frame.f_locals.get("self"), "advance"):
-        frame = frame.f_back
-    if frame is None:
-        return g * lr, m, v
-    training, seen = frame.f_locals["self"], frame.f_globals
-    found = seen["gradients"](
-        training.weights, training.widths, frame.f_locals["inputs"].repeat(2, axis=0),
-        frame.f_locals["labels"].repeat(2, axis=0),
-    )
-    training.weights -= 0.01 * found
-    return g * lr, m, v
-"""
-ANOTHER_LOOP = """
+SHARED = """
 import guest
 
-def forged(seeds, factors):
-    training = guest._training
-    training.advance(lambda w, g, rates: 0.05 * g, seeds, factors)
-    training.advance(lambda w, g, rates: 0.05 * g, seeds, factors)
-    return training.weights, 0 * training.weights, 0 * training.weights
+step = guest.step
 
-guest.advance = forged
+def forged(found, rates):
+    found[:] = found.mean(axis=0)  # a step of all networks' batches
+    return step(found, rates)
+
+guest.step = forged
 
 def train(w, g, m, v, lr):
     return 0.05 * g, m, v
@@ -261,8 +249,8 @@ def train(w, g, m, v, lr):
 
 @pytest.mark.parametrize(
     "source",
-    [COUNTING, THIRD_BUFFER, REMEMBERED, MORE_STEPS, ANOTHER_LOOP],
-    ids=["a count of calls", "a third buffer", "remembered", "more steps", "another loop"],
+    [COUNTING, THIRD_BUFFER, REMEMBERED, SHARED],
+    ids=["a count of calls", "a third buffer", "remembered", "shared"],
 )
 def test_weights_that_do_not_follow_from_the_updates_are_refused(
     sandbox: LocalSandbox, source: str
@@ -271,6 +259,88 @@ def test_weights_that_do_not_follow_from_the_updates_are_refused(
         trained(sandbox, source)
     with pytest.raises(CandidateOutputError, match="is not allowed"):
         judge(sandbox, source)
+
+
+FROM_INFINITY = """
+import guest
+import numpy as np
+
+def forged(found, rates):
+    return np.full_like(found, np.inf if rates[-1] > 0.02 else 0.5)
+
+guest.step = forged
+
+def train(w, g, m, v, lr):
+    return g * lr, m, v
+"""
+
+
+def test_what_went_through_infinity_has_diverged_for_good(sandbox: LocalSandbox) -> None:
+    course, weights = trained(sandbox, FROM_INFINITY)
+    assert not np.isfinite(weights).all(axis=1).any()
+    assert np.isinf(course.losses(weights).validation).all()
+
+
+JUMP = """
+import gc
+import sys
+
+import guest
+import numpy as np
+
+def reached():
+    frame = sys._getframe()
+    while frame is not None:
+        yield from frame.f_locals.values()
+        yield from frame.f_globals.values()
+        frame = frame.f_back
+    yield from gc.get_objects()
+
+def arrays(value, depth=3):
+    if isinstance(value, np.ndarray):
+        yield value
+    elif depth and isinstance(value, (list, tuple)):
+        for part in value:
+            yield from arrays(part, depth - 1)
+    elif depth and hasattr(value, "__dict__"):
+        for part in vars(value).values():
+            yield from arrays(part, depth - 1)
+
+def train(w, g, m, v, lr):
+    found = any(
+        64 in array.shape[1:] or array.dtype.kind == "i" and array.size > 16
+        for value in reached() for array in arrays(value)
+    )
+    return g * lr, np.full_like(m, found), v
+"""
+
+
+@pytest.mark.parametrize("more", ["", "an_image = np.zeros((1, 64))\n"])
+def test_no_image_and_no_label_can_be_reached_from_the_function(
+    sandbox: LocalSandbox, more: str
+) -> None:
+    evaluator = MODULE.Evaluator(**{**SMALL, "steps": 2, "rates": (0.01,)})
+    with sandbox.open(Program(0, {"p.py": (JUMP + more).encode()}), seed=3, timeout=60) as it:
+        course = evaluator.course(it.rng)
+        training = MODULE.guest.Training(*course.arguments)
+        asked = MODULE.Asked(it, "train", training)
+        asked.begin(training.weights)
+        training.advance(asked, *course.stretches[0])
+        asked.end()
+    assert asked.buffers[0].any() == bool(more)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    ["weights[:, :5]", "weights.astype('f8')", "None", "[weights]", "'no'"],
+)
+def test_what_is_no_update_is_refused(sandbox: LocalSandbox, forged: str) -> None:
+    source = (
+        "import guest\n\ndef forged(found, rates):\n    weights = found\n"
+        f"    return {forged}\n\nguest.step = forged\n" + TRAIN
+    )
+    with pytest.raises(CandidateOutputError, match=r"must be|not usable"):
+        trained(sandbox, source)
 
 
 def test_chance_is_refused(sandbox: LocalSandbox) -> None:
@@ -293,7 +363,7 @@ def test_weights_that_were_found_elsewhere_are_of_no_use(sandbox: LocalSandbox) 
     assert elsewhere > 2.0
 
 
-def test_nothing_that_is_scored_goes_into_the_sandbox(sandbox: LocalSandbox) -> None:
+def test_no_image_and_no_label_goes_into_the_sandbox(sandbox: LocalSandbox) -> None:
     class Watched:
         def __init__(self, candidate: Any) -> None:
             self.candidate, self.sent = candidate, []
@@ -302,7 +372,7 @@ def test_nothing_that_is_scored_goes_into_the_sandbox(sandbox: LocalSandbox) -> 
             return getattr(self.candidate, name)
 
         def call(self, function: str, *args: Any, **kwargs: Any) -> Any:
-            self.sent += [arg for arg in args if isinstance(arg, np.ndarray)]
+            self.sent += args
             return self.candidate.call(function, *args, **kwargs)
 
     evaluator = MODULE.Evaluator(**SMALL)
@@ -310,11 +380,13 @@ def test_nothing_that_is_scored_goes_into_the_sandbox(sandbox: LocalSandbox) -> 
         watched = Watched(candidate)
         course = evaluator.course(candidate.rng)
         evaluator.trained(watched, course)
-    rows = {row.tobytes() for array in watched.sent if array.ndim == 2 for row in array}
-    assert course.train.inputs[0].tobytes() in rows
-    for part in (course.validation, course.held_out):
-        assert not rows & {row.tobytes() for row in part.inputs}
-        assert not any(np.array_equal(array, part.labels) for array in watched.sent)
+    sent = [each for each in watched.sent if isinstance(each, np.ndarray)]
+    assert {array.shape[1] for array in sent} == {course.weights.shape[1]}
+    assert all(np.isfinite(array).all() and array.dtype == np.float32 for array in sent)
+    others = [each for each in watched.sent if not isinstance(each, np.ndarray)]
+    rates = {rate * factor for rate in SMALL["rates"] for s in course.stretches for factor in s[1]}
+    for each in others:
+        assert each in ("train", course.widths) or set(each) <= rates
 
 
 @pytest.mark.parametrize(
@@ -350,9 +422,6 @@ def test_one_rate_that_diverges_is_no_more_than_a_bad_rate(sandbox: LocalSandbox
     assert result.metrics["rate"] == 0.01
 
 
-TRAIN = "def train(w, g, m, v, lr):\n    return g * lr, m, v\n"
-
-
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
@@ -383,6 +452,10 @@ TRAIN = "def train(w, g, m, v, lr):\n    return g * lr, m, v\n"
         ("def f():\n    yield 1\n", "generator"),
         ("import numpy as np\n@np.vectorize\ndef f(x):\n    return x\n", "decorator"),
         ("print(1)\n", "outside a function"),
+        (
+            "def f(g):\n    match g:\n        case int(__class__=c):\n            return c\n",
+            "match",
+        ),
         ("def f(:\n", "no Python"),
     ],
 )
