@@ -99,9 +99,15 @@ def violation(seed: Files, child: Files) -> str | None:
         return str(error)
     for path, frame in seed_frame.items():
         if len(child_frame[path]) != len(frame):
-            return f"{path}: the number of editable regions changed"
+            return (
+                f"{path}: the number of editable regions changed; keep the seed's lines "
+                "EVOLVE-BLOCK-START and EVOLVE-BLOCK-END"
+            )
         if child_frame[path] != frame:
-            return f"{path}: something outside the editable regions changed"
+            return (
+                f"{path}: something outside the editable regions changed; change a copy of the "
+                "seed between its lines EVOLVE-BLOCK-START and EVOLVE-BLOCK-END only"
+            )
     return None
 
 

@@ -285,7 +285,12 @@ async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Even
     try:
         while True:
             reason = await engine.run()
-            if reason == "interrupted" or await _confirmed(engine, watcher):
+            if reason == "interrupted":
+                break
+            confirmed = await _confirmed(engine, watcher)
+            if confirmed is None:
+                reason = "interrupted"
+            if confirmed is not False:
                 break
             if reason != "target" or engine.reaches_target:
                 break
@@ -298,8 +303,8 @@ async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Even
         watcher.cancel()
 
 
-async def _confirmed(engine: Engine, interrupted: asyncio.Future[None]) -> bool:
-    """Confirm the front; cut short, what is left waits for the next session."""
+async def _confirmed(engine: Engine, interrupted: asyncio.Future[None]) -> bool | None:
+    """Confirm the front; None where that is cut short: what is left waits for the next session."""
     confirming = asyncio.ensure_future(engine.confirm())
     either: set[asyncio.Future[Any]] = {confirming, interrupted}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -307,7 +312,7 @@ async def _confirmed(engine: Engine, interrupted: asyncio.Future[None]) -> bool:
         return confirming.result()
     confirming.cancel()
     await asyncio.gather(confirming, return_exceptions=True)
-    return True
+    return None
 
 
 def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]:

@@ -68,9 +68,12 @@ def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None
         typer.echo(f"Stopped. Go on with: evolver resume {run.directory}", err=True)
         raise typer.Exit(130)
     if len(run.outcomes) == before:
+        more = f"--evaluations {2 * run.evaluations}"
+        if run.stopped == "target":
+            more = "--target VALUE, with one that is not reached yet"
         typer.echo(
             f"Nothing was left to do. Give it more, for example: evolver resume {run.directory} "
-            f"--evaluations {2 * run.evaluations}",
+            f"{more}",
             err=True,
         )
 

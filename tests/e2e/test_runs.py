@@ -91,6 +91,41 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(cli: CommandLine, task: Path
     assert done["evaluations"] == told["evaluations"] + 5
 
 
+def test_ctrl_c_while_the_front_is_measured_again(cli: CommandLine, make_task: MakeTask) -> None:
+    slow = """
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+@dataclass(frozen=True)
+class Slow:
+    def evaluate(self, candidate):
+        return {"error": abs(candidate.call("curve", 0.0) - 1.0)}
+
+    def confirm(self, candidate):
+        mark = Path(MARK)
+        if not mark.exists():
+            mark.touch()
+            time.sleep(9)
+        return self.evaluate(candidate)
+"""
+    mark = cli.folder / "confirming"
+    task = make_task(
+        toml=TASK_TOML.replace("score.py:score", "score.py:Slow"),
+        score=slow.replace("MARK", repr(str(mark))),
+    )
+    process = cli.start("run", task, "--evaluations", 3, "--out", "cut")
+    deadline = time.monotonic() + 60
+    while not mark.exists() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    _, err = interrupt(process)
+    assert process.returncode == 130
+    assert "evolver resume" in err
+    told = cli.json("resume", "cut")
+    assert (told["evaluations"], told["stopped"]) == (3, "evaluations")
+    assert told["best_confirmed"]
+
+
 def test_a_second_process_on_a_live_run_is_refused(cli: CommandLine, task: Path) -> None:
     process = cli.start("run", task, "--evaluations", 5000, "--out", "live")
     try:
