@@ -31,7 +31,7 @@ from .writing import in_c, in_triton, line_in_triton
 
 _TWIN = (
     'the same runs on the processor with [evaluator] with = { device = "cpu", rounds = 64 } and '
-    "with [sandbox] preload = [\"numpy\"] and no gpus"
+    'with [sandbox] preload = ["numpy"] and no gpus'
 )
 NAME = "approximate"  # the candidate's function
 GUESTS = ("compiled.py", "graphics.py")
