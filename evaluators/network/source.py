@@ -1,4 +1,4 @@
-"""What the source of a network may not name: other data than it is given, and chance of its own."""
+"""What the source of a network may not hold: other data than it is given, and chance of its own."""
 
 from __future__ import annotations
 
@@ -21,12 +21,15 @@ _SEEDS = {
     "manual_seed", "seed", "Generator", "default_generator", "get_rng_state", "set_rng_state",
     "fork_rng", "random",
 }  # fmt: skip
+#: Weights that were learnt elsewhere could stand in the source, where nobody counts them.
+_LONGEST = 100  # characters of a text that is no docstring
+_NUMBERS = 200
 
 
 def check_source(files: Files) -> None:
-    """Raise CandidateOutputError where a program names what a network has no need of.
+    """Raise CandidateOutputError where a program holds or names what a network has no need of.
 
-    It reads the names in the code, which stops whoever does not set out to deceive.
+    It reads the code, which stops whoever does not set out to deceive.
     """
     for path, content in files.items():
         if not path.endswith(".py"):
@@ -35,6 +38,7 @@ def check_source(files: Files) -> None:
             tree = ast.parse(content)
         except (SyntaxError, ValueError) as error:
             raise CandidateOutputError(f"it is no Python: {error}") from None
+        _check_constants(tree)
         for name in _named(tree):
             if name in _SEEDS:
                 raise CandidateOutputError(
@@ -48,8 +52,35 @@ def check_source(files: Files) -> None:
                 )
 
 
+def _check_constants(tree: ast.AST) -> None:
+    said = {  # docstrings, and other texts that nobody reads
+        node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)
+    }
+    found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    texts = [node.value for node in found if isinstance(node.value, str | bytes)
+             and node not in said]  # fmt: skip
+    numbers = [node.value for node in found if isinstance(node.value, int | float | complex)]
+    if len(numbers) > _NUMBERS or any(len(text) > _LONGEST for text in texts):
+        raise CandidateOutputError(
+            f"it has {len(numbers)} numbers and texts of up to {max(map(len, texts), default=0)} "
+            f"characters; {_NUMBERS} and {_LONGEST} are allowed, for weights are learnt from the "
+            "images and count as parameters"
+        )
+
+
 def _named(tree: ast.AST) -> Iterator[str]:
+    modules = {
+        alias.asname or alias.name
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Import | ast.ImportFrom)
+        for alias in node.names
+    }
     for node in ast.walk(tree):
+        match node:
+            case ast.MatchClass():  # its keywords are attributes by another name
+                yield "__match__"
+            case ast.Attribute(ctx=ast.Store()) if (name := _root(node)) in modules:
+                yield f"__setattr__ of {name}"
         match node:
             case ast.Import(names=names):
                 for alias in names:
@@ -59,6 +90,12 @@ def _named(tree: ast.AST) -> Iterator[str]:
                 yield from (alias.name for alias in names if alias.name != "*")
             case ast.Name(id=name) | ast.Attribute(attr=name):
                 yield name
+
+
+def _root(node: ast.expr) -> str:
+    while isinstance(node, ast.Attribute):
+        node = node.value
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _parts(module: str) -> Iterator[str]:

@@ -306,6 +306,10 @@ def test_statistics_of_the_other_images_are_refused_each_time() -> None:
         ("().__class__", "__class__ is not"),
         ("torch.manual_seed(1)", "random numbers are the evaluator's"),
         ("G = torch.Generator()", "random numbers are the evaluator's"),
+        (f"W = {'w' * 101!r}", "weights are learnt"),
+        (f"W = {[0.5] * 201}", "weights are learnt"),
+        ("torch.nn.functional.cross_entropy = len", "__setattr__ of torch"),
+        ("match ():\n    case torch.Tensor(data=x):\n        pass", "__match__"),
         ("def f(:", "no Python"),
     ],
 )
