@@ -24,6 +24,7 @@ _NULLS = 3  # cycles of nothing
 _NULL_SHARE = 0.05  # of "go", that is forgiven for its message at most
 _SLACK = 1.1  # as many times what something takes here, or alone, it may take there, or in turn
 _WAYS = 5e-4  # seconds for the way of messages to the candidate's process and back
+_AROUND_SHARE = 0.1  # of "go", that is forgiven around it at most beyond what it takes here
 _LEAST = 1e-9  # seconds: no batch takes less
 _TRIES = 3  # at a count of calls that makes a batch
 _ALONE = {"cuda": 10}  # batches of the reference alone: a GPU slows down as it gets warm
@@ -185,6 +186,7 @@ class _Side:
         self._draw = draw
         self._check = check
         self._go = self._around = 0.0  # seconds that are forgiven
+        self._here = math.inf  # that what is around takes in this process
 
     def calibrate(self, trusted: Bench) -> None:
         """Find out how many calls make a batch, and what a batch of nothing takes.
@@ -202,9 +204,9 @@ class _Side:
             self.calls = min(most, max(2 * self.calls, more))
         if not self.bench.is_trusted:
             # Theirs could be made to take long, and no way takes longer than so.
-            go, around = self._nothing(self.bench)
+            go, self._around = self._nothing(self.bench)
             self._go = min(go, _WAYS)
-            self._around = min(around, _SLACK * self._nothing(trusted)[1] + _WAYS)
+            self._here = self._nothing(trusted)[1]
         self.take()  # the first of its kind
 
     def take(self) -> float:
@@ -217,7 +219,10 @@ class _Side:
         for piece in self.bench.pieces(batch, cycle, key, _OPENED):
             _judge(piece, self._check)
         go = cycle.go - min(self._go, _NULL_SHARE * cycle.go)
-        return float(go + max(0.0, cycle.around - self._around)) / self.calls
+        # A batch may be short, where there is no room for more calls: so is what is forgiven then.
+        more = min((_SLACK - 1) * self._here + _WAYS, _AROUND_SHARE * cycle.go)
+        forgiven = min(self._around, self._here + more)
+        return float(go + max(0.0, cycle.around - forgiven)) / self.calls
 
     def was_long_enough(self, seconds: float) -> bool:
         """Were batches too long to be hidden in what is forgiven, as they were at first?
