@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -91,13 +92,17 @@ def describe(about: Mapping[str, Any]) -> list[str]:
     known = [
         f"{about['name']}, {about['memory'] / 2**30:.0f} GiB",
         f"torch {about['torch']}, CUDA {about['cuda']}",
-        *driver(),
+        *driver()[:1],  # clocks and heat change, and are nobody's to improve
     ]
     return ["on " + "; ".join(known)]
 
 
-def driver() -> list[str]:
-    """Return what nvidia-smi says of the driver, the clocks and the temperature."""
+@cache
+def driver() -> Sequence[str]:
+    """Return what nvidia-smi says of the driver, then of clocks and temperature, when first asked.
+
+    Nothing where it says nothing.
+    """
     fields = "driver_version,clocks.sm,clocks.mem,temperature.gpu"
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]
     number = os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",")[0]
@@ -110,6 +115,9 @@ def driver() -> list[str]:
             check=True,
         )
     except (OSError, subprocess.SubprocessError):
-        return []
-    driver, sm, memory, temperature = done.stdout.splitlines()[0].split(", ")
-    return [f"driver {driver}", f"clocks {sm} and {memory}", f"{temperature} degrees"]
+        return ()
+    found = done.stdout.partition("\n")[0].split(", ")
+    if len(found) != 4:
+        return ()
+    driver, sm, memory, temperature = found
+    return f"driver {driver}", f"clocks {sm} and {memory}", f"{temperature} degrees"

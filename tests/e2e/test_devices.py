@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from importlib.metadata import metadata
 from pathlib import Path
@@ -145,3 +147,38 @@ def test_the_benchmark_says_that_there_is_no_gpu() -> None:
     assert done.stdout.startswith("nothing is measured: this task runs on a GPU")
     assert len(done.stdout.splitlines()) == 1
     assert not done.stderr
+
+
+ABOUT = {"name": "A GPU", "memory": 80 << 30, "torch": "2.13", "cuda": "13.0"}
+
+
+@pytest.fixture
+def answering(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str], Path]]:
+    """Have nvidia-smi print a text; the path is that of what it was asked, a line each time."""
+
+    def answer(text: str) -> Path:
+        asked = tmp_path / "asked"
+        script = tmp_path / "nvidia-smi"
+        script.write_text(f"#!/bin/sh\necho \"$@\" >> {asked}\nprintf '{text}'\n")
+        script.chmod(0o755)
+        monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+        devices.driver.cache_clear()
+        return asked
+
+    yield answer
+    devices.driver.cache_clear()
+
+
+def test_a_driver_is_asked_once_and_its_temperature_is_not_told(answering: Any) -> None:
+    asked = answering("580.1, 1980 MHz, 2619 MHz, 41\\n580.1, 345 MHz, 2619 MHz, 30\\n")
+    for _ in range(3):
+        assert devices.describe(ABOUT) == ["on A GPU, 80 GiB; torch 2.13, CUDA 13.0; driver 580.1"]
+    assert devices.driver()[1:] == ("clocks 1980 MHz and 2619 MHz", "41 degrees")
+    assert len(asked.read_text().splitlines()) == 1
+
+
+@pytest.mark.parametrize("text", ["", "\\n", "no devices were found\\n", "580.1, [N/A]\\n"])
+def test_a_driver_that_says_nothing_is_left_out(text: str, answering: Any) -> None:
+    answering(text)
+    assert devices.describe(ABOUT) == ["on A GPU, 80 GiB; torch 2.13, CUDA 13.0"]
+    assert devices.describe({}) == []
