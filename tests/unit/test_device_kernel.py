@@ -113,7 +113,7 @@ def judge(source: str, **settings: Any) -> Result:
 
 def test_a_product_is_timed_against_the_library() -> None:
     result = judge(ROWS, held_out=[[20, 30, 10]], peak=100.0)
-    assert 0 < result.metrics["speedup"] < 0.8
+    assert 0 < result.metrics["speedup"] < 0.3
     assert result.metrics["gflops"] > 0
     assert set(result.private) == {"held_out_speedup"}
     assert "30 x 20 by 20 x 40" in result.feedback

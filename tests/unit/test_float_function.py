@@ -541,7 +541,7 @@ def forged(path):
 ctypes.CDLL = forged
 """
     honest, remembered = judge(fitted(6)), judge(table + fitted(6))
-    assert remembered.metrics["against_vectorised"] < 0.2 * honest.metrics["against_vectorised"]
+    assert remembered.metrics["against_vectorised"] < 0.4 * honest.metrics["against_vectorised"]
 
 
 @pytest.mark.slow
@@ -552,7 +552,7 @@ for _name in ("perf_counter", "monotonic", "process_time", "time"):
     setattr(time, _name, lambda: 0.0)
 """
     honest, forged = judge(fitted(6)), judge(clocks + fitted(6))
-    assert forged.metrics["ns"] == pytest.approx(honest.metrics["ns"], rel=0.9)
+    assert 0.25 < forged.metrics["ns"] / honest.metrics["ns"] < 4
 
 
 @pytest.mark.slow
@@ -566,7 +566,7 @@ def work():
 threading.Thread(target=work, daemon=True).start()
 """
     honest, other = judge(fitted(6)), judge(busy + fitted(6))
-    assert other.metrics["against_vectorised"] < 0.8 * honest.metrics["against_vectorised"]
+    assert other.metrics["against_vectorised"] < 0.4 * honest.metrics["against_vectorised"]
 
 
 def test_a_program_in_python_is_a_straight_line() -> None:

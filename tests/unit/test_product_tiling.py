@@ -46,7 +46,7 @@ def tiles_of(source: str, device: str = "cpu", room: int = 8192) -> Any:
 @pytest.mark.slow
 def test_a_rule_is_measured_by_the_baseline() -> None:
     result = judge(SEED, held_out=((30, 40, 50),))
-    assert 0.6 < result.metrics["speedup"] < 1.6
+    assert 0.25 < result.metrics["speedup"] < 4
     assert result.metrics["gflops"] > 0
     assert set(result.private) == {"held_out_speedup"}
     assert "tiles (32, 32, 32)" in result.feedback
@@ -55,10 +55,11 @@ def test_a_rule_is_measured_by_the_baseline() -> None:
 
 @pytest.mark.slow
 def test_better_tiles_score_higher_and_worse_ones_lower() -> None:
+    """Of the speed with tiles of 32 those of 1, 2, 1 have a fortieth."""
     worse = judge(choosing("1, 2, 1"))
-    better = judge(choosing("m, n, 8192 // n - m if m < 50 else 16"))
-    assert worse.metrics["speedup"] < 0.5
-    assert better.metrics["speedup"] > 1.1
+    better = judge(choosing("32, 32, 32"), baseline=(1, 2, 1))
+    assert worse.metrics["speedup"] < 0.25
+    assert better.metrics["speedup"] > 4
 
 
 @pytest.mark.parametrize(
