@@ -312,6 +312,9 @@ def ascend(part, source, anchor, inputs, labels, *, classes, steps, limit, seed,
         if not 0 < norms[-1] <= limit or not square.requires_grad:
             break
         uphill = torch.autograd.grad(square, weights, materialize_grads=True)
+        if not all(bool(direction.isfinite().all()) for direction in uphill):
+            norms[-1] = math.inf  # who has no slope to go up would look stable
+            break
         with torch.no_grad():
             for weight, direction in zip(weights, uphill, strict=True):
                 length = direction.norm()

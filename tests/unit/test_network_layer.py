@@ -119,6 +119,12 @@ def test_a_sigmoid_that_overflows_is_told_from_one_that_does_not() -> None:
         judge(naive, anchors=["plain"], steps=100)
 
 
+def test_what_has_no_slope_to_climb_is_not_stable_for_that() -> None:
+    source = layer("y * y * 0.3 + 1e-9 * (y * 0.0) ** 1.5", "y = x * gamma + beta")
+    settings = {"protocol": "stability", "anchors": ["plain"], "steps": 100}
+    assert judge(source, **settings).metrics["gradient"] > 1e8
+
+
 def test_what_is_zero_has_no_gradient_to_climb() -> None:
     assert gradient("zero", "plain") == 0
 
