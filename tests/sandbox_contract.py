@@ -151,11 +151,14 @@ def bad():
             torch.tensor([1 + 2j, -3j]).conj(),
             torch.rand(500, 500),
         ]
-        sandbox = self.make(SandboxSettings(preload=("torch", "numpy"), memory=4096))
+        try:
+            sandbox = self.make(SandboxSettings(preload=("torch", "numpy"), memory=4096))
+        except SandboxError as error:
+            if "preload names torch, which is not installed" not in str(error):
+                raise
+            pytest.skip("torch is not installed in the sandbox")
         try:
             with sandbox.open(program(source), seed=1, timeout=60) as candidate:
-                if candidate.run(["python3", "-c", "import torch"]).code != 0:
-                    pytest.skip("torch is not installed in the sandbox")
                 error, back, weights, drawn = candidate.call("f", *sent)
                 with pytest.raises(CandidateOutputError, match="tensor of layout"):
                     candidate.call("bad")
@@ -283,7 +286,11 @@ def learn():
 def recall():
     found = [*KNOWN, sys.modules.get("learnt"), os.environ.get("LEARNT")]
     found += [place for place in PLACES if os.path.exists(f"{place}/learnt")]
-    for pid in filter(str.isdigit, os.listdir("/proc")):
+    try:
+        pids = filter(str.isdigit, os.listdir("/proc"))
+    except PermissionError:  # in a container nobody sees the others
+        pids = []
+    for pid in pids:
         try:
             found.append(open(f"/proc/{pid}/comm").read().strip() == "remembers")
         except OSError:
@@ -294,7 +301,9 @@ def recall():
         with sandbox.open(program(source), seed=1, timeout=30) as candidate:
             candidate.write("by_the_host.txt", b"1")
             candidate.call("learn")
-            assert {"learnt", ".", True} <= set(candidate.call("recall"))
+            before = set(candidate.call("recall"))
+            assert {"learnt", "."} <= before
+            assert True in before or sandbox.isolation == "docker"
             candidate.restart()
             assert candidate.call("recall") == []
             assert not processes_named("remembers")
