@@ -211,7 +211,7 @@ def table(found: list[Example]) -> str:
                 "".join(again_of(measured, "{}")),
                 str(measured.evaluations),
                 f"{measured.seconds:.0f}",
-                f"{measured.rate:.3g}" if measured.rate is not None else "",
+                f"{measured.rate or measured.evaluations / measured.seconds:.3g}",
                 f"`{measured.command.removeprefix('evolver run examples/')}`",
             ]
         cells = [
