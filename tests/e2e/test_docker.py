@@ -40,12 +40,12 @@ def test_what_is_missing_is_one_sentence(
     (task / "task.toml").write_text(f'{settings}\n[sandbox]\nrequirements = "packages.txt"\n')
     said = cli("evaluate", task, "--sandbox", "docker", code=2).stderr
     assert "packages.txt cannot be read" in said
-    (task / "packages.txt").write_text("# what candidates import\nnumpy\nnetworkx>=3  # graphs\n")
+    (task / "packages.txt").write_text("# what candidates import\nnumpy\nastropy>=3  # graphs\n")
     said = cli("evaluate", task, "--sandbox", "docker", code=2).stderr
     assert "evolver sandbox build TASK --from-host" in said
     assert said.count("\n") == 1
     said = cli("sandbox", "build", task, "--from-host", code=2).stderr
-    assert "networkx>=3 is not installed here" in said
+    assert "astropy>=3 is not installed here" in said
 
 
 def test_without_an_engine_the_user_is_told_where_one_was_sought(
