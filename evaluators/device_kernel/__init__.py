@@ -7,7 +7,7 @@ one, numba's and numpy's. Everything else is the same: `evolver.bench` says what
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -115,18 +115,14 @@ class Evaluator:
             shape: bench.compare(theirs, reference, draw, check, self.repeats, alone=alone[shape])
             for shape, draw in draws.items()
         }
-        rates = {shape: product.gflops(shape, one.seconds) for shape, one in found.items()}
         private = {}
         if self.held_out:
-            private["held_out_speedup"] = _mean(found[one].speedup for one in self.held_out)
+            private["held_out_speedup"] = product.figures(found, self.held_out)["speedup"]
         return Result(
-            {
-                "speedup": _mean(found[shape].speedup for shape in self.shapes),
-                "gflops": _mean(rates[shape] for shape in self.shapes),
-            },
+            product.figures(found, self.shapes),
             private,
             feedback="\n".join(
-                [self._line(shape, rates[shape], found[shape]) for shape in self.shapes]
+                [self._line(shape, found[shape]) for shape in self.shapes]
                 + devices.describe(reference.about)
             ),
         )
@@ -145,7 +141,8 @@ class Evaluator:
             operators=(ast.MatMult,),
         )
 
-    def _line(self, shape: product.Shape, rate: float, found: bench.Comparison) -> str:
+    def _line(self, shape: product.Shape, found: bench.Comparison) -> str:
+        rate = product.gflops(shape, found.seconds)
         share = f", {rate / self.peak:.0%} of the peak" if self.peak else ""
         return (
             f"{product.named(shape)}: {rate:.4g} GFLOP/s{share}, {found.ratio:.3g} of the "
@@ -165,8 +162,3 @@ def _library_product(device: str) -> Callable[..., Any]:
 
 def _numpy_product(a: Any, b: Any, out: Any) -> None:
     np.matmul(a, b, out=out)
-
-
-def _mean(values: Iterable[float]) -> float:
-    """Return the geometric mean."""
-    return float(np.exp(np.mean(np.log(list(values)))))

@@ -10,6 +10,7 @@ import ast
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import geometric_mean
 from typing import Any, Literal
 
 import numpy as np
@@ -78,10 +79,13 @@ class Evaluator:
         rates = [_gflops(*pair) for pair in zip(self.shapes, timings, strict=True)]
         private = {}
         if held_out:
-            private["held_out_against_blas"] = _mean(timing.speedup for timing in held_out)
-            private["held_out_gflops"] = _mean(map(_gflops, self.held_out, held_out))
+            private["held_out_against_blas"] = geometric_mean(one.speedup for one in held_out)
+            private["held_out_gflops"] = geometric_mean(map(_gflops, self.held_out, held_out))
         return Result(
-            {"against_blas": _mean(timing.speedup for timing in timings), "gflops": _mean(rates)},
+            {
+                "against_blas": geometric_mean(timing.speedup for timing in timings),
+                "gflops": geometric_mean(rates),
+            },
             private,
             feedback="\n".join(
                 f"{m} x {k} by {k} x {n}: {rate:.3g} GFLOP/s, {timing.speedup:.3g} of BLAS"
@@ -153,8 +157,3 @@ def forbid_library(source: bytes) -> None:
 
 def _gflops(shape: Shape, timing: Timing) -> float:
     return 2e-9 * math.prod(shape) / timing.least
-
-
-def _mean(values: Any) -> float:
-    """Return the geometric mean."""
-    return float(np.exp(np.mean(np.log(list(values)))))

@@ -69,10 +69,11 @@ def measure(part: str, sources: Mapping[str, bytes], repeats: int) -> Mapping[st
         for name, results in found.items()
     }
     spread = {
-        name: round(stdev(one["accuracy"] for one in results), 4) for name, results in found.items()
+        name: round(stdev(one["accuracy"] for one in results), 4) if repeats > 1 else None
+        for name, results in found.items()
     }
     for name, point in points.items():
-        print(f"{part:10} {name:20} {point['accuracy']:.4f} +- {spread[name]:.4f}", flush=True)
+        print(f"{part:10} {name:20} {point['accuracy']:.4f} +- {spread[name]}", flush=True)
     measured = evaluator.measured  # type: ignore[attr-defined]
     return {"settings": measured, "repeats": repeats, "points": points, "deviation": spread}
 

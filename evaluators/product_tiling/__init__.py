@@ -9,7 +9,7 @@ process and the rule alone in the candidate's, so nothing of what is timed can b
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal
@@ -72,37 +72,35 @@ class Evaluator:
         Raises:
             CandidateError: what it chooses are no three numbers, or tiles that the GPU cannot hold.
         """
+        kernel = self._kernel()
         shapes = (*self.shapes, *self.held_out)
         tiles = {shape: self._choose(candidate, shape) for shape in shapes}
-        theirs = bench.here(self._kernel(tiles), self.device, candidate.rng)
         every = dict.fromkeys(shapes, self.baseline)
-        reference = bench.here(self._kernel(every), self.device, candidate.rng)
+        theirs, reference = (
+            bench.here(_multiplying(kernel, one), self.device, candidate.rng)
+            for one in (tiles, every)
+        )
         found = {}
         for shape in shapes:
             draw = partial(product.draw, candidate.rng, shape, self.dtype)
             check = partial(product.check, rng=candidate.rng)
             try:
                 bench.verify(theirs, draw, check, inputs=1)
-            except Exception as error:
-                if type(error).__name__ != "OutOfResources":  # Triton's
-                    raise
+            except kernel.TOO_LARGE as error:
                 raise CandidateOutputError(
                     f"tiles {tiles[shape]} for {product.named(shape)}: {error}"
                 ) from None
             found[shape] = bench.compare(theirs, reference, draw, check, self.repeats)
-        rates = {shape: product.gflops(shape, one.seconds) for shape, one in found.items()}
         private = {}
         if self.held_out:
-            private["held_out_speedup"] = _mean(found[one].speedup for one in self.held_out)
+            private["held_out_speedup"] = product.figures(found, self.held_out)["speedup"]
         return Result(
-            {
-                "speedup": _mean(found[shape].speedup for shape in self.shapes),
-                "gflops": _mean(rates[shape] for shape in self.shapes),
-            },
+            product.figures(found, self.shapes),
             private,
             feedback="\n".join(
                 [
-                    f"{product.named(shape)}, tiles {tiles[shape]}: {rates[shape]:.4g} GFLOP/s, "
+                    f"{product.named(shape)}, tiles {tiles[shape]}: "
+                    f"{product.gflops(shape, found[shape].seconds):.4g} GFLOP/s, "
                     f"{found[shape].ratio:.3g} of the speed with tiles {self.baseline} "
                     f"(noise {found[shape].noise:.1%})"
                     for shape in self.shapes
@@ -128,16 +126,14 @@ class Evaluator:
             columns = max(1, min(columns, self.room // (rows + depth)))
         return rows, columns, depth
 
-    def _kernel(self, tiles: Mapping[product.Shape, Tiles]) -> Callable[..., None]:
+    def _kernel(self) -> Any:
+        """Import the module with the kernel for the device, which needs what not every host has."""
         name = "graphics" if self.device == "cuda" else "processor"
-        kernel: Any = importlib.import_module(f"{__name__}.{name}")
-
-        def multiply(a: Any, b: Any, out: Any) -> None:
-            kernel.multiply(tiles[(*a.shape, b.shape[1])], a, b, out)
-
-        return multiply
+        return importlib.import_module(f"{__name__}.{name}")
 
 
-def _mean(values: Iterable[float]) -> float:
-    """Return the geometric mean."""
-    return float(np.exp(np.mean(np.log(list(values)))))
+def _multiplying(kernel: Any, tiles: Mapping[product.Shape, Tiles]) -> Callable[..., None]:
+    def multiply(a: Any, b: Any, out: Any) -> None:
+        kernel.multiply(tiles[(*a.shape, b.shape[1])], a, b, out)
+
+    return multiply

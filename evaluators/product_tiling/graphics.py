@@ -10,6 +10,7 @@ import triton.language as tl
 
 _GROUP = 8  # rows of tiles that are walked together
 _LARGE = 128 * 128  # entries of a tile that more threads compute
+TOO_LARGE = triton.OutOfResources  # raised for tiles that the GPU cannot hold
 
 
 def multiply(tiles: tuple[int, int, int], a: Any, b: Any, out: Any) -> None:
@@ -29,7 +30,7 @@ def multiply(tiles: tuple[int, int, int], a: Any, b: Any, out: Any) -> None:
 
 
 @triton.jit
-def _tiled(  # type: ignore[no-untyped-def]
+def _tiled(
     a, b, out, m, k, n,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip
@@ -42,11 +43,11 @@ def _tiled(  # type: ignore[no-untyped-def]
     j = inside // group * COLUMNS + tl.arange(0, COLUMNS)
     total = tl.zeros((ROWS, COLUMNS), tl.float32)
     for start in range(0, k, DEPTH):
-        l = start + tl.arange(0, DEPTH)  # noqa: E741
-        left_mask = (i[:, None] < m) & (l[None, :] < k)
-        right_mask = (l[:, None] < k) & (j[None, :] < n)
-        left = tl.load(a + i[:, None] * k + l[None, :], mask=left_mask, other=0.0)
-        right = tl.load(b + l[:, None] * n + j[None, :], mask=right_mask, other=0.0)
+        inner = start + tl.arange(0, DEPTH)
+        left_mask = (i[:, None] < m) & (inner[None, :] < k)
+        right_mask = (inner[:, None] < k) & (j[None, :] < n)
+        left = tl.load(a + i[:, None] * k + inner[None, :], mask=left_mask, other=0.0)
+        right = tl.load(b + inner[:, None] * n + j[None, :], mask=right_mask, other=0.0)
         total = tl.dot(left, right, total, input_precision="ieee")
     mask = (i[:, None] < m) & (j[None, :] < n)
     tl.store(out + i[:, None] * n + j[None, :], total.to(out.dtype.element_ty), mask=mask)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numba import njit
 
+TOO_LARGE: tuple[type[Exception], ...] = ()  # there are no such tiles here
+
 
 def multiply(tiles: tuple[int, int, int], a: Any, b: Any, out: Any) -> None:
     """Set out to the product of a and b.
@@ -21,7 +23,7 @@ def multiply(tiles: tuple[int, int, int], a: Any, b: Any, out: Any) -> None:
 
 
 @njit(fastmath=True)
-def _tiled(a, b, out, rows, columns, depth):  # type: ignore[no-untyped-def]
+def _tiled(a, b, out, rows, columns, depth):
     m, k = a.shape
     n = b.shape[1]
     tile = np.empty((min(depth, k), min(columns, n)), b.dtype)
@@ -32,9 +34,9 @@ def _tiled(a, b, out, rows, columns, depth):  # type: ignore[no-untyped-def]
             width = min(columns, n - left)
             for first in range(0, k, depth):
                 count = min(depth, k - first)
-                for l in range(count):  # noqa: E741
+                for inner in range(count):
                     for j in range(width):
-                        tile[l, j] = b[first + l, left + j]
+                        tile[inner, j] = b[first + inner, left + j]
                 whole = top + (bottom - top) // 4 * 4
                 for i in range(top, whole, 4):
                     _add_four(tile, a, out, i, first, count, left, width)
@@ -43,13 +45,13 @@ def _tiled(a, b, out, rows, columns, depth):  # type: ignore[no-untyped-def]
 
 
 @njit(fastmath=True)
-def _add_four(tile, a, out, i, first, count, left, width):  # type: ignore[no-untyped-def]
+def _add_four(tile, a, out, i, first, count, left, width):
     one, two = out[i, left : left + width], out[i + 1, left : left + width]
     three, four = out[i + 2, left : left + width], out[i + 3, left : left + width]
-    for l in range(count):  # noqa: E741
-        p, q = a[i, first + l], a[i + 1, first + l]
-        r, s = a[i + 2, first + l], a[i + 3, first + l]
-        row = tile[l]
+    for inner in range(count):
+        p, q = a[i, first + inner], a[i + 1, first + inner]
+        r, s = a[i + 2, first + inner], a[i + 3, first + inner]
+        row = tile[inner]
         for j in range(width):
             one[j] += p * row[j]
             two[j] += q * row[j]
@@ -58,9 +60,9 @@ def _add_four(tile, a, out, i, first, count, left, width):  # type: ignore[no-un
 
 
 @njit(fastmath=True)
-def _add_one(tile, a, out, i, first, count, left, width):  # type: ignore[no-untyped-def]
+def _add_one(tile, a, out, i, first, count, left, width):
     sums = out[i, left : left + width]
-    for l in range(count):  # noqa: E741
-        p, row = a[i, first + l], tile[l]
+    for inner in range(count):
+        p, row = a[i, first + inner], tile[inner]
         for j in range(width):
             sums[j] += p * row[j]

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from random import Random
+from statistics import geometric_mean
 
 import numpy as np
 
+from evolver.bench.comparing import Comparison
 from evolver.bench.places import Call, Drawn, Piece
 from evolver.errors import CandidateOutputError
 
@@ -57,6 +60,14 @@ def check(piece: Piece, rng: Random) -> None:
             f"({rows[worst]}, {columns[worst]}) is {found[worst]:.9g} and should be "
             f"{wanted[worst]:.9g}, within {most[worst]:.3g}"
         )
+
+
+def figures(found: Mapping[Shape, Comparison], shapes: Sequence[Shape]) -> Mapping[str, float]:
+    """Return `speedup` over the reference and `gflops` of some shapes, their geometric means."""
+    return {
+        "speedup": geometric_mean(found[shape].speedup for shape in shapes),
+        "gflops": geometric_mean(gflops(shape, found[shape].seconds) for shape in shapes),
+    }
 
 
 def gflops(shape: Shape, seconds: float) -> float:

@@ -97,7 +97,7 @@ def test_the_kernel_multiplies_with_any_tiles(tiles: Any, shape: tuple[int, int,
     rng = np.random.default_rng(sum(shape))
     a, b = rng.standard_normal((m, k)), rng.standard_normal((k, n))
     a, b, out = a.astype("f"), b.astype("f"), np.full((m, n), np.nan, "f")
-    module().Evaluator()._kernel({shape: tiles})(a, b, out)
+    module()._multiplying(module().Evaluator()._kernel(), {shape: tiles})(a, b, out)
     assert np.allclose(out, a @ b, atol=1e-4)
 
 
