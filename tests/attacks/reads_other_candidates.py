@@ -1,12 +1,14 @@
 """No other candidate is in reach: not those that wait, not those that are over."""
 
 import os
+import sys
 import tempfile
 
 
 def f(host):
     here = os.path.dirname(os.path.abspath(__file__))
-    mine = {here, os.getcwd(), os.environ.get("TMPDIR", "")}
+    # What Python imports from lies where it was installed, below /tmp perhaps, for all to read.
+    mine = {here, os.getcwd(), os.environ.get("TMPDIR", ""), *sys.path}
     found = []
     for root in (
         os.path.dirname(here),
