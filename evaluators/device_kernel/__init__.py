@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evolver import bench, devices, library
+from evolver import bench, devices, sources
 from evolver.bench import product
 from evolver.errors import UsageError
 from evolver.types import Candidate, Result
@@ -48,7 +48,7 @@ _PYTHON = {
     "ceil", "floor", "sqrt", "log2", "inf", "append", "extend", "get", "items", "keys", "values",
     "setdefault",
 }  # fmt: skip
-_ATTRIBUTES = {"cpu": library.ARRAYS, "cuda": _TRITON | _TORCH | _PYTHON}
+_ATTRIBUTES = {"cpu": sources.ARRAYS, "cuda": _TRITON | _TORCH | _PYTHON}
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class Evaluator:
 
     def forbid_library(self, source: bytes) -> None:
         """Raise CandidateOutputError where code has somebody else multiply its matrices."""
-        library.forbid(
+        sources.forbid(
             source,
             modules=_MODULES[self.device],
             attributes=_ATTRIBUTES[self.device],

@@ -17,13 +17,13 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import bench, devices, verify
+from evolver import bench, devices, objects, sources, verify
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.plugins import nearest
 from evolver.straightline import GUEST, count_operations, trace, trace_parameters
 from evolver.types import Candidate, Result
 
-from . import folding, objects, reading
+from . import folding
 from .fitting import FloatResiduals, float_residuals, rough_error
 from .functions import BINADE, FUNCTIONS, Function, float_of
 from .trusted import HARNESS, Error, Reference, Values, in_harness, in_library, yardstick
@@ -35,6 +35,7 @@ _TWIN = (
 )
 NAME = "approximate"  # the candidate's function
 GUESTS = ("compiled.py", "graphics.py")
+_CODE = 2**15  # bytes; a polynomial of degree 14, done for many values at a time, is 5,400
 _CHUNK = 2**21  # floats that are carried at once, 8 MiB: below `result_bytes`
 _STRETCH = 4096  # floats of each stretch outside the binade
 _STRETCHES = 30  # of them, at secret places
@@ -240,7 +241,7 @@ class Evaluator:
                 holds more constants than allowed.
         """
         source = verify.one_file(candidate.files, ".c")
-        reading.check(candidate.files)
+        sources.forbid_assembler(candidate.files)
         candidate.write("evolver_harness.c", f'{HARNESS}\n#line 1\n#include "{source}"\n'.encode())
         for words in (
             (*self.flags, *_BARE, "-fPIC", "-c", "-o", "approximate.o", "evolver_harness.c"),
@@ -251,7 +252,7 @@ class Evaluator:
                 complaint = built.stderr.decode("utf-8", "replace")[-4000:]
                 raise CandidateOutputError(f"gcc refuses it:\n{complaint}")
         # Nothing of it has run yet, so nothing changed the file.
-        objects.check(candidate.read("approximate.o"), self.tables)
+        objects.check(candidate.read("approximate.o"), tables=self.tables, code=_CODE)
 
     def _stretches(self, candidate: Candidate) -> list[tuple[int, int]]:
         """Draw where the rest of the interval is measured: its ends, and secret places."""

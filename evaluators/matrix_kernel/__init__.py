@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import devices, library, verify
+from evolver import devices, objects, sources, verify
 from evolver.errors import CandidateOutputError
 from evolver.types import Candidate, Result, Timing
 
@@ -24,6 +24,8 @@ Shape = tuple[int, int, int]
 # Of the unit roundoff, times the norms of both factors: a plain or a blocked sum stays below 5 for
 # random matrices, and half the digits are 10**4 away.
 _ROUNDOFFS = 64
+#: In C all that may be called.
+_CALLS = {b"malloc", b"calloc", b"aligned_alloc", b"posix_memalign", b"free", b"fma", b"fmaf"}
 _MODULES = {"numpy", "numba", "math"}  # all that may be imported in Python
 
 
@@ -105,14 +107,18 @@ class Evaluator:
                     forbid_library(content)
             return self.function
         source = verify.one_file(candidate.files, ".c")
-        if b"dlopen" in candidate.files[source] or b"dlsym" in candidate.files[source]:
-            raise CandidateOutputError("the kernel may load no library")
-        command = ["gcc", *self.flags, "-shared", "-fPIC", "-o", "kernel.so", source, "-lm"]
-        built = candidate.run(command)
-        if built.code:
-            raise CandidateOutputError(
-                f"gcc refuses it:\n{built.stderr.decode('utf-8', 'replace')[-4000:]}"
-            )
+        sources.forbid_assembler(candidate.files)
+        for words in (
+            (*self.flags, "-fPIC", "-c", "-o", "kernel.o", source),
+            ("-shared", "-o", "kernel.so", "kernel.o", "-lm"),
+        ):
+            built = candidate.run(["gcc", *words])
+            if built.code:
+                raise CandidateOutputError(
+                    f"gcc refuses it:\n{built.stderr.decode('utf-8', 'replace')[-4000:]}"
+                )
+        # Nothing of it has run yet, so nothing changed the file.
+        objects.check(candidate.read("kernel.o"), calls=_CALLS)
         return "guest:multiply"
 
     def _draw(
@@ -152,7 +158,7 @@ class Evaluator:
 
 def forbid_library(source: bytes) -> None:
     """Raise CandidateOutputError where Python code has somebody else multiply its matrices."""
-    library.forbid(source, modules=_MODULES, operators=(ast.MatMult,))
+    sources.forbid(source, modules=_MODULES, operators=(ast.MatMult,))
 
 
 def _gflops(shape: Shape, timing: Timing) -> float:

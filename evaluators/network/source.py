@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
+from evolver import sources
 from evolver.errors import CandidateOutputError
 from evolver.types import Files
 
@@ -34,10 +35,7 @@ def check_source(files: Files) -> None:
     for path, content in files.items():
         if not path.endswith(".py"):
             continue
-        try:
-            tree = ast.parse(content)
-        except (SyntaxError, ValueError) as error:
-            raise CandidateOutputError(f"it is no Python: {error}") from None
+        tree = sources.parse(content)
         _check_constants(tree)
         for name in _named(tree):
             if name in _SEEDS:
@@ -53,12 +51,10 @@ def check_source(files: Files) -> None:
 
 
 def _check_constants(tree: ast.AST) -> None:
-    said = {  # docstrings, and other texts that nobody reads
-        node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)
-    }
+    # Docstrings, and other texts that nobody reads.
+    said = {node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     found = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
-    texts = [node.value for node in found if isinstance(node.value, str | bytes)
-             and node not in said]  # fmt: skip
+    texts = [one.value for one in found if isinstance(one.value, str | bytes) and one not in said]
     numbers = [node.value for node in found if isinstance(node.value, int | float | complex)]
     if len(numbers) > _NUMBERS or any(len(text) > _LONGEST for text in texts):
         raise CandidateOutputError(
@@ -81,7 +77,6 @@ def _named(tree: ast.AST) -> Iterator[str]:
                 yield "__match__"
             case ast.Attribute(ctx=ast.Store()) if (name := _root(node)) in modules:
                 yield f"__setattr__ of {name}"
-        match node:
             case ast.Import(names=names):
                 for alias in names:
                     yield from _parts(alias.name)

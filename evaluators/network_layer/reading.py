@@ -10,7 +10,7 @@ import ast
 import math
 from collections.abc import Mapping, Sequence
 
-from evolver import literals
+from evolver import literals, sources
 from evolver.errors import CandidateOutputError
 from evolver.types import Candidate
 
@@ -45,10 +45,7 @@ def read(candidate: Candidate, name: str, arity: int, functions: Mapping[str, in
     (source, *others) = literals.substitute(candidate.files, candidate.parameters).values()
     if others:
         raise CandidateOutputError("the program must be one file")
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise CandidateOutputError(f"the program does not parse: {error}") from None
+    tree = sources.parse(source)
     match [node for node in tree.body if not _is_docstring(node)]:
         case [ast.FunctionDef(name=found) as function] if found == name:
             lines = source.decode("utf-8", "replace").splitlines()

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
+from evolver import sources
 from evolver.errors import CandidateOutputError
 
 _MODULES = ("numpy", "math")
@@ -29,10 +30,7 @@ def check(source: bytes) -> None:
     writes to anything but its own variables. It reads names, which stops whoever does not set out
     to deceive; that calls give the same again, whenever they are made, is measured besides.
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        raise CandidateOutputError(f"it is no Python: {error}") from None
+    tree = sources.parse(source)
     for statement in tree.body:
         _check_statement(statement)
     known: dict[str, ModuleType] = {}  # what names of the program stand for

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import shutil
-import struct
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -656,36 +655,6 @@ def test_a_gpu_that_is_missing_is_named() -> None:
         module.Evaluator(device="cuda")
     with pytest.raises(UsageError, match="straight lines"):
         module.Evaluator(device="cuda", rounds=64, language="c")
-
-
-# --- object files ---------------------------------------------------------------------------------
-
-
-@settings(max_examples=100, deadline=None)
-@given(st.binary(max_size=200))
-def test_what_is_no_object_file_is_refused(content: bytes) -> None:
-    for data in (content, b"\x7fELF\x02\x01" + content):
-        with pytest.raises(CandidateOutputError):
-            module.objects.check(data, 4096)
-
-
-def test_an_object_file_that_is_cut_is_refused() -> None:
-    with pytest.raises(CandidateOutputError, match="no object file"):
-        module.objects.check(b"\x7fELF\x02\x01" + bytes(34) + struct.pack("<Q", 10**9), 4096)
-
-
-@pytest.mark.parametrize(("times", "is_refused"), [(100, False), (3000, True)])
-def test_code_has_a_size(times: int, is_refused: bool, tmp_path: Path) -> None:
-    body = "    x = x * x + 1;\n" * times
-    (tmp_path / "a.c").write_text(f"float approximate(float x) {{\n{body}    return x; }}\n")
-    words = ["gcc", "-O0", "-fno-asynchronous-unwind-tables", "-c", "a.c"]
-    subprocess.run(words, cwd=tmp_path, check=True)
-    content = (tmp_path / "a.o").read_bytes()
-    if not is_refused:
-        module.objects.check(content, 4096)
-        return
-    with pytest.raises(CandidateOutputError, match="bytes of code when compiled; 32768 are"):
-        module.objects.check(content, 4096)
 
 
 # --- settings -------------------------------------------------------------------------------------

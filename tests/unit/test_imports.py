@@ -19,7 +19,17 @@ PACKAGE = Path(evolver.__file__).parent
 # below; and nothing imports in a circle.
 LAYERS: tuple[tuple[str, ...], ...] = (
     ("types", "errors"),
-    ("bundled", "edits", "literals", "verify", "devices", "datasets", "library", "straightline"),
+    (
+        "bundled",
+        "edits",
+        "literals",
+        "verify",
+        "devices",
+        "datasets",
+        "sources",
+        "objects",
+        "straightline",
+    ),
     (
         "objective",
         "task",

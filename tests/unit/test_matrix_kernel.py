@@ -152,7 +152,16 @@ def test_a_better_program_in_c_scores_higher() -> None:
     [
         ("void multiply(", "gcc refuses it"),
         ("void multiply(int m, int k, int n) {}", "finite"),  # leaves c as it was
-        ("// dlopen", "load no library"),
+        (
+            '#include <dlfcn.h>\nvoid multiply(int m, int k, int n) { dlopen("a", m); }',
+            "calls dlopen",
+        ),
+        ("#define OPEN(a) dlo##a\n", "##"),
+        ('void multiply(void) { __asm__("syscall"); }', "assembler"),
+        (
+            "__attribute__((constructor)) void f(void) {} void multiply(void) {}",
+            "before it is called",
+        ),
     ],
 )
 def test_what_is_no_kernel_in_c_is_refused(source: str, reason: str) -> None:

@@ -1,9 +1,14 @@
-"""What a program calls by name: for tasks in which it is to do the work by itself."""
+"""Reads what a program is written in, before any of it runs: for tasks that limit what it may use.
+
+Reading stops whoever does not set out to deceive. What has to hold against others, an evaluator
+measures or computes besides.
+"""
 
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection
+import re
+from collections.abc import Collection, Mapping
 
 from evolver.errors import CandidateOutputError
 
@@ -24,6 +29,24 @@ _BUILTINS = {
     "getattr", "eval", "exec", "compile", "globals", "vars", "locals", "open", "breakpoint",
 }  # fmt: skip
 _SIGNS: dict[type[ast.operator], str] = {ast.MatMult: "@"}
+_SPLICE = re.compile(rb"\\[ \t\v\f\r]*\n")
+# Assembler, what would put the word together, and what glibc's headers write it in.
+_ASSEMBLER = re.compile(rb"(?<!\w)_*asm_*(?!\w)|##|%:%:|__REDIRECT", re.ASCII)
+# As of an #include or a target. Other strings reach the assembler as they are, in the name of a
+# section, say. None of these characters ends a comment, so no quote in one makes a pair.
+_PLAIN = re.compile(rb'"[\w.,=+\- /<>]*"', re.ASCII)
+
+
+def parse(source: bytes) -> ast.Module:
+    """Return the syntax tree of Python code.
+
+    Raises:
+        CandidateOutputError: it is no Python, or nested deeper than anybody can read.
+    """
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise CandidateOutputError(f"it is no Python: {error or type(error).__name__}") from None
 
 
 def forbid(
@@ -33,9 +56,7 @@ def forbid(
     attributes: Collection[str] = ARRAYS,
     operators: Collection[type[ast.operator]] = (),
 ) -> None:
-    """Refuse Python code that has a library do its work.
-
-    It reads the names that the code uses, which stops whoever does not set out to deceive.
+    """Refuse Python code that has a library do its work, by the names that it uses.
 
     Args:
         source: the code.
@@ -46,11 +67,7 @@ def forbid(
     Raises:
         CandidateOutputError: it does; the message says by which name. Or it is no Python.
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError) as error:
-        raise CandidateOutputError(f"it is no Python: {error}") from None
-    for node in ast.walk(tree):
+    for node in ast.walk(parse(source)):
         named = [_SIGNS.get(one, one.__name__) for one in _operators(node) if one in operators]
         if named := named or _unwanted(node, modules, {*modules, *attributes}):
             reason = "the result is to be computed by the program itself"
@@ -80,3 +97,28 @@ def _unwanted(node: ast.AST, modules: Collection[str], attributes: Collection[st
         case ast.MatchClass():  # reads attributes, by names that the program may make up
             return ["a pattern of a class"]
     return []
+
+
+def forbid_assembler(files: Mapping[str, bytes]) -> None:
+    """Refuse C code that has assembler in it, or could have, by the text alone.
+
+    Comments are not told from code, which would be to do what the compiler does.
+
+    Args:
+        files: of the program, path -> content.
+
+    Raises:
+        CandidateOutputError: it has; the message says what.
+    """
+    for path, content in files.items():
+        text = _SPLICE.sub(b"", content)
+        if found := _ASSEMBLER.search(text):
+            raise CandidateOutputError(
+                f"{path} has '{found[0].decode()}' in it: write C and no assembler, and put no "
+                "words together by ##, not even in a comment"
+            )
+        if b'"' in _PLAIN.sub(b"", text):
+            raise CandidateOutputError(
+                f"{path} has a string with other characters than letters, digits and '.,=+- /<>' "
+                "in it, and a function of numbers needs none, not even in a comment"
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from evolver.errors import CandidateOutputError
@@ -11,17 +11,24 @@ from evolver.errors import CandidateOutputError
 _SYMBOLS, _ALLOCATED, _EXECUTABLE = 2, 2, 4  # a section's type; flags of sections
 _OBJECT, _FILE, _UNDEFINED, _RESERVED = 1, 4, 0, 0xFF00  # types of symbols; sections that are none
 _ORDINARY = {0, _OBJECT, 2, 3, _FILE}  # nothing of each thread, or chosen when it is loaded
-_CODE = 1 << 15  # bytes; a polynomial of degree 14, done for many values at a time, is 5,400
 # What gcc calls to copy or clear a local array, and to find the program's own data.
 _HARMLESS = {b"memcpy", b"memset", b"memmove", b"_GLOBAL_OFFSET_TABLE_"}
 
 
-def check(content: bytes, tables: int) -> None:
-    """Check an object file: it calls nothing, runs nothing by itself, and holds few constants.
+def check(
+    content: bytes,
+    *,
+    calls: Collection[bytes] = (),
+    tables: int | None = None,
+    code: int | None = None,
+) -> None:
+    """Check an object file: it calls little or nothing, and runs nothing by itself.
 
     Args:
         content: an ELF file of 64 bits, little-endian.
-        tables: bytes of constants and variables allowed, wherever they are.
+        calls: functions that it may call, besides those of its own.
+        tables: bytes of constants and variables allowed, wherever they are; None for any.
+        code: bytes of code allowed; None for any.
 
     Raises:
         CandidateOutputError: it is otherwise; the message says what.
@@ -32,8 +39,8 @@ def check(content: bytes, tables: int) -> None:
         misplaced = [one.name for one in symbols if _is_misplaced(one, sections)]
     except (struct.error, IndexError, ValueError):
         raise CandidateOutputError("gcc made no object file of it") from None
-    called = {one.name for one in symbols if one.section == _UNDEFINED and one.name} - _HARMLESS
-    if called:
+    called = {one.name for one in symbols if one.section == _UNDEFINED and one.name}
+    if called := called - _HARMLESS - set(calls):
         raise CandidateOutputError(
             f"it calls {_listed(called)}: the function is to be computed by itself"
         )
@@ -41,26 +48,26 @@ def check(content: bytes, tables: int) -> None:
         raise CandidateOutputError(
             f"{_listed(misplaced)} is put where no constants and variables are; leave it to gcc"
         )
-    _check_sizes(sections, tables)
+    _check_sizes(sections, tables, code)
 
 
-def _check_sizes(sections: list[_Section], tables: int) -> None:
-    held = code = 0
+def _check_sizes(sections: list[_Section], tables: int | None, code: int | None) -> None:
+    held = compiled = 0
     for name, _, flags, _, size, _ in sections:
         if name.startswith((b".init", b".fini", b".preinit", b".ctors", b".dtors")) and size:
             raise CandidateOutputError(
                 "it has code that runs before it is called, which may not be"
             )
         if flags & _ALLOCATED:
-            code += size if flags & _EXECUTABLE else 0
+            compiled += size if flags & _EXECUTABLE else 0
             held += 0 if flags & _EXECUTABLE else size
-    if held > tables:
+    if tables is not None and held > tables:
         raise CandidateOutputError(
             f"it holds {held} bytes of constants and variables; {tables} are allowed"
         )
-    if code > _CODE:
+    if code is not None and compiled > code:
         raise CandidateOutputError(
-            f"it is {code} bytes of code when compiled; {_CODE} are allowed: unroll less"
+            f"it is {compiled} bytes of code when compiled; {code} are allowed: unroll less"
         )
 
 
