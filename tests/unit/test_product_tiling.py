@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from functools import cache
 from typing import Any
 
@@ -19,12 +22,13 @@ from evolver.types import Result
 pytest.importorskip("numba", reason="numba is not installed here")
 
 SEED = (bundled("examples") / "matmul-tiling" / "tiles.py").read_text()
+FOLDER = bundled("evaluators") / "product_tiling"
 SHAPES = ((120, 130, 140), (9, 200, 90))
 
 
 @cache
 def module() -> Any:
-    return load_module(bundled("evaluators") / "product_tiling")
+    return load_module(FOLDER)
 
 
 def judge(source: str, **given: Any) -> Result:
@@ -99,6 +103,34 @@ def test_the_kernel_multiplies_with_any_tiles(tiles: Any, shape: tuple[int, int,
     a, b, out = a.astype("f"), b.astype("f"), np.full((m, n), np.nan, "f")
     module()._multiplying(module().Evaluator()._kernel(), {shape: tiles})(a, b, out)
     assert np.allclose(out, a @ b, atol=1e-4)
+
+
+INTERPRETED = """
+import importlib.util, json, sys, torch
+spec = importlib.util.spec_from_file_location("graphics", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(module)
+errors = []
+for (m, k, n), tiles in (((50, 70, 33), (16, 32, 16)), ((128, 64, 130), (32, 16, 64))):
+    a, b = torch.randn(m, k), torch.randn(k, n)
+    out = torch.full((m, n), float("nan"))
+    module.multiply(tiles, a, b, out)
+    errors.append((out - a @ b).abs().max().item())
+print(json.dumps(errors))
+"""
+
+
+@pytest.mark.slow
+def test_the_kernel_for_a_gpu_multiplies_in_tritons_interpreter() -> None:
+    pytest.importorskip("torch", reason="torch is not installed here")
+    pytest.importorskip("triton", reason="triton is not installed here")
+    done = subprocess.run(
+        [sys.executable, "-c", INTERPRETED, str(FOLDER / "graphics.py")],
+        env={"TRITON_INTERPRET": "1", "PYTHONPATH": ":".join(sys.path), "HOME": "/tmp"},
+        capture_output=True,
+        check=True,
+    )
+    assert np.max(json.loads(done.stdout)) < 1e-4
 
 
 def test_a_gpu_that_is_not_there_is_told() -> None:
