@@ -51,7 +51,7 @@ $(STAMP): pyproject.toml constraints.txt
 	@$(BIN)/python -c '' 2>/dev/null || "$(PYTHON)" -m venv --clear $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt hatchling
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt \
-		--no-build-isolation -e '.[$(EXTRAS)]'
+		--no-build-isolation -e '.$(if $(EXTRAS),[$(EXTRAS)])'
 	@touch $@
 
 clean:
