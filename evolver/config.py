@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from evolver import rules
 from evolver.budget import Budget
 from evolver.endpoint import Terms
 from evolver.errors import UsageError
@@ -64,6 +65,7 @@ class Configuration(BaseModel):
     workers: int = Field(default=1, ge=1)
     in_flight: int = Field(default=4, ge=1)
     deterministic: bool = False
+    rules: int = Field(default=1, ge=1)  # which decide; see `evolver.rules`
 
     @model_validator(mode="before")
     @classmethod
@@ -101,6 +103,7 @@ def resolve(settings: TaskSettings, options: Options) -> Configuration:
             "workers": workers,
             "in_flight": max(1, in_flight),
             "deterministic": deterministic,
+            "rules": rules.CURRENT,
         }
     )
 
@@ -190,6 +193,10 @@ def in_sandbox(settings: TaskSettings, use: str | None) -> TaskSettings:
 
 def _checked(content: Mapping[str, Any]) -> Configuration:
     configuration = validate(Configuration, content, "the options")
+    if configuration.rules > rules.CURRENT:
+        raise UsageError(
+            "this run follows the rules of a newer evolver; upgrade evolver to open it"
+        )
     gpus = configuration.task.sandbox.gpus
     if gpus and configuration.workers > len(gpus):
         raise UsageError(

@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
+from evolver import rules
 from evolver.budget import Budget, BudgetSpent, Ledger
 from evolver.errors import UsageError
 from evolver.executors import together
@@ -43,12 +44,14 @@ class EngineSettings:
             sees exactly those up to n - in_flight.
         secret: goes into the evaluations' seeds, so that a candidate that guesses the run's seed
             cannot foresee its secret inputs.
+        rules: that decide; see `evolver.rules`.
     """
 
     seed: int = 0
     in_flight: int = 4
     deterministic: bool = False
     secret: str = ""
+    rules: int = rules.CURRENT
 
 
 class Engine:
@@ -222,6 +225,11 @@ class Engine:
         """Whether the score is as good as the user wants it."""
         score, target = self.population.score, self._budget.target
         return target is not None and score is not None and score >= target
+
+    @property
+    def rules(self) -> int:
+        """Which rules decide; see `evolver.rules`."""
+        return self._settings.rules
 
     @property
     def seconds(self) -> float:

@@ -78,7 +78,7 @@ def _configuration_of(session: Session, run: Run) -> Configuration:
     if session.settings:
         configuration = config.decoded(session.settings, f"session {session.id} of {run.directory}")
     else:
-        configuration = run.configuration
+        configuration = run.configuration.model_copy(update={"rules": 1})
     task = configuration.task.model_copy(update={"budget": BudgetSection()})
     return configuration.model_copy(update={"task": task})
 

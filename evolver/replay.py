@@ -17,6 +17,7 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
+from evolver import rules
 from evolver.engine import Engine
 from evolver.errors import ProposalError
 from evolver.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Session
@@ -78,6 +79,8 @@ class Replay:
         jobs: what was judged, in commit order, with the stored verdicts.
         measured: how many of these were judged again.
         noise: relative differences of scores up to this were put down to chance.
+        outdated: children that come out differently because the run's rules are gone.
+        gone: what rules these were, in sentences.
     """
 
     attempts: int
@@ -87,6 +90,8 @@ class Replay:
     jobs: tuple[tuple[Job, Evaluation], ...]
     measured: int = 0
     noise: float = 0.0
+    outdated: tuple[Difference, ...] = ()
+    gone: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -293,6 +298,8 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
             pre-flights of the run, and what has been walked of it so far.
     """
     differences: list[Difference] = []
+    outdated: list[Difference] = []
+    gone: dict[str, None] = {}
     prompts: list[int] = []
     finished = 0
     score: float | None = None
@@ -300,6 +307,8 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
     left: list[LeftBehind] = []
     for session, events in record.by_session():
         engine = engine_of(session)
+        older = rules.gone_since(engine.rules)
+        gone |= dict.fromkeys(older)
         for one in left:
             if session.id <= one.until:
                 engine.count_in(one.attempt)  # it was still in flight, and began anew
@@ -310,7 +319,11 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
                     differences += _decide(engine, event, begun)
                     engine.begin(event)
                 case Outcome():
-                    differences += await _finish(engine, event, tape)
+                    made = await _finish(engine, event, tape)
+                    # The seed and what it is worth follow no rule that has changed.
+                    (
+                        outdated if older and event.attempt.parent is not None else differences
+                    ).extend(made)
                     finished += 1
                     # Nothing is heard where the operator was gone in the session that ended it.
                     heard = _words(tape.heard)
@@ -323,7 +336,15 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
                     engine.count_in(event.attempt)
                     left.append(event)
         score = engine.population.score
-    return Replay(finished, tuple(differences), score, tuple(prompts), tuple(tape.jobs))
+    return Replay(
+        finished,
+        tuple(differences),
+        score,
+        tuple(prompts),
+        tuple(tape.jobs),
+        outdated=tuple(outdated),
+        gone=tuple(gone),
+    )
 
 
 def _words(prompts: Iterable[Prompt]) -> list[tuple[str, str]]:

@@ -267,6 +267,7 @@ def make_engine(
             configuration.in_flight,
             configuration.deterministic,
             facts["secret"],
+            configuration.rules,
         ),
         models=models,
         reserve=reserve,

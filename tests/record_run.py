@@ -1,4 +1,6 @@
-"""Record the run in tests/data/recorded anew, after a change that is meant.
+"""Record the run of today's rules in tests/data/recorded anew, after a change that is meant.
+
+Those of older rules stay as they are: they show that older runs still open.
 
 Two sessions of examples/exp2 by the real command line, against the tests' server as the model.
 """
@@ -16,8 +18,10 @@ from pathlib import Path
 
 from llm_server import LLMServer, nudge_a_constant, with_faults
 
+from evolver import rules
+
 ROOT = Path(__file__).resolve().parents[1]
-RECORDED = ROOT / "tests" / "data" / "recorded"
+RECORDED = ROOT / "tests" / "data" / "recorded" / f"rules-{rules.CURRENT}"
 KEPT = ("evolver.db", "settings.json")
 
 
@@ -43,10 +47,13 @@ def keep(run: Path) -> None:
         database.execute("PRAGMA journal_mode = DELETE")
         database.execute("PRAGMA page_size = 1024")  # a third of the size with pages of 4096
         database.execute("VACUUM")
+    RECORDED.mkdir(exist_ok=True)
     for name in KEPT:
         shutil.copyfile(run / name, RECORDED / name)
     shutil.rmtree(RECORDED / "task", ignore_errors=True)
-    shutil.copytree(run / "task", RECORDED / "task")
+    shutil.copytree(
+        run / "task", RECORDED / "task", ignore=shutil.ignore_patterns("best", "measured.json")
+    )
 
 
 if __name__ == "__main__":

@@ -57,6 +57,8 @@ def replay(
                 "attempts": found.attempts,
                 "same": not found.differences,
                 "differences": [vars(one) for one in found.differences],
+                "outdated": [vars(one) for one in found.outdated],
+                "gone_rules": found.gone,
                 "changed_prompts": found.prompts,
                 "measured_again": found.measured,
                 "noise": found.noise,
@@ -79,6 +81,12 @@ def _tell(found: Replay) -> None:
             out.print(f"  {one}")
         if len(found.differences) > _TOLD:
             out.print(f"  ... and {len(found.differences) - _TOLD} more; --json has them all")
+    if found.outdated:
+        children = len({one.attempt for one in found.outdated})
+        out.print(
+            f"{children} children come out differently by today's rules, and were taken from the "
+            f"record: {'; '.join(found.gone)}"
+        )
     if found.prompts:
         out.print(
             f"{len(found.prompts)} of them would be asked in other words today: "

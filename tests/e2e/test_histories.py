@@ -14,6 +14,8 @@ from command_line import TASK_TOML, CommandLine, MakeTask, wait_for_line
 from llm_answers import Asked, Reply
 from llm_server import LLMServer, nudge_a_constant, with_faults
 
+from evolver.rules import CURRENT
+
 pytestmark = pytest.mark.slow
 
 SAME = "same programs, scores and order"
@@ -142,9 +144,13 @@ def test_a_fork_without_more_says_that_nothing_was_left(cli: CommandLine, run_di
     assert "after 20 attempts" in (cli.folder / "two" / "report.html").read_text("utf-8")
 
 
-def test_the_recorded_run_comes_out_as_it_was(cli: CommandLine, tmp_path: Path) -> None:
-    recorded = Path(__file__).parents[1] / "data" / "recorded"
+@pytest.mark.parametrize("rules", range(1, CURRENT + 1))
+def test_the_recorded_runs_come_out_as_they_were(
+    cli: CommandLine, tmp_path: Path, rules: int
+) -> None:
+    recorded = Path(__file__).parents[1] / "data" / "recorded" / f"rules-{rules}"
     found = cli.json("replay", shutil.copytree(recorded, tmp_path / "recorded"))
     assert (found["same"], found["differences"]) == (True, [])
+    assert bool(found["gone_rules"]) == (rules < CURRENT)
     assert found["attempts"] >= 36
     # After a change that is meant: python tests/record_run.py

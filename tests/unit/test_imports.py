@@ -18,7 +18,7 @@ PACKAGE = Path(evolver.__file__).parent
 # A module may import from its own layer and from those above it in this table, never from one
 # below; and nothing imports in a circle.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors"),
+    ("types", "errors", "rules"),
     (
         "bundled",
         "edits",
