@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import socket
 from collections.abc import Mapping
 from typing import Any
 
@@ -29,15 +30,19 @@ def connect() -> Any:
         SandboxError: none answers, or it would not keep to the limits; the message says what to do.
     """
     address = _address()
-    try:
-        client = (
-            docker.from_env(timeout=_TIMEOUT)
-            if "DOCKER_HOST" in os.environ
-            else docker.DockerClient(base_url=address, timeout=_TIMEOUT)
-        )
-        about = client.info()
-    except (docker.errors.DockerException, OSError) as error:
-        raise SandboxError(_unreachable(address, error)) from error
+    with contextlib.ExitStack() as opened:
+        try:
+            _knock(address)
+            client = (
+                docker.from_env(timeout=_TIMEOUT)
+                if "DOCKER_HOST" in os.environ
+                else docker.DockerClient(base_url=address, timeout=_TIMEOUT)
+            )
+            opened.callback(client.close)
+            about = client.info()
+        except (docker.errors.DockerException, OSError) as error:
+            raise SandboxError(_unreachable(address, error)) from error
+        opened.pop_all()
     reason = refusal(about)
     if client.api.base_url.startswith(("https", "http+docker://ssh")):
         reason = "it is reached by TLS or SSH, and candidates need a plain socket"
@@ -48,6 +53,21 @@ def connect() -> Any:
             f"DOCKER_HOST, {_INSTEAD}"
         )
     return client
+
+
+def _knock(address: str) -> None:
+    """Connect to a local engine's socket and close the connection.
+
+    docker's client leaves its socket open where it cannot connect.
+
+    Raises:
+        OSError: no engine listens there.
+    """
+    scheme, _, path = address.partition("://")
+    if scheme == "unix":
+        with socket.socket(socket.AF_UNIX) as engine:
+            engine.settimeout(_TIMEOUT)
+            engine.connect(path)
 
 
 def _address() -> str:
