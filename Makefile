@@ -15,6 +15,7 @@ STAMP := $(VENV)/.complete-$(EXTRAS)
 DEMO := run examples/exp2
 # Many tests wait for processes that they started.
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+TESTS :=  # all; or files, names, @FILE with a name a line
 
 # The first interpreter that runs and is new enough. (A name on PATH may be a shim that does not run.)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
@@ -27,7 +28,7 @@ demo: environment
 	$(BIN)/evolver $(DEMO)
 
 test: environment
-	$(PYTEST)
+	$(PYTEST) $(TESTS)
 
 fast: environment
 	$(PYTEST) -m "not slow"

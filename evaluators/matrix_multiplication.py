@@ -89,9 +89,9 @@ class Evaluator:
                 f'device = "{self.device}" needs batched = true: decompose(m, n, p, rank, seed) '
                 "is told of no device"
             )
+        devices.require(self.device, gpus)
         if self.device == "cuda":
             devices.require_modules("torch")
-        devices.require(self.device, gpus)
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `progress`, and what it is made of.

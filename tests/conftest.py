@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 os.environ["EVOLVER_ALLOW_REMOTE_REQUESTS"] = "0"  # read by evolver.models.remote when imported
@@ -15,3 +17,13 @@ for _library in ("OMP", "OPENBLAS", "MKL"):
 # How long a draw takes says how busy the machine is, and nothing of what is tested.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Write the names of skipped tests, one a line, into the file that EVOLVER_SKIPPED names.
+
+    `pytest @FILE` runs them on a machine that has what they lacked.
+    """
+    if file := os.environ.get("EVOLVER_SKIPPED"):
+        skipped = {report.nodeid for report in terminalreporter.stats.get("skipped", ())}
+        Path(file).write_text("".join(f"{name}\n" for name in sorted(skipped)), encoding="utf-8")

@@ -107,9 +107,9 @@ class Evaluator:
         Raises:
             UsageError: they are not.
         """
+        devices.require(self.device, gpus)
         devices.require_modules("torch")
         datasets.require(self.data, self.path)
-        devices.require(self.device, gpus)
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `accuracy`, of validation images, in percent, and `parameters`.

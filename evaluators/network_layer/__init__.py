@@ -104,9 +104,9 @@ class Evaluator:
         Raises:
             UsageError: they cannot; the message says what to do.
         """
+        devices.require(self.device, gpus)
         devices.require_modules("torch")
         datasets.require(self.data, self.path)
-        devices.require(self.device, gpus)
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return what the protocol measures.
