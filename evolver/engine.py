@@ -45,6 +45,7 @@ class EngineSettings:
         secret: goes into the evaluations' seeds, so that a candidate that guesses the run's seed
             cannot foresee its secret inputs.
         rules: that decide; see `evolver.rules`.
+        limit: seconds that an evaluation may take, by those that the seed's took.
     """
 
     seed: int = 0
@@ -52,6 +53,7 @@ class EngineSettings:
     deterministic: bool = False
     secret: str = ""
     rules: int = rules.CURRENT
+    limit: Callable[[float], float] | None = None
 
 
 class Engine:
@@ -161,11 +163,18 @@ class Engine:
         self._ledger.settle(attempt.id, spent)
         if attempt.operator in self._mix.shares:
             self._mix.finish(attempt.operator, spent, attempt.reserved)
+        if attempt.operator == SEED and evaluation is not None and evaluation.status == "ok":
+            self._limit_by(evaluation.seconds)
         improved = self.population.record(outcome)
         self._tally.count(outcome, improved=improved)
         if attempt.model and self._models is not None:
             self._models.learn(attempt, is_better=self._beats_parent(outcome))
         return improved
+
+    def _limit_by(self, seconds: float) -> None:
+        """Let the evaluations of children take as long as those of the seeds allow."""
+        if self._settings.limit is not None and self._settings.rules >= 2:
+            self._walk.limit = max(self._walk.limit or 0.0, self._settings.limit(seconds))
 
     def _beats_parent(self, outcome: Outcome) -> bool:
         elite, parent = outcome.elite, outcome.attempt.parent
@@ -352,7 +361,13 @@ class Engine:
         del self._walks[outcome.attempt.id]
         improved = self.commit(outcome)
         self._check()
-        self._report(f"program {outcome.attempt.id}" if improved else "")
+        message = f"program {outcome.attempt.id}" if improved else ""
+        if outcome.attempt.id == 0 and self._walk.limit is not None:
+            message = (
+                f"an evaluation may take {self._walk.limit:.2g} s, for the seed's took "
+                f"{outcome.evaluation.seconds if outcome.evaluation else 0.0:.2g} s"
+            )
+        self._report(message)
 
     def commit(self, outcome: Outcome) -> bool:
         """Make an outcome durable and take it into the views; return whether the score rose."""

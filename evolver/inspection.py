@@ -85,6 +85,11 @@ class Inspection:
         return 3600.0 * self.workers / self.seconds if self.seconds else 0.0
 
     @property
+    def limit(self) -> float:
+        """Seconds that the evaluation of a child may take."""
+        return self.task.settings.evaluator.limit(self.seconds)
+
+    @property
     def problems(self) -> Sequence[str]:
         """What keeps a run from starting, or from being worth it, in sentences."""
         if self.seed.status != "ok":
@@ -108,6 +113,7 @@ class Inspection:
             "noise": dict(self.noise),
             "variation": dict(self.variation),
             "seconds": self.seconds,
+            "limit": self.limit,
             "memory": self.seed.memory,
             "workers": self.workers,
             "evaluations_per_hour": round(self.per_hour),

@@ -319,6 +319,15 @@ class Run:
         return chain[::-1]
 
     @property
+    def limit(self) -> float:
+        """Seconds that the evaluation of a child may take; see `EvaluatorSection.limit`."""
+        section = self.configuration.task.evaluator
+        seeds = [elite for elite in self.elites.values() if elite.program.operator == "seed"]
+        if self.configuration.rules < 2 or not seeds:
+            return section.timeout
+        return max(section.limit(elite.evaluation.seconds) for elite in seeds)
+
+    @property
     def evaluations(self) -> int:
         """Evaluations spent."""
         return sum(o.evaluation.evaluations for o in self.outcomes if o.evaluation is not None)

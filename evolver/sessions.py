@@ -268,6 +268,7 @@ def make_engine(
             configuration.deterministic,
             facts["secret"],
             configuration.rules,
+            configuration.task.evaluator.limit,
         ),
         models=models,
         reserve=reserve,

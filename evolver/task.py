@@ -24,6 +24,7 @@ RUNS = "runs"  # where runs go without --out
 _PROMPTS = "prompts"
 _ASIDE = (".*", RUNS, "__pycache__", "*.pyc", "node_modules")
 _DATABASE = "evolver.db"  # what a run is known by; `store`, which is above, writes it
+_LEAST_LIMIT = 0.5  # seconds: starting a process and importing numpy take a part of it
 _LARGEST_FILE = 16 * 2**20  # bytes; a program is source, not data
 
 
@@ -53,9 +54,20 @@ class EvaluatorSection(_Section):
     """[evaluator]: how to judge it."""
 
     use: str
-    timeout: float = Field(default=10.0, gt=0)  # seconds for one evaluation
+    timeout: float = Field(default=10.0, gt=0)  # seconds for one evaluation, at most
+    # How many times longer than the seed's an evaluation may take; 0: as long as `timeout` allows.
+    times_seed: float = Field(default=20.0, ge=0)
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
     must_reject: Names = ()  # programs that it must not prefer to the seed; see `evolver.gate`
+
+    def limit(self, seed: float) -> float:
+        """Return the seconds that an evaluation may take where the seed's took `seed` seconds.
+
+        A search makes many programs that loop for ever. Each costs this long.
+        """
+        if self.times_seed == 0:
+            return self.timeout
+        return min(self.timeout, max(_LEAST_LIMIT, self.times_seed * seed))
 
 
 class ObjectiveSection(_Section):

@@ -518,6 +518,9 @@ class Job:
     seed: int  # from (run seed, attempt)
     tune: Tune | None = None
     is_confirmation: bool = False  # to be measured by the evaluator's `confirm`, where it has one
+    limit: float | None = (
+        None  # seconds for an evaluation; None: as many as the evaluator's timeout
+    )
 
 
 @dataclass(frozen=True)

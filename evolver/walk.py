@@ -83,6 +83,7 @@ class Walk:
         self._secret = secret
         self._report = report
         self.followers = Counter[int]()  # attempt -> how many share its first request
+        self.limit: float | None = None  # seconds for the evaluation of a child; None: no own
 
     async def judged(self, attempt: Attempt) -> Outcome:
         """Walk one candidate from its decision to its verdict.
@@ -188,7 +189,12 @@ class Walk:
         if tune is not None:
             tune = replace(tune, limit=min(tune.limit, self._ledger.granted(attempt.id)))
         evaluation = await self._executor.evaluate(
-            Job(program, self.job_seed(attempt.id, "score"), tune)
+            Job(
+                program,
+                self.job_seed(attempt.id, "score"),
+                tune,
+                limit=None if attempt.operator == SEED else self.limit,
+            )
         )
         evaluation = replace(evaluation, fingerprint=fingerprint)
         proposed = None if tune is None else program.files

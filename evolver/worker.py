@@ -51,6 +51,9 @@ _PACKAGE = Path(__file__).resolve().parent
 _FLAGGED = "it looked for the evaluator instead of solving the task; its score does not count"
 
 
+_LIMITED = "; [evaluator] times_seed says how many times longer than the seed's it may take"
+
+
 @dataclass(frozen=True)
 class Stage:
     """One step of a cascade: the evaluator's settings for it, and what it takes to pass."""
@@ -181,6 +184,9 @@ class Judge:
                 fault="candidate",
                 evaluations=max(1, begun),
             )
+        limit, seconds = self._limit_of(job), time.monotonic() - started
+        if evaluation.status == "timeout" and limit < self._setup.timeout and seconds >= limit:
+            evaluation = replace(evaluation, feedback=f"{evaluation.feedback}{_LIMITED}")
         if self._flags:
             evaluation = replace(
                 evaluation,
@@ -229,12 +235,22 @@ class Judge:
 
     @contextmanager
     def _open(self, job: Job) -> Iterator[Candidate]:
-        opened = self._sandbox.open(job.program, seed=job.seed, timeout=self._setup.timeout)
+        opened = self._sandbox.open(job.program, seed=job.seed, timeout=self._limit_of(job))
         try:
             with opened as candidate:
                 yield candidate
         finally:  # whatever came of it
             self._flags |= dict.fromkeys(getattr(self._sandbox, "flags", ()))
+
+    def _limit_of(self, job: Job) -> float:
+        """Return the seconds for which a candidate is opened.
+
+        A fit by residuals is many calls of one candidate, and has the evaluator's whole timeout.
+        """
+        fits = job.tune is not None and self.fits_residuals
+        if job.limit is None or fits:
+            return self._setup.timeout
+        return min(job.limit, self._setup.timeout)
 
     def _fitted(self, job: Job) -> Evaluation:
         """Measure a program once, with its literals fitted by residuals where that is wished."""

@@ -165,7 +165,15 @@ def _about_task(found: Inspection) -> Lines:
     budget = task.settings.budget.evaluations
     if budget is not None:
         hours = budget / found.per_hour if found.per_hour else 0.0
-        yield "", f"the budget's {budget:,} take about {_seconds(3600 * hours)}"
+        yield (
+            "",
+            (
+                f"the budget's {budget:,} take about {_seconds(3600 * hours)}, and at most "
+                f"{_seconds(budget * found.limit / found.workers)}, if each loops until its time "
+                "is over"
+            ),
+        )
+    yield "", f"a child's evaluation may take {_seconds(found.limit)}, {_why(found)}"
     yield (
         "memory",
         (
@@ -184,6 +192,13 @@ def _about_task(found: Inspection) -> Lines:
         yield "model", _answer(answer)
     if found.answers:
         yield "cost", _cost(found)
+
+
+def _why(found: Inspection) -> str:
+    section = found.task.settings.evaluator
+    if found.limit >= section.timeout:
+        return "as [evaluator] timeout says"
+    return f"{section.times_seed:g} times what the seed takes ([evaluator] times_seed)"
 
 
 def _written(metrics: Mapping[str, float]) -> str:

@@ -204,6 +204,12 @@ def show(words: Words = None, as_json: Json = False) -> None:
         out.print(f"gate: {gate.summary(run.facts['gate'])}")
     if run.configuration.task.ablate:
         out.print(f"left out: {', '.join(run.configuration.task.ablate)}")
+    if run.limit < run.configuration.task.evaluator.timeout:
+        out.print(
+            f"an evaluation may take {run.limit:.2g} s: "
+            f"{run.configuration.task.evaluator.times_seed:g} times what the seed's took, "
+            "at least 0.5 s"
+        )
     overview(run, out)
     out.print()
     for name, counts in sorted(_operators(run).items()):
