@@ -17,7 +17,7 @@ from evolver.endpoint import Terms
 from evolver.errors import UsageError
 from evolver.task import BudgetSection, TaskSettings, validate
 
-_DEFAULT_EVALUATIONS = 1000
+DEFAULT_EVALUATIONS = 1000
 CONFIGURATION = "settings.json"
 
 
@@ -165,7 +165,7 @@ def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
         BudgetSection, {**settings.budget.model_dump(), **limits}, "the budget's options"
     )
     if all(value is None for value in budget.model_dump().values()):
-        budget = BudgetSection(evaluations=_DEFAULT_EVALUATIONS)
+        budget = BudgetSection(evaluations=DEFAULT_EVALUATIONS)
     update: dict[str, Any] = {"budget": budget}
     models = settings.model
     if options.model:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import statistics
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from random import Random
 from typing import Any
@@ -18,11 +18,11 @@ from evolver.endpoint import Endpoint, Filing
 from evolver.errors import EvolverError, UsageError
 from evolver.operators.mix import Weighted
 from evolver.preview import at_the_start, preview
+from evolver.spread import Spread, repeat
 from evolver.task import Task, assemble_task
-from evolver.types import Evaluation, Executor, Job, Program, Prompt
+from evolver.types import Evaluation, Program, Prompt
 
-_MOST_REPEATS = 4  # evaluations of the seed beside the first, half of them with the same inputs
-_PATIENCE = 60.0  # seconds for those together, and for a model to answer
+_PATIENCE = 60.0  # seconds for a model to answer
 _QUESTION = Prompt("You are asked whether you are there.", "Answer with the word yes.")
 
 
@@ -52,9 +52,8 @@ class Inspection:
 
     Attributes:
         seed: the evaluation of the seed program.
-        noise: objective -> how far evaluations with the same secret inputs are apart, relative to
-            the largest; 0 is an exact repetition. Empty where there was no time for a second one.
-        variation: the same with other secret inputs.
+        noise: of evaluations with the same secret inputs.
+        variation: of evaluations with others.
         seconds: of one evaluation, the median.
         workers: evaluations at once.
         gate: what became of known-bad programs.
@@ -68,8 +67,8 @@ class Inspection:
 
     task: Task
     seed: Evaluation
-    noise: Mapping[str, float]
-    variation: Mapping[str, float]
+    noise: Spread
+    variation: Spread
     seconds: float
     workers: int
     gate: Sequence[gate.Verdict]
@@ -83,6 +82,16 @@ class Inspection:
     def per_hour(self) -> float:
         """Evaluations an hour, if nothing else takes time."""
         return 3600.0 * self.workers / self.seconds if self.seconds else 0.0
+
+    @property
+    def luck(self) -> float:
+        """How much better than it is the luckiest program of a run looks, relative to its score."""
+        return self.variation.luck(self.evaluations)
+
+    @property
+    def evaluations(self) -> int:
+        """How many a run of the task has, or would have by default."""
+        return self.task.settings.budget.evaluations or config.DEFAULT_EVALUATIONS
 
     @property
     def limit(self) -> float:
@@ -110,8 +119,11 @@ class Inspection:
             "metrics": dict(self.seed.metrics),
             "isolation": self.seed.isolation,
             "trusted": self.seed.trusted,
-            "noise": dict(self.noise),
-            "variation": dict(self.variation),
+            "noise": dict(self.noise.largest),
+            "variation": dict(self.variation.largest),
+            "deviation": dict(self.variation.deviation),
+            "inputs": self.variation.evaluations,
+            "luck": self.luck,
             "seconds": self.seconds,
             "limit": self.limit,
             "memory": self.seed.memory,
@@ -126,8 +138,17 @@ class Inspection:
         }
 
 
-def inspect(task: Task, options: Options = Options()) -> Inspection:  # noqa: B008 - frozen
+def inspect(
+    task: Task,
+    options: Options = Options(),  # noqa: B008 - frozen
+    tell: Callable[[str], None] = lambda _said: None,
+) -> Inspection:
     """Judge the seed of a task several times, hold the gate, and ask each model once.
+
+    Args:
+        task: as loaded.
+        options: what the user said.
+        tell: is given sentences about the progress, on another thread.
 
     Raises:
         UsageError: what the user can mend, with how.
@@ -136,11 +157,13 @@ def inspect(task: Task, options: Options = Options()) -> Inspection:  # noqa: B0
     configuration = config.resolve(task.settings, options)
     task = assemble_task(task.name, task.root, configuration.task)  # options may change its files
     return in_thread(
-        lambda interrupted: unless_interrupted(_inspect(task, configuration.workers), interrupted)
+        lambda interrupted: unless_interrupted(
+            _inspect(task, configuration.workers, tell), interrupted
+        )
     )
 
 
-async def _inspect(task: Task, workers: int) -> Inspection:
+async def _inspect(task: Task, workers: int, tell: Callable[[str], None]) -> Inspection:
     endpoints = make_endpoints(task)
     operators: Sequence[Weighted] = ()
     refusal = ""
@@ -157,11 +180,14 @@ async def _inspect(task: Task, workers: int) -> Inspection:
     tokens = 0
     try:
         await executor.start()
-        seed, same, others = await _repeated(executor, program, chance)
+        found = await repeat(executor, program, chance, tell)
+        seed = found.first
         if seed.status == "ok":
+            tell("judging known-bad programs")
             verdicts = await gate.judge_all(executor, program, seed, chance, bad, task.objective)
             first = _first_prompt(task, seed) if endpoints and operators else Prompt("", "")
             tokens = prompts.tokens(f"{first.system}{first.user}")
+            tell("asking the models" if endpoints else "")
             answers = list(await asyncio.gather(*(_ask(e, task, tokens) for e in endpoints)))
     finally:
         await executor.close()
@@ -170,9 +196,9 @@ async def _inspect(task: Task, workers: int) -> Inspection:
     return Inspection(
         task=task,
         seed=seed,
-        noise=_spread(task, same),
-        variation=_spread(task, others),
-        seconds=statistics.median(e.seconds for e in (*same, *others[1:])),
+        noise=Spread.of(found.same, task.objective.names),
+        variation=Spread.of(found.others, task.objective.names),
+        seconds=statistics.median(e.seconds for e in found.same),
         workers=workers,
         gate=verdicts,
         operators=[entry.name for entry in operators],
@@ -187,42 +213,6 @@ def _requests(task: Task, operators: Sequence[Weighted]) -> int:
     is_mixed = not all(entry.needs_model for entry in operators)
     share = task.settings.model_share if is_mixed else 1.0
     return round(share * (task.settings.budget.evaluations or 0))
-
-
-async def _repeated(
-    executor: Executor, program: Program, chance: int
-) -> tuple[Evaluation, list[Evaluation], list[Evaluation]]:
-    """Judge a program one after the other, as often as there is time for.
-
-    Returns:
-        The first evaluation; those with its inputs, itself among them; it and those with others.
-    """
-    started = time.monotonic()
-    first = await executor.evaluate(Job(program, chance))
-    same, others = [first], [first]
-    rng = Random(chance)
-    while first.status == "ok" and len(same) + len(others) < 2 + _MOST_REPEATS:
-        now = time.monotonic() - started
-        if now + now / (len(same) + len(others) - 1) > _PATIENCE:
-            break
-        if len(same) <= len(others):
-            same.append(await executor.evaluate(Job(program, chance)))
-        else:
-            others.append(await executor.evaluate(Job(program, rng.getrandbits(63))))
-    return first, same, others
-
-
-def _spread(task: Task, evaluations: Sequence[Evaluation]) -> dict[str, float]:
-    """Return how far the objectives of some evaluations are apart, relative to the largest."""
-    points = [e.metrics for e in evaluations if e.status == "ok"]
-    if len(points) < 2:
-        return {}
-    found = {}
-    for name in task.objective.names:
-        values = [point[name] for point in points]
-        largest = max(map(abs, values))
-        found[name] = (max(values) - min(values)) / largest if largest else 0.0
-    return found
 
 
 def _first_prompt(task: Task, seed: Evaluation) -> Prompt:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from evolver.inspection import Answer, Inspection
 
 _MIB = 1 << 20
+_NO_LUCK = 1e-6  # relative: rounding
 _TIERS = {
     "A": "namespaces, system calls, files, limits",
     "B": "system calls, files, limits",
@@ -130,7 +131,8 @@ def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) 
     from evolver.inspection import inspect
     from evolver.task import load_task
 
-    found = inspect(load_task(folder), options)
+    with out.status("starting") as status:  # on a terminal
+        found = inspect(load_task(folder), options, lambda said: status.update(said))
     _print(out, _about_task(found))
     if as_json:
         print_json(found.record())
@@ -155,6 +157,15 @@ def _about_task(found: Inspection) -> Lines:
     if seed.status != "ok":
         return
     yield "noise", _noise(found)
+    if found.variation.evaluations > 1 and found.luck > _NO_LUCK:
+        yield (
+            "",
+            (
+                f"of {found.evaluations:,} equally good programs the luckiest looks "
+                f"{_percent(found.luck)} better: such gains are luck. Raise [objective] repeats, "
+                "by which a run confirms its best, or average over more inputs in the evaluator"
+            ),
+        )
     yield (
         "time",
         (
@@ -206,15 +217,24 @@ def _written(metrics: Mapping[str, float]) -> str:
 
 
 def _noise(found: Inspection) -> str:
-    if not found.noise:
+    if not found.noise.largest:
         return "not measured: one evaluation takes too long for a second one"
-    noise, varied = max(found.noise.values()), max(found.variation.values(), default=0.0)
+    noise = max(found.noise.largest.values())
     said = "none: the same inputs give the same scores"
     if noise:
-        said = f"the same inputs give scores up to {100 * noise:.2g} % apart"
+        said = f"the same inputs give scores up to {_percent(noise)} apart"
+    varied = max(found.variation.largest.values(), default=0.0)
     if varied > noise:
-        said += f"; other secret inputs up to {100 * varied:.2g} %"
+        deviation = max(found.variation.deviation.values())
+        said += (
+            f"; {found.variation.evaluations} secret inputs up to {_percent(varied)}, with a "
+            f"standard deviation of {_percent(deviation)}"
+        )
     return said
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2g} %"
 
 
 def _seconds(seconds: float) -> str:

@@ -81,6 +81,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "dashboard",
         "host",
         "inspection",
+        "spread",
     ),
     ("cli",),
 )
