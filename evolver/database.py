@@ -11,8 +11,10 @@ from typing import IO
 
 from evolver.errors import UsageError
 from evolver.schema import migrate
+from evolver.wording import shell
 
 DATABASE = "evolver.db"
+LOCK = "lock"  # holds the number of the process that writes
 
 
 def existing(directory: Path) -> Path:
@@ -23,25 +25,25 @@ def existing(directory: Path) -> Path:
     """
     path = directory / DATABASE
     if not path.is_file():
-        if path.with_suffix(".unborn").exists():
-            raise UsageError(
-                f"{directory} was killed before its run began; start it again with "
-                f"'evolver run TASK --out {directory}'"
-            )
         raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")
     return path
 
 
 def connect(path: Path) -> sqlite3.Connection:
     """Open a database for writing: what is committed survives a kill, not always a power cut."""
-    database = sqlite3.connect(path, timeout=10)
+    database = sqlite3.connect(path.absolute(), timeout=10)  # a name may begin with "file:"
     database.execute("PRAGMA synchronous = NORMAL")
     return database
 
 
+def connect_to_read(path: Path) -> sqlite3.Connection:
+    """Open a database that nothing is written to; it must exist."""
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+
+
 def lock(directory: Path) -> IO[str]:
     """Hold the directory against a second writer for as long as the file stays open."""
-    file = (directory / "lock").open("a+")
+    file = (directory / LOCK).open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -86,5 +88,5 @@ def damaged(directory: Path, reason: object) -> UsageError:
     told = " ".join(str(reason).split())
     return UsageError(
         f"the database of {directory} is damaged ({told}); "
-        f"'evolver doctor {directory}' says what can be had back"
+        f"'{shell('evolver', 'doctor', directory)}' says what can be had back"
     )

@@ -19,7 +19,9 @@ from rich.text import Text
 from evolver.facts import Bill
 from evolver.lines import PlainView, Rate, cost, duration, number, out_of, score, share_done, trust
 from evolver.progress import ModelRecord, Progress
+from evolver.terminal import without_marks
 from evolver.types import Elite
+from evolver.wording import visible, visible_line
 
 _FRONT_ROWS = 12
 
@@ -31,12 +33,14 @@ class LiveView:
         self._rate = Rate()
         self._title = title
         self._live = Live(console=console, refresh_per_second=4, transient=True)
+        self._quiet = without_marks(console)
 
     def __call__(self, progress: Progress) -> None:
         """Draw the snapshot."""
         self._live.update(picture(progress, self._rate.update(progress), self._title))
 
     def __enter__(self) -> LiveView:
+        self._quiet.__enter__()
         self._live.__enter__()
         return self
 
@@ -47,6 +51,7 @@ class LiveView:
         traceback: TracebackType | None,
     ) -> None:
         self._live.__exit__(kind, error, traceback)
+        self._quiet.__exit__(kind, error, traceback)
 
 
 View = AbstractContextManager[Callable[[Progress], None]]
@@ -64,7 +69,8 @@ def picture(progress: Progress, rate: float | None, title: str) -> RenderableTyp
     """Draw a snapshot for a terminal."""
     lower = Table.grid(padding=(0, 4))
     lower.add_row(front_table(progress.front), Group(*_tables(progress)))
-    return Panel(Group(_head(progress, rate), "", lower), title=title, title_align="left")
+    body = Group(_head(progress, rate), "", lower)
+    return Panel(body, title=Text(visible_line(title)), title_align="left")  # else it is markup
 
 
 def _head(progress: Progress, rate: float | None) -> RenderableType:
@@ -87,7 +93,7 @@ def _head(progress: Progress, rate: float | None) -> RenderableType:
     if cost(progress):
         grid.add_row("models", cost(progress))
     for trouble in progress.troubles:
-        grid.add_row("waiting", Text(trouble, style="yellow"))
+        grid.add_row("waiting", Text(visible(trouble), style="yellow"))
     grid.add_row("islands", _islands(progress.islands))
     grid.add_row("verdicts", _verdicts(progress.statuses, progress.in_flight))
     done = share_done(progress)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evolver.database import DATABASE, damaged, existing
+from evolver.database import DATABASE, connect_to_read, damaged, existing
 from evolver.errors import UsageError
 from evolver.schema import migrate
 
@@ -57,10 +57,7 @@ def state_after(directory: Path, finished: int, out: Path, facts: Mapping[str, A
     Raises:
         UsageError: no run is there, it is damaged, or it has fewer attempts.
     """
-    path = out / DATABASE
-    unborn = path.with_suffix(".unborn")  # whole or not there: a kill may come at any instant
-    unborn.unlink(missing_ok=True)
-    with contextlib.closing(_copy(directory, str(unborn))) as database:
+    with contextlib.closing(_copy(directory, str((out / DATABASE).absolute()))) as database:
         (had,) = database.execute("SELECT count(*) FROM outcomes").fetchone()
         if had < finished:
             raise UsageError(
@@ -74,7 +71,6 @@ def state_after(directory: Path, finished: int, out: Path, facts: Mapping[str, A
         database.commit()
         database.execute("VACUUM")
         database.execute("PRAGMA journal_mode = WAL")
-    unborn.replace(path)
 
 
 def _copy(directory: Path, target: str) -> sqlite3.Connection:
@@ -82,7 +78,7 @@ def _copy(directory: Path, target: str) -> sqlite3.Connection:
     path = existing(directory)
     database = sqlite3.connect(target)
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as source:
+        with contextlib.closing(connect_to_read(path)) as source:
             source.backup(database)
         migrate(database)
     except sqlite3.DatabaseError as error:

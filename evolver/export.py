@@ -10,6 +10,7 @@ from typing import IO, Any
 
 from evolver.facts import Outcome
 from evolver.types import Files
+from evolver.wording import visible, visible_json
 
 _COLUMNS = (
     "id", "parents", "operator", "model", "island", "generation", "verdict", "status", "summary",
@@ -72,7 +73,7 @@ def write_jsonl(outcomes: Iterable[Outcome], stream: IO[str]) -> int:
     """Write one JSON object a line, file contents included; return how many."""
     count = 0
     for record in records(outcomes):
-        stream.write(json.dumps(record, ensure_ascii=False) + "\n")
+        stream.write(visible_json(json.dumps(record, ensure_ascii=False)) + "\n")
         count += 1
     return count
 
@@ -95,7 +96,7 @@ def write_csv(outcomes: Sequence[Outcome], stream: IO[str]) -> int:
                 names[heading] = None
                 row[heading] = repr(value)
         rows.append(row)
-    writer = csv.DictWriter(stream, [*_COLUMNS, *names], restval="")
-    writer.writeheader()
-    writer.writerows(rows)
+    writer = csv.DictWriter(stream, [*_COLUMNS, *names], restval="", lineterminator="\n")
+    writer.writerow({name: visible(name) for name in writer.fieldnames})
+    writer.writerows({name: visible(str(value)) for name, value in row.items()} for row in rows)
     return len(rows)

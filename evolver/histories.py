@@ -15,12 +15,13 @@ from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
 from evolver.endpoint import Endpoint
 from evolver.engine import Engine
-from evolver.errors import EvolverError, UsageError
+from evolver.errors import UsageError
 from evolver.excerpts import answers_of, state_after
 from evolver.facts import Session
+from evolver.founding import founded
 from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
-from evolver.runs import TASK, Run, copy_task, new_directory
-from evolver.sessions import PICKLE, Listener, go_on, make_engine
+from evolver.runs import PICKLE, TASK, Run
+from evolver.sessions import Listener, go_on, make_engine
 from evolver.store import Store
 from evolver.task import BudgetSection, Task, assemble_task, load_task
 from evolver.types import Evaluation
@@ -163,22 +164,20 @@ def fork(
     configuration = config.resolve(source.settings, _inherited(options, run.configuration))
     source = assemble_task(source.name, source.root, configuration.task)
     make_operators(source, has_model=bool(make_endpoints(source)))
-    place = new_directory(source, out)
-    try:
-        copy_task(source, place)
+    with contextlib.closing(Store.read(run.directory)) as store:
+        store.hold_still()
+        left = [asdict(one) for one in left_behind(store, finished)]
+    origin = {"run": str(run.directory.resolve()), "at": finished}
+
+    def write(folder: Path) -> None:
         if (run.directory / PICKLE).exists():
-            shutil.copyfile(run.directory / PICKLE, place / PICKLE)
-        config.write(place, configuration)
-        with contextlib.closing(Store.read(run.directory)) as store:
-            store.hold_still()
-            left = [asdict(one) for one in left_behind(store, finished)]
-        origin = {"run": str(run.directory.resolve()), "at": finished}
-        state_after(run.directory, finished, place, {"forked_from": origin, "left_behind": left})
+            shutil.copyfile(run.directory / PICKLE, folder / PICKLE)
+        config.write(folder, configuration)
+        facts = {"forked_from": origin, "left_behind": left}
+        state_after(run.directory, finished, folder, facts)
+
+    with founded(source, out, write) as place:
         return go_on(place, configuration, listener)
-    except EvolverError:
-        if not _has_gone_on(place, finished):
-            shutil.rmtree(place, ignore_errors=True)
-        raise
 
 
 def _same_program(task: Task, other: Task) -> Task:
@@ -202,10 +201,3 @@ def _inherited(options: Options, parent: Configuration) -> Options:
         workers=parent.workers if options.workers is None else options.workers,
         deterministic=parent.deterministic or options.deterministic,
     )
-
-
-def _has_gone_on(directory: Path, finished: int) -> bool:
-    try:
-        return len(Run(directory).outcomes) > finished
-    except UsageError:
-        return False

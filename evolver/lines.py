@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import time
 from collections import deque
 from collections.abc import Callable
 from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from evolver.facts import Bill
 from evolver.progress import Progress
 from evolver.types import Elite
+from evolver.wording import counted, visible, visible_line
 
 _QUIET = 5.0  # seconds without a line after which plain output says that it is alive
 _BETWEEN = 1.0  # seconds between two plain lines: early on, many programs improve at once
@@ -95,7 +97,7 @@ def cost(progress: Progress) -> str:
 def written(bill: Bill) -> str:
     """Write a bill: an unknown price is unknown, and so is what was cut off."""
     dollars = "price unknown" if bill.dollars is None else f"${bill.dollars:.4f}"
-    told = f"{dollars}, {bill.tokens} tokens, {bill.calls} calls"
+    told = f"{dollars}, {counted(bill.tokens, 'token')}, {counted(bill.calls, 'call')}"
     if not bill.unknown:
         return told
     return f"{told}, {bill.unknown} without an answer at unknown cost"
@@ -105,8 +107,11 @@ def line(progress: Progress, rate: float | None) -> str:
     """Write a snapshot as one line."""
     budget = progress.budget
     parts = [duration(progress.seconds)]
-    limit = None if budget.evaluations is None else str(budget.evaluations)
-    parts.append(out_of(str(progress.evaluations), limit) + " evaluations")
+    done = counted(progress.evaluations, "evaluation")
+    if budget.evaluations is not None:
+        total = counted(budget.evaluations, "evaluation")
+        done = out_of(str(progress.evaluations), total)
+    parts.append(done)
     if rate is not None:
         parts.append(f"{rate:.3g}/s")
     parts.append(f"score {score(progress.best_score, progress.best)}")
@@ -117,6 +122,15 @@ def line(progress: Progress, rate: float | None) -> str:
         parts.append(", ".join(f"{name} {number(value)}" for name, value in metrics.items()))
     parts += [cost(progress), progress.message, *progress.troubles]
     return "  ".join(part for part in parts if part)
+
+
+class VisibleLog(io.FileIO):
+    """A file that shows the control characters of what is written to it."""
+
+    def write(self, piece: Any) -> int:
+        """Write what a worker said, or a line of ours."""
+        super().write(visible(bytes(piece).decode("utf-8", "backslashreplace")).encode())
+        return len(piece)
 
 
 class PlainView:
@@ -142,7 +156,7 @@ class PlainView:
             self._held = None
 
     def _write(self, text: str) -> None:
-        self._stream.write(text + "\n")
+        self._stream.write(visible_line(text) + "\n")
         self._stream.flush()
         self._last = self._clock()
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import html
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from evolver.objective import Objective
 from evolver.report import EVOLVED, Comparison, Point, References, axes, compare, entry, wins
 from evolver.types import Files
+from evolver.wording import visible
 
 PLOTS_NEED = "without plots; pip install 'evolver[report]' adds them"
 
@@ -34,6 +35,11 @@ pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
 {body}
 </body></html>
 """
+
+
+def escape(text: str) -> str:
+    """Write a text in HTML, its control characters visible."""
+    return html.escape(visible(text))
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,7 @@ def write_html(page: Page, path: Path) -> bool:
     if comparison is not None:
         parts.append(_comparison_html(comparison))
     for name, content in page.best.items():
-        text = escape(content.decode("utf-8", "replace"))
+        text = escape(content.decode("utf-8", "backslashreplace"))
         parts.append(f"<h2>{escape(name)}, the best program</h2><pre>{text}</pre>")
     path.write_text(_PAGE.format(title=escape(page.title), body="\n".join(parts)), encoding="utf-8")
     return figures is not None

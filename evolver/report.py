@@ -17,6 +17,7 @@ from rich.text import Text
 
 from evolver.facts import Outcome
 from evolver.objective import Objective, dominates
+from evolver.wording import visible_line
 
 Point = Mapping[str, float]
 References = Mapping[str, Sequence[Point]]
@@ -254,7 +255,7 @@ def _assemble(
     series: Sequence[tuple[str, str, str, Sequence[Point]]],
 ) -> Text:
     cost, value = names
-    plot = Text(f"{value}\n", no_wrap=True)
+    plot = Text(f"{visible_line(value)}\n", no_wrap=True)
     labels = upward.ticks(max(2, upward.cells // 4))
     for row in reversed(range(upward.cells)):
         plot.append(f"{labels.get(row, ''):>{_GUTTER}} {'┤' if row in labels else '│'}")
@@ -269,11 +270,11 @@ def _assemble(
         start = min(column, across.cells - len(label))
         written[start : start + len(label)] = label
     plot.append(f"{'':{_GUTTER}}  {''.join(written).rstrip()}\n")
-    plot.append(f"{'':{_GUTTER}}  {cost:>{across.cells}}\n\n")
+    plot.append(f"{'':{_GUTTER}}  {visible_line(cost):>{across.cells}}\n\n")
     for name, marker, style, _ in reversed(series):
         plot.append(f"{'':{_GUTTER}}  ")
         plot.append(marker, style)
-        plot.append(f" {name}\n")
+        plot.append(f" {visible_line(name)}\n")
     plot.rstrip()
     return plot
 

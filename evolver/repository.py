@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from evolver.errors import UsageError
 from evolver.types import Elite, Files
+from evolver.wording import shell, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,7 +58,8 @@ def _open(folder: Path) -> Repo | None:
     import git
 
     try:
-        repository = git.Repo(folder, search_parent_directories=True)
+        # A name may have a $ in it.
+        repository = git.Repo(folder, search_parent_directories=True, expand_vars=False)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError):
         return None
     return None if repository.bare else repository
@@ -140,7 +142,10 @@ def apply(
         paths = {path: (prefix / path).as_posix() for path in seed}
         base = _base_of(repository, {paths[path]: seed[path] for path in seed}, recorded)
         with tempfile.TemporaryDirectory() as scratch:
-            index = {"GIT_INDEX_FILE": str(Path(scratch) / "index")}
+            index = {
+                "GIT_INDEX_FILE": str(Path(scratch) / "index"),
+                "GIT_LITERAL_PATHSPECS": "1",  # names are no patterns
+            }
             repository.git.read_tree(base, env=index)
             commit = base
             for step in steps:
@@ -184,7 +189,7 @@ def _message(
     changed = [gains[metric] for metric, _ in directions if before[metric] != after[metric]]
     lines = [f"evolver: {', '.join(changed) or 'same score, another program'}", ""]
     if child.program.summary:
-        lines += [child.program.summary, ""]
+        lines += [visible(child.program.summary), ""]
     lines += [f"{gains[metric]} ({direction}d)" for metric, direction in directions]
     lines += [
         "",
@@ -205,7 +210,7 @@ def _check_branch(repository: Repo, branch: str) -> None:
     if branch in [head.name for head in repository.heads]:
         raise UsageError(
             f"the branch '{branch}' exists already; choose another --branch, or delete it by "
-            f"'git branch -D {branch}'"
+            f"'{shell('git', 'branch', '-D', branch)}'"
         )
 
 

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import shutil
 import sqlite3
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, reduce
 from pathlib import Path
@@ -21,54 +17,13 @@ from evolver.objective import Objective, dominates, front
 from evolver.progress import ModelRecord
 from evolver.store import Store
 from evolver.tally import Tally
-from evolver.task import RUNS, Task, assemble_task, is_aside
+from evolver.task import RUNS, Task, assemble_task
 from evolver.types import Elite, Evaluation, Program, Prompt
 
 TASK = "task"  # the task's folder as it was at the start
 LOG = "run.log"
 BEST = "best"  # the best program's files
-
-_LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied
-
-
-def new_directory(task: Task, out: Path | None) -> Path:
-    """Make the directory of a new run; without `out`, runs/<task>-<time> where one stands.
-
-    Raises:
-        UsageError: the directory holds a run, or something else, already.
-    """
-    if out is None:
-        return _new_under_runs(task.name)
-    if (out / DATABASE).exists():
-        raise UsageError(
-            f"{out} holds another run; choose another --out, or go on with it by "
-            f"'evolver resume {out}'"
-        )
-    if out.is_dir() and is_stillborn(out):
-        shutil.rmtree(out)  # killed before its first fact: there is nothing to lose
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise UsageError(f"{out} is there already and not empty; choose another --out")
-    with _unmakeable(out):
-        out.mkdir(parents=True, exist_ok=True)
-    return out.resolve()
-
-
-def _new_under_runs(name: str) -> Path:
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    for number in itertools.count(1):
-        out = Path(RUNS) / f"{name}-{stamp}{f'-{number}' if number > 1 else ''}"
-        with _unmakeable(out), contextlib.suppress(FileExistsError):
-            out.mkdir(parents=True)  # who makes it has it: another run may begin in this instant
-            return out.resolve()
-    raise AssertionError  # count() has no end
-
-
-@contextlib.contextmanager
-def _unmakeable(out: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise UsageError(f"{out} cannot be made: {error.strerror}; choose another --out") from error
+PICKLE = "evaluator.pkl"  # where a program of Python gave the evaluator
 
 
 def latest_directory() -> Path:
@@ -81,61 +36,6 @@ def latest_directory() -> Path:
     if not found:
         raise UsageError(f"there is no run under {RUNS}/; name the directory of a run")
     return max(found, key=lambda path: (path / DATABASE).stat().st_mtime)
-
-
-def copy_task(task: Task, directory: Path) -> None:
-    """Keep the task beside the run, so that it can be resumed whatever becomes of the original.
-
-    Raises:
-        UsageError: a file of the task cannot be read.
-    """
-
-    def ignored(folder: str, names: list[str]) -> set[str]:
-        paths = [Path(folder, name) for name in names]
-        return {p.name for p in paths if is_aside(p) or p.resolve() == directory or _is_loop(p)}
-
-    target = directory / TASK
-    try:
-        shutil.copytree(task.root, target, ignore=ignored, copy_function=_copy)
-        for name in task.named:
-            _add(task.root / name, target / name, ignored)
-    except shutil.Error as error:  # of several files
-        source, _, reason = error.args[0][0]
-        raise UsageError(f"{source} cannot be copied into the run: {reason}") from error
-
-
-def _add(source: Path, target: Path, ignored: Callable[[str, list[str]], set[str]]) -> None:
-    """Copy what is named and was left aside; what lies outside the task's folder stays there."""
-    if target.exists() or ".." in target.parts or not source.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if source.is_dir():
-        shutil.copytree(source, target, ignore=ignored, copy_function=_copy)
-    else:
-        _copy(str(source), str(target))
-
-
-def _copy(source: str, target: str) -> str:
-    if Path(source).stat().st_size > _LARGE:
-        Path(target).symlink_to(source)
-        return target
-    return str(shutil.copyfile(source, target))
-
-
-def _is_loop(path: Path) -> bool:
-    """Tell whether a link leads to a folder that it lies in."""
-    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
-
-
-def is_stillborn(directory: Path) -> bool:
-    """Tell whether a run was killed here before it held a single fact."""
-    if (directory / DATABASE).exists() or not (directory / TASK).is_dir():
-        return False
-    ours = {TASK, config.CONFIGURATION, "lock", "evaluator.pkl", LOG}
-    return all(
-        path.name in ours or path.name.startswith(Path(DATABASE).stem)
-        for path in directory.iterdir()
-    )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evolver.database import DATABASE, existing
+from evolver.database import DATABASE, connect, existing
 from evolver.errors import UsageError
 from evolver.schema import MIGRATIONS, migrate
 
@@ -111,7 +111,7 @@ def _padded_copy(path: Path, folder: Path) -> Path:
 
 
 def _examine(path: Path) -> Salvage:
-    database = sqlite3.connect(path, timeout=10)
+    database = connect(path)
     database.row_factory = sqlite3.Row
     try:
         try:
@@ -173,7 +173,7 @@ def recover(directory: Path, out: Path) -> Salvage:
         directory, out, symlinks=True, ignore=lambda _f, names: [n for n in names if n == "lock"
                                                                 or n.startswith(DATABASE)]
     )  # fmt: skip
-    database = sqlite3.connect(out / DATABASE)
+    database = connect(out / DATABASE)
     database.execute("PRAGMA journal_mode = WAL")
     migrate(database, salvage.version)  # the tables that the rows were in
     outcomes = salvage.outcomes

@@ -11,7 +11,6 @@ import contextlib
 import errno
 import io
 import secrets
-import shutil
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -32,14 +31,15 @@ from evolver.config import Configuration, Options
 from evolver.edits import violation
 from evolver.endpoint import Endpoint
 from evolver.engine import Engine, EngineSettings
-from evolver.errors import EvolverError, ModelError, SandboxError, UsageError
-from evolver.lines import PlainView
+from evolver.errors import EvolverError, UsageError
+from evolver.founding import founded
+from evolver.lines import PlainView, VisibleLog
 from evolver.operators.mix import Mix, Weighted
 from evolver.progress import Progress
 from evolver.recording import Models
-from evolver.runs import LOG, TASK, Run, copy_task, new_directory
+from evolver.runs import LOG, PICKLE, TASK, Run
 from evolver.sandboxes import protect_process
-from evolver.store import Store
+from evolver.store import Store, begin_facts
 from evolver.task import Task, assemble_task
 from evolver.types import (
     Evaluation,
@@ -48,11 +48,10 @@ from evolver.types import (
     Job,
     Program,
 )
+from evolver.wording import shell
 from evolver.worker import Ready
 
 Listener = Callable[[Progress], None]
-
-PICKLE = "evaluator.pkl"
 
 
 def start(
@@ -85,47 +84,32 @@ def start(
     gate.bad_programs(task)  # refuses what is not clear now
     seeds = [task.files, *_seeds_from(elites_of, task)]
     state = repository.state(task.root)
-    directory = new_directory(task, out)
-    try:
-        copy_task(task, directory)
-        config.write(directory, configuration)
+    facts = {
+        "task": task.name,
+        "source": str(task.root),
+        # Where runs must repeat, nothing may be drawn that the seed does not determine.
+        "secret": "" if configuration.deterministic else secrets.token_hex(16),
+        "seeds": [_encoded(files) for files in seeds],
+        **({"gate": dict(gate.SKIPPED)} if options.skip_gate else {}),
+        "from": None if elites_of is None else str(elites_of),
+        "repository": None
+        if state is None
+        else {
+            "root": str(state.root),
+            "commit": state.commit,
+            "branch": state.branch,
+            "dirty": state.dirty,
+        },
+    }
+
+    def write(folder: Path) -> None:
+        config.write(folder, configuration)
         if pickled is not None:
-            (directory / PICKLE).write_bytes(pickled)
-        facts = {
-            "task": task.name,
-            "source": str(task.root),
-            # Where runs must repeat, nothing may be drawn that the seed does not determine.
-            "secret": "" if configuration.deterministic else secrets.token_hex(16),
-            "seeds": [_encoded(files) for files in seeds],
-            **({"gate": dict(gate.SKIPPED)} if options.skip_gate else {}),
-            "from": None if elites_of is None else str(elites_of),
-            "repository": None
-            if state is None
-            else {
-                "root": str(state.root),
-                "commit": state.commit,
-                "branch": state.branch,
-                "dirty": state.dirty,
-            },
-        }
-        in_thread(
-            lambda interrupted: _session(
-                directory,
-                configuration,
-                lambda settings: Store.create(directory, facts, version("evolver"), settings),
-                listener,
-                interrupted,
-            )
-        )
-    except (UsageError, SandboxError, ModelError) as error:
-        if not _holds_results(directory):
-            shutil.rmtree(directory, ignore_errors=True)
-            raise
-        again = f"evolver resume {directory}"
-        if again in str(error):
-            raise
-        raise type(error)(f"{error}\nWhat was done is kept; go on with: {again}") from error
-    return Run(directory)
+            (folder / PICKLE).write_bytes(pickled)
+        begin_facts(folder, facts)
+
+    with founded(task, out, write) as directory:
+        return go_on(directory, configuration, listener)
 
 
 def resume(
@@ -155,7 +139,6 @@ def go_on(directory: Path, configuration: Configuration, listener: Listener | No
         lambda interrupted: _session(
             directory,
             configuration,
-            lambda settings: Store.resume(directory, version("evolver"), settings),
             listener,
             interrupted,
         )
@@ -166,15 +149,15 @@ def go_on(directory: Path, configuration: Configuration, listener: Listener | No
 async def _session(
     directory: Path,
     configuration: Configuration,
-    open_store: Callable[[str], Store],
     listener: Listener | None,
     interrupted: asyncio.Event,
 ) -> None:
     """Work on a run from its facts until it stops, in this thread's event loop."""
     protect_process()
+    settings = config.encoded(configuration)
     with (
         _disk_errors(directory),
-        contextlib.closing(open_store(config.encoded(configuration))) as store,
+        contextlib.closing(Store.resume(directory, version("evolver"), settings)) as store,
     ):
         facts = store.facts()
         task = assemble_task(facts["task"], directory / TASK, configuration.task)
@@ -182,7 +165,7 @@ async def _session(
         pickled = pickle.read_bytes() if pickle.exists() else None
         endpoints = make_endpoints(task)
         operators = make_operators(task, has_model=bool(endpoints))
-        with (directory / LOG).open("ab", buffering=0) as log, _logged(log, listener) as told:
+        with VisibleLog(directory / LOG, "ab") as log, _logged(log, listener) as told:
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
                 for endpoint in endpoints:
@@ -331,7 +314,7 @@ def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]
 @contextlib.contextmanager
 def _disk_errors(directory: Path) -> Iterator[None]:
     """Turn a full or failing disk into a sentence; what was committed before stays."""
-    again = f"then go on by 'evolver resume {directory}'"
+    again = f"then go on by '{shell('evolver', 'resume', directory)}'"
     try:
         yield
     except sqlite3.OperationalError as error:
@@ -342,14 +325,6 @@ def _disk_errors(directory: Path) -> Iterator[None]:
         raise UsageError(
             f"{directory} cannot be written: {error.strerror}; make room, {again}"
         ) from error
-
-
-def _holds_results(directory: Path) -> bool:
-    """Tell whether anything in a run is worth keeping: one program that was judged."""
-    try:
-        return bool(Run(directory).elites)
-    except UsageError:
-        return False
 
 
 def _encoded(files: Files) -> dict[str, str]:

@@ -23,6 +23,7 @@ from evolver.database import (
     bring_up_to_date,
     check_integrity,
     connect,
+    connect_to_read,
     damaged,
     existing,
     lock,
@@ -63,27 +64,10 @@ class Store:
         Raises:
             UsageError: the directory holds a run already.
         """
-        path = directory / DATABASE
-        held = lock(directory)
-        if path.exists():
-            held.close()
-            raise UsageError(
-                f"{directory} holds another run; choose another --out, or go on with it by "
-                f"'evolver resume {directory}'"
-            )
-        unborn = path.with_suffix(".unborn")  # whole or not there: a kill may come at any instant
-        unborn.unlink(missing_ok=True)
-        with contextlib.closing(sqlite3.connect(unborn)) as database:
-            migrate(database)
-            database.executemany(
-                "INSERT INTO facts VALUES (?, ?)",
-                [(name, json.dumps(value)) for name, value in facts.items()],
-            )
-            database.commit()
-            database.execute("PRAGMA journal_mode = WAL")
-        unborn.replace(path)
-        database = connect(path)
-        return cls(database, held, _new_session(database, version, settings))
+        if (directory / DATABASE).exists():
+            raise UsageError(f"{directory} holds another run; choose another --out, or resume it")
+        begin_facts(directory, facts)
+        return cls.resume(directory, version, settings)
 
     @classmethod
     def resume(cls, directory: Path, version: str, settings: str = "") -> Store:
@@ -118,7 +102,7 @@ class Store:
         """
         path = existing(directory)
         try:
-            database = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)
+            database = connect_to_read(path)
             database.execute("SELECT count(*) FROM facts").fetchone()
             if not is_current(database):
                 bring_up_to_date(directory)
@@ -544,6 +528,23 @@ _EVALUATION = (
     "e.seconds, e.stage, e.isolation, e.trusted, e.fault, e.evaluations, "
     "e.flags, e.fingerprint, e.memory"
 )
+
+
+def begin_facts(directory: Path, facts: Mapping[str, Any]) -> None:
+    """Write the database of a new run, of which nothing but some facts is known.
+
+    Args:
+        directory: of the run.
+        facts: what stays as it is, name -> value.
+    """
+    with contextlib.closing(connect(directory / DATABASE)) as database:
+        migrate(database)
+        database.executemany(
+            "INSERT INTO facts VALUES (?, ?)",
+            [(name, json.dumps(value)) for name, value in facts.items()],
+        )
+        database.commit()
+        database.execute("PRAGMA journal_mode = WAL")
 
 
 def _parts(prompt: Prompt) -> dict[str, bytes]:

@@ -1,19 +1,22 @@
 """The command line. Heavy imports stand inside the commands, so that `evolver --help` is quick.
 
 Exit codes: 0; 1 where a replay differs; 2 where the user can mend it, with one sentence that says
-how; 130 after Ctrl-C.
+how; 130 after Ctrl-C or SIGTERM; 141 where its output is not read to the end.
 With `--json` a command prints one JSON object as the last line of its standard output, and what
 is for people goes to standard error.
 """
 
 from __future__ import annotations
 
-import json
+import contextlib
+import io
 import os
+import signal
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from evolver.cli import (
     answering,
@@ -26,10 +29,36 @@ from evolver.cli import (
     sandboxing,
     tasks,
 )
+from evolver.cli.places import print_json, say
 from evolver.errors import EvolverError
+
+# Typer brings its own copy of click, or needs click itself: this is that one's class.
+_WrongWords: Any = typer.BadParameter.__mro__[2]
+
+
+class _Interrupted(Exception):  # noqa: N818 - it is what happened
+    """Ctrl-C, or SIGTERM."""
+
+
+class _Unread(Exception):  # noqa: N818
+    """Whoever read the output has what it wanted, as in `evolver export | head`."""
+
+
+class _Root(TyperGroup):
+    """Runs a command; what typer would end the process for comes to `main`."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as error:
+            raise _Interrupted from error
+        except BrokenPipeError as error:
+            raise _Unread from error
+
 
 app = typer.Typer(
     name="evolver",
+    cls=_Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # plain help: quick to load, the same on every terminal
@@ -42,7 +71,7 @@ def _print_version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
-        typer.echo(f"evolver {version('evolver')}")
+        say(f"evolver {version('evolver')}")
         raise typer.Exit()
 
 
@@ -80,15 +109,37 @@ app.add_typer(sandboxing.app)
 
 def main() -> None:
     """Run the command line; what the user can mend is one sentence, not a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is no reason to fail
+            stream.reconfigure(errors="backslashreplace")
+    with contextlib.suppress(ValueError):  # not in the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
     try:
-        app(prog_name="evolver")
+        code = _run()
+        sys.stdout.flush()
+    except (_Unread, BrokenPipeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python writes at its end
+        code = 128 + signal.SIGPIPE
+    sys.exit(code)
+
+
+def _run() -> int:
+    try:
+        return app(prog_name="evolver", standalone_mode=False) or 0
     except EvolverError as error:
         if os.environ.get("EVOLVER_DEBUG"):
             raise
-        typer.echo(f"evolver: {error}", err=True)
-        if "--json" in sys.argv:
-            typer.echo(json.dumps({"error": str(error)}))
-        sys.exit(2)
-    except KeyboardInterrupt:
-        typer.echo("evolver: interrupted", err=True)
-        sys.exit(130)
+        return _fail(f"evolver: {error}", str(error), 2)
+    except _WrongWords as error:
+        written = io.StringIO()
+        error.show(written)
+        return _fail(written.getvalue().rstrip("\n"), error.format_message(), error.exit_code)
+    except (_Interrupted, KeyboardInterrupt, typer.Abort):
+        return _fail("evolver: interrupted", "interrupted", 130)
+
+
+def _fail(said: str, error: str, code: int) -> int:
+    say(said, err=True)
+    if "--json" in sys.argv:
+        print_json({"error": error})
+    return code

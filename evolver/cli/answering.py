@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evolver.cli.places import say
 from evolver.errors import UsageError
 
 if TYPE_CHECKING:
@@ -55,13 +56,13 @@ def answer(
             continue
         text = _asked(question) if sys.stdin.isatty() else sys.stdin.read()
         if not text.strip():
-            typer.echo("No answer was given; the prompt waits.", err=True)
+            say("No answer was given; the prompt waits.", err=True)
             break
         question.give(text)
         answered += 1
         if not sys.stdin.isatty():
             break
-    typer.echo(f"{answered} answered, {'one' if _first(folders) else 'none'} waits.")
+    say(f"{answered} answered, {'one' if _first(folders) else 'none'} waits.")
 
 
 def _folders(run: Path) -> Iterator[Path]:
@@ -89,7 +90,7 @@ def _asked(question: Question) -> str:
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
         name = question.prompt.name
-        typer.echo(f"{prompt}\n--- {name}: type or paste the answer, then press Ctrl-D ---")
+        say(f"{prompt}\n--- {name}: type or paste the answer, then press Ctrl-D ---")
         return sys.stdin.read()
     with tempfile.TemporaryDirectory(prefix="evolver-") as folder:
         file = Path(folder, question.answer.name)

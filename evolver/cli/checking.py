@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolver.cli.places import console, print_json, task_folder
+from evolver.cli.places import console, print_json, resume_command, say, task_folder
 from evolver.cli.running import AllowUnisolated, ApiBase, Json, ModelName, SandboxName, Workers
 from evolver.errors import EvolverError, UsageError
+from evolver.wording import counted, shell
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -94,7 +95,7 @@ def _check_host(out: Console, *, as_json: bool) -> None:
         print_json({**asdict(found), "tier": found.tier})
         return
     out.print(
-        f"evolver {found.evolver}, Python {found.python}, {found.cores} cores, "
+        f"evolver {found.evolver}, Python {found.python}, {counted(found.cores, 'core')}, "
         f"{found.memory / 2**30:.0f} GiB of memory"
     )
     _print(out, _about_host(found))
@@ -137,7 +138,7 @@ def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) 
     if as_json:
         print_json(found.record())
         if found.problems:
-            typer.echo(f"evolver: {found.problems[0]}", err=True)
+            say(f"evolver: {found.problems[0]}", err=True)
             raise typer.Exit(2)
     elif found.problems:
         raise EvolverError("\n".join(found.problems))
@@ -265,7 +266,8 @@ def _answer(answer: Answer) -> str:
     if answer.problem:
         return f"{answer.model} DOES NOT ANSWER: {answer.problem}"
     price = "price unknown" if answer.dollars is None else f"${answer.dollars:.6f}"
-    return f"{answer.model} answers in {answer.seconds:.1f} s ({answer.tokens} tokens, {price})"
+    tokens = counted(answer.tokens, "token")
+    return f"{answer.model} answers in {answer.seconds:.1f} s ({tokens}, {price})"
 
 
 # --- a run ----------------------------------------------------------------------------------------
@@ -279,13 +281,16 @@ def _check_run(directory: Path, recover: Path | None, out: Console, *, as_json: 
         found = salvage.recover(directory, recover)
     programs = sum(row["verdict"] == "evaluated" for row in found.outcomes)
     if recover is not None:
-        out.print(f"{len(found.outcomes)} attempts are whole; go on: evolver resume {recover}")
+        whole = counted(len(found.outcomes), "whole attempt")
+        out.print(f"{whole}; go on: {resume_command(recover)}", soft_wrap=True)
         if as_json:
             print_json({"attempts": len(found.outcomes), "programs": programs})
         return
     out.print(
-        f"{directory}: {len(found.outcomes)} finished attempts with {programs} judged programs "
-        f"and {len(found.rows['completions'])} completions can be read"
+        f"{directory}: {counted(len(found.outcomes), 'finished attempt')} with "
+        f"{counted(programs, 'judged program')} and "
+        f"{counted(len(found.rows['completions']), 'completion')} can be read",
+        soft_wrap=True,
     )
     if not found.damage:
         out.print("the database is whole")
@@ -294,9 +299,8 @@ def _check_run(directory: Path, recover: Path | None, out: Console, *, as_json: 
         return
     damage = f"the database is damaged ({' '.join(found.damage.split())[:80]})"
     if found.resumable:
-        raise EvolverError(
-            f"{damage}; go on with what can be read: evolver doctor {directory} --recover NEW_DIR"
-        )
+        command = shell("evolver", "doctor", directory, "--recover", "NEW_DIR")
+        raise EvolverError(f"{damage}; go on with what can be read: {command}")
     raise EvolverError(
         f"{damage} and too little can be read to go on; its task is still in {directory / 'task'}"
     )

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
+from evolver.cli.places import BEST, program_named, say
 from evolver.errors import UsageError
+from evolver.wording import counted, shell
 
 
 def init(
@@ -41,8 +43,8 @@ def init(
         from evolver.gallery import copy
 
         folder = copy(from_, out or Path(from_))
-        typer.echo(f"{folder} is a copy of the task {from_}.")
-        typer.echo(f"Start with: evolver run {folder}")
+        say(f"{folder} is a copy of the task {from_}.")
+        say(f"Start with: {shell('evolver', 'run', folder)}")
         return
     if program is None or scoring is None:
         raise UsageError(
@@ -55,8 +57,8 @@ def init(
         program, scoring, out or Path(program.stem), tuple(maximize or ()), tuple(minimize or ())
     )
     for sentence in made.sentences:
-        typer.echo(sentence)
-    typer.echo(f"Start with: evolver run {made.folder}")
+        say(sentence)
+    say(f"Start with: {shell('evolver', 'run', made.folder)}")
 
 
 def apply(
@@ -67,9 +69,7 @@ def apply(
     branch: Annotated[
         str | None, typer.Option(metavar="NAME", help="The branch to make (default: evolver/RUN).")
     ] = None,
-    program: Annotated[
-        int | None, typer.Option(metavar="ID", help="The program to apply (default: the best).")
-    ] = None,
+    program: Annotated[str, typer.Option(metavar="PROGRAM", help="A number, seed or best.")] = BEST,
     lineage: Annotated[
         bool, typer.Option("--lineage", help="A commit for every step from the seed.")
     ] = False,
@@ -84,14 +84,12 @@ def apply(
     from evolver.runs import Run
 
     run = Run.open(directory)
-    if program is None and run.best is None:
-        raise UsageError(f"{run.directory} has no program that passed its evaluation")
-    winner = program if program is not None else run.best.program.id  # type: ignore[union-attr]
+    winner = program_named(run, program)
     chain = list(run.lineage(winner))
     if chain[0].program.id != 0:  # it began with the program of another run
         chain.insert(0, run.elites[0])
     source = (
-        f"Found by evolver {version('evolver')} in {run.evaluations} evaluations, "
+        f"Found by evolver {version('evolver')} in {counted(run.evaluations, 'evaluation')}, "
         f"run {run.directory.name}."
     )
     if winner in run.deviations and not lineage:
@@ -107,4 +105,4 @@ def apply(
         name,
         recorded=(run.facts.get("repository") or {}).get("commit", ""),
     )
-    typer.echo(f"{name} is at {commit[:10]}; look at it with: git show {name}")
+    say(f"{name} is at {commit[:10]}; look at it with: {shell('git', 'show', name)}")

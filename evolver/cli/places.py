@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
+from evolver.database import DATABASE
 from evolver.errors import UsageError
+from evolver.wording import counted, shell, visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from evolver.runs import Run
 
-_WIDTH_OF_A_FILE = 120  # columns where the output is no terminal
+SEED, BEST = "seed", "best"  # programs by name
 
 
 def task_folder(path: Path) -> Path:
@@ -31,41 +32,74 @@ def task_folder(path: Path) -> Path:
     return path
 
 
-def run_and_programs(words: Sequence[str], most: int) -> tuple[Run, list[int]]:
-    """Read `[DIR] [ID]...`: a run (without a directory the latest), and programs in it.
+def run_and_programs(words: Sequence[str], most: int | None = None) -> tuple[Run, list[int]]:
+    """Read `[DIR] [PROGRAM]...`: a run (without a directory the latest), and programs in it.
+
+    Args:
+        words: a directory, then numbers of programs, `seed` or `best`.
+        most: how many programs there may be; None: any number.
 
     Raises:
-        UsageError: there is no such run, or the words are not a directory and numbers.
+        UsageError: there is no such run, or the words are not a directory and programs.
     """
     from evolver.runs import Run
 
     rest = list(words)
-    directory = rest.pop(0) if rest and not _is_number(rest[0]) else None
-    if len(rest) > most or not all(_is_number(word) for word in rest):
+    directory = rest.pop(0) if rest and not _is_program(rest[0]) else None
+    if (most is not None and len(rest) > most) or not all(map(_is_program, rest)):
+        programs = "programs" if most is None else counted(most, "program")
         raise UsageError(
-            f"'{' '.join(words)}' is not understood; name a run's directory, then at most {most} "
-            "of its programs by number"
+            f"'{' '.join(words)}' is not understood; name a run's directory, then at most "
+            f"{programs} of it: a number, {SEED} or {BEST}"
         )
-    return Run.open(directory), [int(word) for word in rest]
+    run = Run.open(directory)
+    return run, [program_named(run, word) for word in rest]
 
 
-def _is_number(word: str) -> bool:
-    return word.isdecimal() and not Path(word).is_dir()
+def program_named(run: Run, word: str) -> int:
+    """Return the number of a program: `seed`, `best`, or the number itself.
+
+    Raises:
+        UsageError: it is none of these, or the run has no best program.
+    """
+    if word == SEED:
+        return 0
+    if word == BEST:
+        if run.best is None:
+            raise UsageError(f"{run.directory} has no program that passed its evaluation")
+        return run.best.program.id
+    if not word.isdecimal():
+        raise UsageError(f"'{word}' names no program; give a number, {SEED} or {BEST}")
+    return int(word)
+
+
+def _is_program(word: str) -> bool:
+    return (word.isdecimal() or word in (SEED, BEST)) and not (Path(word) / DATABASE).exists()
+
+
+# --- output ---------------------------------------------------------------------------------------
 
 
 def console(*, to_stderr: bool = False) -> Console:
     """Return a console for people; text is printed as it is."""
-    from rich.console import Console
+    from evolver.terminal import Terminal
 
-    made = Console(stderr=to_stderr, markup=False, highlight=False)
-    if not made.is_terminal and "COLUMNS" not in os.environ:
-        made = Console(stderr=to_stderr, markup=False, highlight=False, width=_WIDTH_OF_A_FILE)
-    return made
+    return Terminal(to_stderr=to_stderr)
+
+
+def say(text: str, *, err: bool = False) -> None:
+    """Print a text for people, in lines as long as they are."""
+    typer.echo(visible(text), err=err)
+
+
+def resume_command(directory: Path, *options: str) -> str:
+    """Write the command that goes on with a run."""
+    return shell("evolver", "resume", directory, *options)
 
 
 def print_json(content: object) -> None:
     """Print one JSON object as one line."""
-    typer.echo(json.dumps(content, ensure_ascii=False, default=_plain))
+    typer.echo(visible_json(json.dumps(content, ensure_ascii=False, default=_plain)))
 
 
 def _plain(value: Any) -> Any:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolver.cli.places import task_folder
+from evolver.cli.places import say, task_folder
 from evolver.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ def prompt(
     else:
         task = load_task(task_folder(place))
         made = preview.preview(task, preview.at_the_start(task), operator)
-    typer.echo(f"operator {made.operator}, {_size(made.prompt)}")
+    say(f"operator {made.operator}, {_size(made.prompt)}")
     for path in made.templates:
-        typer.echo(f"template {path}")
+        say(f"template {path}")
     if made.others:
-        typer.echo(f"others, by --operator: {', '.join(made.others)}")
+        say(f"others, by --operator: {', '.join(made.others)}")
     _print(made.prompt)
 
 
@@ -68,7 +68,7 @@ def _print_sent(run: Run, attempt: int) -> None:
     if not sent:
         raise UsageError(f"attempt {attempt} of {run.directory} asked no model")
     for call, said in sent.items():
-        typer.echo(f"attempt {attempt}, request {call + 1} of {len(sent)}, {_size(said)}")
+        say(f"attempt {attempt}, request {call + 1} of {len(sent)}, {_size(said)}")
         _print(said)
 
 
@@ -79,4 +79,4 @@ def _size(said: Prompt) -> str:
 
 
 def _print(said: Prompt) -> None:
-    typer.echo(f"--- system ---\n{said.system}\n--- user ---\n{said.user}")
+    say(f"--- system ---\n{said.system}\n--- user ---\n{said.user}")

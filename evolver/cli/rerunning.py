@@ -24,6 +24,7 @@ from evolver.cli.running import (
     Tokens,
     Workers,
 )
+from evolver.wording import counted
 
 if TYPE_CHECKING:
     from evolver.replay import Replay
@@ -72,11 +73,11 @@ def replay(
 
 def _tell(found: Replay) -> None:
     out = console()
-    count = f"{found.attempts} attempts replayed"
+    count = f"{counted(found.attempts, 'attempt')} replayed"
     if not found.differences:
         out.print(f"{count}: same programs, scores and order")
     else:
-        out.print(f"{count}, {len(found.differences)} differences:")
+        out.print(f"{count}, {counted(len(found.differences), 'difference')}:")
         for one in found.differences[:_TOLD]:
             out.print(f"  {one}")
         if len(found.differences) > _TOLD:
@@ -84,17 +85,17 @@ def _tell(found: Replay) -> None:
     if found.outdated:
         children = len({one.attempt for one in found.outdated})
         out.print(
-            f"{children} children come out differently by today's rules, and were taken from the "
-            f"record: {'; '.join(found.gone)}"
+            f"{counted(children, 'child', 'children')} would come out differently by today's "
+            f"rules; the record was taken: {'; '.join(found.gone)}"
         )
     if found.prompts:
         out.print(
-            f"{len(found.prompts)} of them would be asked in other words today: "
+            f"{counted(len(found.prompts), 'attempt')} would be asked in other words today: "
             "templates or texts of the task have changed"
         )
     if found.measured:
         out.print(
-            f"{found.measured} programs measured again; relative differences up to "
+            f"{counted(found.measured, 'program')} measured again; relative differences up to "
             f"{found.noise:.1g} were put down to chance"
         )
 

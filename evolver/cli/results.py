@@ -10,8 +10,18 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from evolver.cli.places import console, print_json, run_and_programs
+from evolver.cli.places import (
+    BEST,
+    SEED,
+    console,
+    print_json,
+    program_named,
+    resume_command,
+    run_and_programs,
+    say,
+)
 from evolver.errors import UsageError
+from evolver.wording import counted, shell, visible, visible_line
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -43,7 +53,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the
 Words = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="[DIR] [ID]", help="A run's directory (default: the latest), a program."
+        metavar="[DIR] [PROGRAM]",
+        help="A run's directory (default: the latest); a program: its number, seed or best.",
     ),
 ]
 
@@ -60,27 +71,28 @@ def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None
     overview(run, out)
     out.print()
     if run.best is not None:
-        out.print(f"Best program: {run.directory / 'best'}")
-    out.print(write_report(run))
+        out.print(f"Best program: {run.directory / 'best'}", soft_wrap=True)
+    out.print(write_report(run), soft_wrap=True)
     if as_json:
         print_json(run.summary())
     if run.stopped == INTERRUPTED:
-        typer.echo(f"Stopped. Go on with: evolver resume {run.directory}", err=True)
+        say(f"Stopped. Go on with: {resume_command(run.directory)}", err=True)
         raise typer.Exit(130)
     if len(run.outcomes) == before:
-        more = f"--evaluations {2 * run.evaluations}"
+        more = f" --evaluations {2 * run.evaluations}"
         if run.stopped == "target":
-            more = "--target VALUE, with one that is not reached yet"
-        typer.echo(
-            f"Nothing was left to do. Give it more, for example: evolver resume {run.directory} "
-            f"{more}",
+            more = " --target VALUE, with one that is not reached yet"
+        say(
+            "Nothing was left to do. Give it more, for example: "
+            f"{resume_command(run.directory)}{more}",
             err=True,
         )
 
 
 def _print_origin(run: Run, out: Console) -> None:
     if origin := run.facts.get("forked_from"):
-        out.print(f"forked from {origin['run']} after {origin['at']} attempts")
+        after = counted(origin["at"], "attempt")
+        out.print(f"forked from {origin['run']} after {after}", soft_wrap=True)
 
 
 def overview(run: Run, out: Console) -> None:
@@ -90,15 +102,15 @@ def overview(run: Run, out: Console) -> None:
     stopped = run.stopped
     end = "not finished" if stopped is None else _STOPPED.get(stopped, stopped)
     out.print(
-        f"{run.evaluations} evaluations of {len(run.outcomes)} attempts in "
+        f"{counted(run.evaluations, 'evaluation')} of {counted(len(run.outcomes), 'attempt')} in "
         f"{lines.duration(run.seconds)}; {end}."
     )
     if run.bills:
         out.print(f"Models: {lines.written(run.bill)}.")
     if run.flights.failed:
         out.print(
-            f"{run.flights.failed} children failed in their pre-flight, before an evaluation; "
-            f"{run.flights.mended} of them were mended."
+            f"{counted(run.flights.failed, 'child', 'children')} failed in pre-flight, before an "
+            f"evaluation; {run.flights.mended} mended."
         )
     if len(run.bills) > 1:
         out.print(display.model_table(run.models, run.bills))
@@ -106,8 +118,8 @@ def overview(run: Run, out: Console) -> None:
     if flagged:
         first = ", ".join(map(str, flagged[:5]))
         out.print(
-            f"Flagged: {len(flagged)} programs touched a canary and were rejected (see `show DIR "
-            f"ID`): {first}{', ...' if len(flagged) > 5 else ''}"
+            f"Flagged and rejected, for touching a canary: {counted(len(flagged), 'program')} "
+            f"(see `show DIR ID`): {first}{', ...' if len(flagged) > 5 else ''}"
         )
     if run.best is None:
         out.print(f"No program {'passed its evaluation' if run.evaluations else 'was judged'}.")
@@ -154,7 +166,7 @@ def write_report(run: Run) -> str:
     if run.configuration.task.ablate:
         facts["left out"] = ", ".join(run.configuration.task.ablate)
     if origin := run.facts.get("forked_from"):
-        facts["forked from"] = f"{origin['run']} after {origin['at']} attempts"
+        facts["forked from"] = f"{origin['run']} after {counted(origin['at'], 'attempt')}"
     shown = Page(
         title=f"evolver: {run.facts['task']}",
         facts=facts,
@@ -195,7 +207,7 @@ def show(words: Words = None, as_json: Json = False) -> None:
         return
     out = console()
     source = run.facts.get("repository")
-    out.print(f"{run.directory}: task {run.facts['task']}")
+    out.print(f"{run.directory}: task {run.facts['task']}", soft_wrap=True)
     if source:
         dirty = ", with changes that were not committed" if source["dirty"] else ""
         out.print(f"from commit {source['commit'][:10]} of {source['root']}{dirty}")
@@ -216,7 +228,7 @@ def show(words: Words = None, as_json: Json = False) -> None:
         out.print(f"{name}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
     reasons = Counter(o.reason.partition("\n")[0] for o in run.outcomes if o.evaluation is None)
     for reason, times in reasons.most_common(_REASONS):
-        out.print(f"not judged, {times} times: {reason}")
+        out.print(f"not judged, {counted(times, 'time')}: {reason}")
 
 
 def _operators(run: Run) -> dict[str, Counter[str]]:
@@ -307,46 +319,56 @@ def _written(metrics: Mapping[str, float]) -> str:
 
 
 def print_source(program: Program, out: Console) -> None:
-    """Print a program's files, coloured on a terminal, else exactly as they are."""
+    """Print a program's files for people, coloured on a terminal."""
     for path, content in program.files.items():
-        text = content.decode("utf-8", "replace")
+        text = visible(content.decode("utf-8", "backslashreplace"))
         if len(program.files) > 1:
-            out.print(f"--- {path} ---")
+            out.print(f"--- {path} ---", soft_wrap=True)
         if out.is_terminal:
             from rich.syntax import Syntax
 
             out.print(Syntax(text, Syntax.guess_lexer(path, text), background_color="default"))
         else:
-            out.file.write(text)
+            out.file.write(text if text.endswith("\n") or not text else f"{text}\n")
+
+
+def _write_source(program: Program) -> None:
+    """Write a program's files to standard output, byte for byte."""
+    sys.stdout.flush()
+    for path, content in program.files.items():
+        if len(program.files) > 1:
+            sys.stdout.buffer.write(f"--- {path} ---\n".encode("utf-8", "surrogateescape"))
+        sys.stdout.buffer.write(content)
+    sys.stdout.buffer.flush()
 
 
 # --- best, diff, export ---------------------------------------------------------------------------
 
 
 def best(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(metavar="[DIR]", help="A run's directory (default: the latest)."),
-    ] = None,
+    words: Words = None,
     where: Annotated[
         list[str] | None,
         typer.Option(metavar="CONDITION", help="Such as 'operations <= 8'; may be repeated."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the best program.
+    """Print the best program, or the one that is named.
 
-    Its metrics go to standard error, so that its source can be piped.
+    Its metrics go to standard error, so that its source can be piped: it comes out byte for byte.
     """
     from evolver import lines
     from evolver.objective import Condition
-    from evolver.runs import Run
 
-    run = Run.open(directory)
+    run, ids = run_and_programs(words or [], most=1)
+    if ids and where:
+        raise UsageError("--where looks for a program; leave it out, or the program's name")
     conditions = [Condition.parse_whole(text) for text in where or []]
     _check_names(run, conditions)
     found = (
-        run.best_where(lambda metrics: all(c.holds(metrics) for c in conditions))
+        _judged(run, ids[0])
+        if ids
+        else run.best_where(lambda metrics: all(c.holds(metrics) for c in conditions))
         if conditions
         else run.best
     )
@@ -357,8 +379,27 @@ def best(
         print_json(_record(run, found.program.id))
         return
     about = f"program {found.program.id}: {_written(found.evaluation.metrics)}{lines.trust(found)}"
-    console(to_stderr=True).print(about)
-    print_source(found.program, console())
+    say(about, err=True)
+    out = console()
+    if out.is_terminal:
+        print_source(found.program, out)
+    else:
+        _write_source(found.program)
+
+
+def _judged(run: Run, number: int) -> Elite:
+    """Return a program with its metrics.
+
+    Raises:
+        UsageError: the run has no such program, or it did not pass its evaluation.
+    """
+    run.program(number)
+    if number not in run.elites:
+        raise UsageError(
+            f"program {number} did not pass its evaluation; "
+            f"see '{shell('evolver', 'show', run.directory, str(number))}'"
+        )
+    return run.elites[number]
 
 
 def _check_names(run: Run, conditions: list[Any]) -> None:
@@ -378,7 +419,8 @@ def diff(
         list[str] | None,
         typer.Argument(
             metavar="[DIR] [A] [B]",
-            help="A run's directory (default: the latest), two programs (seed, best).",
+            help="A run's directory (default: the latest); two programs, each by its number, seed "
+            "or best (default: seed best).",
         ),
     ] = None,
 ) -> None:
@@ -386,25 +428,30 @@ def diff(
     import difflib
 
     run, ids = run_and_programs(words or [], most=2)
-    if len(ids) < 2 and run.best is None:
-        raise UsageError(f"{run.directory} has no best program yet; name two programs by number")
-    old = run.program(ids[0] if ids else 0)[0]
-    new = run.program(ids[1])[0] if len(ids) > 1 else run.best.program  # type: ignore[union-attr]
+    old = run.program(ids[0] if ids else program_named(run, SEED))[0]
+    new = run.program(ids[1] if len(ids) > 1 else program_named(run, BEST))[0]
     out = console()
     styles = {"+": "green", "-": "red", "@": "cyan"}
     for path in sorted({*old.files, *new.files}):
-        before, after = (
-            p.files.get(path, b"").decode("utf-8", "replace").splitlines() for p in (old, new)
-        )
+        before, after = (_lines(p.files.get(path, b"")) for p in (old, new))
         names = (f"{path} (program {old.id})", f"{path} (program {new.id})")
         for line in difflib.unified_diff(before, after, *names, lineterm=""):
-            out.print(line, style=styles.get(line[:1], ""), soft_wrap=True)
+            out.print(visible_line(line), style=styles.get(line[:1], ""), soft_wrap=True)
+
+
+def _lines(content: bytes) -> list[str]:
+    lines = content.decode("utf-8", "backslashreplace").split("\n")
+    return lines if lines[-1] else lines[:-1]
 
 
 def export(
-    directory: Annotated[
-        Path | None,
-        typer.Argument(metavar="[DIR]", help="A run's directory (default: the latest)."),
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[DIR] [PROGRAM]...",
+            help="A run's directory (default: the latest); programs, each by its number, seed or "
+            "best (default: all).",
+        ),
     ] = None,
     format_: Annotated[
         Literal["csv", "jsonl"], typer.Option("--format", help="jsonl holds the sources too.")
@@ -415,18 +462,20 @@ def export(
 ) -> None:
     """Write every program with its metrics and parents."""
     from evolver import export as exporting
-    from evolver.runs import Run
 
-    run = Run.open(directory)
+    run, ids = run_and_programs(words or [])
+    for number in ids:
+        run.program(number)  # refuses one that the run has not
+    outcomes = [o for o in run.outcomes if not ids or o.attempt.id in ids]
     write = exporting.write_csv if format_ == "csv" else exporting.write_jsonl
     if out is None:
-        write(run.outcomes, sys.stdout)
+        write(outcomes, sys.stdout)
         return
     try:
         with out.open("w", encoding="utf-8", newline="") as stream:
-            count = write(run.outcomes, stream)
+            count = write(outcomes, stream)
     except OSError as error:
         raise UsageError(
             f"{out} cannot be written: {error.strerror}; choose another --out"
         ) from error
-    typer.echo(f"{count} programs in {out}", err=True)
+    say(f"{counted(count, 'program')} in {out}", err=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import typer
-
-from evolver.cli.places import console, print_json
+from evolver.cli.places import console, print_json, say
 from evolver.cli.running import Json
 
 
@@ -54,4 +52,4 @@ def tasks(as_json: Json = False) -> None:
             record[0] if record else "",
         )
     console().print(table)
-    typer.echo("Run one: evolver run examples/NAME. Copy one: evolver init --from NAME.")
+    say("Run one: evolver run examples/NAME. Copy one: evolver init --from NAME.")

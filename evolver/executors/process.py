@@ -15,6 +15,7 @@ from typing import IO, Any
 
 from evolver.errors import EvolverError, SandboxError
 from evolver.types import Evaluation, Job, Preflight
+from evolver.wording import visible
 from evolver.worker import HEADER, Begun, Check, Ready, Setup
 
 _WORDS = 2000  # bytes of its standard error that are told when it dies
@@ -137,7 +138,7 @@ class Worker:
             if self._log is not None:
                 self._log.write(piece)
             else:
-                sys.stderr.write(piece.decode("utf-8", "replace"))
+                sys.stderr.write(visible(piece.decode("utf-8", "backslashreplace")))
 
     async def introduce(self, setup: Setup, timeout: float) -> None:
         """Send the setup and wait until the worker is ready.

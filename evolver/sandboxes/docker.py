@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import docker.errors
-from docker.types import DeviceRequest, Ulimit
+from docker.types import DeviceRequest, Mount, Ulimit
 
 from evolver.errors import SandboxError
 from evolver.sandboxes import daemon, owners, runner
@@ -213,7 +213,11 @@ def limits(settings: SandboxSettings, base: Files) -> dict[str, Any]:
         "nano_cpus": int(_CPUS * 1e9),
         # Executable, because candidates compile; and at its top root's alone.
         "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=711,size={disk},nr_inodes={inodes}"},
-        "binds": {path: {"bind": path, "mode": "ro"} for path in settings.visible},
+        # No binds: in one a colon ends the name.
+        "mounts": [
+            Mount(target=path, source=path, type="bind", read_only=True)
+            for path in settings.visible
+        ],
         "init": True,
         "ipc_mode": "none",
         "log_config": {"Type": "none"},

@@ -18,7 +18,7 @@ PACKAGE = Path(evolver.__file__).parent
 # A module may import from its own layer and from those above it in this table, never from one
 # below; and nothing imports in a circle.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors", "rules"),
+    ("types", "errors", "rules", "wording"),
     (
         "bundled",
         "edits",
@@ -68,11 +68,12 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "executors",
         "gate",
     ),
-    ("config", "runs"),
+    ("config", "runs", "founding"),
     ("assemble", "background", "sessions", "histories", "preview"),
     (
         "api",
         "display",
+        "terminal",
         "export",
         "report",
         "page",

@@ -11,7 +11,8 @@ import pytest
 
 from evolver.database import DATABASE
 from evolver.errors import UsageError
-from evolver.runs import latest_directory, new_directory
+from evolver.founding import new_directory
+from evolver.runs import latest_directory
 from evolver.task import TaskSettings, assemble_task, validate
 
 

@@ -11,7 +11,7 @@ import pytest
 from evolver.database import DATABASE, lock
 from evolver.errors import UsageError
 from evolver.facts import Attempt, Bill, Outcome, Request
-from evolver.runs import Run, is_stillborn
+from evolver.runs import Run
 from evolver.salvage import examine, recover
 from evolver.schema import migrate
 from evolver.store import Store
@@ -240,15 +240,3 @@ def test_damage_found_late_is_told_in_one_line(tmp_path):
     with pytest.raises(UsageError, match="damaged") as caught:
         _ = Run(tmp_path).outcomes
     assert "\n" not in str(caught.value)
-
-
-def test_a_kill_before_the_first_fact_leaves_nothing_in_the_way(tmp_path):
-    out = tmp_path / "run"
-    (out / "task").mkdir(parents=True)
-    for name in ("settings.json", "lock", "evolver.unborn", "evolver.unborn-journal"):
-        (out / name).touch()
-    with pytest.raises(UsageError, match="before its run began; start it again"):
-        Store.resume(out, "test")
-    assert is_stillborn(out)
-    (out / "thesis.tex").touch()
-    assert not is_stillborn(out)

@@ -9,7 +9,8 @@ import pytest
 from evolver.database import DATABASE
 from evolver.edits import find_regions
 from evolver.errors import UsageError
-from evolver.runs import TASK, copy_task
+from evolver.founding import copy_task
+from evolver.runs import TASK
 from evolver.task import assemble_task, load_task
 
 PROGRAM = "def f(x):\n    return x * 1.5\n"

@@ -1,0 +1,226 @@
+"""How a run's directory comes to be: whole or not at all, and kept once anything is in it."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from itertools import islice
+from pathlib import Path
+
+from evolver import config
+from evolver.database import DATABASE, LOCK
+from evolver.errors import ModelError, SandboxError, UsageError
+from evolver.runs import BEST, LOG, PICKLE, TASK
+from evolver.store import Store
+from evolver.task import RUNS, Task, is_aside
+from evolver.wording import shell
+
+_LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied
+_UNBORN = ".evolver-"  # with a process's number: the folder in which it prepares a run
+_IGNORED = "*\n"  # a .gitignore: runs are no source, and large
+
+
+@contextlib.contextmanager
+def founded(task: Task, out: Path | None, write: Callable[[Path], None]) -> Iterator[Path]:
+    """Make the directory of a new run for whoever works on it.
+
+    Where the work fails before there is anything to keep, what this process made is removed.
+
+    Args:
+        task: is copied into it.
+        out: the directory; None: runs/<task>-<time>.
+        write: writes the rest that a run begins with, its database among it, into the folder that
+            it is given; that folder's content comes into the directory when it is complete.
+
+    Raises:
+        UsageError: the directory cannot be made, or holds something already.
+        EvolverError: what the work raised, with how to go on where something was kept.
+    """
+    existed = out is not None and out.exists()
+    directory = new_directory(task, out)
+    try:
+        _fill(task, directory, write)
+    except BaseException:
+        if not existed:
+            _remove_folder(directory)
+        raise
+    try:
+        yield directory
+    except (UsageError, SandboxError, ModelError) as error:
+        again = shell("evolver", "resume", directory)
+        if again in str(error):
+            raise
+        if not holds_results(directory):
+            _discard(directory, existed=existed)
+            raise
+        raise type(error)(f"{error}\nWhat was done is kept; go on with: {again}") from error
+
+
+def new_directory(task: Task, out: Path | None) -> Path:
+    """Make the empty directory of a new run; without `out`, runs/<task>-<time> where one stands.
+
+    Raises:
+        UsageError: the directory holds a run, or something else, already.
+    """
+    if out is None:
+        return _new_under_runs(task.name)
+    with _unmakeable(out):
+        _check_free(out)
+        _make_parent(out)
+        out.mkdir(exist_ok=True)
+    return out.resolve()
+
+
+def _new_under_runs(name: str) -> Path:
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    for number in itertools.count(1):
+        out = Path(RUNS) / f"{name}-{stamp}{f'-{number}' if number > 1 else ''}"
+        with _unmakeable(out), contextlib.suppress(FileExistsError):
+            _make_parent(out)
+            out.mkdir()  # who makes it has it: another run may begin in this instant
+            return out.resolve()
+    raise AssertionError  # count() has no end
+
+
+def _check_free(out: Path) -> None:
+    if (out / DATABASE).exists():
+        raise UsageError(
+            f"{out} holds another run; choose another --out, or go on with it by "
+            f"'{shell('evolver', 'resume', out)}'"
+        )
+    if out.is_dir() and all(path.name.startswith(_UNBORN) for path in out.iterdir()):
+        return  # at most what was killed while it was prepared
+    if out.exists():
+        raise UsageError(f"{out} is there already and not empty; choose another --out")
+
+
+def _make_parent(out: Path) -> None:
+    parent = out.parent
+    if parent.name == RUNS and not parent.is_dir():
+        parent.mkdir(parents=True, exist_ok=True)
+        (parent / ".gitignore").write_text(_IGNORED)
+    parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _unmakeable(out: Path) -> Iterator[None]:
+    try:
+        yield
+    except FileExistsError as error:
+        raise UsageError(f"{out} cannot be made: a file is in the way; choose another --out") from (
+            error
+        )
+    except OSError as error:
+        raise UsageError(f"{out} cannot be made: {error.strerror}; choose another --out") from error
+
+
+def _fill(task: Task, directory: Path, write: Callable[[Path], None]) -> None:
+    unborn = directory / f"{_UNBORN}{os.getpid()}"
+    try:
+        with _unmakeable(directory):
+            unborn.mkdir()
+            copy_task(task, unborn)
+            write(unborn)
+            # The task first: two processes may begin in one folder, and the second fails here.
+            # The database last: with it the run is there.
+            names = sorted(path.name for path in unborn.iterdir())
+            for name in sorted(names, key=lambda name: (name != TASK, name == DATABASE)):
+                (unborn / name).rename(directory / name)
+    except OSError as error:
+        raise UsageError(
+            f"{directory} cannot be written: {error.strerror}; choose another --out"
+        ) from error
+    finally:
+        shutil.rmtree(unborn, ignore_errors=True)  # this process made it
+
+
+# --- what becomes of it ---------------------------------------------------------------------------
+
+
+def holds_results(directory: Path) -> bool:
+    """Tell whether a run holds more than it began with, or may: what cannot be read may."""
+    try:
+        if not (directory / DATABASE).exists():
+            return False
+        with contextlib.closing(Store.read(directory)) as store:
+            origin = store.facts().get("forked_from") or {"at": 0}
+            # All that may be lost is a seed that failed: it ended the run.
+            return any(
+                outcome.elite is not None or outcome.attempt.id > 0
+                for outcome in islice(store.outcomes(), origin["at"], None)
+            ) or any(
+                True for attempt in store.attempts(unfinished=True) for _ in store.costs(attempt.id)
+            )
+    except (UsageError, OSError, sqlite3.Error):
+        return True
+
+
+def _discard(directory: Path, *, existed: bool) -> None:
+    """Remove what evolver wrote into a directory, and the directory if it is empty then."""
+    for name in (TASK, BEST):
+        shutil.rmtree(directory / name, ignore_errors=True)
+    database = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
+    for name in (config.CONFIGURATION, PICKLE, LOG, LOCK, *database):
+        with contextlib.suppress(OSError):
+            (directory / name).unlink()
+    if not existed:
+        _remove_folder(directory)
+
+
+def _remove_folder(directory: Path) -> None:
+    with contextlib.suppress(OSError):  # something else is in it by now
+        directory.rmdir()
+
+
+# --- the copy of the task -------------------------------------------------------------------------
+
+
+def copy_task(task: Task, directory: Path) -> None:
+    """Keep the task beside the run, so that it can be resumed whatever becomes of the original.
+
+    Raises:
+        UsageError: a file of the task cannot be read.
+    """
+
+    def ignored(folder: str, names: list[str]) -> set[str]:
+        paths = [Path(folder, name) for name in names]
+        # The run may lie in the task's folder; it is no part of it, nor what it is prepared in.
+        own = (directory, directory.parent)
+        return {p.name for p in paths if is_aside(p) or p.resolve() in own or _is_loop(p)}
+
+    target = directory / TASK
+    try:
+        shutil.copytree(task.root, target, ignore=ignored, copy_function=_copy)
+        for name in task.named:
+            _add(task.root / name, target / name, ignored)
+    except shutil.Error as error:  # of several files
+        source, _, reason = error.args[0][0]
+        raise UsageError(f"{source} cannot be copied into the run: {reason}") from error
+
+
+def _add(source: Path, target: Path, ignored: Callable[[str, list[str]], set[str]]) -> None:
+    """Copy what is named and was left aside; what lies outside the task's folder stays there."""
+    if target.exists() or ".." in target.parts or not source.exists():
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if source.is_dir():
+        shutil.copytree(source, target, ignore=ignored, copy_function=_copy)
+    else:
+        _copy(str(source), str(target))
+
+
+def _copy(source: str, target: str) -> str:
+    if Path(source).stat().st_size > _LARGE:
+        Path(target).symlink_to(source)
+        return target
+    return str(shutil.copyfile(source, target))
+
+
+def _is_loop(path: Path) -> bool:
+    """Tell whether a link leads to a folder that it lies in."""
+    return path.is_symlink() and path.parent.resolve().is_relative_to(path.resolve())
