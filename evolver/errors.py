@@ -5,6 +5,9 @@
     ├── SandboxError           the host's fault: the sandbox could not be started or broke
     ├── ModelError             a model did not answer, after retries
     │   ├── ModelUnavailable   it may answer later: down, overloaded, a rate limit
+    │   ├── ModelAdapted       it refuses how the request was written; the next is written otherwise
+    │   ├── PromptTooLong      it refuses a prompt of this length
+    │   ├── PromptRefused      it refuses what this prompt says; another may pass
     │   └── ModelRefused       it refuses the key, the account or the model's name
     ├── ProposalError          an operator found no child; what was paid for stays paid
     │   └── EditError          a model's answer holds no edit that can be applied
@@ -68,6 +71,28 @@ class ModelUnavailable(ModelError):
         super().__init__(message, bill)
         self.retry_after = retry_after
         self.is_limit = is_limit
+
+
+class ModelAdapted(ModelError):
+    """The endpoint refuses how the request was written; sent again it is written otherwise."""
+
+
+class PromptTooLong(ModelError):
+    """The endpoint refuses a prompt of this length.
+
+    Attributes:
+        share: of the prompt that would fit, by what the endpoint says; above 0, below 1.
+    """
+
+    def __init__(
+        self, message: str, bill: Completion | None = None, *, share: float = 0.5
+    ) -> None:
+        super().__init__(message, bill)
+        self.share = share
+
+
+class PromptRefused(ModelError):
+    """The endpoint refuses this prompt, as content filters do; another prompt may pass."""
 
 
 class ModelRefused(ModelError):

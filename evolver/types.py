@@ -141,6 +141,7 @@ class Prompt:
             files or edit them in place; `user` shows them too.
         request: names the request in its run, by attempt and call, such as "0012-0"; set when it
             is sent.
+        shorter: makes the same prompt with about so many tokens; None: it cannot be cut.
     """
 
     system: str
@@ -148,6 +149,7 @@ class Prompt:
     # What is not part of the words follows from the attempt: prompts with the same words are equal.
     files: Files = field(default_factory=dict, compare=False, repr=False)
     request: str = field(default="", compare=False)
+    shorter: Callable[[int], Prompt] | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ class Reply:
         drop: close the connection in the middle of the body.
         hang_up: close the connection before the first byte.
         body: these very bytes as the body, whatever they are.
+        error: more of an HTTP error than its message, such as {"code": "content_filter"}.
         choices: fewer (or no) choices than were asked for; None: as many.
         usage: say how many tokens were used?
         fault: the name of what is wrong with it, for the ledger.
@@ -53,6 +54,7 @@ class Reply:
     drop: bool = False
     hang_up: bool = False
     body: bytes | None = None
+    error: Mapping[str, Any] = field(default_factory=dict)
     choices: int | None = None
     usage: bool = True
     fault: str = ""

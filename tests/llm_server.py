@@ -277,12 +277,12 @@ class LLMServer:
     async def _response(self, asked: Asked, reply: Reply, request: Request) -> Response:
         if reply.hang_up:
             return _HangUp()
-        if reply.status != 200:
-            error = {"message": reply.text, "type": "scripted", "code": None}
-            return JSONResponse({"error": error}, status_code=reply.status, headers=reply.headers)
         headers = {"content-type": "application/json", **reply.headers}
         if reply.body is not None:
-            return Response(reply.body, headers=headers)
+            return Response(reply.body, status_code=reply.status, headers=headers)
+        if reply.status != 200:
+            error = {"message": reply.text, "type": "scripted", "code": None, **reply.error}
+            return JSONResponse({"error": error}, status_code=reply.status, headers=reply.headers)
         content, bill = self._answer(asked, reply)
         self.bills[_id(asked)] = bill
         if await request.is_disconnected():

@@ -1,7 +1,7 @@
 """What every chat endpoint has in common: the reading of answers, the bill, the sentence on errors.
 
 One call is one request. The clients' own retries are off; ours are the same for every model and
-stand in `evolver.endpoint`.
+stand in `evolver.endpoint`. How requests are written follows what the endpoint has refused so far.
 """
 
 from __future__ import annotations
@@ -11,54 +11,18 @@ import os
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from pydantic import BaseModel, Field, ValidationError
-
-from evolver.models.failures import explain
-from evolver.types import Bound, Completion, Prompt
+from evolver import diffs
+from evolver.errors import EditError, ModelAdapted, ModelError
+from evolver.models import reading
+from evolver.models.failures import Failure, explain, explain_complaint
+from evolver.models.manner import Manner, Role
+from evolver.types import Bound, Completion, Files, Prompt
 
 _LONGEST_CHECK = 10.0  # seconds
 _ENVELOPE = 64  # tokens, at most, that a chat template puts around a system and a user message
-
-
-class _Message(BaseModel):
-    content: str | None = None
-
-
-class _Choice(BaseModel):
-    message: _Message
-    finish_reason: str | None = None
-
-
-class _PromptTokens(BaseModel):
-    cached_tokens: int | None = None
-
-
-class _Usage(BaseModel):
-    prompt_tokens: int = 0
-    completion_tokens: int = 0
-    prompt_tokens_details: _PromptTokens | None = None
-
-    @property
-    def cached_tokens(self) -> int:
-        """How many of the prompt's tokens the provider had in its cache."""
-        details = self.prompt_tokens_details
-        return min(self.prompt_tokens, (details and details.cached_tokens) or 0)
-
-
-class _Bill(BaseModel):
-    """What a body that is no chat completion may still say."""
-
-    usage: _Usage
-
-
-class ChatAnswer(BaseModel):
-    """The part of a chat completion's body that evolver reads; servers add and omit the rest."""
-
-    choices: list[_Choice] = Field(min_length=1)
-    usage: _Usage | None = None
-    model: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +54,7 @@ class ChatModel(ABC):
         temperature: None: the endpoint's default.
         max_tokens: most tokens of one answer, reasoning included; None: the endpoint's default.
         reasoning_effort: such as "low", for models that know it; None: the endpoint's default.
+        system: the role of a prompt's system part; "user" for endpoints without a system role.
         timeout: seconds for one request, from its first byte out to its last byte in.
         prompt_price: dollars per million prompt tokens; None: unknown.
         completion_price: dollars per million completion tokens; None: unknown.
@@ -103,10 +68,12 @@ class ChatModel(ABC):
     temperature: float | None = None
     max_tokens: int | None = None
     reasoning_effort: str | None = None
+    system: Role = "system"
     timeout: float = 300.0
     prompt_price: float | None = None
     completion_price: float | None = None
     cached_price: float | None = None
+    _manners: list[Manner] = field(default_factory=list, init=False, compare=False, repr=False)
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
         """Send one request; return its completions, fewer than `n` where the server ignores `n`.
@@ -115,25 +82,55 @@ class ChatModel(ABC):
         prompt, each an equal share of the rest.
 
         Raises:
-            ModelUnavailable: no readable answer.
+            ModelUnavailable: no answer, for now.
+            ModelAdapted: the endpoint refuses how it was written; the next is written otherwise.
             ModelRefused: the key, the account or the model's name is refused.
-            ModelError: the server refuses this request.
+            ModelError: the server refuses this request, or sent what is no answer.
             UsageError: no key is set, or requests beyond this machine are switched off.
         """
         self.prepare()
         import openai
 
         started = time.monotonic()
+        manner = self.manner
         try:
             async with asyncio.timeout(self.timeout):
-                body = await self.send(prompt, n)
+                body = await self.send(prompt, n, manner)
         except (openai.OpenAIError, TimeoutError) as error:
-            raise explain(error, self).error from error
-        try:
-            answer = ChatAnswer.model_validate_json(body)
-        except ValidationError as error:
-            raise replace(explain(error, self), bill=self._bill(body)).error from error
-        return self._completions(answer, time.monotonic() - started)
+            raise self._error(explain(error, self), n, manner) from error
+        answer = reading.read(body)
+        if answer.complaint is not None:
+            failure = explain_complaint(answer.complaint, self)
+            if answer.usage is not None:
+                failure = replace(failure, bill=self._bill(answer.usage))
+            raise self._error(failure, n, manner)
+        return self._completions(answer, prompt.files, time.monotonic() - started)
+
+    @property
+    def manner(self) -> Manner:
+        """How requests are written, by what the endpoint has refused so far."""
+        return self._manners[-1] if self._manners else Manner(self.system)
+
+    def wanted(self, n: int) -> dict[str, Any]:
+        """Return the settings of a request for `n` answers, None where the endpoint decides."""
+        return {
+            "n": n if n > 1 else None,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "reasoning_effort": self.reasoning_effort,
+        }
+
+    def _error(self, failure: Failure, n: int, manner: Manner) -> ModelError:
+        """Return the error to raise; what a refusal teaches is kept for the requests to come."""
+        if failure.kind not in ("request", "outage") or not failure.words:
+            return failure.error
+        if manner != self.manner:  # another request has learnt it meanwhile
+            return ModelAdapted(failure.sentence, failure.bill)
+        learnt = manner.after(failure.words, self.wanted(n))
+        if learnt is None:
+            return failure.error
+        self._manners.append(learnt[0])
+        return ModelAdapted(f"{self.name} {learnt[1]} ({failure.sentence})", failure.bill)
 
     def bound(self, prompt: Prompt, n: int) -> Bound:
         """Return the most that a request can cost.
@@ -147,8 +144,8 @@ class ChatModel(ABC):
         return Bound(tokens, answers, self.prices().of(tokens, answers))
 
     @abstractmethod
-    async def send(self, prompt: Prompt, n: int) -> bytes | str:
-        """Send one request, once, and return the body of its answer: JSON as OpenAI defined it.
+    async def send(self, prompt: Prompt, n: int, manner: Manner) -> bytes | str:
+        """Send one request, once, written in this manner; return the body of its answer.
 
         Raises:
             openai.OpenAIError: the request failed.
@@ -171,7 +168,7 @@ class ChatModel(ABC):
                 await probe.ping()
         except (openai.OpenAIError, TimeoutError) as error:
             # Any other status is a server that lives and knows no such request.
-            if getattr(error, "status_code", None) in (None, 401, 403):
+            if getattr(error, "status_code", None) in (None, 401):
                 raise explain(error, probe).error from error
         finally:
             await probe.close()
@@ -202,35 +199,42 @@ class ChatModel(ABC):
         """Return what tokens cost, as far as that is known."""
         return Prices(self.prompt_price, self.completion_price, self.cached_price)
 
-    def _bill(self, body: bytes | str) -> Completion | None:
-        """Return what an unreadable answer says that it cost, if it says so."""
-        try:
-            usage = _Bill.model_validate_json(body).usage
-        except ValidationError:
-            return None
-        prompt, completion = usage.prompt_tokens, usage.completion_tokens
-        if not prompt:
-            return None  # litellm makes up a count where the server gave none
-        dollars = self.prices().of(prompt, completion, usage.cached_tokens)
-        return Completion("", self.name, prompt, completion, dollars)
+    def _bill(self, usage: reading.Usage) -> Completion:
+        """Return what an error says that it cost."""
+        dollars = self.prices().of(usage.prompt, usage.completion, usage.cached)
+        return Completion("", self.name, usage.prompt, usage.completion, dollars)
 
-    def _completions(self, answer: ChatAnswer, seconds: float) -> list[Completion]:
-        usage = answer.usage or _Usage()
-        prices = self.prices() if usage.prompt_tokens else Prices()  # or it did not say
-        share, rest = divmod(usage.completion_tokens, len(answer.choices))
+    def _completions(
+        self, answer: reading.Answer, files: Files, seconds: float
+    ) -> list[Completion]:
+        usage = answer.usage or reading.Usage(0, 0)
+        prices = self.prices() if answer.usage else Prices()  # it did not say
+        share, rest = divmod(usage.completion, len(answer.choices))
         completions = []
         for index, choice in enumerate(answer.choices):
-            prompt, cached = (0, 0) if index else (usage.prompt_tokens, usage.cached_tokens)
+            prompt, cached = (0, 0) if index else (usage.prompt, usage.cached)
             completion = share + (index < rest)
+            is_blank = not choice.text.strip()
             completions.append(
                 Completion(
-                    text=choice.message.content or "",
+                    text=choice.reasoning
+                    if is_blank and _holds_edit(choice.reasoning, files)
+                    else choice.text,
                     model=answer.model or self.name,
                     prompt_tokens=prompt,
                     completion_tokens=completion,
                     dollars=prices.of(prompt, completion, cached),
                     seconds=seconds,
-                    finish_reason=choice.finish_reason or "stop",
+                    finish_reason=choice.finish_reason,
                 )
             )
         return completions
+
+
+def _holds_edit(reasoning: str, files: Files) -> bool:
+    """Does what a model thought hold its answer, because a server took all of it for thought?"""
+    try:
+        diffs.parse(reasoning, files)
+    except EditError:
+        return "```" in reasoning
+    return True

@@ -5,13 +5,21 @@ from __future__ import annotations
 import logging
 import os
 import sys
+from contextvars import ContextVar
 from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from evolver.errors import UsageError
 from evolver.models.chat import ChatModel, Prices
+from evolver.models.manner import Manner
 from evolver.models.remote import check_allowed
 from evolver.types import Prompt
+
+_arrived: ContextVar[list[Any]] = ContextVar("arrived")  # what a request was answered, as it came
+
+# Providers that find what lets them in elsewhere too: in files, from the machine, or need nothing.
+_OTHER_KEYS = {"azure", "bedrock", "sagemaker", "vertex_ai", "ollama", "ollama_chat"}
 
 
 def _load() -> ModuleType:
@@ -24,6 +32,21 @@ def _load() -> ModuleType:
     litellm.telemetry = False
     litellm.disable_aiohttp_transport = True  # httpx, whose clients it closes
     return litellm
+
+
+async def _keep(response: Any) -> None:
+    """Keep what arrives before litellm reads it: it refuses much that can be read."""
+    await response.aread()
+    _arrived.get([]).append(response)
+
+
+def _listen(litellm: ModuleType) -> None:
+    """Have litellm send what goes to OpenAI's kind of endpoints where `_keep` hears the answer."""
+    if litellm.aclient_session is None:
+        from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
+
+        handler = AsyncHTTPHandler(event_hooks={"response": [_keep]}, follow_redirects=False)
+        litellm.aclient_session = handler.client
 
 
 @dataclass(frozen=True)
@@ -42,34 +65,73 @@ class LiteLLMModel(ChatModel):
         return os.environ.get(self.key_env) if self.key_env else None
 
     def prepare(self) -> None:
-        """Import litellm, outside the first request's time limit."""
-        _load()
+        """Import litellm, outside the first request's time limit, and look for the key.
 
-    async def send(self, prompt: Prompt, n: int) -> str:
-        """Send one request; see `ChatModel.send`."""
+        Raises:
+            UsageError: the provider is unknown, or a variable is not set that it needs.
+        """
+        litellm = _load()
         check_allowed(self.api_base or f"https://{self.name.partition('/')[0]}")
-        settings: dict[str, Any] = {
-            "n": n if n > 1 and self.gives_several() else None,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
-            "reasoning_effort": self.reasoning_effort,
+        try:
+            _, provider, *_ = litellm.get_llm_provider(model=self.name, api_base=self.api_base)
+        except litellm.BadRequestError as error:
+            raise UsageError(
+                f"litellm knows no provider of {self.name!r}; write the name as PROVIDER/NAME, "
+                "or give the address of an endpoint (--api-base URL)"
+            ) from error
+        if self.key is not None or self.api_base is not None:
+            return
+        missing: list[str] = [self.key_env] if self.key_env else []
+        if not missing and provider not in _OTHER_KEYS:
+            found = litellm.validate_environment(model=self.name)
+            missing = [] if found["keys_in_environment"] else found["missing_keys"]
+        if missing:
+            needed = " or ".join(missing) if provider == "gemini" else " and ".join(missing)
+            raise UsageError(
+                f"{self.name} needs a key: set {needed}, or give the address of a local server "
+                "(--api-base URL)"
+            )
+
+    async def send(self, prompt: Prompt, n: int, manner: Manner) -> bytes | str:
+        """Send one request; see `ChatModel.send`.
+
+        What an endpoint of OpenAI's kind answers is returned as it came, also where litellm makes
+        an error of it.
+        """
+        import openai
+
+        litellm = _load()
+        _listen(litellm)
+        wanted = self.wanted(n)
+        if not self.gives_several():
+            wanted["n"] = None
+        settings = {
+            **manner.settings(wanted),
             "allowed_openai_params": ["reasoning_effort"] if self.reasoning_effort else None,
             "api_base": self.api_base,
             "api_key": self.key or ("none" if self.api_base else None),
         }
-        answer = await _load().acompletion(
-            model=self.name,
-            messages=[
-                {"role": "system", "content": prompt.system},
-                {"role": "user", "content": prompt.user},
-            ],
-            timeout=self.timeout,
-            num_retries=0,
-            max_retries=0,
-            **{key: value for key, value in settings.items() if value is not None},
-        )
-        body: str = answer.model_dump_json(warnings=False)
-        return body
+        arrived: list[Any] = []
+        token = _arrived.set(arrived)
+        try:
+            answer = await litellm.acompletion(
+                model=self.name,
+                messages=manner.messages(prompt),
+                timeout=self.timeout,
+                num_retries=0,
+                max_retries=0,
+                **{key: value for key, value in settings.items() if value is not None},
+            )
+        except openai.OpenAIError:
+            if arrived and arrived[-1].is_success:
+                body: bytes = arrived[-1].content
+                return body
+            raise
+        finally:
+            _arrived.reset(token)
+        if arrived:
+            return bytes(arrived[-1].content)
+        return str(answer.model_dump_json(warnings=False))
 
     def gives_several(self) -> bool:
         """Tell whether the provider gives several answers to one request."""
@@ -80,6 +142,9 @@ class LiteLLMModel(ChatModel):
         """Close every connection that litellm keeps open in this process."""
         if "litellm" in sys.modules:
             litellm = _load()
+            if litellm.aclient_session is not None:
+                await litellm.aclient_session.aclose()
+                litellm.aclient_session = None
             await litellm.close_litellm_async_clients()
             litellm.in_memory_llm_clients_cache.flush_cache()  # or it hands out closed ones
 

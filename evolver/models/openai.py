@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from evolver.errors import UsageError
 from evolver.models.chat import ChatModel
+from evolver.models.manner import Manner
 from evolver.models.remote import check_allowed, is_loopback
 from evolver.types import Prompt
 
@@ -45,27 +46,20 @@ class OpenAIModel(ChatModel):
         """The address that requests are sent to."""
         return self.api_base or os.environ.get("OPENAI_BASE_URL") or _OPENAI
 
-    async def send(self, prompt: Prompt, n: int) -> bytes:
+    @property
+    def manner(self) -> Manner:
+        """How requests are written: OpenAI's newer models have another name for the limit."""
+        if self._manners or not self.endpoint.startswith(_OPENAI):
+            return super().manner
+        return Manner(self.system, "max_completion_tokens")
+
+    async def send(self, prompt: Prompt, n: int, manner: Manner) -> bytes:
         """Send one request; see `ChatModel.send`."""
-        settings: dict[str, Any] = {}
-        if n > 1:
-            settings["n"] = n
-        if self.temperature is not None:
-            settings["temperature"] = self.temperature
-        if self.max_tokens is not None:
-            # OpenAI's newer models refuse the old name, most other servers know only that.
-            is_openai = self.endpoint.startswith(_OPENAI)
-            settings["max_completion_tokens" if is_openai else "max_tokens"] = self.max_tokens
-        if self.reasoning_effort is not None:
-            settings["reasoning_effort"] = self.reasoning_effort
+        settings = manner.settings(self.wanted(n))
+        messages: Any = manner.messages(prompt)
         with self._client() as client:
             answer = await client.chat.completions.with_raw_response.create(
-                model=self.name,
-                messages=[
-                    {"role": "system", "content": prompt.system},
-                    {"role": "user", "content": prompt.user},
-                ],
-                **settings,
+                model=self.name, messages=messages, **settings
             )
         body: bytes = answer.http_response.content
         return body
@@ -111,8 +105,11 @@ class OpenAIModel(ChatModel):
                 f"{self.name} needs a key: set {self.key_env}, or give the address of a local "
                 "server (--api-base URL)"
             )
-        # Proxies of the environment are not for this machine's own addresses.
-        http = openai.DefaultAsyncHttpxClient(trust_env=False) if is_loopback(address) else None
+        # Proxies of the environment are not for this machine's own addresses. A redirect is told:
+        # followed, it would send the request, and the key, where nobody meant them to go.
+        http = openai.DefaultAsyncHttpxClient(
+            trust_env=not is_loopback(address), follow_redirects=False
+        )
         return openai.AsyncOpenAI(
             base_url=address,
             api_key=self.key or "none",

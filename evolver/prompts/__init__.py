@@ -52,16 +52,27 @@ def render(
     Raises:
         UsageError: a template is missing or faulty.
     """
-    brief = context.brief
-    limit = brief.prompts.tokens
     seed = context.rng.getrandbits(64)
 
+    def rendered(limit: int) -> Prompt:
+        made = _rendered(name, context, limit, seed, system or name, extra or {})
+        return replace(made, shorter=rendered)
+
+    return rendered(context.brief.prompts.tokens)
+
+
+def _rendered(
+    name: str, context: Context, limit: int, seed: int, system: str, extra: Mapping[str, Any]
+) -> Prompt:
+    """Return the prompt in about `limit` tokens; `seed` is of its phrasings."""
+    brief = context.brief
+
     def user(task: ShownTask, material: Material) -> str:
-        values = {**vars(task), **vars(material), **(extra or {})}
+        values = {**vars(task), **vars(material), **extra}
         rng = Random(seed) if brief.prompts.vary else None
         return fill(f"{name}.user", brief.prompts.folder, values, rng)
 
-    task, first = _shared(system or name, brief, limit // 2)
+    task, first = _shared(system, brief, limit // 2)
     whole = Material(
         shown.program(context.parent, brief),
         tuple(shown.program(elite, brief) for elite in context.inspirations),
@@ -71,7 +82,7 @@ def render(
     material = first_that_fits(list(cuts(whole)), lambda cut: tokens(user(task, cut)) <= room)
     said = user(task, material)
     if tokens(said) > room:  # only now, because it costs the provider's cache
-        task, first = _shared(system or name, brief, limit - tokens(said))
+        task, first = _shared(system, brief, limit - tokens(said))
         said = user(task, material)
     return Prompt(first, said, {**brief.readonly, **context.parent.program.files})
 
@@ -85,8 +96,15 @@ def again(prompt: Prompt, answer: str, error: EditError, brief: Brief) -> Prompt
     left = brief.prompts.tokens - tokens(prompt.system) - tokens(prompt.user + error.report)
     size = max(_SMALLEST_ANSWER, 4 * left)
     values = {"answer": clip(answer, size // 2, size // 2), "report": error.report}
-    said = f"{prompt.user}\n{fill('again', brief.prompts.folder, values)}"
-    return replace(prompt, user=said)
+    added = f"\n{fill('again', brief.prompts.folder, values)}"
+    cut = prompt.shorter
+
+    def shorter(limit: int) -> Prompt:
+        assert cut is not None
+        first = cut(max(1, limit - tokens(added)))
+        return replace(first, user=first.user + added, shorter=shorter)
+
+    return replace(prompt, user=prompt.user + added, shorter=cut and shorter)
 
 
 def repair(context: Context, child: Files, complaint: str, *, system: str) -> Prompt:

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from email.utils import formatdate
 
 import pytest
-from llm_server import LLMServer, Reply, broken, in_turn, malformed, rate_limited
+from llm_bodies import ANSWERS, PAGE, error_in_200, message, said
+from llm_server import Asked, LLMServer, Reply, broken, in_turn, rate_limited
 from model_contract import PROMPT, CountingModelContract, ask
 
-from evolver.errors import ModelError, ModelRefused, ModelUnavailable, UsageError
+from evolver.errors import (
+    ModelAdapted,
+    ModelError,
+    ModelRefused,
+    ModelUnavailable,
+    PromptRefused,
+    PromptTooLong,
+    UsageError,
+)
 from evolver.models import LiteLLMModel, OpenAIModel, ScriptedModel, remote
 from evolver.models.chat import ChatModel
 from evolver.plugins import configure
@@ -73,18 +83,76 @@ class HTTPModelContract(CountingModelContract):
     ) -> Callable[[Sequence[str]], Model]:
         return lambda answers: serve(*answers)[0]
 
+    def test_an_answer_in_any_form_is_read_and_not_asked_for_again(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, server = serve("")
+        asked = list(ANSWERS)
+        server.play(lambda request: Reply(body=ANSWERS[asked[request.number]][0]))
+
+        async def all_of_them() -> dict[str, str]:
+            found = {}
+            for name in ANSWERS:
+                (completion,) = await model.complete(PROMPT)
+                found[name] = completion.text
+                json.dumps(asdict(completion)).encode()
+                completion.text.encode()
+            await model.close()
+            return found
+
+        assert asyncio.run(all_of_them()) == {name: text for name, (_, text) in ANSWERS.items()}
+        assert len(server.asked) == len(ANSWERS)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            said("hello", usage=None),
+            said("hello", usage={}),
+            said("hello", usage={"prompt_tokens": 5}),
+            b"hello",
+        ],
+    )
+    def test_what_is_not_told_of_the_cost_is_unknown(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]], body: bytes
+    ) -> None:
+        model, _ = serve(Reply(body=body))
+        (answer,) = ask(replace(model, prompt_price=1.0, completion_price=1.0))
+        assert (answer.text, answer.prompt_tokens, answer.completion_tokens) == ("hello", 0, 0)
+        assert answer.dollars is None
+
+    def test_a_withheld_answer_says_so(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, _ = serve(Reply(body=message(content=None, refusal="I cannot")),
+                         Reply("", finish_reason="content_filter"))  # fmt: skip
+        for _ in range(2):
+            (answer,) = ask(model)
+            assert (answer.text, answer.finish_reason) == ("", "content_filter")
+
+    def test_a_redirect_is_told_and_not_followed(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        for status in (301, 302, 307, 308):
+            elsewhere = {"location": "/v1/chat/completions"}
+            model, server = serve(Reply(status=status, headers=elsewhere, body=b""))
+            with pytest.raises(ModelError, match="redirects requests") as caught:
+                ask(model)
+            assert type(caught.value) is ModelError
+            assert len(server.asked) == 1
+
     @pytest.mark.parametrize(
         "fault",
         [
             rate_limited("0"),
             rate_limited(),
             broken(),
-            malformed(),
             Reply("x", drop=True),
-            Reply(choices=0),
-            Reply(body=b"<html>proxy</html>"),
-            Reply(body=b'{"choices": null}'),
-            Reply(body=b'{"choices": [{"message": {}}], "usage": "much"}'),
+            Reply(hang_up=True),
+            *(Reply("later", status=status) for status in (408, 425, 500, 502, 504, 529)),
+            Reply(status=502, body=b"<html><body>Bad Gateway</body></html>"),
+            error_in_200(code=429, message="slow down"),
+            error_in_200(type="overloaded_error", message="too many at once"),
+            error_in_200(code="502", message="the provider is down"),
             Reply("busy", status=503, headers={"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}),
         ],
     )
@@ -102,7 +170,9 @@ class HTTPModelContract(CountingModelContract):
         [
             (rate_limited("0"), "limits the rate of requests (slow down)"),
             (broken(), "failed (500: out of order)"),
-            (Reply(choices=0), "no chat completion (choices: List should have at least 1 item"),
+            (Reply(body=PAGE), "sent a web page instead of an answer (Sign in); check the address"),
+            (Reply(status=502, body=b"<html><h1>Bad Gateway</h1></html>"), "(502: Bad Gateway)"),
+            (error_in_200(message="no tools here"), "refuses the request (400: no tools here)"),
         ],
     )
     def test_a_fault_is_told_in_a_sentence(
@@ -116,11 +186,130 @@ class HTTPModelContract(CountingModelContract):
         assert len(server.asked) == 1
 
     @pytest.mark.parametrize(
+        "fault",
+        [
+            *(Reply("no", status=status) for status in (400, 405, 413, 415, 422)),
+            Reply(body=PAGE),
+            error_in_200(message="out of range"),
+            error_in_200(code=400, message="no"),
+            Reply(body=b'{"detail": "Not Found"}'),
+            Reply(body=b'{"object": "error", "message": "no"}'),
+            Reply(body=b'data: {"error": {"message": "no"}}\n\n'),
+            Reply(headers={"content-encoding": "gzip"}, body=b"no gzip"),
+        ],
+    )
+    def test_what_does_not_pass_by_itself_is_no_outage(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]], fault: Reply
+    ) -> None:
+        model, server = serve(fault, "hello")
+        with pytest.raises(ModelError) as caught:
+            ask(model)
+        assert type(caught.value) is ModelError
+        assert len(server.asked) == 1
+
+    @pytest.mark.parametrize(
+        "fault",
+        [
+            Reply("forbidden", status=403),
+            Reply("The response was filtered", status=400, error={"code": "content_filter"}),
+            Reply("Your request was flagged by our moderation", status=400),
+            Reply("violates our usage policies", status=403),
+            error_in_200(code=403, message="Your input was flagged"),
+        ],
+    )
+    def test_a_prompt_that_is_refused_is_told_from_a_key(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]], fault: Reply
+    ) -> None:
+        model, server = serve(fault)
+        with pytest.raises(PromptRefused):
+            ask(model)
+        assert len(server.asked) == 1
+
+    @pytest.mark.parametrize(
+        ("words", "share"),
+        [
+            ("This model's maximum context length is 8192 tokens. However, you requested 9000 "
+             "tokens (8500 in the messages, 500 in the completion).", 0.9 * 7692 / 8500),
+            ("prompt is too long: 210000 tokens > 200000 maximum", 0.9 * 200000 / 210000),
+            ("the request exceeds the available context size", 0.5),
+            ("Please reduce the length of the input messages", 0.5),
+        ],
+    )  # fmt: skip
+    def test_a_prompt_that_is_too_long_says_how_much_fits(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]], words: str, share: float
+    ) -> None:
+        model, _ = serve(Reply(words, status=400))
+        with pytest.raises(PromptTooLong, match=r"set \[prompts\] tokens to fewer") as caught:
+            ask(model)
+        assert caught.value.share == pytest.approx(share)
+
+    @pytest.mark.parametrize(
+        ("refused", "words", "told"),
+        [
+            ("system", "System role not supported", "takes no system role"),
+            ("system", "Conversation roles must alternate user/assistant", "takes no system role"),
+            ("system", "Developer instruction is not enabled for this model", "no system role"),
+            ("temperature", "Unsupported value: 'temperature' does not support 0.25 with this "
+             "model. Only the default (1) value is supported.", "takes no temperature"),
+            ("max_tokens", "Unsupported parameter: 'max_tokens' is not supported with this model. "
+             "Use 'max_completion_tokens' instead.", "takes max_completion_tokens instead"),
+            ("n", "multiple completions are not supported", "takes no n"),
+            ("n", "n must be 1", "takes no n"),
+            ("reasoning_effort", "Unrecognized request argument supplied: reasoning_effort",
+             "takes no reasoning_effort"),
+        ],
+    )  # fmt: skip
+    def test_what_an_endpoint_does_not_take_is_left_out_from_then_on(
+        self,
+        serve: Callable[..., tuple[ChatModel, LLMServer]],
+        refused: str,
+        words: str,
+        told: str,
+    ) -> None:
+        model, server = serve("")
+        model = replace(model, temperature=0.25, max_tokens=77, reasoning_effort="low")
+
+        def strict(asked: Asked) -> str | Reply:
+            is_there = asked.system if refused == "system" else refused in asked.body
+            return Reply(words, status=400) if is_there else "hello"
+
+        server.play(strict)
+        with pytest.raises(ModelAdapted, match=told):
+            ask(model, n=2)
+        assert ask(model, n=2)[0].text == ask(model, n=2)[0].text == "hello"
+        assert len(server.asked) == 3
+        last = server.asked[-1]
+        assert f"{PROMPT.system}\n\n{PROMPT.user}" in (last.user, f"{last.system}\n\n{last.user}")
+        wanted = {"temperature": 0.25, "max_tokens": 77, "reasoning_effort": "low", "n": 2}
+        if refused == "max_tokens":
+            wanted["max_completion_tokens"] = wanted["max_tokens"]
+        wanted.pop(refused, None)
+        assert wanted.items() <= last.body.items()
+
+    def test_a_limit_that_is_too_large_is_no_matter_of_its_name(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, server = serve(Reply("max_tokens is too large: 900000", status=400))
+        with pytest.raises(ModelError, match="too large") as caught:
+            ask(replace(model, max_tokens=900_000))
+        assert type(caught.value) is ModelError
+        assert len(server.asked) == 1
+
+    def test_the_system_part_may_go_with_the_users(
+        self, serve: Callable[..., tuple[ChatModel, LLMServer]]
+    ) -> None:
+        model, server = serve("hello")
+        ask(replace(model, system="user"))
+        assert (server.asked[0].system, server.asked[0].user) == (
+            "", f"{PROMPT.system}\n\n{PROMPT.user}")  # fmt: skip
+
+    @pytest.mark.parametrize(
         ("fault", "sentence"),
         [
             (Reply("bad key", status=401), "refuses the request (401: bad key); set "),
             (Reply("no such model", status=404), "(404: no such model); check the name"),
             (Reply("insufficient_quota", status=429), "the account has no credit left"),
+            (error_in_200(code="invalid_api_key", message="bad key"), "(401: bad key); set "),
         ],
     )
     def test_a_refusal_is_not_tried_again(
@@ -136,7 +325,7 @@ class HTTPModelContract(CountingModelContract):
         self, serve: Callable[..., tuple[ChatModel, LLMServer]]
     ) -> None:
         model, server = serve(Reply("the prompt is too long", status=400))
-        with pytest.raises(ModelError, match=r"refuses the request \(400: the prompt is too"):
+        with pytest.raises(PromptTooLong, match=r"refuses the request \(400: the prompt is too"):
             ask(model)
         assert len(server.asked) == 1
 
@@ -158,9 +347,14 @@ class HTTPModelContract(CountingModelContract):
             (rate_limited(), 0),
             (broken(), 0),
             (Reply("no", status=400), 0),
-            (Reply("hello there", choices=0), 5),  # it says what it counted
-            (Reply("hello there", choices=0, usage=False), None),
-            (malformed(), None),
+            (error_in_200(message="no"), 0),
+            (
+                Reply(
+                    body=b'{"error": "no", "usage": {"prompt_tokens": 5, "completion_tokens": 2}}'
+                ),
+                7,
+            ),  # it says what it counted
+            (Reply(body=PAGE), None),
             (Reply("hello", drop=True), None),
         ],
     )

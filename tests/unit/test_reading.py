@@ -1,0 +1,99 @@
+"""Whatever a server sends where an answer should be, it can be read, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evolver.models import reading
+
+WORDS = st.sampled_from(
+    ["choices", "message", "delta", "content", "text", "role", "finish_reason", "usage", "error",
+     "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "type", "code",
+     "cached_tokens", "tool_calls", "function", "arguments", "reasoning_content", "refusal", "data",
+     "output", "candidates", "parts", "index", "model", "object", "errors", "status", "response"]
+)  # fmt: skip
+SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=8)
+    | WORDS
+)
+BODIES = st.recursive(
+    SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(WORDS | st.text(max_size=3), inner, max_size=5)
+    ),
+    max_leaves=25,
+)
+
+
+def check(body: bytes | str) -> None:
+    answer = reading.read(body)
+    assert bool(answer.choices) is (answer.complaint is None)
+    for choice in answer.choices:
+        for text in (choice.text, choice.reasoning, choice.finish_reason, answer.model):
+            text.encode()  # it can be stored
+    if answer.complaint is not None:
+        answer.complaint.words.encode()
+    if answer.usage is not None:
+        assert answer.usage.prompt > 0
+        assert answer.usage.completion >= 0
+        assert 0 <= answer.usage.cached <= answer.usage.prompt
+
+
+@given(BODIES)
+def test_any_json_can_be_read(body: object) -> None:
+    check(json.dumps(body))
+    check(f"data: {json.dumps(body)}\n\n".encode())
+    check(json.dumps([body, body]).replace("}, {", "}\n{"))
+
+
+@given(BODIES, st.integers(0, 300))
+def test_any_beginning_of_json_can_be_read(body: object, end: int) -> None:
+    check(json.dumps({"choices": [{"message": body}]})[:end].encode())
+
+
+@given(st.binary(max_size=200) | st.sampled_from([b"\x1f\x8b", b"\xff\xfe", b"\xef\xbb\xbf", b""]))
+def test_any_bytes_can_be_read(body: bytes) -> None:
+    check(body)
+
+
+@given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))
+def test_the_text_of_an_answer_is_what_was_said(text: str) -> None:
+    for content in (text, [text], [{"type": "text", "text": text}]):
+        body = {"choices": [{"message": {"content": content}}]}
+        for written in (json.dumps(body), json.dumps(body, ensure_ascii=False)):
+            assert reading.read(written.encode()).choices[0].text == text
+
+
+def test_what_no_document_holds_is_the_text_itself() -> None:
+    for body in (
+        "<<<<<<< SEARCH\na\n=======\nb\n>>>>>>> REPLACE",
+        "[]",
+        "{}",
+        "null",
+        "3",
+        '"yes"',
+    ):
+        assert reading.read(body).choices[0].text == body
+
+
+def test_a_web_page_is_no_answer_and_one_in_an_answer_is() -> None:
+    page = "<!DOCTYPE html><html><head><title>Sign in</title></head></html>"
+    complaint = reading.read(page).complaint
+    assert complaint is not None
+    assert complaint.is_page
+    assert complaint.words == "Sign in"
+    body = json.dumps({"choices": [{"message": {"content": page}}]})
+    assert reading.read(body).choices[0].text == page
+
+
+def test_an_answer_beside_an_error_is_an_answer() -> None:
+    body = {"error": {"code": 502}, "choices": [{"message": {"content": "half"}}]}
+    assert reading.read(json.dumps(body)).choices[0].text == "half"
