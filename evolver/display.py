@@ -94,6 +94,8 @@ def _head(progress: Progress, rate: float | None) -> RenderableType:
         grid.add_row("models", cost(progress))
     for trouble in progress.troubles:
         grid.add_row("waiting", Text(visible(trouble), style="yellow"))
+    for note in progress.notes[-2:]:
+        grid.add_row("note", Text(visible(note)))
     grid.add_row("islands", _islands(progress.islands))
     grid.add_row("verdicts", _verdicts(progress.statuses, progress.in_flight))
     done = share_done(progress)

@@ -1,9 +1,10 @@
-"""A model of a run with the patience that it needs: places, rate limits, outages.
+"""A model of a run with the patience that it needs: places, rate limits, outages, refusals.
 
 Whoever wants to ask holds a place meanwhile. How many there are adapts to what the endpoint bears,
 by additive increase and multiplicative decrease (Chiu 1989,
 https://doi.org/10.1016/0169-7552(89)90019-6), and a time to wait that it names holds for all.
-An endpoint that is down lets nobody in until it answers again.
+An endpoint that is down lets nobody in until it answers again; where a run has others, those who
+wait are sent to them. One that refuses request after request ends the session.
 """
 
 from __future__ import annotations
@@ -20,13 +21,22 @@ from typing import Annotated, Protocol, runtime_checkable
 
 from pydantic import Field
 
-from evolver.errors import ModelError, ModelRefused, ModelUnavailable
+from evolver.errors import (
+    ModelAdapted,
+    ModelError,
+    ModelRefused,
+    ModelUnavailable,
+    PromptRefused,
+)
 from evolver.types import Completion, Model, Prompt
 
 _SOON = 0.5  # seconds after which people are told that they are waited for; then ever less often
 _LONGEST_SILENCE = 60.0  # seconds
 _NOTICE = 2.0  # seconds without an answer after which that is worth telling
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the endpoint asks for more
+_LONG_WAIT = 5.0  # seconds that an endpoint asks for, from which on others are asked instead
+_MOST_REFUSALS = 5  # in a row
+_MOST_FAILURES = 2  # in a row, where others can be asked instead
 
 
 @dataclass(frozen=True)
@@ -92,12 +102,36 @@ class Patient(Protocol):
         ...
 
 
+class Away(Exception):  # noqa: N818 - as asyncio's CancelledError, it takes back a wait
+    """The endpoint went down while somebody waited for a place, and others can be asked."""
+
+
+async def check_all(endpoints: Sequence[Endpoint]) -> None:
+    """See which models are there, before a session begins; one that is not is left out for now.
+
+    Raises:
+        ModelError: none of them is there, or one refuses the key.
+        UsageError: one cannot be asked at all.
+    """
+    failures: dict[Endpoint, ModelUnavailable] = {}
+    for endpoint in endpoints:
+        try:
+            await endpoint.check()
+        except ModelUnavailable as error:
+            failures[endpoint] = error
+    if failures and len(failures) == len(endpoints):
+        raise next(iter(failures.values()))
+    for endpoint, failure in failures.items():
+        endpoint.pause(failure)
+
+
 class Endpoint:
     """One model of a run, by the name that the run gives it.
 
     Attributes:
         answered: requests that it answered so far.
         listener: is told whenever `trouble` changes.
+        moved: is called whenever `is_away` changes.
     """
 
     def __init__(self, name: str, model: Model, terms: Terms = Terms()) -> None:
@@ -107,11 +141,15 @@ class Endpoint:
         self.terms = terms
         self.answered = 0
         self.listener: Callable[[], None] = lambda: None
+        self.moved: Callable[[], None] = lambda: None
+        self._failures = 0  # in a row
+        self._refusals = 0  # in a row
         self._window = float(terms.concurrency)
         self._narrowed = float("-inf")  # when the window was last made smaller
         self._inside = 0
         self._queue: deque[asyncio.Future[None]] = deque()
         self._not_before = 0.0  # of the monotonic clock: when the next request may go
+        self._asked_until = 0.0  # until when it asked to be left alone
         self._timer: asyncio.TimerHandle | None = None
         self._reminder: asyncio.TimerHandle | None = None
         self._probe: asyncio.Task[None] | None = None
@@ -128,6 +166,7 @@ class Endpoint:
 
         Raises:
             ModelRefused: it was down, and is back with a refusal.
+            Away: see `release`.
         """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
@@ -147,10 +186,11 @@ class Endpoint:
         """Send one request; the caller holds a place.
 
         Raises:
+            ModelRefused: it refuses the key, or one request after another.
             ModelError: as `Model.complete`.
         """
         sent = time.monotonic()
-        if isinstance(self.model, Patient) and self._reminder is None:
+        if isinstance(self.model, Patient):
             self._remind(_SOON)
         try:
             answers = await self.model.complete(prompt, n)
@@ -159,10 +199,20 @@ class Endpoint:
         except ModelUnavailable as error:
             self._suffer(error, sent)
             raise
-        except ModelError:
+        except ModelAdapted:
+            raise
+        except ModelError as error:
             self._say("")  # it answers, be it with a refusal
+            self._failures = 0
+            self._refusals += 1
+            is_of_prompt = isinstance(error, PromptRefused) and self.answered > 0
+            if self._refusals >= _MOST_REFUSALS and not is_of_prompt:
+                raise ModelRefused(
+                    f"{error} ({self._refusals} times in a row)", error.bill
+                ) from error
             raise
         self.answered += 1
+        self._failures = self._refusals = 0
         self._window = min(self._window + 1 / self._window, self.terms.concurrency)
         self._pause = self.terms.backoff
         self._say("")
@@ -180,6 +230,22 @@ class Endpoint:
         self._window = 1.0  # when it comes back, one request goes first
         if self._probe is None:
             self._probe = asyncio.ensure_future(self._until_back(str(error)))
+            self.moved()
+
+    def fail(self, error: ModelUnavailable) -> None:
+        """Take in that a request got no answer and is sent to another endpoint instead."""
+        self._failures += 1
+        if self._failures >= _MOST_FAILURES:
+            self.pause(error)
+
+    @property
+    def is_away(self) -> bool:
+        """Whether it is down, or asked to be left alone for long."""
+        return self._probe is not None or self._asked_until - time.monotonic() > _LONG_WAIT
+
+    def release(self) -> None:
+        """Let those who wait for a place go to another endpoint."""
+        self._refuse(Away())
 
     def move_in(self, directory: Path) -> None:
         """Let the model keep its files in the directory of a run."""
@@ -213,9 +279,9 @@ class Endpoint:
         if not self._reason:
             return self.model.waits_for if isinstance(self.model, Patient) else ""
         now = time.monotonic()
-        if self._probe is None and now - self._since < _NOTICE:
-            return ""  # a retry is nobody's worry
         wait = max(self._next_try, self._not_before) - now
+        if self._probe is None and max(wait, now - self._since) < _NOTICE:
+            return ""  # a retry is nobody's worry
         again = f"; next try in {wait:.0f} s" if wait >= 0.5 else ""
         return f"{self.name} waits for {now - self._since:.0f} s: {self._reason.rstrip('.')}{again}"
 
@@ -249,15 +315,21 @@ class Endpoint:
         """Take the failure of a request that was sent at `sent` to heart."""
         now = time.monotonic()
         if error.retry_after is not None:
-            self._not_before = max(self._not_before, now + error.retry_after)
+            self._asked_until = now + error.retry_after
+            self._not_before = max(self._not_before, self._asked_until)
         if error.is_limit and sent > self._narrowed:
             # Those under way when it was narrowed say nothing of the narrower window.
             self._window = max(1.0, self._window / 2)
             self._narrowed = now
         self._say(str(error))
+        self._remind(_NOTICE)
+        if self.is_away:
+            self.moved()
 
     def _remind(self, seconds: float) -> None:
         """Have people told what the model waits for, as long as it waits."""
+        if self._reminder is not None:
+            return
 
         def tell() -> None:
             self._reminder = None
@@ -288,9 +360,10 @@ class Endpoint:
                 break
         self._probe = None
         self._admit()
+        self.moved()
 
     def _refuse(self, error: Exception) -> None:
-        """Hand an error that waiting does not mend to those who wait."""
+        """Raise an error in those who wait: waiting does not mend it."""
         for turn in self._queue:
             if not turn.done():
                 turn.set_exception(error)

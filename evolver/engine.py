@@ -128,7 +128,7 @@ class Engine:
         self._replay()
         if models is not None:
             models.listen(partial(self._report, "", force=True))
-            models.answered = self._tally.model_answered
+            models.ended = self._tally.asked
             limited = budget.tokens is not None or budget.dollars is not None
             models.turn = self._turn_of if settings.deterministic and limited else None
 
@@ -482,6 +482,7 @@ class Engine:
             statuses=dict(self._tally.statuses),
             bills={} if self._models is None else dict(self._models.bills),
             troubles=() if self._models is None else self._models.troubles,
+            notes=() if self._models is None else tuple(self._models.notes),
             models=dict(self._tally.models),
             in_flight=len(self._walks),
             message=message,

@@ -84,9 +84,7 @@ class PromptTooLong(ModelError):
         share: of the prompt that would fit, by what the endpoint says; above 0, below 1.
     """
 
-    def __init__(
-        self, message: str, bill: Completion | None = None, *, share: float = 0.5
-    ) -> None:
+    def __init__(self, message: str, bill: Completion | None = None, *, share: float = 0.5) -> None:
         super().__init__(message, bill)
         self.share = share
 

@@ -134,7 +134,10 @@ class VisibleLog(io.FileIO):
 
 
 class PlainView:
-    """Lines on a stream: at every improvement, at most one a second, and every five seconds."""
+    """Lines on a stream: at every improvement, at most one a second, and every five seconds.
+
+    What was found out about models has a line of its own, once and at once.
+    """
 
     def __init__(self, stream: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
@@ -143,9 +146,14 @@ class PlainView:
         self._last = float("-inf")
         self._held: Progress | None = None
         self._was_troubled = False
+        self._noted: set[str] = set()
 
     def __call__(self, progress: Progress) -> None:
         """Write the snapshot where it is time to."""
+        for note in progress.notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                self._write(f"note: {note}")
         rate = self._rate.update(progress)
         self._held = progress
         waited = self._clock() - self._last

@@ -46,6 +46,7 @@ class Progress:
     bills: Mapping[str, Bill] = field(default_factory=dict)  # what each model cost, by its name
     models: Mapping[str, ModelRecord] = field(default_factory=dict)
     troubles: Sequence[str] = ()  # models that do not answer: which, why, since when
+    notes: Sequence[str] = ()  # what was found out about models so far, in sentences
     message: str = ""  # set when something happened that is worth a line
 
     @property

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+import random
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 
 from evolver.budget import Budget, Purse
 from evolver.choice import Choice
-from evolver.endpoint import Endpoint
+from evolver.endpoint import Away, Endpoint, Patient
 from evolver.errors import (
+    ModelAdapted,
     ModelError,
     ModelRefused,
     ModelUnavailable,
+    PromptTooLong,
     ProposalError,
     UsageError,
 )
 from evolver.facts import Attempt, Bill, Request
+from evolver.patience import Patience
+from evolver.prompts import tokens
 from evolver.store import Store
 from evolver.types import Bound, Bounding, Completion, Prompt
 
@@ -30,7 +35,9 @@ class Models:
         bills: what every model cost so far, by its name.
         turn: is awaited with an attempt's number before each of its requests; where a run must
             repeat itself, what is left of a limit may not depend on who asked first.
-        answered: is called after each answer.
+        ended: is called with an attempt's number after each of its requests that was answered, be
+            it by a refusal.
+        notes: what was found out about how models must be asked, in sentences.
     """
 
     def __init__(
@@ -48,7 +55,12 @@ class Models:
         self._purse = Purse(budget, spent)
         self._shared: dict[int, asyncio.Future[Sequence[Completion]]] = {}
         self.turn: Callable[[int], Awaitable[None]] | None = None
-        self.answered: Callable[[], None] = lambda: None
+        self.ended: Callable[[int], None] = lambda attempt: None
+        self.notes: list[str] = []
+        self._listener: Callable[[], None] = lambda: None
+        self._fits: dict[str, int] = {}  # model -> tokens of a prompt that it was found to take
+        for endpoint in endpoints:
+            endpoint.moved = self._send_elsewhere
 
     # --- deciding ------------------------------------------------------------------------------
 
@@ -107,6 +119,52 @@ class Models:
             return await asyncio.shield(self._shared[leader])
         return self._store.completions(leader).get(0, ())
 
+    def stand_in(self, own: Endpoint, without: Collection[Endpoint] = ()) -> Endpoint:
+        """Return whom to ask: an endpoint, or while it is down one of the others that are not.
+
+        Which one it is decides nothing: the answers are recorded, and who gave them.
+        """
+        others = [
+            one
+            for one in self._endpoints.values()
+            if one is own or not isinstance(one.model, Patient)  # people are asked their share
+        ]
+        there = [one for one in others if not one.is_away and one not in without]
+        if own in there or not there:
+            return own
+        return random.choices(there, [one.terms.weight for one in there])[0]
+
+    def _send_elsewhere(self) -> None:
+        """Let those who wait for an endpoint that is down ask another one."""
+        for endpoint in self._endpoints.values():
+            if endpoint.is_away and self.stand_in(endpoint) is not endpoint:
+                endpoint.release()
+
+    def note(self, sentence: str) -> None:
+        """Keep what was found out, and tell whoever watches."""
+        if sentence not in self.notes:
+            self.notes.append(sentence)
+            self._listener()
+
+    def fitting(self, endpoint: Endpoint, prompt: Prompt) -> Prompt:
+        """Return a prompt, cut to what the endpoint was found to take."""
+        fits = self._fits.get(endpoint.name)
+        if fits is None or prompt.shorter is None or _tokens(prompt) <= fits:
+            return prompt
+        return prompt.shorter(fits)
+
+    def shorten(self, endpoint: Endpoint, prompt: Prompt, error: PromptTooLong) -> bool:
+        """Have prompts for an endpoint cut from now on; return whether this one can be."""
+        fits = int(_tokens(prompt) * error.share)
+        if prompt.shorter is None or _tokens(prompt.shorter(fits)) >= _tokens(prompt):
+            return False
+        self._fits[endpoint.name] = min(fits, self._fits.get(endpoint.name, fits))
+        self.note(
+            f"{endpoint.name} takes no prompt of this length, so prompts are cut to about {fits} "
+            f"tokens; set [prompts] tokens = {fits} ({error})"
+        )
+        return True
+
     async def reserve(self, endpoint: Endpoint, prompt: Prompt, n: int) -> Bound:
         """Reserve what a request can cost at most; see `Purse.reserve`."""
         model = endpoint.model
@@ -125,7 +183,8 @@ class Models:
     # --- watching ------------------------------------------------------------------------------
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have somebody told whenever a model stops or begins to answer."""
+        """Have somebody told whenever a model stops or begins to answer, or something is noted."""
+        self._listener = listener
         for endpoint in self._endpoints.values():
             endpoint.listener = listener
 
@@ -157,8 +216,8 @@ class RecordedModel:
             BudgetSpent: not enough tokens or dollars are left.
             ModelRefused: no request with the model's settings can succeed.
             ModelError: this one cannot.
-            ProposalError: the answer is another attempt's, word for word; or this request failed
-                again and again while others were answered.
+            ProposalError: the answer is another attempt's, word for word; or it is withheld; or
+                this request failed again and again while others were answered.
         """
         answers: list[Completion] = []
         while len(answers) < n:  # some endpoints ignore n and send one
@@ -168,6 +227,8 @@ class RecordedModel:
                 answers += await self._first(prompt)
             else:
                 answers += await self._answers(call, prompt, n - len(answers))
+        if all(not one.text.strip() and one.finish_reason == "content_filter" for one in answers):
+            raise ProposalError("the model withholds its answer to this prompt (content filter)")
         return tuple(answers[:n])
 
     async def _first(self, prompt: Prompt) -> Sequence[Completion]:
@@ -196,28 +257,28 @@ class RecordedModel:
         """Return the answers to the attempt's `call`-th request: at least one."""
         if call in self._stored:
             return self._stored[call]
-        endpoint, failures = self._endpoint, 0
-        retries, first = endpoint.terms.retries, endpoint.answered
+        patience = Patience(self._endpoint, self._models.stand_in)
+        is_cut = False
         while True:
-            before = endpoint.answered
+            endpoint = patience.endpoint()
+            asked = self._models.fitting(endpoint, prompt)
             try:
-                return await self._ask(call, prompt, n)
+                return await self._ask(endpoint, call, asked, n)
+            except (Away, ModelAdapted):
+                continue
+            except PromptTooLong as error:
+                if is_cut or not self._models.shorten(endpoint, asked, error):
+                    raise
+                is_cut = True
             except ModelUnavailable as error:
-                failures += 1
-                is_back = failures > 2 * retries + 1  # it was paused, and did not help
-                if failures % (retries + 1):
-                    await asyncio.sleep(endpoint.backoff(failures % (retries + 1), error))
-                elif endpoint.answered > (first if is_back else before):
-                    # Others were answered: it is this request that cannot be.
-                    raise ProposalError(f"{error} ({failures} tries)") from error
-                else:
-                    endpoint.pause(error)
+                await patience.wait(endpoint, error)
 
-    async def _ask(self, call: int, prompt: Prompt, n: int) -> Sequence[Completion]:
+    async def _ask(
+        self, endpoint: Endpoint, call: int, prompt: Prompt, n: int
+    ) -> Sequence[Completion]:
         """Send one request, recorded before and after."""
         if self._models.turn is not None:
             await self._models.turn(self._attempt.id)
-        endpoint = self._endpoint
         async with endpoint.place():
             bound = await self._models.reserve(endpoint, prompt, n)
             request = Request(self._attempt.id, call, endpoint.name, prompt, n, bound)
@@ -225,16 +286,24 @@ class RecordedModel:
             try:
                 answers = await endpoint.ask(replace(prompt, request=request.name), n)
             except BaseException as error:
-                self._fail(number, bound, error)
+                self._fail(endpoint, number, bound, error)
                 raise
             self._store.record(number, answers)
             self._models.settle(endpoint, bound, Bill().plus(answers))
-        self._models.answered()
+        self._models.ended(self._attempt.id)
         return answers
 
-    def _fail(self, number: int, bound: Bound, error: BaseException) -> None:
+    def _fail(self, endpoint: Endpoint, number: int, bound: Bound, error: BaseException) -> None:
         known = error.bill if isinstance(error, ModelError) else None
         if isinstance(error, UsageError):  # nothing was sent
             known = Completion("", dollars=0.0)
         self._store.fail(number, str(error) or "given up: the run stopped", known)
-        self._models.settle(self._endpoint, bound, Bill.of_failure(known))
+        self._models.settle(endpoint, bound, Bill.of_failure(known))
+        if isinstance(error, ModelAdapted):
+            self._models.note(str(error))
+        elif isinstance(error, ModelError) and not isinstance(error, ModelUnavailable):
+            self._models.ended(self._attempt.id)
+
+
+def _tokens(prompt: Prompt) -> int:
+    return tokens(f"{prompt.system}{prompt.user}")

@@ -29,7 +29,7 @@ from evolver.assemble import (
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
 from evolver.edits import violation
-from evolver.endpoint import Endpoint
+from evolver.endpoint import Endpoint, check_all
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import EvolverError, UsageError
 from evolver.founding import founded
@@ -170,7 +170,7 @@ async def _session(
             try:
                 for endpoint in endpoints:
                     endpoint.move_in(directory)
-                    await endpoint.check()  # a wrong address is told now, not after its retries
+                await check_all(endpoints)  # a wrong address is told now, not after its retries
                 ready = await executor.start()
                 config.write(directory, configuration)  # what did not work is not kept
                 store.note("references", ready.references)

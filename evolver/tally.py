@@ -9,9 +9,8 @@ from evolver.facts import Outcome
 from evolver.progress import ModelRecord, OperatorRecord
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing
-_USELESS = 100  # of those that asked a model, in a row: each was paid for
+_USELESS = 20  # requests to models in a row that gave nothing to evaluate: each was paid for
 _FAULTS = 20  # in a row, of the evaluator or of an operator
-_MODEL_FAILURES = 5  # in a row
 
 
 class Tally:
@@ -30,9 +29,9 @@ class Tally:
         self.statuses = Counter[str]()
         self.operator_faults = 0
         self._evaluator_faults = 0
-        self._model_failures = 0
         self._idle = 0
         self._useless = 0
+        self._requests = Counter[int]()  # attempt in flight -> its requests that were answered
         self._last_fault = ""
 
     def count(self, outcome: Outcome, *, improved: bool) -> None:
@@ -52,8 +51,9 @@ class Tally:
             record.improved + improved,
         )
         name = outcome.attempt.model
+        requests = self._requests.pop(outcome.attempt.id, 0)
         if name:
-            self._useless = 0 if evaluation is not None else self._useless + 1
+            self._useless = 0 if evaluation is not None else self._useless + requests
             asked = self.models.get(name, ModelRecord())
             self.models[name] = ModelRecord(asked.attempts + 1, asked.improved + improved)
 
@@ -62,19 +62,14 @@ class Tally:
         self.operator_faults += 1
         self._last_fault = said
 
-    def model_failed(self) -> bool:
-        """Count a request without an answer; return whether that was one too many."""
-        self._model_failures += 1
-        return self._model_failures >= _MODEL_FAILURES
-
-    def model_answered(self) -> None:
-        """End a row of requests without an answer."""
-        self._model_failures = 0
+    def asked(self, attempt: int) -> None:
+        """Count a request that was answered, be it by a refusal."""
+        self._requests[attempt] += 1
 
     def forgive(self) -> None:
         """Begin a session with new patience: what was wrong may have been mended."""
         self._idle = self._useless = 0
-        self._evaluator_faults = self.operator_faults = self._model_failures = 0
+        self._evaluator_faults = self.operator_faults = 0
 
     @property
     def is_exhausted(self) -> bool:

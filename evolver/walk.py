@@ -152,8 +152,6 @@ class Walk:
         except ModelRefused:
             raise  # a key or a name is wrong: waiting mends nothing
         except ModelError as error:
-            if self._tally.model_failed():
-                raise
             raise ProposalError(str(error)) from error
         except EvolverError:
             raise

@@ -40,7 +40,7 @@ async def _keep(response: Any) -> None:
     _arrived.get([]).append(response)
 
 
-def _listen(litellm: ModuleType) -> None:
+def _listen(litellm: Any) -> None:
     """Have litellm send what goes to OpenAI's kind of endpoints where `_keep` hears the answer."""
     if litellm.aclient_session is None:
         from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
@@ -141,7 +141,7 @@ class LiteLLMModel(ChatModel):
     async def close(self) -> None:
         """Close every connection that litellm keeps open in this process."""
         if "litellm" in sys.modules:
-            litellm = _load()
+            litellm: Any = _load()
             if litellm.aclient_session is not None:
                 await litellm.aclient_session.aclose()
                 litellm.aclient_session = None

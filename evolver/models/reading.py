@@ -311,8 +311,9 @@ def _usage(document: Mapping[str, Any]) -> Usage | None:
         return None
     details = found.get("prompt_tokens_details")
     cached = details.get("cached_tokens") if isinstance(details, dict) else 0
-    is_count = isinstance(cached, int | float) and 0 <= cached <= prompt
-    return Usage(prompt, completion, int(cached) if is_count else 0)
+    if not (isinstance(cached, int | float) and 0 <= cached <= prompt):
+        cached = 0
+    return Usage(prompt, completion, int(cached))
 
 
 def _merged(events: list[Any]) -> Answer:

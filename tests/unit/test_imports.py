@@ -61,6 +61,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "lines",
         "recorded",
         "recording",
+        "patience",
         "screening",
         "walk",
         "engine",
