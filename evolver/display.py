@@ -17,7 +17,18 @@ from rich.table import Table
 from rich.text import Text
 
 from evolver.facts import Bill
-from evolver.lines import PlainView, Rate, cost, duration, number, out_of, score, share_done, trust
+from evolver.lines import (
+    PlainView,
+    Rate,
+    cost,
+    duration,
+    emptiness,
+    number,
+    out_of,
+    score,
+    share_done,
+    trust,
+)
 from evolver.progress import ModelRecord, Progress
 from evolver.terminal import without_marks
 from evolver.types import Elite
@@ -94,6 +105,8 @@ def _head(progress: Progress, rate: float | None) -> RenderableType:
         grid.add_row("models", cost(progress))
     for trouble in progress.troubles:
         grid.add_row("waiting", Text(visible(trouble), style="yellow"))
+    for trouble in emptiness(progress.bills):
+        grid.add_row("models", Text(visible(trouble), style="yellow"))
     for note in progress.notes[-2:]:
         grid.add_row("note", Text(visible(note)))
     grid.add_row("islands", _islands(progress.islands))

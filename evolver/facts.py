@@ -95,7 +95,8 @@ class Bill:
     """What requests cost together; `dollars` is None once one price was unknown.
 
     `unknown` counts requests that may have cost something that nobody was told: cut off, given up
-    when the run stopped, in flight when it was killed. The other figures are without them.
+    when the run stopped, in flight when it was killed. The other figures are without them. `empty`
+    counts answers without text, `exhausted` those of them whose thought used up the tokens.
     """
 
     calls: int = 0
@@ -103,6 +104,8 @@ class Bill:
     completion_tokens: int = 0
     dollars: float | None = 0.0
     unknown: int = 0
+    empty: int = 0
+    exhausted: int = 0
 
     @property
     def tokens(self) -> int:
@@ -117,6 +120,8 @@ class Bill:
                 sum(answer.prompt_tokens for answer in answers),
                 sum(answer.completion_tokens for answer in answers),
                 _sum(answer.dollars for answer in answers),
+                empty=sum(answer.is_empty for answer in answers),
+                exhausted=sum(a.is_empty and a.finish_reason == "length" for a in answers),
             )
         )
 
@@ -135,6 +140,8 @@ class Bill:
             self.completion_tokens + other.completion_tokens,
             _sum((self.dollars, other.dollars)),
             self.unknown + other.unknown,
+            self.empty + other.empty,
+            self.exhausted + other.exhausted,
         )
 
 

@@ -6,39 +6,45 @@ import asyncio
 import statistics
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, fields, replace
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from evolver import config, gate, prompts
 from evolver.assemble import make_endpoints, make_executor, make_operators
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Options
 from evolver.endpoint import Endpoint, Filing
-from evolver.errors import EvolverError, UsageError
+from evolver.errors import EvolverError, ModelAdapted, ModelError, UsageError
+from evolver.facts import Bill
+from evolver.lines import mend_empty
 from evolver.operators.mix import Weighted
-from evolver.preview import at_the_start, preview
+from evolver.preview import at_the_start, operators_that_ask, preview
 from evolver.spread import Spread, repeat
 from evolver.task import Task, assemble_task
-from evolver.types import Evaluation, Program, Prompt
+from evolver.types import Completion, Context, Evaluation, Operator, Program, Prompt
 
 _PATIENCE = 60.0  # seconds for a model to answer
-_QUESTION = Prompt("You are asked whether you are there.", "Answer with the word yes.")
+_MOST_REQUESTS = 8  # of one trial edit, those included that teach how the endpoint is asked
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of one cheap request to a model.
+    """What came of asking a model for one edit of the seed.
 
     Attributes:
         is_asked: False for a model whose answers come by files.
-        problem: why there was no answer; "" where there was.
+        problem: why there was no answer, or an empty one; "" where there was.
+        flaw: why the edit of its answer cannot be applied; "" where it can.
+        notes: what was found out about how it must be asked, in sentences.
         dollars: what it cost; None: the price is not known.
         prompt_dollars: what the first prompt of a run would cost, its answer aside.
     """
 
     model: str
     problem: str = ""
+    flaw: str = ""
+    notes: tuple[str, ...] = ()
     seconds: float = 0.0
     tokens: int = 0
     dollars: float | None = None
@@ -107,7 +113,7 @@ class Inspection:
                 f"or the evaluator first:\n{self.seed.complaint}"
             ]
         held = gate.complaint(self.gate, self.seed, self.task.objective)
-        silent = [f"{a.model} does not answer: {a.problem}" for a in self.answers if a.problem]
+        silent = [f"{a.model} gives no answer: {a.problem}" for a in self.answers if a.problem]
         return [*filter(None, (held, self.refusal)), *silent]
 
     def record(self) -> dict[str, Any]:
@@ -143,7 +149,7 @@ def inspect(
     options: Options = Options(),  # noqa: B008 - frozen
     tell: Callable[[str], None] = lambda _said: None,
 ) -> Inspection:
-    """Judge the seed of a task several times, hold the gate, and ask each model once.
+    """Judge the seed of a task several times, hold the gate, and ask each model for one edit.
 
     Args:
         task: as loaded.
@@ -185,10 +191,14 @@ async def _inspect(task: Task, workers: int, tell: Callable[[str], None]) -> Ins
         if seed.status == "ok":
             tell("judging known-bad programs")
             verdicts = await gate.judge_all(executor, program, seed, chance, bad, task.objective)
-            first = _first_prompt(task, seed) if endpoints and operators else Prompt("", "")
-            tokens = prompts.tokens(f"{first.system}{first.user}")
-            tell("asking the models" if endpoints else "")
-            answers = list(await asyncio.gather(*(_ask(e, task, tokens) for e in endpoints)))
+            if endpoints and operators:
+                tell("asking the models for an edit")
+                context = at_the_start(task, seed)
+                first = preview(task, context).prompt
+                tokens = prompts.tokens(f"{first.system}{first.user}")
+                operator = _first_operator(task)
+                asked = (_ask(e, operator, context, tokens) for e in endpoints)
+                answers = list(await asyncio.gather(*asked))
     finally:
         await executor.close()
         for endpoint in endpoints:
@@ -215,33 +225,64 @@ def _requests(task: Task, operators: Sequence[Weighted]) -> int:
     return round(share * (task.settings.budget.evaluations or 0))
 
 
-def _first_prompt(task: Task, seed: Evaluation) -> Prompt:
-    return preview(task, at_the_start(task, seed)).prompt
+def _first_operator(task: Task) -> Operator:
+    """Return the operator whose prompt is the first one, which asks once and repairs nothing."""
+    operator: Any = next(iter(operators_that_ask(task).values()))
+    can_repair = any(field.name == "repairs" for field in fields(operator))
+    found: Operator = replace(operator, repairs=0) if can_repair else operator
+    return found
 
 
-async def _ask(endpoint: Endpoint, task: Task, prompt_tokens: int) -> Answer:
-    """Send a model one cheap request, once it is seen to be there.
+@dataclass
+class _Trial:
+    """A model as an operator asks it: an endpoint, whose answers and lessons are kept."""
 
-    A command that edits files in place finds the program's, as in a run.
-    """
-    model: Any = endpoint.model
+    endpoint: Endpoint
+    answers: list[Completion] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
+        """Ask; once more where the endpoint refuses how it was asked."""
+        for _ in range(_MOST_REQUESTS):
+            try:
+                answers = await self.endpoint.ask(prompt, n)
+            except ModelAdapted as error:
+                self.notes.append(str(error))
+            else:
+                self.answers += answers
+                return answers
+        raise ModelError(f"{self.endpoint.name} refuses whatever is sent: {self.notes[-1]}")
+
+
+async def _ask(
+    endpoint: Endpoint, operator: Operator, context: Context, prompt_tokens: int
+) -> Answer:
+    """Have an operator ask a model for an edit of the seed, once the model is seen to be there."""
+    name, model = endpoint.name, cast(Any, endpoint.model)
     if isinstance(model, Filing):
-        return Answer(endpoint.name, is_asked=False)
+        return Answer(name, is_asked=False)
+    trial, flaw = _Trial(endpoint), ""
     started = time.monotonic()
     try:
         async with asyncio.timeout(_PATIENCE):
             await endpoint.check()
             started = time.monotonic()
-            (completion, *_) = await endpoint.ask(replace(_QUESTION, files=task.files), 1)
+            await operator.propose(replace(context, rng=Random(0), model=trial))
     except TimeoutError:
-        return Answer(endpoint.name, f"there was no answer within {_PATIENCE:.0f} s")
+        return Answer(name, f"there was no answer within {_PATIENCE:.0f} s")
     except EvolverError as error:
-        return Answer(endpoint.name, str(error))
+        if not trial.answers:
+            return Answer(name, str(error), notes=tuple(trial.notes))
+        flaw = str(error)
+    bill = Bill().plus(trial.answers)
     prices = getattr(model, "prices", None)
     return Answer(
-        endpoint.name,
+        name,
+        problem=f"an empty one came: {mend_empty(bill.exhausted > 0)}" if bill.empty else "",
+        flaw=flaw,
+        notes=tuple(trial.notes),
         seconds=time.monotonic() - started,
-        tokens=completion.prompt_tokens + completion.completion_tokens,
-        dollars=completion.dollars,
+        tokens=bill.tokens,
+        dollars=bill.dollars,
         prompt_dollars=None if prices is None else prices().of(prompt_tokens, 0),
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import IO, Any
 
@@ -16,6 +16,8 @@ from evolver.wording import counted, visible, visible_line
 
 _QUIET = 5.0  # seconds without a line after which plain output says that it is alive
 _BETWEEN = 1.0  # seconds between two plain lines: early on, many programs improve at once
+_EMPTY = 2  # empty answers of a model after which its user is told,
+_EMPTY_SHARE = 0.1  # unless they are fewer than this share
 _WINDOW = 10.0  # seconds over which the rate is measured
 
 
@@ -103,6 +105,29 @@ def written(bill: Bill) -> str:
     return f"{told}, {bill.unknown} without an answer at unknown cost"
 
 
+def emptiness(bills: Mapping[str, Bill]) -> list[str]:
+    """Write which models answer with nothing again and again, and which key to change."""
+    told = []
+    for name, bill in bills.items():
+        if bill.empty < _EMPTY or bill.empty < _EMPTY_SHARE * bill.calls:
+            continue
+        told.append(f"{name} gives empty answers: {mend_empty(2 * bill.exhausted >= bill.empty)}")
+    return told
+
+
+def mend_empty(is_exhausted: bool) -> str:
+    """Write why an answer is empty and what to change; `is_exhausted` where it was cut off."""
+    if is_exhausted:
+        return (
+            "the thought uses up the tokens before the answer begins; raise max_tokens of the "
+            "[[model]], or lower its reasoning_effort"
+        )
+    return (
+        "the model ends without a word; raise max_tokens of the [[model]], change its "
+        "reasoning_effort, or look at how its server tells thought from answer"
+    )
+
+
 def line(progress: Progress, rate: float | None) -> str:
     """Write a snapshot as one line."""
     budget = progress.budget
@@ -150,7 +175,7 @@ class PlainView:
 
     def __call__(self, progress: Progress) -> None:
         """Write the snapshot where it is time to."""
-        for note in progress.notes:
+        for note in (*progress.notes, *emptiness(progress.bills)):
             if note not in self._noted:
                 self._noted.add(note)
                 self._write(f"note: {note}")

@@ -42,17 +42,22 @@ class Preview:
     others: tuple[str, ...]
 
 
+def operators_that_ask(task: Task) -> dict[str, Prompting]:
+    """Return the operators of a task that ask a model and can show their prompts, by name."""
+    return {
+        entry.name: entry.operator
+        for entry in make_operators(task, has_model=True)
+        if isinstance(entry.operator, Prompting)
+    }
+
+
 def preview(task: Task, context: Context, operator: str | None = None) -> Preview:
     """Return what an operator of a task would send first, by default the first one with a model.
 
     Raises:
         UsageError: no such operator, or none that asks a model; a template is faulty.
     """
-    asking = {
-        entry.name: entry.operator
-        for entry in make_operators(task, has_model=True)
-        if isinstance(entry.operator, Prompting)
-    }
+    asking = operators_that_ask(task)
     if not asking:
         raise UsageError("no operator of this task uses a model; add [[operator]] use = 'diff'")
     name = operator or next(iter(asking))

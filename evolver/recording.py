@@ -227,7 +227,7 @@ class RecordedModel:
                 answers += await self._first(prompt)
             else:
                 answers += await self._answers(call, prompt, n - len(answers))
-        if all(not one.text.strip() and one.finish_reason == "content_filter" for one in answers):
+        if all(one.is_empty and one.finish_reason == "content_filter" for one in answers):
             raise ProposalError("the model withholds its answer to this prompt (content filter)")
         return tuple(answers[:n])
 

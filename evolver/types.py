@@ -164,6 +164,11 @@ class Completion:
     seconds: float = 0.0
     finish_reason: str = "stop"
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether it was paid for, and says nothing."""
+        return not self.text.strip()
+
 
 @dataclass(frozen=True)
 class PromptSettings:

@@ -50,7 +50,7 @@ def doctor(
     """Check this machine, a task, or a run.
 
     Of a task, the seed is judged a few times and known-bad programs once, and each model is asked
-    once.
+    for one edit.
     """
     from evolver.config import Options
     from evolver.database import DATABASE
@@ -202,6 +202,8 @@ def _about_task(found: Inspection) -> Lines:
     yield "operators", ", ".join(found.operators) or f"NONE: {found.refusal}"
     for answer in found.answers:
         yield "model", _answer(answer)
+        for note in answer.notes:
+            yield "", note
     if found.answers:
         yield "cost", _cost(found)
 
@@ -263,11 +265,13 @@ def _cost(found: Inspection) -> str:
 def _answer(answer: Answer) -> str:
     if not answer.is_asked:
         return f"{answer.model} is not asked now: its answers come by files"
-    if answer.problem:
-        return f"{answer.model} DOES NOT ANSWER: {answer.problem}"
     price = "price unknown" if answer.dollars is None else f"${answer.dollars:.6f}"
-    tokens = counted(answer.tokens, "token")
-    return f"{answer.model} answers in {answer.seconds:.1f} s ({tokens}, {price})"
+    cost = f"in {answer.seconds:.1f} s ({counted(answer.tokens, 'token')}, {price})"
+    if answer.problem and not answer.tokens:
+        return f"{answer.model} GIVES NO ANSWER: {answer.problem}"
+    if answer.problem or answer.flaw:
+        return f"{answer.model} answers {cost}, BUT {answer.problem or answer.flaw}"
+    return f"{answer.model} answers {cost}, and its edit of the seed applies"
 
 
 # --- a run ----------------------------------------------------------------------------------------

@@ -43,7 +43,7 @@ _STOPPED = {
     "tokens": "the tokens that are left are too few for another request and max_tokens of answer",
     "target": "the target is reached",
     "exhausted": "a thousand attempts in a row brought nothing new to evaluate",
-    "useless": "a hundred answers of models in a row gave nothing to evaluate",
+    "useless": "twenty requests to models in a row gave nothing to evaluate",
     INTERRUPTED: "interrupted",
 }
 
@@ -78,6 +78,15 @@ def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None
     if run.stopped == INTERRUPTED:
         say(f"Stopped. Go on with: {resume_command(run.directory)}", err=True)
         raise typer.Exit(130)
+    if run.stopped == "useless":
+        last = [o for o in run.outcomes if o.attempt.model and o.evaluation is None][-1]
+        typer.echo(
+            f"Models are asked for nothing, the last time: {last.reason.partition(chr(10))[0]}\n"
+            f"See what was asked: evolver prompt {run.directory} --attempt {last.attempt.id}\n"
+            f"Go on with: evolver resume {run.directory}",
+            err=True,
+        )
+        return
     if len(run.outcomes) == before:
         more = f" --evaluations {2 * run.evaluations}"
         if run.stopped == "target":
@@ -105,8 +114,7 @@ def overview(run: Run, out: Console) -> None:
         f"{counted(run.evaluations, 'evaluation')} of {counted(len(run.outcomes), 'attempt')} in "
         f"{lines.duration(run.seconds)}; {end}."
     )
-    if run.bills:
-        out.print(f"Models: {lines.written(run.bill)}.")
+    _print_models(run, out)
     if run.flights.failed:
         out.print(
             f"{counted(run.flights.failed, 'child', 'children')} failed in pre-flight, before an "
@@ -142,6 +150,16 @@ def overview(run: Run, out: Console) -> None:
     plot = report.terminal_plot(points, references, run.objective, width=min(out.width, 100))
     if plot is not None and len(points) > 1:
         out.print(plot)
+
+
+def _print_models(run: Run, out: Console) -> None:
+    """Print what models cost, and which of them give empty answers."""
+    from evolver import lines
+
+    if run.bills:
+        out.print(f"Models: {lines.written(run.bill)}.")
+    for trouble in lines.emptiness(run.bills):
+        out.print(f"{trouble}.")
 
 
 def write_report(run: Run) -> str:
