@@ -7,7 +7,7 @@ from dataclasses import fields
 from typing import IO, Any
 
 from evolver.choice import Bandit, ByWeight, Choice
-from evolver.endpoint import Endpoint, Terms
+from evolver.endpoint import Beside, Endpoint, Terms
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource
 from evolver.executors.local import LocalExecutor
@@ -132,6 +132,8 @@ def make_endpoints(task: Task) -> list[Endpoint]:
             share = (budget.tokens or _MAX_TOKENS * _REQUESTS) // _REQUESTS
             settings.setdefault("max_tokens", max(_MIN_TOKENS, min(share, _MAX_TOKENS)))
         model: Model = configure(plugin, settings, where, also=_TERMS)
+        if isinstance(model, Beside):
+            model = model.beside(task.root, {*task.files, *task.readonly})
         name = str(settings.get("name", use))
         if name in {endpoint.name for endpoint in made}:
             name = f"{name}#{number}"

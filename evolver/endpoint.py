@@ -14,7 +14,7 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Protocol, runtime_checkable
@@ -89,6 +89,15 @@ class Filing(Protocol):
 
     def within(self, directory: Path) -> Model:
         """Return the model for a run in that directory."""
+        ...
+
+
+@runtime_checkable
+class Beside(Protocol):
+    """A model that may use files of the task's folder."""
+
+    def beside(self, folder: Path, files: Collection[str]) -> Model:
+        """Return the model for a task in that folder, whose program has those files."""
         ...
 
 
@@ -202,7 +211,7 @@ class Endpoint:
         except ModelAdapted:
             raise
         except ModelError as error:
-            self._say("")  # it answers, be it with a refusal
+            self._cheer()  # it answers, be it with a refusal
             self._failures = 0
             self._refusals += 1
             is_of_prompt = isinstance(error, PromptRefused) and self.answered > 0
@@ -215,7 +224,7 @@ class Endpoint:
         self._failures = self._refusals = 0
         self._window = min(self._window + 1 / self._window, self.terms.concurrency)
         self._pause = self.terms.backoff
-        self._say("")
+        self._cheer()
         return answers
 
     def backoff(self, failures: int, error: ModelUnavailable) -> float:
@@ -368,6 +377,11 @@ class Endpoint:
             if not turn.done():
                 turn.set_exception(error)
         self._queue.clear()
+
+    def _cheer(self) -> None:
+        """Take in that it answers; it may still ask to be left alone."""
+        if time.monotonic() >= self._asked_until:
+            self._say("")
 
     def _say(self, reason: str) -> None:
         if not reason and not self._reason:

@@ -74,7 +74,15 @@ class ModelUnavailable(ModelError):
 
 
 class ModelAdapted(ModelError):
-    """The endpoint refuses how the request was written; sent again it is written otherwise."""
+    """The endpoint refuses how the request was written; sent again it is written otherwise.
+
+    Attributes:
+        lesson: what this request taught, in a sentence; "" where another one had.
+    """
+
+    def __init__(self, message: str, bill: Completion | None = None, *, lesson: str = "") -> None:
+        super().__init__(message, bill)
+        self.lesson = lesson
 
 
 class PromptTooLong(ModelError):

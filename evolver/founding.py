@@ -218,7 +218,10 @@ def _copy(source: str, target: str) -> str:
     if Path(source).stat().st_size > _LARGE:
         Path(target).symlink_to(source)
         return target
-    return str(shutil.copyfile(source, target))
+    shutil.copyfile(source, target)
+    if os.access(source, os.X_OK):
+        Path(target).chmod(0o755)  # a command that is the model, or what an evaluator runs
+    return target
 
 
 def _is_loop(path: Path) -> bool:

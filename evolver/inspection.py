@@ -247,11 +247,11 @@ class _Trial:
             try:
                 answers = await self.endpoint.ask(prompt, n)
             except ModelAdapted as error:
-                self.notes.append(str(error))
+                self.notes += filter(None, [error.lesson])
             else:
                 self.answers += answers
                 return answers
-        raise ModelError(f"{self.endpoint.name} refuses whatever is sent: {self.notes[-1]}")
+        raise ModelError(f"{self.endpoint.name} refuses whatever is sent")
 
 
 async def _ask(

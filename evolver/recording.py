@@ -141,8 +141,8 @@ class Models:
                 endpoint.release()
 
     def note(self, sentence: str) -> None:
-        """Keep what was found out, and tell whoever watches."""
-        if sentence not in self.notes:
+        """Keep what was found out, and tell whoever watches; "" is nothing."""
+        if sentence and sentence not in self.notes:
             self.notes.append(sentence)
             self._listener()
 
@@ -300,7 +300,7 @@ class RecordedModel:
         self._store.fail(number, str(error) or "given up: the run stopped", known)
         self._models.settle(endpoint, bound, Bill.of_failure(known))
         if isinstance(error, ModelAdapted):
-            self._models.note(str(error))
+            self._models.note(error.lesson)
         elif isinstance(error, ModelError) and not isinstance(error, ModelUnavailable):
             self._models.ended(self._attempt.id)
 

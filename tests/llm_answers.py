@@ -119,7 +119,7 @@ def _nudged(asked: Asked, rng: random.Random) -> str:
     chosen = rng.choice(list(_FLOAT.finditer(line)))
     value = float(chosen[0]) * rng.gauss(1.0, 0.05)
     changed = f"{line[: chosen.start()]}{value!r}{line[chosen.end() :]}"
-    if "SEARCH/REPLACE" in asked.system:
+    if "SEARCH/REPLACE" in (asked.system or asked.user):
         edit = f"<<<<<<< SEARCH\n{line}\n=======\n{changed}\n>>>>>>> REPLACE"
     else:
         edit = f"```\n{block.replace(line, changed, 1)}```"

@@ -48,7 +48,7 @@ def answer(
         )
     answered = 0
     while True:
-        question = _first(folders)
+        question = next(_waiting(folders), None)
         if question is None:
             if not follow:
                 break
@@ -62,7 +62,8 @@ def answer(
         answered += 1
         if not sys.stdin.isatty():
             break
-    say(f"{answered} answered, {'one' if _first(folders) else 'none'} waits.")
+    left = len(list(_waiting(folders)))
+    say(f"{answered} answered, {left or 'none'} {'waits' if left < 2 else 'wait'}.")
 
 
 def _folders(run: Path) -> Iterator[Path]:
@@ -78,10 +79,12 @@ def _folders(run: Path) -> Iterator[Path]:
             yield folder
 
 
-def _first(folders: list[Path]) -> Question | None:
+def _waiting(folders: list[Path]) -> Iterator[Question]:
+    """Yield the prompts that have no answer yet."""
     from evolver.models.manual import questions
 
-    return next((question for folder in folders for question in questions(folder)), None)
+    for folder in folders:
+        yield from questions(folder)
 
 
 def _asked(question: Question) -> str:

@@ -130,7 +130,8 @@ class ChatModel(ABC):
         if learnt is None:
             return failure.error
         self._manners.append(learnt[0])
-        return ModelAdapted(f"{self.name} {learnt[1]} ({failure.sentence})", failure.bill)
+        lesson = f"{self.name} {learnt[1]} ({failure.sentence})"
+        return ModelAdapted(failure.sentence, failure.bill, lesson=lesson)
 
     def bound(self, prompt: Prompt, n: int) -> Bound:
         """Return the most that a request can cost.

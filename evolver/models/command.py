@@ -5,18 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
+import shlex
 import signal
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 
 from evolver import diffs
-from evolver.errors import ModelRefused, ModelUnavailable
+from evolver.errors import ModelError, ModelRefused, ModelUnavailable
 from evolver.types import Bound, Completion, Files, Prompt
 
 # What every command may know of the environment; `env` names what else. No key is among it.
@@ -24,6 +26,8 @@ _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_
               "TZ")  # fmt: skip
 _TAIL = 500  # characters of standard error that an error repeats
 _NOT_FOUND = (126, 127)  # exit codes of a shell that could not run the command
+_PATH = re.compile(r"(?<![^\s;|&()<>])(?:[\w.-]+/)+[\w.-]+(?![^\s;|&()<>])")  # a relative one
+_LATER = 75  # EX_TEMPFAIL of sysexits.h: the command says that it may succeed later
 _IN_PLACE = """
 The files stand in your current directory. Whatever is said above of the form of the answer, edit
 them there, in place, and then say in one sentence what you changed.
@@ -39,11 +43,12 @@ class CommandModel:
 
     Each call runs in a folder of its own, which holds the program's files and is thrown away. The
     command's environment is the usual one of a shell and nothing else: keys are passed by `env`.
-    How many tokens a call used is not known and counts as none.
+    How many tokens a call used is not known and counts as none. A command that fails has failed
+    for this prompt; one that may succeed later says so by its exit code 75.
 
     Attributes:
-        command: as a shell understands it, such as "claude -p" or "llm -m NAME"; files of your own
-            by their absolute paths.
+        command: as a shell understands it, such as "claude -p" or "llm -m NAME"; a file of the
+            task's folder is named by a path with a slash, such as "./model.sh".
         name: of the model, for people.
         edits_in_place: the command edits the files in its folder; what it says is the summary.
         env: names of environment variables that it may see besides the usual ones.
@@ -58,12 +63,28 @@ class CommandModel:
     timeout: Annotated[float, Field(gt=0)] = 600.0
     price: Annotated[float, Field(ge=0)] | None = None
 
+    def beside(self, folder: Path, files: Collection[str]) -> CommandModel:
+        """Return the model for a task: what its command names by a path may lie in its folder.
+
+        Args:
+            folder: of the task.
+            files: that the command finds in its own folder.
+        """
+
+        def absolute(word: re.Match[str]) -> str:
+            path = folder / word[0]
+            is_own = os.path.normpath(word[0]) in files or not path.is_file()
+            return word[0] if is_own else shlex.quote(str(path.resolve()))
+
+        return replace(self, command=_PATH.sub(absolute, self.command))
+
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
         """Run the command once, whatever `n` is.
 
         Raises:
-            ModelUnavailable: it failed, was silent, or was killed at the timeout.
+            ModelUnavailable: it says that it may succeed later.
             ModelRefused: there is no such command.
+            ModelError: it failed, was silent, or was killed at the timeout.
         """
         said = f"{prompt.system}\n{prompt.user}"
         if self.edits_in_place:
@@ -76,7 +97,7 @@ class CommandModel:
             if self.edits_in_place:
                 text = _edits(text, prompt.files, Path(folder)) or text
         if not text.strip():
-            raise ModelUnavailable(f"the command {self._short} said nothing")
+            raise ModelError(f"the command {self._short} said nothing")
         seconds = time.monotonic() - started
         return (Completion(text, self.name, dollars=self.price, seconds=seconds),)
 
@@ -97,14 +118,16 @@ class CommandModel:
                 async with asyncio.timeout(self.timeout):
                     printed, complaints = await process.communicate(said)
             except TimeoutError:
-                raise ModelUnavailable(
+                raise ModelError(
                     f"the command {self._short} did not answer within {self.timeout:g} seconds"
                 ) from None
         if process.returncode == 0:
             return printed
         told = complaints.decode("utf-8", "replace").strip()[-_TAIL:]
         sentence = f"the command {self._short} failed ({_how(process.returncode)}): {told}"
-        raise (ModelRefused if process.returncode in _NOT_FOUND else ModelUnavailable)(sentence)
+        if process.returncode == _LATER:
+            raise ModelUnavailable(sentence)
+        raise (ModelRefused if process.returncode in _NOT_FOUND else ModelError)(sentence)
 
 
 def _how(code: int | None) -> str:

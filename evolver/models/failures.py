@@ -177,7 +177,8 @@ def _said(error: Exception) -> str:
     body = getattr(error, "body", None)
     if isinstance(body, dict) and isinstance(body.get("message"), str):
         return _clip(body["message"])
-    return _clip(_LITELLM.sub("", getattr(error, "message", "") or str(error)))
+    words = _LITELLM.sub("", getattr(error, "message", "") or str(error))
+    return _clip(words.partition("Traceback (most recent call last)")[0])
 
 
 def explain(error: Exception, model: Asked) -> Failure:

@@ -73,11 +73,13 @@ class LiteLLMModel(ChatModel):
         litellm = _load()
         check_allowed(self.api_base or f"https://{self.name.partition('/')[0]}")
         try:
-            _, provider, *_ = litellm.get_llm_provider(model=self.name, api_base=self.api_base)
+            _, provider, key, base = litellm.get_llm_provider(
+                model=self.name, api_base=self.api_base
+            )
         except litellm.BadRequestError as error:
             raise UsageError(
-                f"litellm knows no provider of {self.name!r}; write the name as PROVIDER/NAME, "
-                "or give the address of an endpoint (--api-base URL)"
+                f"litellm cannot tell who provides {self.name!r}; write the name as PROVIDER/NAME, "
+                "with a provider that it knows, or give the address of an endpoint (--api-base URL)"
             ) from error
         if self.key is not None or self.api_base is not None:
             return
@@ -85,6 +87,9 @@ class LiteLLMModel(ChatModel):
         if not missing and provider not in _OTHER_KEYS:
             found = litellm.validate_environment(model=self.name)
             missing = [] if found["keys_in_environment"] else found["missing_keys"]
+            is_remote = provider in litellm.openai_compatible_providers and base is not None
+            if not missing and is_remote and not key:  # it does not look for all of them
+                missing = [f"{provider.upper().replace('-', '_')}_API_KEY"]
         if missing:
             needed = " or ".join(missing) if provider == "gemini" else " and ".join(missing)
             raise UsageError(
