@@ -6,6 +6,7 @@ import gzip
 import json
 from typing import Any
 
+from hypothesis import strategies as st
 from llm_answers import Reply
 
 PAGE = b"<!DOCTYPE html>\n<html><head><title>Sign in</title></head><body>...</body></html>"
@@ -105,3 +106,27 @@ ANSWERS = {
     "deep": (b"[" * 100_000, "[" * 100_000),
     "empty": (b"", ""),
 }  # fmt: skip
+
+_WORDS = st.sampled_from(
+    ["choices", "message", "delta", "content", "text", "role", "finish_reason", "usage", "error",
+     "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "type", "code",
+     "cached_tokens", "tool_calls", "function", "arguments", "reasoning_content", "refusal", "data",
+     "output", "candidates", "parts", "index", "model", "object", "errors", "status", "response"]
+)  # fmt: skip
+_SCALARS = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(st.characters(exclude_categories=()), max_size=8)
+    | _WORDS
+)
+# Any JSON, of the words that answers are made of.
+BODIES = st.recursive(
+    _SCALARS,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(_WORDS | st.text(max_size=3), inner, max_size=5)
+    ),
+    max_leaves=25,
+)

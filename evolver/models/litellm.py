@@ -13,11 +13,13 @@ from typing import Any
 from evolver.errors import UsageError
 from evolver.models.chat import ChatModel, Prices
 from evolver.models.manner import Manner
-from evolver.models.remote import check_allowed
+from evolver.models.remote import refusal
 from evolver.types import Prompt
 
 _arrived: ContextVar[list[Any]] = ContextVar("arrived")  # what a request was answered, as it came
 
+_EITHER_KEY = {"gemini"}  # one of the variables is enough
+_SIGNING_IN = {"chatgpt", "github_copilot"}  # litellm asks them for a key when it is asked
 # Providers that find what lets them in elsewhere too: in files, from the machine, or need nothing.
 _OTHER_KEYS = {"azure", "bedrock", "sagemaker", "vertex_ai", "ollama", "ollama_chat"}
 
@@ -70,32 +72,38 @@ class LiteLLMModel(ChatModel):
         Raises:
             UsageError: the provider is unknown, or a variable is not set that it needs.
         """
+        _load()
+        stopped = refusal(self.api_base or f"https://{self.name.partition('/')[0]}")
+        missing = [] if self.key is not None or self.api_base is not None else self._missing()
+        lack = f"{self.name} needs a key: set {', '.join(missing)}, or give the address of a local "
+        problems = [f"{lack}server (--api-base URL)" if missing else "", stopped]
+        if any(problems):
+            raise UsageError("; ".join(filter(None, problems)))
+
+    def _missing(self) -> list[str]:
+        """Return the environment's variables that the provider needs and that are not set."""
         litellm = _load()
-        check_allowed(self.api_base or f"https://{self.name.partition('/')[0]}")
+        if self.key_env:
+            return [self.key_env]
+        if self.name.partition("/")[0] in _SIGNING_IN:
+            return []
         try:
-            _, provider, key, base = litellm.get_llm_provider(
-                model=self.name, api_base=self.api_base
-            )
+            _, provider, key, base = litellm.get_llm_provider(model=self.name)
         except litellm.BadRequestError as error:
             raise UsageError(
                 f"litellm cannot tell who provides {self.name!r}; write the name as PROVIDER/NAME, "
                 "with a provider that it knows, or give the address of an endpoint (--api-base URL)"
             ) from error
-        if self.key is not None or self.api_base is not None:
-            return
-        missing: list[str] = [self.key_env] if self.key_env else []
-        if not missing and provider not in _OTHER_KEYS:
-            found = litellm.validate_environment(model=self.name)
-            missing = [] if found["keys_in_environment"] else found["missing_keys"]
-            is_remote = provider in litellm.openai_compatible_providers and base is not None
-            if not missing and is_remote and not key:  # it does not look for all of them
-                missing = [f"{provider.upper().replace('-', '_')}_API_KEY"]
-        if missing:
-            needed = " or ".join(missing) if provider == "gemini" else " and ".join(missing)
-            raise UsageError(
-                f"{self.name} needs a key: set {needed}, or give the address of a local server "
-                "(--api-base URL)"
-            )
+        if provider in _OTHER_KEYS:
+            return []
+        found = litellm.validate_environment(model=self.name)
+        if not found["keys_in_environment"]:
+            names: list[str] = found["missing_keys"]
+            return [" or ".join(names)] if provider in _EITHER_KEY else names
+        is_remote = provider in litellm.openai_compatible_providers and base is not None
+        if is_remote and not key:  # it does not look for all of them
+            return [f"{provider.upper().replace('-', '_')}_API_KEY"]
+        return []
 
     async def send(self, prompt: Prompt, n: int, manner: Manner) -> bytes | str:
         """Send one request; see `ChatModel.send`.

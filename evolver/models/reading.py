@@ -256,7 +256,9 @@ def _text(value: Any, depth: int = 0) -> str:
         return ""
     if isinstance(value, list):
         return "".join(_text(part, depth + 1) for part in value)
-    if not isinstance(value, dict) or value.get("type") in _NO_TEXT or value.get("thought") is True:
+    if not isinstance(value, dict) or str(value.get("type")) in _NO_TEXT:
+        return ""
+    if value.get("thought") is True:
         return ""
     return next(filter(None, (_text(value.get(key), depth + 1) for key in _TEXTS)), "")
 

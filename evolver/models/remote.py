@@ -24,14 +24,21 @@ def is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
+def refusal(address: str) -> str:
+    """Return why no request may go to `address`; "" where it is on this machine, or may."""
+    if ALLOW_REMOTE_REQUESTS or is_loopback(address):
+        return ""
+    return (
+        f"a request to {address} was stopped: requests beyond this machine are switched off "
+        "(EVOLVER_ALLOW_REMOTE_REQUESTS=0, or evolver.models.remote.ALLOW_REMOTE_REQUESTS)"
+    )
+
+
 def check_allowed(address: str) -> None:
     """Let a request to `address` pass, or not.
 
     Raises:
         UsageError: it is not on this machine, and `ALLOW_REMOTE_REQUESTS` is off.
     """
-    if not ALLOW_REMOTE_REQUESTS and not is_loopback(address):
-        raise UsageError(
-            f"a request to {address} was stopped: requests beyond this machine are switched off "
-            "(EVOLVER_ALLOW_REMOTE_REQUESTS=0, or evolver.models.remote.ALLOW_REMOTE_REQUESTS)"
-        )
+    if said := refusal(address):
+        raise UsageError(said)

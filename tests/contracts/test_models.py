@@ -545,6 +545,48 @@ class TestLiteLLMModel(HTTPModelContract):
         with pytest.raises(UsageError, match="switched off"):
             ask(LiteLLMModel("anthropic/any"))
 
+    @pytest.mark.parametrize(
+        ("name", "variable"),
+        [
+            ("openai/gpt-5", "OPENAI_API_KEY"),
+            ("anthropic/any", "ANTHROPIC_API_KEY"),
+            ("gemini/any", "GOOGLE_API_KEY or GEMINI_API_KEY"),
+            ("mistral/any", "MISTRAL_API_KEY"),
+            ("openrouter/any/any", "OPENROUTER_API_KEY"),
+            ("sambanova/any", "SAMBANOVA_API_KEY"),
+            ("nano-gpt/any", "NANO_GPT_API_KEY"),
+        ],
+    )
+    def test_without_its_providers_key_it_says_what_to_set(
+        self, name: str, variable: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        for one in variable.split(" or "):
+            monkeypatch.delenv(one, raising=False)
+        monkeypatch.setattr(remote, "ALLOW_REMOTE_REQUESTS", True)
+        for asked in (LiteLLMModel(name).check, lambda: LiteLLMModel(name).complete(PROMPT)):
+            with pytest.raises(UsageError, match=f"{name} needs a key: set {variable}, or give"):
+                asyncio.run(asked())
+
+    def test_a_key_of_ones_own_is_looked_for(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(remote, "ALLOW_REMOTE_REQUESTS", True)
+        monkeypatch.delenv("A_KEY_OF_MINE", raising=False)
+        model = LiteLLMModel("openai/any", key_env="A_KEY_OF_MINE")
+        with pytest.raises(UsageError, match="needs a key: set A_KEY_OF_MINE"):
+            model.prepare()
+        monkeypatch.setenv("A_KEY_OF_MINE", "sesame")
+        model.prepare()
+
+    def test_a_provider_that_litellm_does_not_know_is_refused(self) -> None:
+        with pytest.raises(UsageError, match="cannot tell who provides 'nobody/any'"):
+            LiteLLMModel("nobody/any").prepare()
+
+    def test_what_may_be_let_in_otherwise_is_not_refused(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(remote, "ALLOW_REMOTE_REQUESTS", True)
+        for name in ("bedrock/any", "vertex_ai/any", "ollama/any", "hosted_vllm/any"):
+            LiteLLMModel(name).prepare()
+
     def test_a_provider_of_one_answer_is_not_asked_for_several(self) -> None:
         assert LiteLLMModel("openai/any").gives_several()
         assert not LiteLLMModel("anthropic/claude-3-5-sonnet-20240620").gives_several()

@@ -94,7 +94,7 @@ class TestCommandModel(ModelContract):
     def test_what_it_started_is_killed_at_the_timeout(self, tmp_path: Path) -> None:
         command = f"sleep 60 & echo $! > {tmp_path}/pid; sleep 60"
         started = time.monotonic()
-        with pytest.raises(ModelUnavailable, match=r"did not answer within 0\.5 seconds"):
+        with pytest.raises(ModelError, match=r"did not answer within 0\.5 seconds"):
             ask(CommandModel(command, timeout=0.5))
         assert time.monotonic() - started < 10
         assert gone(int((tmp_path / "pid").read_text()))
@@ -124,13 +124,41 @@ class TestCommandModel(ModelContract):
     def test_a_wait_of_the_command_waits_for_its_own_jobs_only(self) -> None:
         assert ask(CommandModel("true & wait; echo done", timeout=10))[0].text == "done\n"
 
-    def test_a_failure_is_told_with_what_it_said(self) -> None:
-        with pytest.raises(ModelUnavailable, match=r"failed \(exit code 3\): out of credit$"):
+    def test_a_failure_is_told_with_what_it_said_and_is_no_outage(self) -> None:
+        with pytest.raises(ModelError, match=r"failed \(exit code 3\): out of credit$") as caught:
             ask(CommandModel("echo out of credit >&2; exit 3"))
+        assert type(caught.value) is ModelError
+
+    def test_a_command_may_say_that_it_succeeds_later(self) -> None:
+        with pytest.raises(ModelUnavailable, match=r"failed \(exit code 75\): too busy$"):
+            ask(CommandModel("echo too busy >&2; exit 75"))
 
     def test_silence_is_a_failure(self) -> None:
-        with pytest.raises(ModelUnavailable, match="said nothing"):
+        with pytest.raises(ModelError, match="said nothing") as caught:
             ask(CommandModel("cat > /dev/null"))
+        assert type(caught.value) is ModelError
+
+    @pytest.mark.parametrize(
+        ("command", "told"),
+        [
+            ("./model.sh", "mine"),
+            ("sh ./model.sh", "mine"),
+            ("tools/other.sh", "other"),
+            ("true && ./model.sh; cat ./f.py", "mine\ndef f(x):\n    return x"),
+            ("cat src/g.py", "y = 1"),
+            ("echo './model.sh' http://a/b", "./model.sh http://a/b"),
+        ],
+    )
+    def test_a_path_is_of_the_tasks_folder_unless_the_program_has_it(
+        self, tmp_path: Path, command: str, told: str
+    ) -> None:
+        folder = tmp_path / "a task's folder"
+        for name, said in (("model.sh", "mine"), ("tools/other.sh", "other"), ("f.py", "no")):
+            path = folder / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(f"#!/bin/sh\necho {said}\n")
+            path.chmod(0o755)
+        assert ask(CommandModel(command).beside(folder, FILES), EDITING)[0].text.strip() == told
 
     def test_a_command_that_is_not_there_is_refused(self) -> None:
         with pytest.raises(ModelRefused, match=r"'no-such-agent' failed \(exit code 127\)"):

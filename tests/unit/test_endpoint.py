@@ -10,8 +10,8 @@ from random import Random
 import pytest
 
 from evolver.choice import Bandit, ByWeight
-from evolver.endpoint import Endpoint, Terms
-from evolver.errors import ModelError, ModelRefused, ModelUnavailable
+from evolver.endpoint import Away, Endpoint, Terms, check_all
+from evolver.errors import ModelError, ModelRefused, ModelUnavailable, PromptRefused
 from evolver.facts import Bill
 from evolver.types import Completion, Prompt
 
@@ -173,6 +173,90 @@ def test_an_endpoint_that_refuses_one_request_after_an_outage_is_there():
         return told
 
     assert asyncio.run(work()) == [""]
+
+
+class Refusing:
+    """Answers or refuses, as a list says; then it refuses."""
+
+    def __init__(self, *answers, error=ModelError):
+        self.answers, self.error, self.asked = list(answers), error, 0
+
+    async def complete(self, prompt, n=1):
+        self.asked += 1
+        if self.answers and self.answers.pop(0):
+            return [Completion("yes")]
+        raise self.error("400: no")
+
+
+def refusals(model, most=30):
+    """Ask until the session would end; return how often that was, and why."""
+
+    async def work():
+        endpoint = Endpoint("any", model)
+        for number in range(1, most + 1):
+            async with endpoint.place():
+                try:
+                    await endpoint.ask(PROMPT, 1)
+                except ModelRefused as error:
+                    return number, str(error)
+                except ModelError:
+                    pass
+        return None
+
+    return asyncio.run(work())
+
+
+def test_one_refusal_after_another_ends_the_session():
+    told = "400: no (5 times in a row)"
+    assert refusals(Refusing()) == (5, told)
+    assert refusals(Refusing(False, False, True)) == (8, told)
+    assert refusals(Refusing(error=PromptRefused)) == (5, told)
+
+
+def test_prompts_that_are_refused_end_nothing_where_others_were_answered():
+    assert refusals(Refusing(True, error=PromptRefused)) is None
+
+
+def test_a_long_wait_is_told_at_once_and_others_are_asked_meanwhile():
+    class Later:
+        async def complete(self, prompt, n=1):
+            raise ModelUnavailable("slow down", retry_after=60.0, is_limit=True)
+
+    async def work():
+        endpoint, moved = Endpoint("any", Later()), []
+        endpoint.moved = lambda: moved.append(endpoint.is_away)
+        async with endpoint.place():
+            with pytest.raises(ModelUnavailable):
+                await endpoint.ask(PROMPT, 1)
+        waiting = asyncio.ensure_future(ask_until_answered(endpoint))
+        await asyncio.sleep(0)
+        told = endpoint.trouble
+        endpoint.release()
+        with pytest.raises(Away):
+            await waiting
+        await endpoint.close()
+        return told, moved
+
+    told, moved = asyncio.run(work())
+    assert told == "any waits for 0 s: slow down; next try in 60 s"
+    assert moved == [True]
+
+
+def test_a_session_begins_with_those_that_are_there():
+    async def work(*models):
+        endpoints = [Endpoint(f"{number}", model) for number, model in enumerate(models)]
+        try:
+            await check_all(endpoints)
+            return [endpoint.is_away for endpoint in endpoints]
+        finally:
+            for endpoint in endpoints:
+                await endpoint.close()
+
+    assert asyncio.run(work(Down(1), Down(0))) == [True, False]
+    with pytest.raises(ModelUnavailable, match="connection refused"):
+        asyncio.run(work(Down(1), Down(1)))
+    with pytest.raises(ModelRefused, match="no key"):
+        asyncio.run(work(Down(0, ModelRefused("no key")), Down(0)))
 
 
 def test_a_model_that_returns_nothing_is_not_asked_on_and_on():

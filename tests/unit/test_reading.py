@@ -6,31 +6,9 @@ import json
 
 from hypothesis import given
 from hypothesis import strategies as st
+from llm_bodies import BODIES
 
 from evolver.models import reading
-
-WORDS = st.sampled_from(
-    ["choices", "message", "delta", "content", "text", "role", "finish_reason", "usage", "error",
-     "prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "type", "code",
-     "cached_tokens", "tool_calls", "function", "arguments", "reasoning_content", "refusal", "data",
-     "output", "candidates", "parts", "index", "model", "object", "errors", "status", "response"]
-)  # fmt: skip
-SCALARS = (
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats()
-    | st.text(st.characters(exclude_categories=()), max_size=8)
-    | WORDS
-)
-BODIES = st.recursive(
-    SCALARS,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(WORDS | st.text(max_size=3), inner, max_size=5)
-    ),
-    max_leaves=25,
-)
 
 
 def check(body: bytes | str) -> None:

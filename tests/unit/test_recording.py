@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+import contextlib
+import json
+import tempfile
+from collections import Counter
+from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from llm_bodies import BODIES
+from llm_server import LLMServer, Reply
 
 from evolver.budget import Budget, BudgetSpent, Purse
 from evolver.choice import ByWeight
 from evolver.endpoint import Endpoint, Terms
-from evolver.errors import ModelError, ModelUnavailable, ProposalError
+from evolver.errors import ModelError, ModelUnavailable, PromptTooLong, ProposalError
 from evolver.facts import Attempt, Bill
-from evolver.models import ScriptedModel
+from evolver.models import LiteLLMModel, OpenAIModel, ScriptedModel, reading
 from evolver.recording import Models
 from evolver.store import Store
 from evolver.types import Bound, Completion, Prompt
@@ -159,6 +168,197 @@ def test_an_outage_is_waited_out_and_burns_nothing(tmp_path):
         assert store.bill() == Bill(5, 0, 0, None)
     assert ("any waits for 0 s: connection refused",) in told
     assert told[-1] == ()
+
+
+# --- what arrived is kept, and not asked for again ------------------------------------------------
+
+
+def is_no_outage(body):
+    """Is this no error that says that it passes, such as one with the code 503?"""
+    complaint = reading.read(body).complaint
+    return complaint is None or (complaint.status or 400) < 408
+
+
+_BYTES = st.binary(max_size=60) | BODIES.map(lambda body: json.dumps(body).encode())
+_WHOLE = BODIES.map(lambda body: json.dumps({"choices": [{"message": body}]}).encode())
+
+
+@pytest.fixture(scope="module")
+def server():
+    with LLMServer(lambda asked: "yes") as running:
+        yield running
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [OpenAIModel, LiteLLMModel])
+@settings(max_examples=25)
+@given(bodies=st.lists((_BYTES | _WHOLE).filter(is_no_outage), min_size=1, max_size=4))
+def test_no_request_is_sent_again_for_an_answer_that_arrived(server, kind, bodies):
+    """Whatever the body is: at most one request an attempt and turn, and nothing of it is lost."""
+    server.play(lambda asked: Reply(body=bodies[asked.number]))
+    model = kind("openai/any" if kind is LiteLLMModel else "any", api_base=server.address)
+
+    async def work(store):
+        endpoint = Endpoint("any", model, Terms(backoff=0.001, retries=1))
+        models = Models([endpoint], ByWeight({"any": 1.0}), store, Budget())
+        recorded = models.of(attempt(1))
+        for _ in bodies:
+            with contextlib.suppress(ModelError, ProposalError):
+                await recorded.complete(PROMPT)
+        await endpoint.close()
+
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        closing(Store.create(Path(folder), {}, "t")) as store,
+    ):
+        asyncio.run(work(store))
+        rows = store._database.execute("SELECT attempt, call FROM requests").fetchall()
+        kept = store.completions(1)
+        failed = store._database.execute("SELECT reason FROM failures").fetchall()
+    assert len(server.asked) == len(rows) == len(bodies)
+    assert set(Counter(rows).values()) == {1}
+    assert len(kept) + len(failed) == len(bodies)
+    for answers in kept.values():
+        answers[0].text.encode()
+
+
+# --- several models -------------------------------------------------------------------------------
+
+
+class Gone:
+    """Is gone until it is back."""
+
+    def __init__(self):
+        self.is_back, self.requests = False, 0
+
+    async def complete(self, prompt, n=1):
+        self.requests += 1
+        await asyncio.sleep(0.001)
+        if not self.is_back:
+            raise ModelUnavailable("connection refused", NOTHING)
+        return [Completion("yes", "gone")]
+
+    async def check(self):
+        if not self.is_back:
+            raise ModelUnavailable("connection refused", NOTHING)
+
+
+def test_a_model_that_is_down_is_left_out_and_comes_back(tmp_path):
+    class There:
+        async def complete(self, prompt, n=1):
+            await asyncio.sleep(0.001)
+            return [Completion("yes", "there")]
+
+    async def work(store):
+        gone, found = Gone(), Counter()
+        endpoints = [
+            Endpoint("any", gone, Terms(backoff=0.02, retries=5)),
+            Endpoint("other", There()),
+        ]
+        models = Models(endpoints, ByWeight({"any": 1.0}), store, Budget())
+        for number in range(1, 21):
+            group = (models.of(attempt(10 * number + k)) for k in range(8))
+            answers = await asyncio.gather(*(one.complete(PROMPT) for one in group))
+            found.update(answer.model for (answer,) in answers)
+        requests, gone.is_back = gone.requests, True
+        while endpoints[0].is_away:
+            await asyncio.sleep(0.01)
+        (back,) = await models.of(attempt(900)).complete(PROMPT)
+        for endpoint in endpoints:
+            await endpoint.close()
+        return found, requests, back
+
+    with closing(Store.create(tmp_path, {}, "t")) as store:
+        found, requests, back = asyncio.run(work(store))
+        bills = store.bills()
+    assert found == {"there": 160}
+    assert requests <= 8  # those that were under way
+    assert back.model == "gone"
+    assert bills["other"].calls == 160  # on the bill of who answered
+
+
+def test_those_who_wait_for_a_model_that_goes_down_are_sent_elsewhere(tmp_path):
+    class Slow:
+        async def complete(self, prompt, n=1):
+            await asyncio.sleep(0.05)
+            raise ModelUnavailable("connection lost", NOTHING)
+
+    async def work(store):
+        endpoints = [
+            Endpoint("any", Slow(), Terms(concurrency=2, backoff=5.0)),
+            Endpoint("other", ScriptedModel(["yes"] * 20)),
+        ]
+        models = Models(endpoints, ByWeight({"any": 1.0}), store, Budget())
+        asking = (models.of(attempt(number)).complete(PROMPT) for number in range(1, 11))
+        await asyncio.wait_for(asyncio.gather(*asking), 2)
+        for endpoint in endpoints:
+            await endpoint.close()
+
+    with closing(Store.create(tmp_path, {}, "t")) as store:
+        asyncio.run(work(store))
+
+
+# --- prompts --------------------------------------------------------------------------------------
+
+
+class Narrow:
+    """Takes prompts of so many letters."""
+
+    def __init__(self, most):
+        self.most, self.asked = most, []
+
+    async def complete(self, prompt, n=1):
+        self.asked.append(len(prompt.user))
+        if len(prompt.user) > self.most:
+            raise PromptTooLong("400: too long", NOTHING, share=0.5)
+        return [Completion("yes")]
+
+
+def long_prompt(tokens):
+    return Prompt("", "word" * tokens, shorter=lambda fewer: long_prompt(min(tokens, fewer)))
+
+
+def test_a_prompt_that_is_too_long_is_cut_and_sent_again_once(tmp_path):
+    model = Narrow(2000)
+    with models_on(tmp_path, model) as (store, models):
+        asyncio.run(models.of(attempt(1)).complete(long_prompt(1000)))
+        asyncio.run(models.of(attempt(2)).complete(long_prompt(900)))  # it is known by now
+        assert model.asked == [4000, 2000, 2000]
+        assert [note for note in models.notes if "set [prompts] tokens = 500 (400:" in note]
+        assert [len(prompt.user) for prompt in store.prompts(1).values()] == [2000]
+        assert store.bill() == Bill(2, 0, 0, None)
+    for most, error in ((1000, "too long"), (0, "too long")):
+        model = Narrow(most)
+        with models_on(tmp_path, model) as (_, models), pytest.raises(PromptTooLong, match=error):
+            asyncio.run(models.of(attempt(3 + most)).complete(long_prompt(1000)))
+        assert model.asked == [4000, 2000]
+
+
+def test_a_prompt_that_cannot_be_cut_is_not_sent_again(tmp_path):
+    model = Narrow(100)
+    with models_on(tmp_path, model) as (_, models), pytest.raises(PromptTooLong):
+        asyncio.run(models.of(attempt(1)).complete(Prompt("", "x" * 400)))
+    assert model.asked == [400]
+
+
+def test_an_answer_that_is_withheld_fails_its_prompt(tmp_path):
+    withheld = Completion("", finish_reason="content_filter")
+    with models_on(tmp_path, ScriptedModel([withheld, "yes"])) as (store, models):
+        (error,) = asked(models, attempt(1))
+        assert isinstance(error, ProposalError)
+        assert "content filter" in str(error)
+        assert asked(models, attempt(2)) == ["yes"]
+        assert store.bill().calls == 2
+
+
+def test_empty_answers_are_counted(tmp_path):
+    cut_off = Completion(" \n", finish_reason="length", dollars=0.0)
+    answers = [cut_off, Completion("", dollars=0.0), "yes", cut_off]
+    with models_on(tmp_path, ScriptedModel(answers)) as (store, models):
+        asked(models, *map(attempt, range(1, 5)))
+        bill = store.bill()
+        assert (bill.calls, bill.empty, bill.exhausted) == (4, 3, 2)
+        assert models.bills["any"] == bill
 
 
 # --- limits ---------------------------------------------------------------------------------------
