@@ -19,60 +19,12 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
+from genetic_programs import PROGRAMS
+
 from evolver.errors import ProposalError
 from evolver.filters import normalised_hash
 from evolver.operators.genetic import EDITS, Crossover, Mutate
 from evolver.types import Brief, Context, Elite, Evaluation, Files, Operator, Program
-
-STRAIGHT = b'''def f(x):
-    """Approximate 2**x."""
-    t1 = x * 0.5
-    t2 = t1 + 3.25 / t1
-    t3 = (t2 - 1.5) * (t2 + 1.5)
-    t4 = t3 + x * (0.24 + x * 0.055)
-    t5 = t4 * t4 - 0.125 / (t3 + 2.75)
-    t6 = 1.0 + x * (0.693 + x * t5)
-    return (t6 + 0.5) / (t4 - 0.5) * t2
-'''
-SORT = b'''def f(items):
-    """Sort a list of numbers, and count the exchanges."""
-    items = list(items)
-    count = 0
-    for i in range(len(items)):
-        moved = False
-        for j in range(0, len(items) - i - 1):
-            if items[j] > items[j + 1]:
-                items[j], items[j + 1] = items[j + 1], items[j]
-                count += 1
-                moved = True
-        if not moved:
-            break
-    return items, min(count, 99)
-'''
-PACKING = b'''import math
-
-
-def f(n):
-    """Place circles on rings; return their centres and a radius."""
-    centres = []
-    ring = 0
-    while len(centres) < n:
-        count = max(1, int(6 * ring))
-        for k in range(count):
-            angle = 2.0 * math.pi * k / count + 0.3 * ring
-            radius = 0.12 * ring
-            x = 0.5 + radius * math.cos(angle)
-            y = 0.5 + radius * math.sin(angle)
-            if len(centres) < n:
-                centres.append((min(max(x, 0.05), 0.95), min(max(y, 0.05), 0.95)))
-        ring += 1
-    return centres, 0.5 / math.sqrt(n)
-'''
-PROGRAMS: dict[str, tuple[bytes, list[Any]]] = {
-    "straight": (STRAIGHT, [0.25, 0.5, 0.9]),
-    "sort": (SORT, [[3, 1, 2], [5, 4, 3, 2, 1], [2, 2, 9, 1]]),
-    "packing": (PACKING, [7, 12]),
-}
 
 
 def context(files: Files, seed: int, inspirations: list[Files]) -> Context:

@@ -20,6 +20,7 @@ from evolver.operators.genetic.child import (
 from evolver.operators.genetic.draft import (
     Change,
     Draft,
+    accepts,
     assigned,
     assignment,
     insert_lines,
@@ -28,7 +29,7 @@ from evolver.operators.genetic.draft import (
     replace_line,
 )
 from evolver.operators.genetic.grammar import Grammar, derive
-from evolver.operators.genetic.kinds import NUMBER
+from evolver.operators.genetic.kinds import NUMBER, Names, fitting, of_same_type
 from evolver.operators.genetic.survey import Line, Site, Survey
 from evolver.operators.genetic.tree import Path, at, replaced, rewritten
 from evolver.operators.genetic.writing import brief, key, number, placed
@@ -130,18 +131,22 @@ def _renamed(node: cst.BaseExpression, names: Mapping[str, str]) -> cst.BaseExpr
 
 
 def _rebound(
-    names: Sequence[str], draft: Draft, other: Draft, in_scope: Sequence[str]
+    names: Sequence[str], draft: Draft, other: Draft, in_scope: Names
 ) -> dict[str, str] | None:
     """Map variables of the other program to those in scope: the same name, else one alike."""
     found: dict[str, str] = {}
     for name in names:
         if name in in_scope:
             continue
-        kind = other.survey.kinds.of_name(name)
-        alike = draft.survey.kinds.fitting(in_scope, kind or NUMBER)
-        if not alike:
+        own = other.survey.types.get(name)
+        if own is not None and own.kind:
+            fits = list(of_same_type(in_scope, own))
+        else:
+            fits = list(fitting(in_scope, NUMBER))
+            fits = fits or [each for each, its in in_scope.items() if not its.kind]
+        if not fits:
             return None
-        found[name] = draft.rng.choice(alike)
+        found[name] = draft.rng.choice(fits)
     return found
 
 
@@ -169,7 +174,7 @@ class _Transplant:
 
     draft: Draft
     other: Draft
-    in_scope: Sequence[str]
+    in_scope: Names
     variables: set[str]
     names: dict[str, str] = field(default_factory=dict)  # of the other program -> of the child
     lines: list[cst.SimpleStatementLine] = field(default_factory=list)
@@ -228,11 +233,12 @@ def _subtree(draft: Draft, other: Draft) -> Change | None:
     sites = [
         site
         for site in draft.survey.sites
-        if site.kind & source.kind or not (site.kind and source.kind)
+        if accepts(site, source.kind) or not (site.kind or source.kind)
     ]
-    if not sites:
+    sites = sites or [site for site in draft.survey.sites if not (site.kind and source.kind)]
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
     new, lines = _moved(draft, other, source, site)
     if new is None or key(new) == key(site.node):
         return None
@@ -288,7 +294,7 @@ def _statement_renamed(
         return None
     found = assigned(source.node)
     if found is not None:
-        numbers = draft.survey.kinds.fitting(target.names, NUMBER)
+        numbers = fitting(target.names, NUMBER)
         goal = found[0] if found[0] in target.names or not numbers else draft.rng.choice(numbers)
         return assignment(goal, _renamed(found[1], names))
     statement = source.node.with_changes(leading_lines=[])

@@ -11,10 +11,13 @@ import libcst as cst
 
 from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.grammar import Grammar
-from evolver.operators.genetic.kinds import NUMBER, SEQUENCE
+from evolver.operators.genetic.kinds import INTEGER, NUMBER, OTHER, SEQUENCE, Type, alike
 from evolver.operators.genetic.survey import Line, Site, Survey
 from evolver.operators.genetic.tree import Path, at, replaced, walk
 from evolver.operators.genetic.writing import number, placed
+
+_DECIDING = 2.0  # weight of a site that decides something
+_SAFE = 0.85  # how often sites at risk are left alone
 
 
 class Change(NamedTuple):
@@ -39,11 +42,21 @@ class Draft:
         return self.fragment.module
 
     def numeric(self) -> list[Site]:
-        """Return the sites of numbers; now and then also those of which nothing is known."""
-        known = [site for site in self.survey.sites if site.kind & NUMBER]
-        if known and self.rng.random() < 0.95:
-            return known
-        return [site for site in self.survey.sites if site.kind & NUMBER or not site.kind]
+        """Return the sites of numbers; where there are none, those of which nothing is known."""
+        known = [site for site in self.survey.sites if site.wants & site.kind & NUMBER]
+        return known or [site for site in self.survey.sites if not site.kind]
+
+    def pick(self, sites: Sequence[Site]) -> Site | None:
+        """Choose a site: one that decides something twice as often, one at risk seldom.
+
+        Where all are at risk, mostly none, so that another edit has its turn.
+        """
+        if self.rng.random() < _SAFE:
+            sites = [site for site in sites if not site.is_risky]
+        if not sites:
+            return None
+        weights = [_DECIDING if site.decides else 1.0 for site in sites]
+        return self.rng.choices(sites, weights)[0]
 
     def put(self, site: Site, new: cst.BaseExpression) -> cst.Module:
         """Return the tree with another expression at a site."""
@@ -69,6 +82,15 @@ class Draft:
                     found[path] = above
                     break
         return found
+
+
+def accepts(site: Site, kind: int, own: Type | None = None) -> bool:
+    """May a value of this kind and type stand at a site?"""
+    if site.wants == OTHER:
+        return False
+    if site.wants & NUMBER:
+        return bool(kind & NUMBER) and (site.wants != INTEGER or kind == INTEGER)
+    return bool(kind) and kind == site.kind and (own is None or alike(own, site.type))
 
 
 def overlap(one: Path, other: Path) -> bool:

@@ -9,11 +9,12 @@ import libcst as cst
 from evolver.operators.genetic.draft import (
     Change,
     Draft,
+    accepts,
     loads,
     overlap,
 )
-from evolver.operators.genetic.grammar import Grammar
-from evolver.operators.genetic.kinds import NUMBER, REAL, TRUTH
+from evolver.operators.genetic.grammar import DIVISIONS, Grammar, may_be_zero
+from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, TRUTH
 from evolver.operators.genetic.survey import Line, Site
 from evolver.operators.genetic.tree import AUGMENTED, COMPARISONS, replaced, symbol
 from evolver.operators.genetic.writing import boolean, brief, join, key, literal, number, placed
@@ -40,11 +41,12 @@ def constant(draft: Draft) -> Change | None:
     sites = [
         site
         for site in draft.survey.sites
+        if site.wants & (NUMBER | TRUTH) or not site.kind
         if number(site.node) is not None or key(site.node) in ("True", "False")
     ]
-    if not sites:
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
     value = number(site.node)
     if value is None:
         new = literal(key(site.node) != "True")
@@ -91,12 +93,15 @@ def operator(draft: Draft) -> Change | None:
         for line in draft.survey.lines
         if isinstance(line.node, cst.SimpleStatementLine)
         and isinstance(small := line.node.body[0], cst.AugAssign)
+        and not line.is_vital
+        and _is_number(draft, small.target)
     ]
     if lines and rng.randrange(len(places) + len(lines)) >= len(places):
         return _augmented(draft, *rng.choice(lines))
-    if not places:
+    site = draft.pick([site for site, _ in places])
+    if site is None:
         return None
-    site, others = rng.choice(places)
+    others = next(others for each, others in places if each is site)
     new = _with_operator(site.node, rng.choice(others))
     return Change(draft.put(site, new), described(site, new))
 
@@ -107,7 +112,9 @@ def _others(site: Site, grammar: Grammar) -> list[str]:
     others: tuple[str, ...] = ()
     match node:
         case cst.BinaryOperation() if site.kind & NUMBER or not site.kind:
-            others = grammar.arithmetic(site.kind)
+            others = grammar.arithmetic(site.wants)
+            if may_be_zero(node.right, site.names):
+                others = tuple(op for op in others if op not in DIVISIONS)
         case cst.Comparison(comparisons=[target]) if symbol(target.operator):
             others = grammar.comparisons
         case cst.BooleanOperation():
@@ -120,13 +127,24 @@ def _others(site: Site, grammar: Grammar) -> list[str]:
 
 def _augmented(draft: Draft, line: Line, node: cst.AugAssign) -> Change | None:
     old = symbol(node.operator)
-    kind = draft.survey.kinds.of(node.target)
+    is_strict = isinstance(node.target, cst.Name) and (
+        draft.survey.types[node.target.value].root.is_strict
+    )
+    kind = INTEGER if is_strict else NUMBER
     others = [op for op in draft.grammar.arithmetic(kind) if op != old and op in AUGMENTED]
+    if may_be_zero(node.value, line.names):
+        others = [op for op in others if op not in DIVISIONS]
     if not others:
         return None
     new = draft.rng.choice(others)
     module = replaced(draft.module, (*line.path, "body", 0, "operator"), AUGMENTED[new]())
     return Change(module, f"change {old}= to {new}= for {brief(node.target)}")
+
+
+def _is_number(draft: Draft, target: cst.BaseExpression) -> bool:
+    if isinstance(target, cst.Name):
+        return bool(draft.survey.kinds.get(target.value, 0) & NUMBER)
+    return True
 
 
 def _operator_of(node: cst.BaseExpression) -> str:
@@ -160,14 +178,13 @@ def delete(draft: Draft) -> Change | None:
         site
         for site in draft.survey.sites
         if (above := parents.get(site.path)) is not None
-        and above.names == site.names
-        and (not above.kind or not site.kind or above.kind & site.kind)
+        and above.names.keys() == site.names.keys()
         and not isinstance(above.node, cst.Attribute | cst.Subscript | cst.List | cst.Dict)
-        and (above.kind & (NUMBER | TRUTH) or above.kind == site.kind)
+        and (accepts(above, site.kind, site.type) or not (above.kind or site.kind))
     ]
-    if not sites:
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = draft.rng.choice(sites)
     above = parents[site.path]
     return Change(draft.put(above, site.node), described(above, site.node))
 
@@ -177,10 +194,10 @@ def replace(draft: Draft) -> Change | None:
     rng = draft.rng
     numbers = draft.numeric()
     sites = numbers + [s for s in draft.survey.sites if s.kind == TRUTH and draft.grammar.control]
-    if not sites:
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
-    new = draft.grammar.tree(rng, draft.survey, site, site.kind or NUMBER)
+    new = draft.grammar.tree(rng, draft.survey, site, site.wants or NUMBER)
     if key(new) == key(site.node):
         return None
     return Change(draft.put(site, new), described(site, new))
@@ -195,26 +212,28 @@ def swap(draft: Draft) -> Change | None:
         for site in sites
         if isinstance(site.node, cst.BinaryOperation) and symbol(site.node.operator) not in "+*"
     ]
-    if pairs and rng.random() < 0.5:
-        site = rng.choice(pairs)
-        assert isinstance(site.node, cst.BinaryOperation)
+    site = draft.pick(pairs) if rng.random() < 0.5 else None
+    if site is not None and isinstance(site.node, cst.BinaryOperation):
+        if may_be_zero(site.node.left, site.names):
+            return None
         new = join(site.node.right, symbol(site.node.operator), site.node.left)
         return Change(draft.put(site, new), described(site, new))
-    if len(sites) < 2:
+    one = draft.pick(sites)
+    if one is None:
         return None
-    one = rng.choice(sites)
-    variables = set(draft.survey.kinds.marks)
+    variables = set(draft.survey.kinds)
     others = [
         site
         for site in sites
         if not overlap(site.path, one.path)
-        and site.kind & one.kind
+        and accepts(site, one.kind)
+        and accepts(one, site.kind)
         and key(site.node) != key(one.node)
         and set(loads(site.node)) & variables <= set(one.names)
         and set(loads(one.node)) & variables <= set(site.names)
     ]
-    if not others:
+    other = draft.pick(others)
+    if other is None:
         return None
-    other = rng.choice(others)
     module = replaced(draft.put(one, other.node), other.path, placed(one.node, other.floor))
     return Change(module, f"swap {brief(one.node)} and {brief(other.node)}")

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import libcst as cst
 
 from evolver.operators.genetic.algebra import normal
 from evolver.operators.genetic.grammar import Grammar
-from evolver.operators.genetic.kinds import REAL, Kinds
+from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL
+from evolver.operators.genetic.library import of_math
 from evolver.operators.genetic.tree import replaced, symbol
 from evolver.operators.genetic.writing import join, key, literal, number, placed
 
@@ -27,7 +28,7 @@ _LARGEST_INTEGER = 2**63
 
 
 def folder(
-    grammar: Grammar, kinds: Kinds, merge: bool
+    grammar: Grammar, kinds: Mapping[str, int], merge: bool
 ) -> Callable[[cst.BaseExpression, int], cst.BaseExpression | None]:
     """Return the change for `tree.rewritten` that simplifies expressions.
 
@@ -50,7 +51,7 @@ def folder(
 
 
 def _simpler(
-    node: cst.BaseExpression, grammar: Grammar, kinds: Kinds, merge: bool
+    node: cst.BaseExpression, grammar: Grammar, kinds: Mapping[str, int], merge: bool
 ) -> cst.BaseExpression | None:
     """Return a simpler expression of the same value, or None; operands are simple already."""
     match node:
@@ -65,11 +66,34 @@ def _simpler(
     if left is not None and right is not None:
         return _folded(left, operator, right)
     simpler = _without_neutral(node, operator, left, right) or _with_sign_outside(node, grammar)
-    if simpler is not None or not merge or kinds.of(node) != REAL:
+    if simpler is not None or not merge or kind_of(node, kinds) != REAL:
         return simpler
     if operator in ("-", "/") and key(node.left) == key(node.right) and grammar.is_pure(node.left):
         return literal(0.0 if operator == "-" else 1.0)
     return normal(node) if _FIELD.issubset(grammar.binary) else None
+
+
+def kind_of(node: cst.CSTNode, kinds: Mapping[str, int]) -> int:
+    """Return the kind of an expression of numbers; `Survey.kinds` says those of the names."""
+    match node:
+        case cst.Name(value=name):
+            return kinds.get(name, 0)
+        case cst.Float():
+            return REAL
+        case cst.Integer():
+            return INTEGER
+        case cst.UnaryOperation():
+            return kind_of(node.expression, kinds) & NUMBER
+        case cst.BinaryOperation():
+            sides = (kind_of(node.left, kinds), kind_of(node.right, kinds))
+            if not all(side & NUMBER or not side for side in sides):
+                return 0
+            if REAL in sides or isinstance(node.operator, cst.Divide):
+                return REAL
+            return INTEGER if sides == (INTEGER, INTEGER) else NUMBER
+        case cst.Call(func=cst.Attribute(value=cst.Name(value="math"), attr=cst.Name(value=name))):
+            return of_math(name)
+    return 0
 
 
 def _folded(left: float, operator: str, right: float) -> cst.BaseExpression | None:

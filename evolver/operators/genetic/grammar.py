@@ -9,7 +9,18 @@ from random import Random
 import libcst as cst
 
 from evolver.errors import UsageError
-from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, SEQUENCE, TEXT, TRUTH
+from evolver.operators.genetic.inference import zero_of
+from evolver.operators.genetic.kinds import (
+    INTEGER,
+    NUMBER,
+    REAL,
+    SEQUENCE,
+    TEXT,
+    TRUTH,
+    Names,
+    fitting,
+)
+from evolver.operators.genetic.reads import readable
 from evolver.operators.genetic.survey import Site, Survey
 from evolver.operators.genetic.tree import BINARY, BOOLEAN, COMPARISONS, symbol, walk
 from evolver.operators.genetic.writing import join, key, literal, number
@@ -91,9 +102,7 @@ class Grammar:
         """Return the binary operators that may give this kind."""
         if kind == INTEGER:
             return tuple(op for op in self.binary if op not in ("/", "**", "@"))
-        if self.floats:
-            return tuple(op for op in self.binary if op not in ("<<", ">>", "&", "|", "^"))
-        return self.binary
+        return tuple(op for op in self.binary if op not in ("<<", ">>", "&", "|", "^"))
 
     def constant(self, rng: Random, kind: int = NUMBER) -> cst.BaseExpression:
         """Return a new number."""
@@ -108,11 +117,12 @@ class Grammar:
 
     def leaf(self, rng: Random, survey: Survey, site: Site, kind: int) -> cst.BaseExpression:
         """Return a variable in scope at `site`, or a constant."""
-        names = survey.kinds.fitting(site.names, kind)
-        known = tuple(name for name in names if survey.kinds.of_name(name))
-        names = known or (names if kind == site.kind or kind == NUMBER else ())
-        if names and (kind == SEQUENCE or rng.random() < 0.6):
-            return cst.Name(rng.choice(names))
+        found: list[cst.BaseExpression] = [cst.Name(name) for name in fitting(site.names, kind)]
+        found += readable(survey.sites, site, kind)
+        if not found and kind & REAL:  # what the program makes no use of may well be a number
+            found = [cst.Name(name) for name, each in site.names.items() if not each.is_known]
+        if found and rng.random() < 0.6:
+            return rng.choice(found)
         return self.constant(rng, kind)
 
     def tree(
@@ -133,7 +143,7 @@ class Grammar:
             return self.leaf(rng, survey, site, kind)
         left = self.tree(rng, survey, site, kind, depth - 1)
         right = self.tree(rng, survey, site, kind, depth - 1)
-        return self.joined(rng, left, operators, right)
+        return self.joined(rng, left, operators, right, site.names)
 
     def joined(
         self,
@@ -141,10 +151,13 @@ class Grammar:
         left: cst.BaseExpression,
         operators: Sequence[str],
         right: cst.BaseExpression,
+        names: Names,
     ) -> cst.BaseExpression:
-        """Join two expressions by one of `operators`, not into `e - e` or `e / e`."""
+        """Join two expressions by one of `operators`, not into `e - e`, `e / e` or `e / 0`."""
         if key(left) == key(right):
             operators = [op for op in operators if op in ("+", "*")] or operators
+        if may_be_zero(right, names):
+            operators = [op for op in operators if op not in DIVISIONS] or operators
         operator = rng.choice(operators)
         value = number(right)
         opposite = {"+": "-", "-": "+"}.get(operator, "")
@@ -154,13 +167,14 @@ class Grammar:
 
     def condition(self, rng: Random, survey: Survey, site: Site) -> cst.BaseExpression | None:
         """Return a comparison of what is in scope, or None where none may be inserted."""
-        names = survey.kinds.fitting(site.names, NUMBER)
+        names = fitting(site.names, NUMBER)
         if not self.comparisons or not names:
             return None
         left = cst.Name(rng.choice(names))
-        right = self.leaf(rng, survey, site, survey.kinds.of_name(left.value) & NUMBER or NUMBER)
-        if key(left) == key(right):
-            right = self.constant(rng, survey.kinds.of_name(left.value))
+        kind = site.names[left.value].kind
+        right = self.leaf(rng, survey, site, NUMBER)
+        if key(left) == key(right) or (kind == INTEGER and isinstance(right, cst.Float)):
+            right = self.constant(rng, kind)
         target = cst.ComparisonTarget(COMPARISONS[rng.choice(self.comparisons)](), right)
         return cst.Comparison(left, [target])
 
@@ -176,6 +190,20 @@ class Grammar:
             if isinstance(part, cst.Await | cst.Yield | cst.NamedExpr | cst.Lambda):
                 return False
         return True
+
+
+DIVISIONS = ("/", "//", "%")
+
+
+def may_be_zero(node: cst.BaseExpression, names: Names) -> bool:
+    """Is it 0 often, as the first value of a range is?"""
+    match node:
+        case cst.Name(value=name):
+            return name in names and names[name].root.may_be_zero
+        case cst.BinaryOperation():
+            left, right = (may_be_zero(each, names) for each in (node.left, node.right))
+            return zero_of(symbol(node.operator), left, right)
+    return number(node) == 0
 
 
 def call(name: str, arguments: Iterable[cst.BaseExpression]) -> cst.Call:
@@ -204,13 +232,14 @@ def _called(surveys: Iterable[Survey]) -> tuple[Function, ...]:
                 continue
             name = key(node.func)
             dotted = all(part.isidentifier() for part in name.split("."))
-            if not dotted or name.split(".")[0] in {*survey.kinds.marks, *own, *_NEVER_INSERTED}:
+            if not dotted or name.split(".")[0] in {*survey.kinds, *own, *_NEVER_INSERTED}:
                 continue
             if any(argument.star or argument.keyword for argument in node.args):
                 continue
             inner = [by_path.get((*site.path, "args", i, "value")) for i in range(len(node.args))]
-            takes = tuple(each.kind if each else 0 for each in inner)
-            found.setdefault((name, len(takes)), Function(name, takes, site.kind))
+            takes = tuple(each.wants if each else 0 for each in inner)
+            if site.kind & NUMBER and all(each & NUMBER for each in takes):
+                found.setdefault((name, len(takes)), Function(name, takes, site.kind))
     return tuple(found.values())
 
 
@@ -247,7 +276,7 @@ def derive(
         boolean = tuple(op for op in operators if op in BOOLEAN)
     else:
         binary = tuple(op for op in BINARY if op in used or op in ("+", "-", "*"))
-        if floats and "/" not in binary:
+        if "/" not in binary:
             binary = (*binary, "/")
         decides = any(
             isinstance(line.node, cst.If | cst.While | cst.For)

@@ -7,6 +7,7 @@ import libcst as cst
 from evolver.operators.genetic.draft import (
     Change,
     Draft,
+    accepts,
     assignment,
     follows,
     insert_lines,
@@ -14,8 +15,9 @@ from evolver.operators.genetic.draft import (
     overlap,
 )
 from evolver.operators.genetic.expressions import described, rounded
-from evolver.operators.genetic.grammar import call
+from evolver.operators.genetic.grammar import Function, call, may_be_zero
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, TEXT, TRUTH
+from evolver.operators.genetic.reads import readable
 from evolver.operators.genetic.survey import Site
 from evolver.operators.genetic.tree import LAMBDA, operands, replaced, rewritten
 from evolver.operators.genetic.writing import (
@@ -38,11 +40,11 @@ def insert(draft: Draft) -> Change | None:
         if change is not None:
             return change
     sites = draft.numeric()
-    if not sites:
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
-    kind = site.kind or NUMBER
-    unary = [f for f in grammar.functions if len(f.takes) == 1 and f.takes[0] & f.gives & kind]
+    kind = site.wants or NUMBER
+    unary = [f for f in grammar.functions if len(f.takes) == 1 and _passes(f, site)]
     if unary and rng.random() < 0.2:
         new: cst.BaseExpression = call(rng.choice(unary).name, [placed(site.node, LAMBDA)])
         return Change(draft.put(site, new), described(site, new))
@@ -51,16 +53,23 @@ def insert(draft: Draft) -> Change | None:
         return None
     leaf = grammar.leaf(rng, draft.survey, site, kind)
     left, right = (leaf, site.node) if rng.random() < 0.35 else (site.node, leaf)
-    new = grammar.joined(rng, left, operators, right)
+    new = grammar.joined(rng, left, operators, right, site.names)
     return Change(draft.put(site, new), described(site, new))
+
+
+def _passes(function: Function, site: Site) -> bool:
+    """May a site's value go through the function, and what it gives stand at the site?"""
+    takes = function.takes[0]
+    fits = takes == REAL or takes == NUMBER or takes == site.kind
+    return bool(site.kind & NUMBER) and fits and accepts(site, function.gives)
 
 
 def _insert_condition(draft: Draft) -> Change | None:
     rng, grammar = draft.rng, draft.grammar
     sites = [site for site in draft.survey.sites if site.kind == TRUTH]
-    if not sites:
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
     extra = grammar.condition(rng, draft.survey, site)
     if extra is None:
         return None
@@ -74,17 +83,18 @@ def identity(draft: Draft) -> Change | None:
     Not exactly 0 and 1: those are no parameters, and simplification removes them.
     """
     rng = draft.rng
-    sites = [s for s in draft.survey.sites if s.kind & NUMBER and s.kind != INTEGER]
+    sites = [s for s in draft.survey.sites if s.kind & REAL and s.wants & REAL]
     sites = [site for site in sites if number(site.node) is None]
     ways = [op for op in ("+", "*") if op in draft.grammar.binary]
-    if not sites or not ways or draft.grammar.constants:
+    site = draft.pick(sites)
+    if site is None or not ways or draft.grammar.constants:
         return None
-    site, way = rng.choice(sites), rng.choice(ways)
+    way = rng.choice(ways)
     small = rounded(rng.gauss(0, 0.1), 2) or 0.1
     if way == "*":
         new: cst.BaseExpression = join(site.node, "*", literal(rounded(1 + small, 3)))
     else:
-        new = draft.grammar.joined(rng, site.node, ["+"], literal(small))
+        new = draft.grammar.joined(rng, site.node, ["+"], literal(small), site.names)
     return Change(draft.put(site, new), described(site, new))
 
 
@@ -113,12 +123,14 @@ def _reusable(draft: Draft) -> list[Site]:
 def square(draft: Draft) -> Change | None:
     """Replace `e` by `t * t`, with `t = e` assigned above."""
     sites = _reusable(draft)
-    if "*" not in draft.grammar.binary or not sites:
+    if "*" not in draft.grammar.binary:
         return None
     whole = [site for site in sites if site.path[-1] == "value" and site.floor == 0]
     if whole and draft.rng.random() < 0.4:
         sites = whole  # the value of a statement: g(x / 2)**2 for a g that fits
-    site = draft.rng.choice(sites)
+    site = draft.pick(sites)
+    if site is None:
+        return None
     used = _name_of(draft, site)
     new = join(used, "*", used)
     return Change(_reused(draft, site, new), f"square {brief(site.node)}")
@@ -127,11 +139,12 @@ def square(draft: Draft) -> Change | None:
 def reciprocal(draft: Draft) -> Change | None:
     """Replace `u` by `u + c / u`: the step of continued fractions."""
     rng = draft.rng
-    sites = [site for site in _reusable(draft) if site.kind != INTEGER]
+    sites = [s for s in _reusable(draft) if s.wants != INTEGER and s.kind != INTEGER]
+    sites = [site for site in sites if not may_be_zero(site.node, site.names)]
     signs = [op for op in ("+", "-") if op in draft.grammar.binary]
-    if not signs or "/" not in draft.grammar.binary or not sites:
+    site = draft.pick(sites)
+    if site is None or not signs or "/" not in draft.grammar.binary:
         return None
-    site = rng.choice(sites)
     used = _name_of(draft, site)
     share = join(draft.grammar.constant(rng, REAL), "/", used)
     new = join(used, rng.choice(signs), share)
@@ -148,13 +161,20 @@ def reuse(draft: Draft) -> Change | None:
         if change is not None:
             return change
     sites = [site for site in draft.survey.sites if not site.kind & TEXT]
-    if not sites:
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
-    names = [n for n in draft.survey.kinds.fitting(site.names, site.kind) if n != key(site.node)]
-    if not names:
+    found: list[cst.BaseExpression] = [
+        cst.Name(name)
+        for name, each in site.names.items()
+        if accepts(site, each.kind, each) or not (site.kind or each.kind)
+    ]
+    if site.wants & NUMBER:
+        found += readable(draft.survey.sites, site, site.wants)
+    found = [each for each in found if key(each) != key(site.node)]
+    if not found:
         return None
-    new = cst.Name(rng.choice(names))
+    new = rng.choice(found)
     return Change(draft.put(site, new), described(site, new))
 
 
@@ -165,20 +185,20 @@ def _reuse_expression(draft: Draft) -> Change | None:
         for site in draft.survey.sites
         if site.kind & NUMBER and not isinstance(site.node, cst.Name) and draft.can_extract(site)
     ]
-    if not sources:
+    source = draft.pick(sources)
+    if source is None:
         return None
-    source = rng.choice(sources)
     assert source.line is not None
     targets = [
         site
         for site in draft.survey.sites
-        if site.kind & source.kind
+        if accepts(site, source.kind)
         and follows(site.path, source.line)
         and not overlap(site.path, source.path)
     ]
-    if not targets:
+    target = draft.pick(targets)
+    if target is None:
         return None
-    target = rng.choice(targets)
     name = draft.survey.fresh_name()
     module = draft.put(target, cst.Name(name))
     module = replaced(module, source.path, cst.Name(name))
@@ -194,11 +214,11 @@ def compose(draft: Draft) -> Change | None:
         for site in draft.numeric()
         if not isinstance(site.node, cst.Name) and draft.can_extract(site)
     ]
-    if not sites:
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
     names = [name for name in loads(site.node) if name in site.names]
-    names = [name for name in names if draft.survey.kinds.of_name(name) & NUMBER]
+    names = [name for name in names if site.names[name].kind & NUMBER]
     if not names:
         return None
     name = rng.choice(names)
@@ -232,7 +252,7 @@ def _graft(draft: Draft, site: Site, name: str) -> cst.BaseExpression | None:
     existing = [
         other.node
         for other in draft.survey.sites
-        if other.kind & NUMBER
+        if accepts(site, other.kind)
         and not isinstance(other.node, cst.Name)
         and set(loads(other.node)) <= set(site.names)
         and name in loads(other.node)
@@ -241,10 +261,12 @@ def _graft(draft: Draft, site: Site, name: str) -> cst.BaseExpression | None:
     ]
     if existing and rng.random() < 0.5:
         return rng.choice(existing)
-    kind = draft.survey.kinds.of_name(name) or NUMBER
+    kind = site.names[name].kind or NUMBER
     if kind != INTEGER and {"+", "/"} <= set(grammar.binary) and rng.random() < 0.3:
         return join(variable, "+", join(grammar.constant(rng, REAL), "/", variable))
     operators = grammar.arithmetic(kind)
     if not operators:
         return None
-    return grammar.joined(rng, variable, operators, grammar.leaf(rng, draft.survey, site, kind))
+    return grammar.joined(
+        rng, variable, operators, grammar.leaf(rng, draft.survey, site, kind), site.names
+    )

@@ -1,216 +1,229 @@
-"""Guesses of what expressions are, from how the program uses them.
+"""What the values of a program are, as far as its text tells: numbers, containers, functions.
 
-Python has no static types, and most expressions put in a random place raise. So names collect
-marks (subscripted, multiplied by a float, compared, passed to `range`, ...), and edits put like
-for like. What nothing is known of fits everywhere.
+Python has no static types, and most expressions put in a random place raise. So every name and
+every expression has a `Type`, which collects what flows into it and how it is used; what is
+assigned, passed, returned or kept together shares one (the union of Hindley and Milner, but that
+it never fails: what does not agree is of no known kind). Edits put like for like.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import TypeVar
 
-import libcst as cst
-
-from evolver.operators.genetic.tree import Path, symbol
-
-# Kinds are sets of bits; 0 is "nothing known".
-INTEGER, REAL, TRUTH, TEXT, SEQUENCE = 1, 2, 4, 8, 16
+# What a value is: one of these bits, or INTEGER | REAL for some number; 0 is "nothing known".
+INTEGER, REAL, TRUTH, TEXT, SEQUENCE, FUNCTION, OTHER = 1, 2, 4, 8, 16, 32, 64
 NUMBER = INTEGER | REAL
-_IN_ARITHMETIC = 32  # a mark on names only: some number, integer or not
 
-_ANNOTATIONS = {"int": INTEGER, "float": REAL, "bool": TRUTH, "str": TEXT, "list": SEQUENCE}
-_RESULTS = {
-    **dict.fromkeys(("len", "int", "ord", "round", "id", "hash"), INTEGER),
-    **dict.fromkeys(("float", "divmod", "complex"), REAL),
-    **dict.fromkeys(("bool", "any", "all", "isinstance", "callable", "hasattr"), TRUTH),
-    **dict.fromkeys(("str", "repr", "chr", "format", "input"), TEXT),
-    **dict.fromkeys(
-        ("list", "tuple", "sorted", "range", "enumerate", "zip", "reversed", "set", "dict"),
-        SEQUENCE,
-    ),
-    "sum": NUMBER,
-}
-_TAKE_SEQUENCES = frozenset(
-    ["len", "sum", "sorted", "list", "tuple", "reversed", "enumerate", "set", "any", "all"]
-)
-_LIKE_THEIR_ARGUMENT = ("abs", "min", "max", "pow")
-_INTEGERS_OF_MATH = ("floor", "ceil", "comb", "gcd", "isqrt", "factorial")
-_ARRAY_MODULES = ("np", "numpy", "torch", "jnp")
+Index = int | str  # a constant that a container is subscripted by
+_Key = TypeVar("_Key")
+_DEEPEST = 6  # levels of containers in containers
 
 
-class Kinds:
-    """What is known of the names of a fragment; it grows while the fragment is walked."""
+class Type:
+    """What is known of a value. Types that were joined are one: read all through `root`.
 
-    def __init__(self) -> None:
-        self.marks: dict[str, int] = {}
+    Attributes:
+        kinds: bits of what was seen to flow into it.
+        is_computed: is it used in arithmetic?
+        is_floating: does it meet floats there?
+        is_strict: must a number in its place be an integer?
+        may_be_zero: was it seen to be 0, as the first value of a range is?
+        flavours: names of the containers that it was seen to be.
+        indices: the constants that it is subscripted by.
+        element: of a container, the values of a dictionary.
+        key: of a dictionary.
+        parts: of a container whose elements differ, by index.
+        takes: the parameters of a function.
+        gives: what a function returns.
+        sources: the numbers that flow into it, or that it is computed of, by their identity.
+    """
 
-    def mark(self, node: cst.CSTNode, kind: int) -> None:
-        """Note that a name is used as this kind; other expressions carry no marks."""
-        if type(node) is cst.Name and kind:
-            mark = _IN_ARITHMETIC if kind == NUMBER else kind
-            self.marks[node.value] = self.marks.get(node.value, 0) | mark
+    def __init__(self, kinds: int = 0, flavour: str = "", element: Type | None = None) -> None:
+        self._to: Type | None = None
+        self.kinds = kinds
+        self.is_computed = self.is_floating = self.is_strict = self.may_be_zero = False
+        self.flavours = {flavour} if flavour else set[str]()
+        self.indices = set[Index]()
+        self.element = element
+        self.key: Type | None = None
+        self.parts: dict[Index, Type] = {}
+        self.takes: list[Type] = []
+        self.gives: Type | None = None
+        self.sources: dict[int, Type] = {}
 
-    def of_name(self, name: str) -> int:
-        """Return the kind of a variable."""
-        marks = self.marks.get(name, 0)
-        kind = marks & ~_IN_ARITHMETIC
-        if kind & REAL:
-            return kind & ~INTEGER
-        return kind | NUMBER if marks & _IN_ARITHMETIC and not kind & INTEGER else kind
+    @property
+    def root(self) -> Type:
+        """The type that this one was joined into."""
+        found = self
+        while found._to is not None:
+            found = found._to
+        return found
 
-    def of(self, node: cst.BaseExpression, below: Sequence[int] = ()) -> int:
-        """Return the kind of an expression, given those of its operands where they are known."""
-        guess = _GUESSES.get(type(node))
-        return guess(self, node, below) if guess is not None else 0
-
-    def wanted(self, parent: cst.CSTNode, step: Path, node: cst.CSTNode, inherited: int) -> int:
-        """Return which kind an operand's place wants, and mark the operand with it.
-
-        Args:
-            parent: the node that holds the operand.
-            step: the operand's path from there.
-            node: the operand.
-            inherited: what the parent's own place wants.
-        """
-        read = _WANTS.get(type(parent))
-        if read is None:
-            return 0
-        kind = read(self, parent, step, inherited)
-        if kind != TRUTH:
-            self.mark(node, kind)
-        return kind
-
-    def fitting(self, names: Iterable[str], kind: int) -> tuple[str, ...]:
-        """Return the names that may stand where `kind` is wanted."""
-        if not kind:
-            return tuple(names)
-        return tuple(name for name in names if not (have := self.of_name(name)) or have & kind)
-
-    def annotate(self, parameter: cst.Param) -> None:
-        """Mark a parameter with what its annotation and its default say."""
-        annotation = parameter.annotation
-        if annotation is not None and isinstance(annotation.annotation, cst.Name):
-            self.mark(parameter.name, _ANNOTATIONS.get(annotation.annotation.value, 0))
-        if parameter.default is not None and not isinstance(parameter.default, cst.Name):
-            self.mark(parameter.name, self.of(parameter.default))
-
-
-# --- what expressions are -----------------------------------------------------------------------
-
-
-def _name(kinds: Kinds, node: Any, below: Sequence[int]) -> int:
-    return TRUTH if node.value in ("True", "False") else kinds.of_name(node.value)
-
-
-def _binary(kinds: Kinds, node: Any, below: Sequence[int]) -> int:
-    left, right = below if len(below) == 2 else (kinds.of(node.left), kinds.of(node.right))
-    if (left | right) & TEXT:
-        return TEXT
-    if SEQUENCE in (left, right):
-        return SEQUENCE
-    if REAL in (left, right) or isinstance(node.operator, cst.Divide):
-        for side in (node.left, node.right):
-            if type(side) is cst.Name and kinds.of_name(side.value) in (0, NUMBER):
-                kinds.mark(side, REAL)
-        return REAL
-    return INTEGER if left == right == INTEGER else NUMBER
-
-
-def _unary(kinds: Kinds, node: Any, below: Sequence[int]) -> int:
-    if isinstance(node.operator, cst.Not):
-        return TRUTH
-    return below[0] if below else kinds.of(node.expression)
-
-
-def _call(kinds: Kinds, node: Any, below: Sequence[int]) -> int:
-    function = node.func
-    if isinstance(function, cst.Name):
-        if function.value in _LIKE_THEIR_ARGUMENT and node.args:
-            return kinds.of(node.args[0].value) & NUMBER or NUMBER
-        return _RESULTS.get(function.value, 0)
-    if isinstance(function, cst.Attribute) and isinstance(function.value, cst.Name):
-        if function.value.value == "math":
-            return INTEGER if function.attr.value in _INTEGERS_OF_MATH else REAL
-        if function.value.value in _ARRAY_MODULES:
-            return NUMBER | SEQUENCE
-    return 0
-
-
-def _always(kind: int) -> Callable[[Kinds, Any, Sequence[int]], int]:
-    return lambda kinds, node, below: kind
-
-
-_GUESSES: dict[type[cst.CSTNode], Callable[[Kinds, Any, Sequence[int]], int]] = {
-    cst.Name: _name,
-    cst.BinaryOperation: _binary,
-    cst.UnaryOperation: _unary,
-    cst.Call: _call,
-    cst.IfExp: lambda kinds, node, below: kinds.of(node.body),
-    **dict.fromkeys((cst.Comparison, cst.BooleanOperation), _always(TRUTH)),
-    cst.Integer: _always(INTEGER),
-    **dict.fromkeys((cst.Float, cst.Imaginary), _always(REAL)),
-    **dict.fromkeys((cst.SimpleString, cst.FormattedString, cst.ConcatenatedString), _always(TEXT)),
-    **dict.fromkeys(
-        (cst.Tuple, cst.List, cst.Set, cst.Dict, cst.ListComp, cst.SetComp, cst.DictComp),
-        _always(SEQUENCE),
-    ),
-    cst.GeneratorExp: _always(SEQUENCE),
-}
-
-
-# --- what places want ---------------------------------------------------------------------------
-
-
-def _of_binary(kinds: Kinds, parent: Any, step: Path, inherited: int) -> int:
-    if symbol(parent.operator) == "@":
-        return 0
-    return INTEGER if inherited == INTEGER else NUMBER  # where a float goes, an integer goes too
-
-
-def _of_unary(kinds: Kinds, parent: Any, step: Path, inherited: int) -> int:
-    return TRUTH if isinstance(parent.operator, cst.Not) else NUMBER
-
-
-def _of_call(kinds: Kinds, parent: Any, step: Path, inherited: int) -> int:
-    function = parent.func
-    if step[0] != "args":
-        return 0
-    if isinstance(function, cst.Name):
-        if function.value == "range":
+    @property
+    def kind(self) -> int:
+        """What it surely is, for all that is known; a number that may be a float is REAL."""
+        own = self.root
+        numbers, others = own.kinds & NUMBER, own.kinds & ~NUMBER
+        if others == SEQUENCE and own.is_computed and own.flavours <= {"array"}:
+            return NUMBER  # an array: what may stand for it in arithmetic is any number
+        if others:
+            is_one = not numbers and not others & (others - 1)
+            return others if is_one and not (own.is_computed and others != TRUTH) else 0
+        if numbers:
+            return REAL if numbers & REAL else INTEGER
+        if own.is_strict:
             return INTEGER
-        if function.value in _TAKE_SEQUENCES:
-            return SEQUENCE
-        return NUMBER if function.value in _LIKE_THEIR_ARGUMENT and len(parent.args) > 1 else 0
-    if isinstance(function, cst.Attribute) and isinstance(function.value, cst.Name):
-        return NUMBER if function.value.value == "math" else 0
-    return 0
+        if own.is_floating:
+            return REAL
+        return NUMBER if own.is_computed else 0
+
+    @property
+    def is_known(self) -> bool:
+        """Is anything known of it, be it that its kinds do not agree?"""
+        own = self.root
+        inner = (own.element, own.gives, own.parts, own.takes)
+        return bool(own.kind or own.kinds or own.is_computed or any(inner))
+
+    def join(self, other: Type, depth: int = 0) -> None:
+        """Make two types one: their values go to the same places."""
+        one, two = self.root, other.root
+        if one is two or depth > _DEEPEST:
+            return
+        two._to = one
+        one.kinds |= two.kinds
+        one.is_computed |= two.is_computed
+        one.is_floating |= two.is_floating
+        one.is_strict |= two.is_strict
+        one.may_be_zero |= two.may_be_zero
+        one.flavours |= two.flavours
+        one.indices |= two.indices
+        one.element = _joined(one.element, two.element, depth)
+        one.key = _joined(one.key, two.key, depth)
+        one.gives = _joined(one.gives, two.gives, depth)
+        _join_all(one.parts, two.parts, depth)
+        one.sources.update(two.sources)
+        if one.is_strict:
+            one.is_strict = False
+            one.need_integer()
+        for mine, its in zip(one.takes, two.takes, strict=False):
+            mine.join(its, depth + 1)
+        one.takes = one.takes or two.takes
+
+    def be(self, kinds: int) -> None:
+        """Note what flows into it."""
+        self.root.kinds |= kinds
+
+    def compute(self, *, floating: bool = False) -> None:
+        """Note that it is used as a number."""
+        own = self.root
+        own.is_computed = True
+        own.is_floating |= floating
+
+    def need_integer(self) -> None:
+        """Note that a float in its place would raise, so that all that flows there is whole."""
+        own = self.root
+        if not own.is_strict:
+            own.is_strict = True
+            for source in own.sources.values():
+                source.need_integer()
+
+    def take(self, source: Type) -> None:
+        """Note that a number flows into it, or that it is computed of one."""
+        self.root.sources[id(source)] = source
+        if self.root.is_strict:
+            source.need_integer()
+
+    def item(self) -> Type:
+        """Return the type of the elements of a container."""
+        own = self.root
+        if own.element is None:
+            own.element = Type()
+            for part in own.parts.values():
+                own.element.join(part)
+        return own.element.root
+
+    def part(self, index: Index) -> Type:
+        """Return the type of one element, by a constant index."""
+        own = self.root
+        own.indices.add(index)
+        if own.element is not None or own.flavours - {"tuple", "dict"}:
+            return self.item()
+        return own.parts.setdefault(index, Type()).root
+
+    def keys(self) -> Type:
+        """Return the type of a dictionary's keys."""
+        own = self.root
+        own.key = own.key or Type()
+        return own.key.root
+
+    def result(self) -> Type:
+        """Return the type of what a function returns."""
+        own = self.root
+        own.gives = own.gives or Type()
+        return own.gives.root
+
+    def seal(self, depth: int = 0) -> None:
+        """Note that a container leaves the program: whole numbers in it stay whole."""
+        own = self.root
+        if own.kind != SEQUENCE or depth > _DEEPEST:
+            return
+        for inner in (own.element, own.key, *own.parts.values()):
+            if inner is not None:
+                if inner.kind == INTEGER:
+                    inner.need_integer()
+                inner.seal(depth + 1)
 
 
-def _of_subscript(kinds: Kinds, parent: Any, step: Path, inherited: int) -> int:
-    return INTEGER if "slice" in step else SEQUENCE
+def _joined(one: Type | None, two: Type | None, depth: int) -> Type | None:
+    if one is not None and two is not None:
+        one.join(two, depth + 1)
+    return one or two
 
 
-def _of_assign(kinds: Kinds, parent: Any, step: Path, inherited: int) -> int:
-    if step != ("value",):
-        return _of_subscript(kinds, parent, step, inherited)
-    if isinstance(parent, cst.AugAssign):
-        kind = kinds.of(parent.target) & NUMBER
-        return NUMBER if kind & REAL else kind
-    return 0
+def _join_all(into: dict[_Key, Type], others: Mapping[_Key, Type], depth: int) -> None:
+    for key, other in others.items():
+        if key in into:
+            into[key].join(other, depth + 1)
+        else:
+            into[key] = other
 
 
-_WANTS: dict[type[cst.CSTNode], Callable[[Kinds, Any, Path, int], int]] = {
-    cst.BinaryOperation: _of_binary,
-    cst.UnaryOperation: _of_unary,
-    cst.BooleanOperation: lambda kinds, parent, step, inherited: TRUTH,
-    cst.IfExp: lambda kinds, parent, step, inherited: TRUTH if step == ("test",) else inherited,
-    cst.Call: _of_call,
-    cst.Subscript: _of_subscript,
-    cst.Assign: _of_assign,
-    cst.AugAssign: _of_assign,
-    cst.Assert: lambda kinds, parent, step, inherited: TRUTH,
-    cst.If: lambda kinds, parent, step, inherited: TRUTH,
-    cst.While: lambda kinds, parent, step, inherited: TRUTH,
-    cst.For: lambda kinds, parent, step, inherited: SEQUENCE,
-}
+def alike(one: Type, two: Type, depth: int = 0) -> bool:
+    """May a value of the one type stand for a value of the other?"""
+    one, two = one.root, two.root
+    if one is two:
+        return True
+    if one.kind != two.kind or not one.kind or depth > _DEEPEST:
+        return False
+    if one.kind != SEQUENCE:
+        return one.kind in (TRUTH, TEXT) or bool(one.kind & NUMBER)
+    if one.flavours != two.flavours or one.parts.keys() != two.parts.keys():
+        return False
+    inner = [(one.element, two.element), (one.key, two.key)]
+    inner += [(one.parts[index], two.parts[index]) for index in one.parts]
+    return all(
+        (mine is None) == (its is None)
+        and (mine is None or its is None or alike(mine, its, depth + 1))
+        for mine, its in inner
+    )
+
+
+Names = Mapping[str, Type]  # the variables that are bound at some place
+
+
+def fitting(names: Names, kind: int) -> tuple[str, ...]:
+    """Return the names that surely hold what a place of this kind wants.
+
+    Args:
+        names: in scope.
+        kind: INTEGER where nothing but an integer will do, another kind of number for any.
+    """
+    if kind & REAL:
+        return tuple(name for name, each in names.items() if each.kind & NUMBER)
+    return tuple(name for name, each in names.items() if kind and each.kind == kind)
+
+
+def of_same_type(names: Names, wanted: Type) -> Iterable[str]:
+    """Yield the names that hold what a value of `wanted` can be replaced by."""
+    return (name for name, each in names.items() if alike(each, wanted))

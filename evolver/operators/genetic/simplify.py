@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
 import libcst as cst
@@ -18,7 +18,7 @@ from evolver.operators.genetic.draft import assigned, loads, replace_line, store
 from evolver.operators.genetic.folding import folder
 from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.grammar import Grammar
-from evolver.operators.genetic.kinds import SEQUENCE, TEXT, Kinds
+from evolver.operators.genetic.kinds import SEQUENCE, TEXT
 from evolver.operators.genetic.survey import Line, Survey
 from evolver.operators.genetic.tree import Path, at, replaced, rewritten, walk
 from evolver.operators.genetic.writing import key, number, placed
@@ -60,11 +60,11 @@ def simplify(
     return _without_dead_code(module, old, fragment, survey, grammar, fold)
 
 
-def _is_arithmetic(node: cst.CSTNode, kinds: Kinds) -> bool:
+def _is_arithmetic(node: cst.CSTNode, kinds: Mapping[str, int]) -> bool:
     """Is it made of numbers, variables and operators only, so that equal text is equal value?"""
     match node:
         case cst.Name():
-            return not kinds.of_name(node.value) & (SEQUENCE | TEXT)
+            return not kinds.get(node.value, 0) & (SEQUENCE | TEXT)
         case cst.Integer() | cst.Float():
             return True
         case cst.BinaryOperation():
@@ -96,7 +96,7 @@ class _Holder(NamedTuple):
 
 
 def _share(
-    body: Sequence[cst.CSTNode], old: set[int], kinds: Kinds, fold: Fold, merge: bool
+    body: Sequence[cst.CSTNode], old: set[int], kinds: Mapping[str, int], fold: Fold, merge: bool
 ) -> list[cst.CSTNode]:
     """Replace repeated expressions, and copies of variables, by the variable that holds them."""
     holders: dict[str, _Holder] = {}
@@ -190,7 +190,7 @@ def _inline(
     lines: Sequence[Line],
     counts: Counter[str],
     old: set[int],
-    kinds: Kinds,
+    kinds: Mapping[str, int],
     fold: Fold,
     doomed: list[Path],
 ) -> cst.Module:

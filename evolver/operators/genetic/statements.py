@@ -17,33 +17,33 @@ from evolver.operators.genetic.draft import (
     replace_line,
     stored,
 )
-from evolver.operators.genetic.kinds import NUMBER
+from evolver.operators.genetic.kinds import NUMBER, fitting, of_same_type
 from evolver.operators.genetic.survey import Line, Site
-from evolver.operators.genetic.tree import at, replaced
+from evolver.operators.genetic.tree import at, replaced, walk
 from evolver.operators.genetic.writing import brief, key, placed
 
 
 def insert_statement(draft: Draft) -> Change | None:
     """Assign a fresh expression to a new intermediate and use it."""
     rng, grammar = draft.rng, draft.grammar
-    sites = [site for site in draft.survey.sites if site.kind & NUMBER and site.line is not None]
-    if not sites:
+    sites = [site for site in draft.numeric() if site.line is not None]
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
     assert site.line is not None
-    value = grammar.tree(rng, draft.survey, site, site.kind & NUMBER)
+    value = grammar.tree(rng, draft.survey, site, site.wants or NUMBER)
     name = draft.survey.fresh_name()
     used: cst.BaseExpression = cst.Name(name)
-    operators = grammar.arithmetic(site.kind)
+    operators = grammar.arithmetic(site.wants)
     if operators and rng.random() < 0.5:
-        used = grammar.joined(rng, site.node, operators, used)
+        used = grammar.joined(rng, site.node, operators, used, site.names)
     module = insert_lines(draft.put(site, used), site.line, [assignment(name, value)])
     return Change(module, f"insert {name} = {brief(value)} for {brief(site.node)}")
 
 
 def delete_statement(draft: Draft) -> Change | None:
     """Delete a statement; a variable that only it assigned is replaced by another in scope."""
-    lines = [line for line in draft.survey.lines if is_movable(line)]
+    lines = [line for line in draft.survey.lines if is_movable(line) and not line.is_vital]
     if not draft.grammar.control:
         lines = [line for line in lines if assigned(line.node)]
     if not lines:
@@ -53,6 +53,8 @@ def delete_statement(draft: Draft) -> Change | None:
     found = assigned(line.node)
     if found is not None and found[0] not in line.names:
         module = _without_variable(draft, line, found[0])
+    elif found is None and not set(stored(line.node)) <= line.names.keys():
+        return None
     if module is None:
         return None
     return Change(replace_line(module, line.path, []), f"delete {brief(line.node)}")
@@ -67,13 +69,20 @@ def _without_variable(draft: Draft, line: Line, name: str) -> cst.Module | None:
         and site.node.value == name
         and follows(site.path, line.path)
     ]
-    others = draft.survey.kinds.fitting(line.names, draft.survey.kinds.of_name(name))
-    if uses and not others:
+    own = draft.survey.types.get(name)
+    others = [] if own is None else list(of_same_type(line.names, own))
+    path = draft.survey.functions.get(line.function, ())
+    elsewhere = _count(at(draft.module, path), name) - _count(line.node, name)
+    if elsewhere > len(uses) or (uses and not others):
         return None
     module, other = draft.module, cst.Name(draft.rng.choice(others or [name]))
     for site in uses:
         module = replaced(module, site.path, placed(other, site.floor))
     return module
+
+
+def _count(node: cst.CSTNode, name: str) -> int:
+    return sum(isinstance(part, cst.Name) and part.value == name for part in walk(node))
 
 
 def duplicate_statement(draft: Draft) -> Change | None:
@@ -105,7 +114,10 @@ def swap_statements(draft: Draft) -> Change | None:
     pairs = []
     for line in draft.survey.lines:
         below = by_path.get((*line.path[:-1], int(line.path[-1]) + 1))
-        if below is not None and is_movable(line) and is_movable(below):
+        if below is None or not (is_movable(line) and is_movable(below)):
+            continue
+        fresh = set(stored(line.node)) - line.names.keys()
+        if not fresh & set(loads(below.node)):
             pairs.append((line, below))
     if not pairs:
         return None
@@ -188,14 +200,17 @@ def guard(draft: Draft) -> Change | None:
     if not lines:
         return None
     line = rng.choice(lines)
-    numbers = draft.survey.kinds.fitting(line.names, NUMBER)
+    numbers = fitting(line.names, NUMBER)
     if not numbers:
         return None
-    place = Site(line.path, cst.Name(numbers[0]), 1, NUMBER, line.names, line.path)
+    first = line.names[numbers[0]]
+    place = Site(
+        line.path, cst.Name(numbers[0]), 1, first.kind, NUMBER, first, line.names, line.path
+    )
     test = grammar.condition(rng, draft.survey, place)
     if test is None:
         return None
-    if line.is_in_loop and rng.random() < 0.25:
+    if line.is_in_loop and not line.in_while and rng.random() < 0.25:
         word = cst.Break() if rng.random() < 0.5 else cst.Continue()
         inner: cst.BaseStatement = cst.SimpleStatementLine([word])
         module = insert_lines(draft.module, line.path, [_under(test, inner)])
@@ -211,7 +226,7 @@ def _under(test: cst.BaseExpression, inner: cst.BaseStatement) -> cst.If:
 
 
 def _may_be_skipped(line: Line) -> bool:
-    return is_movable(line) and set(stored(line.node)) <= set(line.names)
+    return is_movable(line) and not line.is_vital and set(stored(line.node)) <= line.names.keys()
 
 
 def unwrap(draft: Draft) -> Change | None:
@@ -243,12 +258,12 @@ def conditional(draft: Draft) -> Change | None:
     if not grammar.control or not grammar.comparisons:
         return None
     sites = [site for site in draft.numeric() if site.kind]
-    if not sites:
+    site = draft.pick(sites)
+    if site is None:
         return None
-    site = rng.choice(sites)
     test = grammar.condition(rng, draft.survey, site)
     if test is None:
         return None
-    other = grammar.tree(rng, draft.survey, site, site.kind & NUMBER or NUMBER, depth=1)
+    other = grammar.tree(rng, draft.survey, site, site.wants, depth=1)
     new = cst.IfExp(test=placed(test, 3), body=placed(site.node, 3), orelse=placed(other, 2))
     return Change(draft.put(site, new), f"{brief(site.node)} only if {brief(test)}")

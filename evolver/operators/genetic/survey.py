@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import libcst as cst
 
 from evolver.operators.genetic.fragment import Fragment
-from evolver.operators.genetic.kinds import INTEGER, NUMBER, Kinds
-from evolver.operators.genetic.tree import Operand, Path, at, operands
+from evolver.operators.genetic.inference import Inference, Place, flow
+from evolver.operators.genetic.kinds import (
+    INTEGER,
+    NUMBER,
+    OTHER,
+    REAL,
+    SEQUENCE,
+    TEXT,
+    TRUTH,
+    Names,
+    Type,
+)
+from evolver.operators.genetic.tree import Operand, Path, at, operands, walk
 from evolver.operators.genetic.writing import number
+
+_PASSES = 2  # the first learns what the last one writes down
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,17 +34,25 @@ class Site:
         path: from the fragment's module.
         node: the expression.
         floor: how tightly its replacement must bind, see `writing.placed`.
-        kind: what it seems to be, or what its place seems to want.
-        names: the variables in scope.
+        kind: what it is, 0 where that is not known.
+        wants: what may stand in its place: INTEGER where no other number will do, 0: not known.
+        type: all that is known of it.
+        names: the variables that are bound there.
         line: path of the statement before which an intermediate can be assigned, or None.
+        is_risky: see `inference.Place`.
+        decides: see there.
     """
 
     path: Path
     node: cst.BaseExpression
     floor: int
     kind: int
-    names: tuple[str, ...]
+    wants: int
+    type: Type
+    names: Names
     line: Path | None
+    is_risky: bool = False
+    decides: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,9 +61,11 @@ class Line:
 
     path: Path  # ends with its position in the suite
     node: cst.BaseStatement
-    names: tuple[str, ...]  # the variables in scope before it
+    names: Names  # the variables that are bound before it
     function: str  # qualified name of the function that it stands in, "" at the top level
     is_in_loop: bool
+    is_vital: bool = False  # does a `while` around it perhaps never end without it?
+    in_while: bool = False  # is the innermost loop around it a `while`?
 
 
 @dataclass(frozen=True)
@@ -52,7 +75,8 @@ class Survey:
     sites: tuple[Site, ...]
     lines: tuple[Line, ...]
     functions: Mapping[str, Path]  # qualified name -> path
-    kinds: Kinds
+    kinds: Mapping[str, int]  # variable -> its kind, 0 where scopes differ
+    types: Mapping[str, Type]  # variable -> its type in the first scope that binds it
     taken: frozenset[str]  # names that the file uses
 
     def fresh_name(self, also_taken: Iterable[str] = ()) -> str:
@@ -68,36 +92,58 @@ class Survey:
 class _Scope:
     """The state of the walk inside one function, class or top level."""
 
-    names: dict[str, None]
+    names: dict[str, Type]  # those that are surely bound
+    table: dict[str, Type]  # all that the scope binds anywhere
     function: str = ""
     is_class: bool = False
     in_loop: bool = False
+    in_while: bool = False
     line: Path | None = None
-    visible: tuple[str, ...] | None = None  # the names as a tuple, until one is bound
+    vital: frozenset[str] = frozenset()  # what the tests of the `while`s around read
+    gives: Type | None = None
+    visible: Names | None = None  # a copy of the names, until one is bound
 
-    def in_scope(self) -> tuple[str, ...]:
+    def in_scope(self) -> Names:
         if self.visible is None:
-            self.visible = tuple(self.names)
+            self.visible = dict(self.names)
         return self.visible
 
-    def bind(self, name: str) -> None:
-        if name not in self.names:
-            self.names[name] = None
+    def bind(self, name: str) -> Type:
+        found = self.table.get(name)
+        if found is None:
+            found = self.table[name] = Type()
+        if self.names.get(name) is not found:
+            self.names[name] = found
             self.visible = None
+        return found
 
-    def restore(self, names: dict[str, None]) -> None:
+    def restore(self, names: dict[str, Type]) -> None:
         self.names, self.visible = names, None
 
 
 @dataclass
 class _Walk:
-    """One pass over a fragment."""
+    """Passes over a fragment: the types that one learns are there for the next."""
 
     fragment: Fragment
-    kinds: Kinds = field(default_factory=Kinds)
+    inference: Inference = field(default_factory=Inference)
+    tables: dict[Path, dict[str, Type]] = field(default_factory=dict)
     sites: list[Site] = field(default_factory=list)
     lines: list[Line] = field(default_factory=list)
     functions: dict[str, Path] = field(default_factory=dict)
+
+    def run(self) -> None:
+        around = self.fragment.around
+        names = (*(around.shared if self.fragment.is_in_function else ()), *around.visible)
+        for turn in range(_PASSES):
+            self.inference.is_last = turn == _PASSES - 1
+            self.sites, self.lines = [], []
+            table = self.table(())
+            scope = _Scope({name: table.setdefault(name, Type()) for name in names}, table)
+            self.body(at(self.fragment.module, self.fragment.root), self.fragment.root, scope)
+
+    def table(self, path: Path) -> dict[str, Type]:
+        return self.tables.setdefault(path, {})
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -113,9 +159,26 @@ class _Walk:
             here = (*path, "body", i)
             scope.line = None if scope.is_class else here
             if isinstance(statement, cst.BaseStatement):
-                line = Line(here, statement, scope.in_scope(), scope.function, scope.in_loop)
-                self.lines.append(line)
+                self.lines.append(self.read(statement, here, scope))
             self.statement(statement, here, scope)
+
+    def read(self, node: cst.BaseStatement, path: Path, scope: _Scope) -> Line:
+        is_vital = self.is_vital(node, scope)
+        return Line(
+            path,
+            node,
+            scope.in_scope(),
+            scope.function,
+            scope.in_loop,
+            is_vital,
+            scope.in_while,
+        )
+
+    def is_vital(self, node: cst.CSTNode, scope: _Scope) -> bool:
+        """May a statement change what the tests of the `while`s around it read?"""
+        if not scope.vital or not self.inference.is_last:
+            return False
+        return not scope.vital.isdisjoint(_changed(node))
 
     def statement(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
         match node:
@@ -125,8 +188,8 @@ class _Walk:
             case cst.FunctionDef():
                 self.function(node, path, scope)
             case cst.ClassDef():
-                inner = _Scope({}, f"{scope.function}{node.name.value}.", is_class=True)
-                self.body(node.body, (*path, "body"), inner)
+                function = f"{scope.function}{node.name.value}."
+                self.body(node.body, (*path, "body"), _Scope({}, self.table(path), function, True))
             case cst.If() | cst.While() | cst.For():
                 self.branch(node, path, scope)
             case cst.With():
@@ -139,31 +202,60 @@ class _Walk:
         separator = "." if scope.function and not scope.is_class else ""
         name = f"{scope.function}{separator}{node.name.value}"
         self.functions.setdefault(name, path)
-        names = dict.fromkeys(self.fragment.around.shared)
+        shared = self.table(())
+        names = {each: shared.setdefault(each, Type()) for each in self.fragment.around.shared}
         if not scope.is_class:
             names.update(scope.names)
+        own, table = self.inference.function(node.name.value), self.table(path)
         parameters = node.params
+        takes = []
         for group in (parameters.posonly_params, parameters.params, parameters.kwonly_params):
             for parameter in group:
+                parameter_type = table.setdefault(parameter.name.value, Type())
                 if parameter.name.value not in ("self", "cls"):
-                    names[parameter.name.value] = None
-                self.kinds.annotate(parameter)
-        self.body(node.body, (*path, "body"), _Scope(names, name))
+                    names[parameter.name.value] = parameter_type
+                    takes.append(parameter_type)
+                self.annotate(parameter, parameter_type)
+        if not own.root.takes:
+            own.root.takes = takes
+        self.body(node.body, (*path, "body"), _Scope(names, table, name, gives=own.result()))
+
+    def annotate(self, parameter: cst.Param, own: Type) -> None:
+        """Read a parameter's annotation and its default."""
+        annotation = parameter.annotation
+        if annotation is not None and isinstance(annotation.annotation, cst.Name):
+            own.be(_ANNOTATIONS.get(annotation.annotation.value, 0))
+        default = parameter.default
+        if isinstance(default, cst.Float):
+            own.be(REAL)
+        elif default is not None and number(default) is not None:
+            own.compute()
+        elif isinstance(default, cst.Name) and default.value in ("True", "False"):
+            own.be(TRUTH)
+        elif isinstance(default, cst.Name) and default.value == "None":
+            own.be(OTHER)
 
     def branch(self, node: cst.If | cst.While | cst.For, path: Path, scope: _Scope) -> None:
         """Visit a statement of which parts may not run: what only they bind is not bound after."""
-        in_loop, line = scope.in_loop, scope.line
+        loop, line, vital = (scope.in_loop, scope.in_while), scope.line, scope.vital
         if isinstance(node, cst.While):
             scope.line = None  # its test runs at every turn, a line above it only once
-        for operand in operands(node):
-            self.operand(node, operand, path, 0, scope)
+            place = Place(kind=TRUTH, is_risky=True, decides=True)
+            scope.vital = vital.union(_names(node.test))
+        else:
+            kind = SEQUENCE if isinstance(node, cst.For) else TRUTH
+            place = Place(kind=kind, is_risky=self.is_vital(node, scope), decides=True)
+        types = [self.operand(operand, path, place, scope) for operand in operands(node)]
         before = dict(scope.names)
         if isinstance(node, cst.For):
-            self.loop_target(node.target, node.iter, scope)
-        scope.in_loop = in_loop or not isinstance(node, cst.If)
+            types[0].be(SEQUENCE)
+            self.bind(node.target, scope, types[0].item())
+        if not isinstance(node, cst.If):
+            scope.in_loop, scope.in_while = True, isinstance(node, cst.While)
         self.body(node.body, (*path, "body"), scope)
-        scope.in_loop = in_loop
+        (scope.in_loop, scope.in_while), scope.vital = loop, vital
         bound_in_body = scope.names
+        ends = _ends(node.body)
         scope.restore(dict(before))
         scope.line = line
         if isinstance(node.orelse, cst.If):
@@ -171,7 +263,9 @@ class _Walk:
         elif node.orelse is not None:
             self.body(node.orelse.body, (*path, "orelse", "body"), scope)
         if isinstance(node, cst.If) and node.orelse is not None:
-            both = {name: None for name in bound_in_body if name in scope.names}
+            both = {n: t for n, t in scope.names.items() if ends or n in bound_in_body}
+            if isinstance(node.orelse, cst.Else) and _ends(node.orelse.body):
+                both = bound_in_body
             scope.restore({**before, **both})
         else:
             scope.restore(before)
@@ -181,66 +275,210 @@ class _Walk:
         self.body(body, path, scope)
         scope.restore(before)
 
-    def loop_target(self, target: cst.CSTNode, source: cst.CSTNode, scope: _Scope) -> None:
-        called = ""
-        if isinstance(source, cst.Call) and isinstance(source.func, cst.Name):
-            called = source.func.value
-        if called == "range":
-            self.kinds.mark(target, INTEGER)
-        if called == "enumerate" and isinstance(target, cst.Tuple) and target.elements:
-            self.kinds.mark(target.elements[0].value, INTEGER)
-        self.bind(target, scope, 0)
-
     def small(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
         """Visit a statement without a suite."""
         if isinstance(node, cst.Expr) and not isinstance(node.value, cst.Call):
             return  # a docstring, a yield or an await
-        kind = 0
+        sink: Type | None = None
+        match node:
+            case cst.Assign(targets=[target]):
+                sink = self.target(target.target, path, ("targets", 0, "target"), scope)
+            case cst.AugAssign() | cst.AnnAssign():
+                sink = self.target(node.target, path, ("target",), scope)
+            case cst.Return():
+                sink = scope.gives
+        is_risky = self.is_vital(node, scope)
+        value = Type()
         for operand in operands(node):
-            kind = self.operand(node, operand, path, 0, scope)
+            is_index = operand.path != ("value",)
+            place = Place(None, NUMBER, True, True) if is_index else Place(sink)
+            if is_index and "slice" in operand.path:
+                place = self.indexed(node, path, operand.path)
+            found = self.operand(
+                operand, path, place._replace(is_risky=is_risky or place.is_risky), scope
+            )
+            value = value if is_index else found
         match node:
             case cst.Assign():
-                for target in node.targets:
-                    self.bind(target.target, scope, kind)
+                for i, target in enumerate(node.targets):
+                    self.bind(target.target, scope, value, (*path, "targets", i, "target"))
             case cst.AnnAssign():
-                self.bind(node.target, scope, kind)
-            case cst.AugAssign():
-                self.kinds.mark(node.target, kind & NUMBER)
+                if isinstance(node.annotation.annotation, cst.Name) and sink is not None:
+                    sink.be(_ANNOTATIONS.get(node.annotation.annotation.value, 0))
+                self.bind(node.target, scope, value)
+            case cst.AugAssign() if sink is not None:
+                self.augment(sink, value)
+            case cst.Return() if sink is not None and node.value is not None:
+                flow(value, sink)
+                if "." not in scope.function:
+                    value.seal()
 
-    def bind(self, target: cst.CSTNode, scope: _Scope, kind: int) -> None:
-        if isinstance(target, cst.Name):
-            scope.bind(target.value)
-            self.kinds.mark(target, kind)
-        elif isinstance(target, cst.Tuple | cst.List):
-            for element in target.elements:
-                self.bind(element.value, scope, 0)
+    def augment(self, sink: Type, value: Type) -> None:
+        """Learn from `sink += value`, whatever the operator."""
+        if sink.kind == SEQUENCE or value.kind == SEQUENCE:
+            if sink.kind in (0, SEQUENCE) and value.kind in (0, SEQUENCE):
+                sink.join(value)
+            return
+        if TEXT in (sink.kind, value.kind):
+            return
+        value.compute()
+        sink.compute(floating=value.kind == REAL)
+        flow(value, sink)
+
+    def target(self, node: cst.CSTNode, path: Path, step: Path, scope: _Scope) -> Type | None:
+        """Return the type of what is assigned, where it is one variable, element or attribute."""
+        match node:
+            case cst.Name(value=name):
+                return scope.table.setdefault(name, Type())
+            case cst.Attribute(attr=cst.Name(value=name)):
+                return self.inference.attributes.setdefault(name, Type())
+            case cst.Subscript() if not _is_slice(node):
+                return self.inference.at((*path, *step, "value")).item()
+        return None
+
+    def indexed(self, node: cst.CSTNode, path: Path, step: Path) -> Place:
+        """Return what the index of an assigned element wants."""
+        container = self.inference.at((*path, *step[: step.index("slice")], "value"))
+        if "dict" in container.root.flavours:
+            return Place(container.keys())
+        return Place(None, NUMBER, is_strict=True, is_risky=True)
+
+    def bind(self, target: cst.CSTNode, scope: _Scope, value: Type, path: Path = ()) -> None:
+        match target:
+            case cst.Name(value=name):
+                flow(value, scope.bind(name))
+            case cst.Tuple() | cst.List():
+                for i, element in enumerate(target.elements):
+                    part = value.part(i)
+                    self.bind(element.value, scope, part, (*path, "elements", i, "value"))
+                if not value.kind:
+                    value.be(SEQUENCE)
+            case cst.Attribute(attr=cst.Name(value=name)):
+                flow(value, self.inference.attributes.setdefault(name, Type()))
+            case cst.Subscript() if path:
+                container = self.inference.at((*path, "value"))
+                container.be(SEQUENCE)
+                flow(value.item() if _is_slice(target) else value, container.item())
 
     # -- expressions -----------------------------------------------------------------------------
 
     def operand(
-        self, parent: cst.CSTNode, operand: Operand, above: Path, inherited: int, scope: _Scope
-    ) -> int:
-        """Visit an operand of the node at `above`, and what is under it; return its kind."""
+        self, operand: Operand, above: Path, place: Place, scope: _Scope, *, is_owner: bool = False
+    ) -> Type:
+        """Visit an operand of the node at `above`, and what is under it; return its type.
+
+        Args:
+            operand: see `tree.operands`.
+            above: path of the node that holds it.
+            place: what that node wants there.
+            scope: where it stands.
+            is_owner: is an attribute taken of it, so that nothing else may stand there?
+        """
         step, node, floor = operand
         path = (*above, *step)
-        wanted = self.kinds.wanted(parent, step, node, inherited)
-        line, names = scope.line, scope.names
-        if _may_be_skipped(parent, step):
-            scope.line = None
-        here = scope.line
-        if type(node) in _OPEN_SCOPES:
-            scope.line = None
-            scope.restore({**names, **dict.fromkeys(_bound_inside(node))})
-        below: list[int] = []
-        if number(node) is None:
-            below = [self.operand(node, each, path, wanted, scope) for each in operands(node)]
+        line, names, table = scope.line, scope.names, scope.table
+        is_open = type(node) in _OPEN_SCOPES
+        if is_open:
+            self.open(node, path, scope)
+        below: dict[Path, Type] = {}
+        if type(node) is cst.Name:
+            own = self.named(node, path, scope)
+        else:
+            if number(node) is None:
+                owns = type(node) is cst.Attribute
+                for each in _in_order(node):
+                    scope.line = None if is_open or _may_be_skipped(node, each.path) else line
+                    inner = self.inference.place(node, each.path, path, place)
+                    below[each.path] = self.operand(each, path, inner, scope, is_owner=owns)
+                    if each.path[-1] == "iter":
+                        self.loop(node, each.path, below[each.path], scope)
+            own = self.inference.result(node, path, below)
         if scope.names is not names:
             scope.restore(names)
+            scope.table = table
         scope.line = line
-        kind = self.kinds.of(node, below)
-        if _is_editable(node) and not _is_named(parent, step):
-            self.sites.append(Site(path, node, floor, kind or wanted, scope.in_scope(), here))
-        return kind
+        if place.is_strict and (own.kind & NUMBER or not own.kind):
+            own.need_integer()
+        is_editable = _is_editable(node) and step != ("func",) and not is_owner
+        if self.inference.is_last and is_editable:
+            self.sites.append(
+                Site(
+                    path,
+                    node,
+                    floor,
+                    own.kind,
+                    place.wants(own),
+                    own,
+                    scope.in_scope(),
+                    line,
+                    place.is_risky or (own.kind == INTEGER and own.root.is_strict),
+                    place.decides,
+                )
+            )
+        return own
+
+    def named(self, node: cst.Name, path: Path, scope: _Scope) -> Type:
+        """Return the type of a name that is read."""
+        name = node.value
+        found = scope.names.get(name) or scope.table.get(name)
+        if found is None:
+            found = self.inference.functions.get(name) or self.inference.at(path)
+            if name in ("True", "False"):
+                found.be(TRUTH)
+            elif name == "None":
+                found.be(OTHER)
+        self.inference.types[path] = found
+        return found
+
+    def open(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
+        """Bind what a lambda or a comprehension binds."""
+        table = self.table(path)
+        inside = {name: table.setdefault(name, Type()) for name in _bound_inside(node)}
+        scope.table = {**scope.table, **inside}
+        scope.restore({**scope.names, **inside})
+        if isinstance(node, cst.Lambda):
+            self.inference.at(path).root.takes = list(inside.values())
+
+    def loop(self, node: cst.CSTNode, step: Path, source: Type, scope: _Scope) -> None:
+        """Learn what the loop of a comprehension binds."""
+        source.be(SEQUENCE)
+        self.bind(at(node, (*step[:-1], "target")), scope, source.item())
+
+
+_ANNOTATIONS = {"int": INTEGER, "float": REAL, "bool": TRUTH, "str": TEXT, "list": SEQUENCE}
+
+
+def _in_order(node: cst.CSTNode) -> list[Operand]:
+    """Return the operands as they are evaluated: the loops of a comprehension first."""
+    found = list(operands(node))
+    if isinstance(node, cst.BaseComp):
+        found.sort(key=lambda each: each.path[0] != "for_in")
+    return found
+
+
+def _names(node: cst.CSTNode) -> Iterator[str]:
+    return (part.value for part in walk(node) if isinstance(part, cst.Name))
+
+
+def _changed(node: cst.CSTNode) -> Iterator[str]:
+    """Yield the names that a statement assigns or whose elements or methods may change."""
+    for part in walk(node):
+        if type(part) in (cst.AugAssign, cst.AssignTarget):
+            yield from _names(at(part, ("target",)))
+        elif type(part) is cst.Call and type(at(part, ("func",))) is cst.Attribute:
+            yield from _names(at(part, ("func", "value")))
+
+
+def _is_slice(node: cst.Subscript) -> bool:
+    return any(isinstance(each.slice, cst.Slice) for each in node.slice)
+
+
+def _ends(body: cst.CSTNode) -> bool:
+    """Does a suite never come to what stands after it?"""
+    match body:
+        case cst.IndentedBlock(body=[*_, cst.SimpleStatementLine(body=[*_, small])]):
+            return isinstance(small, cst.Return | cst.Raise | cst.Continue | cst.Break)
+    return False
 
 
 def _suites(node: cst.CSTNode) -> Iterable[tuple[Path, cst.CSTNode]]:
@@ -260,11 +498,6 @@ def _may_be_skipped(parent: cst.CSTNode, step: Path) -> bool:
     if type(parent) is cst.BooleanOperation:
         return step == ("right",)
     return type(parent) is cst.IfExp and step != ("test",)
-
-
-def _is_named(parent: cst.CSTNode, step: Path) -> bool:
-    """Is the operand what is called, or what an attribute is taken of?"""
-    return step == ("func",) or type(parent) is cst.Attribute
 
 
 _NEVER_EDITED = frozenset(
@@ -297,18 +530,17 @@ def _bound_inside(node: cst.CSTNode) -> list[str]:
 
 
 def survey(fragment: Fragment) -> Survey:
-    """Walk a fragment once and return what can be edited in it."""
+    """Walk a fragment and return what can be edited in it."""
     walk = _Walk(fragment)
-    names = dict.fromkeys(fragment.around.shared if fragment.is_in_function else ())
-    scope = _Scope({**names, **dict.fromkeys(fragment.around.visible)})
-    walk.body(at(fragment.module, fragment.root), fragment.root, scope)
-    kinds = walk.kinds
-    sites = [
-        site
-        if site.kind or not isinstance(site.node, cst.Name)
-        else Site(site.path, site.node, site.floor, kinds.of(site.node), site.names, site.line)
-        for site in walk.sites
-    ]
-    taken = fragment.around.taken.union(kinds.marks, *(site.names for site in sites[-1:]))
-    taken = taken.union(name for line in walk.lines for name in line.names)
-    return Survey(tuple(sites), tuple(walk.lines), walk.functions, kinds, taken)
+    walk.run()
+    kinds: dict[str, int] = {}
+    types: dict[str, Type] = {}
+    for table in walk.tables.values():
+        for name, each in table.items():
+            types.setdefault(name, each)
+            kind = each.kind
+            before = kinds.setdefault(name, kind)
+            if before != kind:
+                kinds[name] = NUMBER if before & NUMBER and kind & NUMBER else 0
+    taken = fragment.around.taken.union(kinds)
+    return Survey(tuple(walk.sites), tuple(walk.lines), walk.functions, kinds, types, taken)
