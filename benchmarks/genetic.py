@@ -1,5 +1,7 @@
 """Measure the genetic operators: `python benchmarks/genetic.py [CHILDREN]`.
 
+With `--knapsack [SEEDS] [EVALUATIONS]`: see `knapsack`.
+
 A row for each operator and program: processor milliseconds a child, the share of contexts in which
 a child was found, the share of children that are new among their siblings, that run without an
 error, and of those the share that behave differently from the parent on fixed inputs. A second
@@ -19,6 +21,7 @@ from collections.abc import Callable, Iterator
 from copy import deepcopy
 from typing import Any
 
+import knapsack
 from genetic_programs import PROGRAMS
 
 from evolver.errors import ProposalError
@@ -142,4 +145,8 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)
+    if "--knapsack" in sys.argv:
+        numbers = [int(each) for each in sys.argv[1:] if each.isdigit()]
+        knapsack.main(*(numbers + [10, 2000][len(numbers) :]))
+    else:
+        main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

@@ -21,13 +21,14 @@ from evolver.errors import UsageError
 from evolver.executors import together
 from evolver.facts import Attempt, Confirmation, Outcome
 from evolver.objective import dominates
+from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population
 from evolver.progress import Progress
 from evolver.recording import Models
 from evolver.store import Store
 from evolver.tally import Tally
-from evolver.types import Brief, Executor, Files, Job
+from evolver.types import Brief, Conditional, Executor, Files, Job
 from evolver.walk import SEED, Walk
 
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
@@ -105,6 +106,7 @@ class Engine:
         self._done: asyncio.Queue[asyncio.Task[Outcome | None] | None] = asyncio.Queue()
         self._held: dict[int, Outcome] = {}  # finished out of turn, in deterministic mode
         self._tally = Tally()
+        self._credit = Credit()
         self._stopped: str | None = None
         self._ending: str | None = None  # the limit that no request fits into any more
         self._turned = asyncio.Event()
@@ -117,6 +119,7 @@ class Engine:
             store=store,
             population=population,
             mix=mix,
+            credit=self._credit,
             executor=executor,
             models=models,
             ledger=self._ledger,
@@ -167,6 +170,7 @@ class Engine:
             self._limit_by(evaluation.seconds)
         improved = self.population.record(outcome)
         self._tally.count(outcome, improved=improved)
+        self._credit.record(outcome)
         if attempt.model and self._models is not None:
             self._models.learn(attempt, is_better=self._beats_parent(outcome))
         return improved
@@ -281,8 +285,19 @@ class Engine:
         return self._models.choose(Random(f"{self._settings.seed}/{number}/model"))
 
     def operator_of(self, number: int) -> str:
-        """Return whose turn it is."""
-        return SEED if number < len(self._seeds) else self._mix.choose()
+        """Return whose turn it is: of those that can find a child now."""
+        if number < len(self._seeds):
+            return SEED
+        return (
+            self._mix.choose() if self.rules < 2 else self._mix.choose(partial(self._can, number))
+        )
+
+    def _can(self, number: int, operator: str) -> bool:
+        """Could an operator find a child if an attempt were its?"""
+        part = self._mix.operators[operator].operator
+        if not isinstance(part, Conditional):
+            return True
+        return part.can_propose(self._walk.context(self.decide(number, operator, 0)))
 
     def decide(
         self, number: int, operator: str, reserved: int, leader: Attempt | None = None

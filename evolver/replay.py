@@ -25,6 +25,7 @@ from evolver.operators.mix import Weighted
 from evolver.store import Store
 from evolver.types import (
     Completion,
+    Conditional,
     Context,
     Evaluation,
     Job,
@@ -258,6 +259,10 @@ class _Watched:
     async def propose(self, context: Context) -> Proposal:
         """Propose as the operator does."""
         return await self.operator.propose(self._overheard(context))
+
+    def can_propose(self, context: Context) -> bool:
+        """Tell what the operator knows beforehand."""
+        return not isinstance(self.operator, Conditional) or self.operator.can_propose(context)
 
     def _overheard(self, context: Context) -> Context:
         if context.model is None:

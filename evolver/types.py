@@ -249,6 +249,7 @@ class Context:
     fits: Callable[[Files], int] = lambda _files: 0  # how often its literals were fitted before
     model: Model | None = None
     tried: Sequence[Trial] = ()  # earlier children of the parent, oldest first, at most a few
+    credit: Mapping[str, float] = field(default_factory=dict)  # see `operators.credit.Credit`
 
 
 # --- ports ----------------------------------------------------------------------------------------
@@ -263,6 +264,19 @@ class Operator(Protocol):
         Raises:
             ProposalError: no child was found, or the model's answer could not be applied.
             ModelError: the model did not answer.
+        """
+        ...
+
+
+@runtime_checkable
+class Conditional(Protocol):
+    """An operator that knows beforehand of some contexts that it finds no child in them."""
+
+    def can_propose(self, context: Context) -> bool:
+        """Return False where `propose` would raise ProposalError; another operator is drawn then.
+
+        Args:
+            context: as `propose` would have it, but without a model and with other dice.
         """
         ...
 

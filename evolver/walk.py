@@ -11,6 +11,7 @@ from random import Random
 from evolver.budget import Ledger
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
 from evolver.facts import Attempt, Outcome
+from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population
 from evolver.recording import Models
@@ -43,6 +44,7 @@ class Walk:
         store: where pre-flights and answers are kept.
         population: who can be a parent, and what was seen.
         mix: the operators.
+        credit: how their edits fared.
         executor: judges programs.
         models: for the operators that need one.
         ledger: what an attempt may spend.
@@ -61,6 +63,7 @@ class Walk:
         store: Store,
         population: Population,
         mix: Mix,
+        credit: Credit,
         executor: Executor,
         models: Models | None,
         ledger: Ledger,
@@ -75,6 +78,7 @@ class Walk:
         self._store = store
         self._population = population
         self._mix = mix
+        self._credit = credit
         self._executor = executor
         self._models = models
         self._ledger = ledger
@@ -104,17 +108,7 @@ class Walk:
         entry = self._mix.operators.get(attempt.operator)
         if entry is None:  # it was left in flight by a session with other settings
             return Outcome(attempt, "unproposed", f"there is no operator '{attempt.operator}' now")
-        elites = self._population.elites
-        context = Context(
-            brief=self._brief,
-            parent=elites[attempt.parent],  # type: ignore[index]  # only seeds have none
-            inspirations=tuple(elites[id_] for id_ in attempt.inspirations),
-            rng=Random(f"{self._seed}/{first(attempt)}/propose"),
-            is_seen=partial(self._population.seen.holds, upto=attempt.seen),
-            fits=partial(self._population.seen.fits, upto=attempt.seen),
-            model=self._recorded(attempt),
-            tried=self._population.tried(attempt.parent, upto=attempt.seen),  # type: ignore[arg-type]
-        )
+        context = replace(self.context(attempt), model=self._recorded(attempt))
         operator = entry.operator
         repair: Repair | None = None
         if isinstance(operator, Repairing):
@@ -139,6 +133,20 @@ class Walk:
             proposal.thought,
         )
         return await self._judge(attempt, program, proposal.tune, admitted.fingerprint)
+
+    def context(self, attempt: Attempt) -> Context:
+        """Return what an attempt's operator sees, but for a model."""
+        elites = self._population.elites
+        return Context(
+            brief=self._brief,
+            parent=elites[attempt.parent],  # type: ignore[index]  # only seeds have none
+            inspirations=tuple(elites[id_] for id_ in attempt.inspirations),
+            rng=Random(f"{self._seed}/{first(attempt)}/propose"),
+            is_seen=partial(self._population.seen.holds, upto=attempt.seen),
+            fits=partial(self._population.seen.fits, upto=attempt.seen),
+            tried=self._population.tried(attempt.parent, upto=attempt.seen),  # type: ignore[arg-type]
+            credit=self._credit.shares(upto=attempt.seen),
+        )
 
     async def _proposed(self, work: Awaitable[Proposal]) -> Proposal:
         """Wait for an operator.

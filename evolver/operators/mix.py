@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from evolver.types import Operator
@@ -59,11 +59,17 @@ class Mix:
         self._spent = dict.fromkeys(self.shares, 0.0)
         self._begun = Counter[str]()
 
-    def choose(self) -> str:
-        """Return the name of the operator whose turn it is."""
+    def choose(self, can: Callable[[str], bool] = lambda _name: True) -> str:
+        """Return the name of the operator whose turn it is.
+
+        Args:
+            can: whether an operator finds a child now. One that cannot keeps its share for later;
+                where none can, it is the turn of the one that it would be anyway.
+        """
         counts = {name: self._spent[name] + self._begun[name] for name in self.shares}
         total = sum(counts.values()) + 1
-        return max(self.shares, key=lambda name: self.shares[name] * total - counts[name])
+        ranked = sorted(self.shares, key=lambda name: counts[name] - self.shares[name] * total)
+        return next((name for name in ranked if can(name)), ranked[0])
 
     def begin(self, name: str, reserved: int = 1) -> None:
         """Count an attempt in flight by what it may spend."""

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.edits import find_regions
+from evolver.operators.genetic.analysis import survey
 from evolver.operators.genetic.fragment import read_fragments
-from evolver.operators.genetic.survey import survey
 from evolver.operators.genetic.writing import code, placed
 
 from .genetic_programs import SEVERAL

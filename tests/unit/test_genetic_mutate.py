@@ -201,7 +201,7 @@ def test_without_statements_lines_stay_where_they_are() -> None:
 
 def test_the_summary_says_what_was_edited() -> None:
     operator = Mutate(weights=only("square"), edits=(1,))
-    assert propose(operator, context(PROGRAMS["straight"], 3)).summary.startswith("square ")
+    assert propose(operator, context(PROGRAMS["straight"], 3)).summary.startswith("square: ")
 
 
 TARGET = [(x / 20, 1.7 * (x / 20) ** 2 - 0.6 * (x / 20) + 2) for x in range(-15, 30)]
@@ -258,4 +258,4 @@ def f(a):
     assert child.files["m.py"] == nest.replace(b"i in range(3)", b"?").replace(
         b"j in range(4)", b"i in range(3)"
     ).replace(b"?", b"j in range(4)")
-    assert child.summary == "interchange the loops over i and j"
+    assert child.summary == "interchange: the loops over i and j"

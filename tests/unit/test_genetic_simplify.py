@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evolver.operators.genetic import EDITS, Mutate
+from evolver.operators.genetic.analysis import survey
 from evolver.operators.genetic.fragment import Fragment, read_fragments
 from evolver.operators.genetic.grammar import derive
 from evolver.operators.genetic.simplify import simplify
-from evolver.operators.genetic.survey import survey
 
 from .genetic_programs import context, propose
 

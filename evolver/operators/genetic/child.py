@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from evolver.edits import violation
 from evolver.errors import ProposalError
+from evolver.operators.genetic.analysis import survey
 from evolver.operators.genetic.draft import Change
 from evolver.operators.genetic.fragment import Fragment, read_fragments, write_fragments
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.simplify import simplify
-from evolver.operators.genetic.survey import Survey, survey
+from evolver.operators.genetic.survey import Survey
 from evolver.types import Brief, Context, Files, Proposal, Tune
+
+_LEAST_CREDIT = 0.2
 
 
 @dataclass(frozen=True)
@@ -56,6 +59,17 @@ def read_tree(files: Files) -> Tree:
 def applies_to(brief: Brief) -> bool:
     """Does the program have an editable region that holds Python?"""
     return bool(read_fragments(brief.seed))
+
+
+def credited(weights: Mapping[str, float], credit: Mapping[str, float]) -> dict[str, float]:
+    """Return the weights of edits, less for a kind that often fails: by the square of its share.
+
+    None is given up for good: what fails on one program may be what another needs.
+    """
+    return {
+        kind: weight * max(credit.get(kind, 1.0), _LEAST_CREDIT) ** 2
+        for kind, weight in weights.items()
+    }
 
 
 @contextmanager

@@ -9,10 +9,12 @@ from random import Random
 import libcst as cst
 
 from evolver.errors import ProposalError, UsageError
+from evolver.operators.credit import labelled
 from evolver.operators.genetic.child import (
     Drawn,
     Tree,
     applies_to,
+    credited,
     depth_limited,
     first_new,
     read_tree,
@@ -33,7 +35,7 @@ from evolver.operators.genetic.kinds import NUMBER, Names, fitting, of_same_type
 from evolver.operators.genetic.survey import Line, Site, Survey
 from evolver.operators.genetic.tree import Path, at, replaced, rewritten
 from evolver.operators.genetic.writing import brief, key, number, placed
-from evolver.types import Context, Proposal, Tune
+from evolver.types import Context, Program, Proposal, Tune
 
 _WAYS = {"subtree": 3.0, "statement": 1.0, "function": 1.0}
 _MOST_LINES_BROUGHT = 12
@@ -75,6 +77,10 @@ class Crossover:
                     f"the ways are {', '.join(_WAYS)}, and a weight is 0 or more"
                 )
 
+    def can_propose(self, context: Context) -> bool:
+        """Is there another program?"""
+        return bool(_others(context))
+
     async def propose(self, context: Context) -> Proposal:
         """Return a new child of the parent and one of the inspirations.
 
@@ -82,8 +88,7 @@ class Crossover:
             ProposalError: there is no other program, no region holds Python, or no new child was
                 found in `tries` tries.
         """
-        own = context.parent.program
-        others = [each.program for each in context.inspirations if each.program.id != own.id]
+        own, others = context.parent.program, _others(context)
         if not others:
             raise ProposalError("crossover needs another program, and there is no inspiration")
         with depth_limited():
@@ -92,8 +97,10 @@ class Crossover:
             donor = read_tree(other.files)
             grammar = derive([*parent.surveys, *donor.surveys], (), None, (), True, self.tune)
 
+            weights = credited({**_WAYS, **self.weights}, context.credit)
+
             def draw() -> Drawn | None:
-                drawn = self._draw(parent, donor, grammar, context.rng)
+                drawn = self._draw(parent, donor, grammar, weights, context.rng)
                 return drawn and Drawn(drawn.tree, drawn.summary, (own.id, other.id))
 
             tune = Tune(self.limit, self.starts) if self.tune else None
@@ -101,15 +108,28 @@ class Crossover:
                 context, parent, draw, grammar, self.tries, self.simplify, tune, self.refits
             )
 
-    def _draw(self, parent: Tree, donor: Tree, grammar: Grammar, rng: Random) -> Drawn | None:
-        weights = {**_WAYS, **self.weights}
+    def _draw(
+        self,
+        parent: Tree,
+        donor: Tree,
+        grammar: Grammar,
+        weights: Mapping[str, float],
+        rng: Random,
+    ) -> Drawn | None:
         (into,) = rng.choices(range(len(parent.fragments)), parent.sizes())
         (source,) = rng.choices(range(len(donor.fragments)), donor.sizes())
         draft = Draft(parent.fragments[into], parent.surveys[into], grammar, rng)
         other = Draft(donor.fragments[source], donor.surveys[source], grammar, rng)
         (way,) = rng.choices(list(weights), list(weights.values()))
         change = _EXCHANGES[way](draft, other)
-        return Drawn(parent.with_change(into, change), change.summary) if change else None
+        if change is None:
+            return None
+        return Drawn(parent.with_change(into, change), labelled(way, change.summary))
+
+
+def _others(context: Context) -> list[Program]:
+    own = context.parent.program.id
+    return [each.program for each in context.inspirations if each.program.id != own]
 
 
 # --- renaming -----------------------------------------------------------------------------------
@@ -245,7 +265,7 @@ def _subtree(draft: Draft, other: Draft) -> Change | None:
     module = draft.put(site, new)
     if lines and site.line is not None:
         module = insert_lines(module, site.line, lines)
-    return Change(module, f"put {brief(source.node)} for {brief(site.node)}")
+    return Change(module, f"{brief(site.node)} -> {brief(source.node)}")
 
 
 def _moved(
@@ -279,7 +299,7 @@ def _statement(draft: Draft, other: Draft) -> Change | None:
         return None
     if is_movable(target) and rng.random() < 0.5:
         module = replace_line(draft.module, target.path, [statement])
-        return Change(module, f"put {brief(statement)} for {brief(target.node)}")
+        return Change(module, f"{brief(target.node)} -> {brief(statement)}")
     module = insert_lines(draft.module, target.path, [statement])
     return Change(module, f"insert {brief(statement)}")
 
@@ -322,7 +342,7 @@ def _function(draft: Draft, other: Draft) -> Change | None:
     new = new.with_changes(leading_lines=old.leading_lines)
     if key(new) == key(old):
         return None
-    return Change(replaced(draft.module, path, new), f"take the function {name}")
+    return Change(replaced(draft.module, path, new), name)
 
 
 _EXCHANGES = {"subtree": _subtree, "statement": _statement, "function": _function}

@@ -22,7 +22,7 @@ from evolver.operators.genetic.writing import boolean, brief, join, key, literal
 
 def described(site: Site, new: cst.BaseExpression) -> str:
     """Return the summary of a replacement."""
-    return f"replace {brief(site.node)} by {brief(new)}"
+    return f"{brief(site.node)} -> {brief(new)}"
 
 
 def rounded(value: float, digits: int) -> float:
@@ -138,7 +138,7 @@ def _augmented(draft: Draft, line: Line, node: cst.AugAssign) -> Change | None:
         return None
     new = draft.rng.choice(others)
     module = replaced(draft.module, (*line.path, "body", 0, "operator"), AUGMENTED[new]())
-    return Change(module, f"change {old}= to {new}= for {brief(node.target)}")
+    return Change(module, f"{brief(node.target)} {old}= ... -> {new}=")
 
 
 def _is_number(draft: Draft, target: cst.BaseExpression) -> bool:
@@ -236,4 +236,4 @@ def swap(draft: Draft) -> Change | None:
     if other is None:
         return None
     module = replaced(draft.put(one, other.node), other.path, placed(one.node, other.floor))
-    return Change(module, f"swap {brief(one.node)} and {brief(other.node)}")
+    return Change(module, f"{brief(one.node)} <-> {brief(other.node)}")

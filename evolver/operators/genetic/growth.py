@@ -60,7 +60,7 @@ def insert(draft: Draft) -> Change | None:
 def _passes(function: Function, site: Site) -> bool:
     """May a site's value go through the function, and what it gives stand at the site?"""
     takes = function.takes[0]
-    fits = takes == REAL or takes == NUMBER or takes == site.kind
+    fits = takes in (REAL, NUMBER, site.kind)
     return bool(site.kind & NUMBER) and fits and accepts(site, function.gives)
 
 
@@ -133,7 +133,7 @@ def square(draft: Draft) -> Change | None:
         return None
     used = _name_of(draft, site)
     new = join(used, "*", used)
-    return Change(_reused(draft, site, new), f"square {brief(site.node)}")
+    return Change(_reused(draft, site, new), brief(site.node))
 
 
 def reciprocal(draft: Draft) -> Change | None:
@@ -148,9 +148,7 @@ def reciprocal(draft: Draft) -> Change | None:
     used = _name_of(draft, site)
     share = join(draft.grammar.constant(rng, REAL), "/", used)
     new = join(used, rng.choice(signs), share)
-    return Change(
-        _reused(draft, site, new), f"replace u by {brief(new)} for u = {brief(site.node)}"
-    )
+    return Change(_reused(draft, site, new), f"u -> {brief(new)} for u = {brief(site.node)}")
 
 
 def reuse(draft: Draft) -> Change | None:
@@ -179,7 +177,6 @@ def reuse(draft: Draft) -> Change | None:
 
 
 def _reuse_expression(draft: Draft) -> Change | None:
-    rng = draft.rng
     sources = [
         site
         for site in draft.survey.sites
@@ -203,7 +200,7 @@ def _reuse_expression(draft: Draft) -> Change | None:
     module = draft.put(target, cst.Name(name))
     module = replaced(module, source.path, cst.Name(name))
     module = insert_lines(module, source.line, [assignment(name, source.node)])
-    return Change(module, f"reuse {brief(source.node)} for {brief(target.node)}")
+    return Change(module, f"{brief(target.node)} -> {brief(source.node)}")
 
 
 def compose(draft: Draft) -> Change | None:
@@ -238,7 +235,7 @@ def compose(draft: Draft) -> Change | None:
     if count > 1:
         assert site.line is not None
         module = insert_lines(module, site.line, [assignment(new_name, graft)])
-    return Change(module, f"substitute {brief(graft)} for {name} in {brief(site.node)}")
+    return Change(module, f"{name} -> {brief(graft)} in {brief(site.node)}")
 
 
 def _leaves(node: cst.BaseExpression) -> list[cst.BaseExpression]:

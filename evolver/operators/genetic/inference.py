@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import libcst as cst
 
@@ -16,7 +16,6 @@ from evolver.operators.genetic.kinds import (
     SEQUENCE,
     TEXT,
     TRUTH,
-    Index,
     Type,
 )
 from evolver.operators.genetic.library import (
@@ -24,51 +23,14 @@ from evolver.operators.genetic.library import (
     ELEMENTS_OF,
     INTEGER_ARGUMENTS,
     METHODS,
-    PARTIAL,
     RESULTS,
     of_math,
 )
-from evolver.operators.genetic.tree import Path, operands, symbol
+from evolver.operators.genetic.syntax import constant_index, name_of
+from evolver.operators.genetic.tree import Path, symbol
 from evolver.operators.genetic.writing import number
 
-_WHOLE = frozenset(("<<", ">>", "&", "|", "^"))
-_DIVISIONS = frozenset(("/", "//", "%"))
-
-
-class Place(NamedTuple):
-    """What the place of an expression wants.
-
-    Attributes:
-        sink: the type of what takes the value, where it is known.
-        kind: what is wanted where no sink says it; 0: what stands there.
-        is_strict: does a float raise here?
-        is_risky: does an edit often make the program raise or never end: of an index, of what is
-            divided by, of the test of a `while`?
-        decides: does the value decide something: compared, tested, a key to sort by?
-    """
-
-    sink: Type | None = None
-    kind: int = 0
-    is_strict: bool = False
-    is_risky: bool = False
-    decides: bool = False
-
-    def wants(self, own: Type) -> int:
-        """Return the kind that may stand here, INTEGER where nothing else will do."""
-        kind = self.kind or own.kind
-        if self.sink is not None:
-            kind = self.sink.kind or kind
-        if not kind & NUMBER:
-            return kind
-        if self.is_strict or (self.sink is not None and self.sink.root.is_strict):
-            return INTEGER
-        return kind if self.sink is None and not self.kind and kind == INTEGER else NUMBER
-
-    def at_risk(self) -> Place:
-        return self._replace(is_risky=True)
-
-
-ANY = Place()
+WHOLE = frozenset(("<<", ">>", "&", "|", "^"))
 
 
 def flow(value: Type, sink: Type) -> None:
@@ -84,18 +46,6 @@ def flow(value: Type, sink: Type) -> None:
             sink.take(value)
     else:
         sink.join(value)
-
-
-def constant_index(node: cst.CSTNode) -> Index | None:
-    """Return the constant that a container is subscripted by, or None."""
-    match node:
-        case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=index))]):
-            value = number(index)
-            if isinstance(value, int) and value >= 0:
-                return value
-            if isinstance(index, cst.SimpleString):
-                return index.value[1:-1]
-    return None
 
 
 class Inference:
@@ -128,21 +78,6 @@ class Inference:
                 return self.functions.get(name)
         return None
 
-    # -- what places want ------------------------------------------------------------------------
-
-    def place(self, parent: cst.CSTNode, step: Path, path: Path, outer: Place) -> Place:
-        """Return what the place of an operand wants.
-
-        Args:
-            parent: the expression that holds it.
-            step: the operand's path from there.
-            path: the parent's.
-            outer: the parent's own place.
-        """
-        of = _PLACES.get(type(parent))
-        place = of(self, parent, step, path, outer) if of is not None else ANY
-        return place.at_risk() if outer.is_risky else place
-
     # -- what expressions are --------------------------------------------------------------------
 
     def result(self, node: cst.CSTNode, path: Path, below: Mapping[Path, Type]) -> Type:
@@ -159,135 +94,6 @@ class Inference:
         elif of is not None:
             of(self, node, own, below)
         return own
-
-
-# --- places -------------------------------------------------------------------------------------
-
-
-def _in_binary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    operator = symbol(parent.operator)
-    if operator == "@":
-        return ANY
-    others = {of.at((*path, "left")).kind, of.at((*path, "right")).kind}
-    kind = 0 if others & {SEQUENCE, TEXT} else NUMBER
-    whole = outer.is_strict or (outer.sink is not None and outer.sink.root.is_strict)
-    is_repeated = operator == "*" and SEQUENCE in others
-    divides = step == ("right",) and operator in _DIVISIONS
-    return Place(None, kind, whole or operator in _WHOLE or is_repeated, divides, outer.decides)
-
-
-def _in_unary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    if isinstance(parent.operator, cst.Not):
-        return Place(kind=TRUTH)
-    return Place(None, NUMBER, outer.is_strict or isinstance(parent.operator, cst.BitInvert))
-
-
-def _in_comparison(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    if not all(symbol(target.operator) for target in parent.comparisons):
-        return ANY
-    kinds = {of.at((*path, *each.path)).kind for each in operands(parent)}
-    kind = NUMBER if any(kind & NUMBER for kind in kinds) else max(kinds)
-    return Place(None, kind, decides=True)
-
-
-def _in_conditional(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    return Place(kind=TRUTH) if step == ("test",) else outer
-
-
-def _in_call(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    if step[0] != "args":
-        return ANY
-    index = int(step[1])
-    argument = parent.args[index]
-    own = of.called(parent)
-    if own is not None:
-        takes = own.root.takes
-        plain = not argument.star and argument.keyword is None and index < len(takes)
-        return Place(takes[index]) if plain else ANY
-    name = _name_of(parent.func)
-    last = name.rpartition(".")[2]
-    if name in INTEGER_ARGUMENTS or last in INTEGER_ARGUMENTS:
-        return Place(None, NUMBER, is_strict=True, is_risky=True)
-    if name in ("int", "float", "abs", "round"):
-        strict = outer.is_strict if name == "abs" else index > 0
-        kind = of.at((*path, *step)).kind
-        return Place(None, NUMBER if kind & NUMBER else 0, strict)
-    given = sum(each.keyword is None for each in parent.args)
-    if name in ("min", "max") and given > 1 and argument.keyword is None:
-        numbers = of.at(path).kind & NUMBER
-        return Place(None, NUMBER if numbers else 0, outer.is_strict)
-    if name.startswith("math."):
-        return Place(None, NUMBER, is_risky=name in PARTIAL)
-    if isinstance(parent.func, cst.Attribute):
-        container = of.at((*path, "func", "value"))
-        if last in ("append", "add", "appendleft", "remove", "fill"):
-            return Place(container.item())
-        if last == "insert" and index == 1:
-            return Place(container.item())
-    return ANY
-
-
-def _in_subscript(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    if step == ("value",):
-        return Place(kind=SEQUENCE)
-    container = of.at((*path, "value")).root
-    if "dict" in container.flavours:
-        return Place(container.keys())
-    if container.parts:
-        return Place(kind=OTHER)  # the elements differ: see `reads.readable`
-    return Place(None, NUMBER, is_strict=True, is_risky=True)
-
-
-def _in_elements(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    own = of.at(path).root
-    if own.element is None and isinstance(parent, cst.Tuple):
-        return Place(own.parts.setdefault(int(step[1]), Type()))
-    return Place(own.item())
-
-
-def _in_dictionary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    own = of.at(path)
-    return Place(own.keys() if step[-1] == "key" else own.item())
-
-
-def _in_comprehension(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    if step == ("elt",):
-        return Place(of.at(path).item())
-    if step in (("key",), ("value",)):
-        return _in_dictionary(of, parent, step, path, outer)
-    return Place(kind=TRUTH, decides=True) if "ifs" in step else Place(kind=SEQUENCE)
-
-
-def _in_lambda(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    return Place(of.at(path).result(), decides=True)
-
-
-_PLACES: dict[type[cst.CSTNode], Callable[[Inference, Any, Path, Path, Place], Place]] = {
-    cst.BinaryOperation: _in_binary,
-    cst.UnaryOperation: _in_unary,
-    cst.BooleanOperation: lambda of, parent, step, path, outer: Place(kind=TRUTH, decides=True),
-    cst.Comparison: _in_comparison,
-    cst.IfExp: _in_conditional,
-    cst.Call: _in_call,
-    cst.Subscript: _in_subscript,
-    **dict.fromkeys((cst.Tuple, cst.List, cst.Set), _in_elements),
-    cst.Dict: _in_dictionary,
-    **dict.fromkeys((cst.ListComp, cst.SetComp, cst.GeneratorExp, cst.DictComp), _in_comprehension),
-    cst.Lambda: _in_lambda,
-}
-
-
-# --- results ------------------------------------------------------------------------------------
-
-
-def _name_of(node: cst.BaseExpression) -> str:
-    """Return a dotted name, "" for what is none."""
-    match node:
-        case cst.Name(value=name):
-            return name
-        case cst.Attribute(value=value, attr=cst.Name(value=name)):
-            return f"{_name_of(value)}.{name}"
-    return ""
 
 
 def _binary(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> None:
@@ -309,7 +115,7 @@ def _binary(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> 
         side.compute(floating=is_real)
     if is_real:
         own.be(REAL)
-    elif kinds == (INTEGER, INTEGER) or operator in _WHOLE:
+    elif kinds == (INTEGER, INTEGER) or operator in WHOLE:
         own.be(INTEGER)
     else:
         own.compute()
@@ -404,7 +210,7 @@ def _comprehension(of: Inference, node: Any, own: Type, below: Mapping[Path, Typ
         flow(below[("value",)], own.item())
 
 
-_COMPREHENSIONS = {
+_COMPREHENSIONS: dict[type[Any], str] = {
     cst.ListComp: "list",
     cst.SetComp: "set",
     cst.DictComp: "dict",
@@ -413,7 +219,7 @@ _COMPREHENSIONS = {
 
 
 def _attribute(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> None:
-    name = _name_of(node)
+    name = name_of(node)
     if name in ("math.pi", "math.e", "math.inf", "math.tau", "np.pi", "np.inf"):
         own.be(REAL)
     elif not name.startswith(("math.", *(f"{module}." for module in ARRAY_MODULES))):
@@ -439,34 +245,34 @@ def _call(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> No
         if own.root.is_strict:
             function.result().need_integer()
         return
-    name = _name_of(node.func)
     key = named.get("key")
-    if (key is not None and arguments) or (key and name.endswith(".sort")):
+    if key is not None:
         source = arguments[0] if arguments else below.get(("func", "value"), Type())
         for taken in key.root.takes[:1]:
             taken.join(source.item() if len(arguments) < 2 else source)
+    _call_of_library(name_of(node.func), own, below.get(("func", "value")), arguments)
+
+
+def _call_of_library(name: str, own: Type, owner: Type | None, arguments: list[Type]) -> None:
+    """Learn from a call of what the program does not define itself."""
+    last = name.rpartition(".")[2]
     if name.startswith("math."):
         own.be(of_math(name))
         for each in arguments:
-            if each.kind in (0, NUMBER):
+            if not each.kind:
                 each.compute()
     elif name.partition(".")[0] in ARRAY_MODULES:
         own.root.flavours.add("array")
         own.compute()
     elif name in RESULTS:
         own.be(RESULTS[name])
-        if name in INTEGER_ARGUMENTS:
-            for each in arguments:
-                each.need_integer()
-        if name in ("abs", "round"):
-            for each in arguments:
-                each.compute()
     elif name in ELEMENTS_OF:
         ELEMENTS_OF[name](own, arguments)
-    elif isinstance(node.func, cst.Attribute):
-        last = node.func.attr.value
-        if last in METHODS:
-            METHODS[last](own, below.get(("func", "value"), Type()), arguments)
+    elif owner is not None and last in METHODS:
+        METHODS[last](own, owner, arguments)
+    if name in INTEGER_ARGUMENTS or last in INTEGER_ARGUMENTS:
+        for each in arguments:
+            each.need_integer()
 
 
 def _lambda(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> None:

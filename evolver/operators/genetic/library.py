@@ -133,6 +133,14 @@ def _power(own: Type, arguments: _Arguments) -> None:
         each.compute()
 
 
+def _magnitude(own: Type, arguments: _Arguments) -> None:
+    own.compute()
+    for each in arguments[:1]:
+        each.compute()
+        own.be(each.root.kinds & NUMBER)
+        own.take(each)
+
+
 def _dict(own: Type, arguments: _Arguments) -> None:
     own.be(SEQUENCE)
     own.root.flavours.add("dict")
@@ -157,6 +165,7 @@ ELEMENTS_OF: dict[str, Callable[[Type, _Arguments], None]] = {
     "sum": _sum,
     "min": _extreme,
     "max": _extreme,
+    "abs": _magnitude,
     "divmod": _divmod,
     "pow": _power,
     "dict": _dict,

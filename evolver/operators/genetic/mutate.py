@@ -8,11 +8,13 @@ from difflib import get_close_matches
 from random import Random
 
 from evolver.errors import UsageError
+from evolver.operators.credit import labelled, summary_of
 from evolver.operators.genetic import expressions, growth, statements
 from evolver.operators.genetic.child import (
     Drawn,
     Tree,
     applies_to,
+    credited,
     depth_limited,
     first_new,
     read_tree,
@@ -122,10 +124,11 @@ class Mutate:
         with depth_limited():
             parent = read_tree(context.parent.program.files)
             grammar = self._grammar(parent.surveys)
+            weights = credited(self._weights(), context.credit)
             return first_new(
                 context,
                 parent,
-                lambda: self._draw(parent, grammar, context.rng),
+                lambda: self._draw(parent, grammar, weights, context.rng),
                 grammar,
                 self.tries,
                 self.simplify,
@@ -145,24 +148,29 @@ class Mutate:
             weights["constant"] *= 0.1  # the tuner finds them anyway
         return {**weights, **self.weights}
 
-    def _draw(self, parent: Tree, grammar: Grammar, rng: Random) -> Drawn | None:
+    def _draw(
+        self, parent: Tree, grammar: Grammar, weights: Mapping[str, float], rng: Random
+    ) -> Drawn | None:
         """Return the parent after some edits."""
         (count,) = rng.choices(range(1, len(self.edits) + 1), self.edits)
         tree, summaries = parent, []
         for _ in range(count):
             (index,) = rng.choices(range(len(tree.fragments)), tree.sizes())
-            change = self._edit(Draft(tree.fragments[index], tree.surveys[index], grammar, rng))
+            draft = Draft(tree.fragments[index], tree.surveys[index], grammar, rng)
+            change = _edited(draft, weights)
             if change is not None:
                 tree = tree.with_change(index, change)
                 summaries.append(change.summary)
-        return Drawn(tree, "; ".join(summaries)) if summaries else None
+        return Drawn(tree, summary_of(summaries)) if summaries else None
 
-    def _edit(self, draft: Draft) -> Change | None:
-        weights = self._weights()
-        while any(weights.values()):
-            (kind,) = draft.rng.choices(list(weights), list(weights.values()))
-            change = EDITS[kind][0](draft)
-            if change is not None:
-                return change
-            del weights[kind]
-        return None
+
+def _edited(draft: Draft, weights: Mapping[str, float]) -> Change | None:
+    """Make one edit, of the first kind drawn that finds its place."""
+    left = dict(weights)
+    while any(left.values()):
+        (kind,) = draft.rng.choices(list(left), list(left.values()))
+        change = EDITS[kind][0](draft)
+        if change is not None:
+            return Change(change.module, labelled(kind, change.summary))
+        del left[kind]
+    return None

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Iterator
 
 import libcst as cst
 
-from evolver.operators.genetic.inference import constant_index
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, SEQUENCE, Names, Type, alike
 from evolver.operators.genetic.survey import Site
+from evolver.operators.genetic.syntax import constant_index
 from evolver.operators.genetic.tree import replaced, rewritten, walk
 from evolver.operators.genetic.writing import key, literal
 
@@ -26,8 +26,9 @@ def readable(sites: Iterable[Site], site: Site, kind: int) -> list[cst.BaseExpre
             continue
         for node, own in _variants(other):
             is_wanted = own.kind & NUMBER if kind & ~INTEGER else own.kind == INTEGER
-            if is_wanted and (node := _renamed(node, other.names, site.names)) is not None:
-                found.setdefault(key(node), node)
+            new = _renamed(node, other.names, site.names) if is_wanted else None
+            if new is not None:
+                found.setdefault(key(new), new)
     return list(found.values())
 
 
@@ -63,8 +64,8 @@ def _type_of(node: cst.BaseExpression, names: Names) -> Type | None:
             index = constant_index(node)
             if container is None or container.kind != SEQUENCE:
                 return None
-            parts = container.root.parts
-            return parts[index] if index in parts else container.root.element
+            own = container.root
+            return own.element if index is None else own.parts.get(index, own.element)
     return None
 
 

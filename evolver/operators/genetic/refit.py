@@ -35,6 +35,11 @@ class Refit:
 
     applies_to = staticmethod(applies_to)
 
+    def can_propose(self, context: Context) -> bool:
+        """Does the parent have literals that were not fitted often enough?"""
+        files = context.parent.program.files
+        return bool(literals.find(files)) and context.fits(files) < self.times
+
     async def propose(self, context: Context) -> Proposal:
         """Return the parent, to be fitted.
 

@@ -38,7 +38,7 @@ def insert_statement(draft: Draft) -> Change | None:
     if operators and rng.random() < 0.5:
         used = grammar.joined(rng, site.node, operators, used, site.names)
     module = insert_lines(draft.put(site, used), site.line, [assignment(name, value)])
-    return Change(module, f"insert {name} = {brief(value)} for {brief(site.node)}")
+    return Change(module, f"{name} = {brief(value)} for {brief(site.node)}")
 
 
 def delete_statement(draft: Draft) -> Change | None:
@@ -57,7 +57,7 @@ def delete_statement(draft: Draft) -> Change | None:
         return None
     if module is None:
         return None
-    return Change(replace_line(module, line.path, []), f"delete {brief(line.node)}")
+    return Change(replace_line(module, line.path, []), brief(line.node))
 
 
 def _without_variable(draft: Draft, line: Line, name: str) -> cst.Module | None:
@@ -99,7 +99,7 @@ def duplicate_statement(draft: Draft) -> Change | None:
         return None
     line = draft.rng.choice(lines)
     module = replace_line(draft.module, line.path, [line.node, _without_comments(line.node)])
-    return Change(module, f"repeat {brief(line.node)}")
+    return Change(module, brief(line.node))
 
 
 def _without_comments(node: cst.BaseStatement) -> cst.BaseStatement:
@@ -124,7 +124,7 @@ def swap_statements(draft: Draft) -> Change | None:
     above, below = draft.rng.choice(pairs)
     module = replaced(draft.module, above.path, below.node)
     module = replaced(module, below.path, above.node)
-    return Change(module, f"swap {brief(above.node, 30)} and {brief(below.node, 30)}")
+    return Change(module, f"{brief(above.node, 30)} <-> {brief(below.node, 30)}")
 
 
 def interchange(draft: Draft) -> Change | None:
@@ -149,7 +149,7 @@ def interchange(draft: Draft) -> Change | None:
         target=inner.target, iter=inner.iter, body=outer.body.with_changes(body=body)
     )
     names = f"{brief(outer.target)} and {brief(inner.target)}"
-    return Change(replaced(draft.module, line.path, swapped), f"interchange the loops over {names}")
+    return Change(replaced(draft.module, line.path, swapped), f"the loops over {names}")
 
 
 def extract(draft: Draft) -> Change | None:
@@ -177,7 +177,7 @@ def extract(draft: Draft) -> Change | None:
     for site in (first, *same):
         module = replaced(module, site.path, cst.Name(name))
     module = insert_lines(module, first.line, [assignment(name, first.node)])
-    return Change(module, f"extract {name} = {brief(first.node)}")
+    return Change(module, f"{name} = {brief(first.node)}")
 
 
 def _is_changed_between(draft: Draft, first: Site, later: Site) -> bool:

@@ -1,0 +1,83 @@
+"""Credit: which kinds of edits give children that run and are not what they were before.
+
+A function of the finished attempts in commit order, asked as of an earlier moment where an attempt
+began then: so resume, replay and fork come to the same.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
+
+from evolver.facts import Outcome
+
+_RATE = 0.05  # of the difference that one child makes: about the last twenty of a kind count
+_LABEL = re.compile(r"(?:^|; )([a-z_]+): ")
+
+
+def labelled(kind: str, what: str) -> str:
+    """Return an edit's part of a summary, of which `edits_of` can tell the kind."""
+    return f"{kind}: {what}"
+
+
+def summary_of(edits: Iterable[str]) -> str:
+    """Return the summary of several edits, each `labelled`."""
+    return "; ".join(edits)
+
+
+def edits_of(summary: str) -> tuple[str, ...]:
+    """Return the kinds of the edits that made a child, by its summary."""
+    return tuple(_LABEL.findall(summary))
+
+
+class Credit:
+    """How often each kind of edit succeeds: a decayed share between 0 and 1.
+
+    A child succeeds that runs and whose metrics are not its parent's. One that fails counts
+    against each of its edits in part, since one of them is to blame. Where an evaluator is noisy,
+    or draws other inputs for each program, a child that computes the same is not recognised.
+    """
+
+    def __init__(self) -> None:
+        """Nothing is known: every kind counts as one that always succeeds."""
+        self._shares: dict[str, list[tuple[int, float]]] = {}  # kind -> when known, share
+        self._metrics: dict[int, Mapping[str, float]] = {}
+        self._finished = 0
+
+    def record(self, outcome: Outcome) -> None:
+        """Take in one finished attempt, in commit order."""
+        self._finished += 1
+        program, evaluation = outcome.program, outcome.evaluation
+        if program is not None and evaluation is not None:
+            self._metrics[program.id] = evaluation.metrics
+        success = self._success(outcome)
+        if success is None or outcome.attempt.model:
+            return
+        kinds = edits_of(outcome.summary if program is None else program.summary)
+        rate = _RATE if success else _RATE / max(1, len(kinds))
+        for kind in dict.fromkeys(kinds):
+            shares = self._shares.setdefault(kind, [])
+            share = shares[-1][1] if shares else 1.0
+            shares.append((self._finished, share + rate * (success - share)))
+
+    def _success(self, outcome: Outcome) -> bool | None:
+        """Tell whether a child ran and is another; None where that says nothing of its edits."""
+        evaluation, parent = outcome.evaluation, outcome.attempt.parent
+        if parent is None or outcome.verdict == "unproposed":
+            return None
+        if evaluation is None:
+            return False  # it failed in its pre-flight, or computes what another program does
+        if evaluation.fault == "evaluator":
+            return None
+        runs = evaluation.status in ("ok", "rejected")
+        return runs and evaluation.metrics != self._metrics.get(parent)
+
+    def shares(self, upto: int) -> Mapping[str, float]:
+        """Return kind of edit -> share, by the first `upto` finished attempts; 1 where missing."""
+        found = {}
+        for kind, shares in self._shares.items():
+            known = bisect_right(shares, upto, key=lambda entry: entry[0])
+            if known:
+                found[kind] = shares[known - 1][1]
+        return found

@@ -1,0 +1,416 @@
+"""How a fragment is surveyed: passes over its statements and expressions that infer types."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import libcst as cst
+
+from evolver.operators.genetic.fragment import Fragment
+from evolver.operators.genetic.inference import Inference, flow
+from evolver.operators.genetic.kinds import (
+    INTEGER,
+    NUMBER,
+    OTHER,
+    REAL,
+    SEQUENCE,
+    TEXT,
+    TRUTH,
+    Names,
+    Type,
+)
+from evolver.operators.genetic.places import Place, place_of
+from evolver.operators.genetic.survey import Line, Site, Survey
+from evolver.operators.genetic.syntax import (
+    OPEN_SCOPES,
+    bound_inside,
+    in_order,
+    is_editable,
+    is_slice,
+    may_be_skipped,
+    names_changed,
+    names_in,
+    never_goes_on,
+    suites,
+)
+from evolver.operators.genetic.tree import Operand, Path, at, operands
+from evolver.operators.genetic.writing import number
+
+_PASSES = 2  # the first learns what the last one writes down
+_ANNOTATIONS = {"int": INTEGER, "float": REAL, "bool": TRUTH, "str": TEXT, "list": SEQUENCE}
+
+
+@dataclass
+class _Scope:
+    """The state of the walk inside one function, class or top level."""
+
+    names: dict[str, Type]  # those that are surely bound
+    table: dict[str, Type]  # all that the scope binds anywhere
+    function: str = ""
+    is_class: bool = False
+    in_loop: bool = False
+    in_while: bool = False
+    line: Path | None = None
+    vital: frozenset[str] = frozenset()  # what the tests of the `while`s around read
+    gives: Type | None = None
+    visible: Names | None = None  # a copy of the names, until one is bound
+
+    def in_scope(self) -> Names:
+        if self.visible is None:
+            self.visible = dict(self.names)
+        return self.visible
+
+    def bind(self, name: str) -> Type:
+        found = self.table.get(name)
+        if found is None:
+            found = self.table[name] = Type()
+        if self.names.get(name) is not found:
+            self.names[name] = found
+            self.visible = None
+        return found
+
+    def restore(self, names: dict[str, Type]) -> None:
+        self.names, self.visible = names, None
+
+
+@dataclass
+class _Walk:
+    """Passes over a fragment: the types that one learns are there for the next."""
+
+    fragment: Fragment
+    inference: Inference = field(default_factory=Inference)
+    tables: dict[Path, dict[str, Type]] = field(default_factory=dict)
+    sites: list[Site] = field(default_factory=list)
+    lines: list[Line] = field(default_factory=list)
+    functions: dict[str, Path] = field(default_factory=dict)
+
+    def run(self) -> None:
+        around = self.fragment.around
+        names = (*(around.shared if self.fragment.is_in_function else ()), *around.visible)
+        for turn in range(_PASSES):
+            self.inference.is_last = turn == _PASSES - 1
+            self.sites, self.lines = [], []
+            table = self.table(())
+            scope = _Scope({name: table.setdefault(name, Type()) for name in names}, table)
+            self.body(at(self.fragment.module, self.fragment.root), self.fragment.root, scope)
+
+    def table(self, path: Path) -> dict[str, Type]:
+        return self.tables.setdefault(path, {})
+
+    # -- statements ------------------------------------------------------------------------------
+
+    def body(self, body: cst.CSTNode, path: Path, scope: _Scope) -> None:
+        """Visit a suite or the top level; statements on their head's line are no lines."""
+        if isinstance(body, cst.SimpleStatementSuite):
+            scope.line = None
+            for i, small in enumerate(body.body):
+                self.small(small, (*path, "body", i), scope)
+            return
+        assert isinstance(body, cst.IndentedBlock | cst.Module)
+        for i, statement in enumerate(body.body):
+            here = (*path, "body", i)
+            scope.line = None if scope.is_class else here
+            if isinstance(statement, cst.BaseStatement):
+                self.lines.append(self.read(statement, here, scope))
+            self.statement(statement, here, scope)
+
+    def read(self, node: cst.BaseStatement, path: Path, scope: _Scope) -> Line:
+        is_vital = self.is_vital(node, scope)
+        return Line(
+            path,
+            node,
+            scope.in_scope(),
+            scope.function,
+            scope.in_loop,
+            is_vital,
+            scope.in_while,
+        )
+
+    def is_vital(self, node: cst.CSTNode, scope: _Scope) -> bool:
+        """May a statement change what the tests of the `while`s around it read?"""
+        if not scope.vital or not self.inference.is_last:
+            return False
+        return not scope.vital.isdisjoint(names_changed(node))
+
+    def statement(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
+        match node:
+            case cst.SimpleStatementLine():
+                for i, small in enumerate(node.body):
+                    self.small(small, (*path, "body", i), scope)
+            case cst.FunctionDef():
+                self.function(node, path, scope)
+            case cst.ClassDef():
+                function = f"{scope.function}{node.name.value}."
+                self.body(node.body, (*path, "body"), _Scope({}, self.table(path), function, True))
+            case cst.If() | cst.While() | cst.For():
+                self.branch(node, path, scope)
+            case cst.With():
+                self.body(node.body, (*path, "body"), scope)
+            case cst.Try() | cst.TryStar() | cst.Match():
+                for inner_path, suite in suites(node):
+                    self.nested(suite, (*path, *inner_path), scope)
+
+    def function(self, node: cst.FunctionDef, path: Path, scope: _Scope) -> None:
+        separator = "." if scope.function and not scope.is_class else ""
+        name = f"{scope.function}{separator}{node.name.value}"
+        self.functions.setdefault(name, path)
+        shared = self.table(())
+        names = {each: shared.setdefault(each, Type()) for each in self.fragment.around.shared}
+        if not scope.is_class:
+            names.update(scope.names)
+        own, table = self.inference.function(node.name.value), self.table(path)
+        parameters = node.params
+        takes = []
+        for group in (parameters.posonly_params, parameters.params, parameters.kwonly_params):
+            for parameter in group:
+                parameter_type = table.setdefault(parameter.name.value, Type())
+                if parameter.name.value not in ("self", "cls"):
+                    names[parameter.name.value] = parameter_type
+                    takes.append(parameter_type)
+                self.annotate(parameter, parameter_type)
+        if not own.root.takes:
+            own.root.takes = takes
+        self.body(node.body, (*path, "body"), _Scope(names, table, name, gives=own.result()))
+
+    def annotate(self, parameter: cst.Param, own: Type) -> None:
+        """Read a parameter's annotation and its default."""
+        annotation = parameter.annotation
+        if annotation is not None and isinstance(annotation.annotation, cst.Name):
+            own.be(_ANNOTATIONS.get(annotation.annotation.value, 0))
+        default = parameter.default
+        if isinstance(default, cst.Float):
+            own.be(REAL)
+        elif default is not None and number(default) is not None:
+            own.compute()
+        elif isinstance(default, cst.Name) and default.value in ("True", "False"):
+            own.be(TRUTH)
+        elif isinstance(default, cst.Name) and default.value == "None":
+            own.be(OTHER)
+
+    def branch(self, node: cst.If | cst.While | cst.For, path: Path, scope: _Scope) -> None:
+        """Visit a statement of which parts may not run: what only they bind is not bound after."""
+        loop, line, vital = (scope.in_loop, scope.in_while), scope.line, scope.vital
+        if isinstance(node, cst.While):
+            scope.line = None  # its test runs at every turn, a line above it only once
+            place = Place(kind=TRUTH, is_risky=True, decides=True)
+            scope.vital = vital.union(names_in(node.test))
+        else:
+            kind = SEQUENCE if isinstance(node, cst.For) else TRUTH
+            place = Place(kind=kind, is_risky=self.is_vital(node, scope), decides=True)
+        types = [self.operand(operand, path, place, scope) for operand in operands(node)]
+        before = dict(scope.names)
+        if isinstance(node, cst.For):
+            types[0].be(SEQUENCE)
+            self.bind(node.target, scope, types[0].item())
+        if not isinstance(node, cst.If):
+            scope.in_loop, scope.in_while = True, isinstance(node, cst.While)
+        self.body(node.body, (*path, "body"), scope)
+        (scope.in_loop, scope.in_while), scope.vital = loop, vital
+        bound_in_body = scope.names
+        ends = never_goes_on(node.body)
+        scope.restore(dict(before))
+        scope.line = line
+        if isinstance(node.orelse, cst.If):
+            self.branch(node.orelse, (*path, "orelse"), scope)
+        elif node.orelse is not None:
+            self.body(node.orelse.body, (*path, "orelse", "body"), scope)
+        if isinstance(node, cst.If) and node.orelse is not None:
+            both = {n: t for n, t in scope.names.items() if ends or n in bound_in_body}
+            if isinstance(node.orelse, cst.Else) and never_goes_on(node.orelse.body):
+                both = bound_in_body
+            scope.restore({**before, **both})
+        else:
+            scope.restore(before)
+
+    def nested(self, body: cst.CSTNode, path: Path, scope: _Scope) -> None:
+        before = dict(scope.names)
+        self.body(body, path, scope)
+        scope.restore(before)
+
+    def small(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
+        """Visit a statement without a suite."""
+        if isinstance(node, cst.Expr) and not isinstance(node.value, cst.Call):
+            return  # a docstring, a yield or an await
+        sink = self.sink(node, path, scope)
+        is_risky = self.is_vital(node, scope)
+        value = Type()
+        for operand in operands(node):
+            is_value = operand.path == ("value",)
+            place = Place(sink) if is_value else self.indexed(node, path, operand.path)
+            place = place.at_risk() if is_risky else place
+            found = self.operand(operand, path, place, scope)
+            value = found if is_value else value
+        match node:
+            case cst.Assign():
+                for i, target in enumerate(node.targets):
+                    self.bind(target.target, scope, value, (*path, "targets", i, "target"))
+            case cst.AnnAssign():
+                if isinstance(node.annotation.annotation, cst.Name) and sink is not None:
+                    sink.be(_ANNOTATIONS.get(node.annotation.annotation.value, 0))
+                self.bind(node.target, scope, value)
+            case cst.AugAssign() if sink is not None:
+                self.augment(sink, value)
+            case cst.Return() if sink is not None and node.value is not None:
+                flow(value, sink)
+                value.seal()
+
+    def sink(self, node: cst.CSTNode, path: Path, scope: _Scope) -> Type | None:
+        """Return the type of what takes the value of a statement."""
+        match node:
+            case cst.Assign(targets=[target]):
+                return self.target(target.target, path, ("targets", 0, "target"), scope)
+            case cst.AugAssign() | cst.AnnAssign():
+                return self.target(node.target, path, ("target",), scope)
+            case cst.Return():
+                return scope.gives
+        return None
+
+    def augment(self, sink: Type, value: Type) -> None:
+        """Learn from `sink += value`, whatever the operator."""
+        if sink.kind == SEQUENCE or value.kind == SEQUENCE:
+            if sink.kind in (0, SEQUENCE) and value.kind in (0, SEQUENCE):
+                sink.join(value)
+            return
+        if TEXT in (sink.kind, value.kind):
+            return
+        value.compute()
+        sink.compute(floating=value.kind == REAL)
+        flow(value, sink)
+
+    def target(self, node: cst.CSTNode, path: Path, step: Path, scope: _Scope) -> Type | None:
+        """Return the type of what is assigned, where it is one variable, element or attribute."""
+        match node:
+            case cst.Name(value=name):
+                return scope.table.setdefault(name, Type())
+            case cst.Attribute(attr=cst.Name(value=name)):
+                return self.inference.attributes.setdefault(name, Type())
+            case cst.Subscript() if not is_slice(node):
+                return self.inference.at((*path, *step, "value")).item()
+        return None
+
+    def indexed(self, node: cst.CSTNode, path: Path, step: Path) -> Place:
+        """Return what the index of an assigned element wants."""
+        if "slice" not in step:
+            return Place(kind=SEQUENCE)
+        container = self.inference.at((*path, *step[: step.index("slice")], "value"))
+        if "dict" in container.root.flavours:
+            return Place(container.keys())
+        return Place(None, NUMBER, is_strict=True, is_risky=True)
+
+    def bind(self, target: cst.CSTNode, scope: _Scope, value: Type, path: Path = ()) -> None:
+        match target:
+            case cst.Name(value=name):
+                flow(value, scope.bind(name))
+            case cst.Tuple() | cst.List():
+                for i, element in enumerate(target.elements):
+                    part = value.part(i)
+                    self.bind(element.value, scope, part, (*path, "elements", i, "value"))
+                if not value.kind:
+                    value.be(SEQUENCE)
+            case cst.Attribute(attr=cst.Name(value=name)):
+                flow(value, self.inference.attributes.setdefault(name, Type()))
+            case cst.Subscript() if path:
+                container = self.inference.at((*path, "value"))
+                container.be(SEQUENCE)
+                flow(value.item() if is_slice(target) else value, container.item())
+
+    # -- expressions -----------------------------------------------------------------------------
+
+    def operand(
+        self, operand: Operand, above: Path, place: Place, scope: _Scope, *, is_owner: bool = False
+    ) -> Type:
+        """Visit an operand of the node at `above`, and what is under it; return its type.
+
+        Args:
+            operand: see `tree.operands`.
+            above: path of the node that holds it.
+            place: what that node wants there.
+            scope: where it stands.
+            is_owner: is an attribute taken of it, so that nothing else may stand there?
+        """
+        step, node, floor = operand
+        path = (*above, *step)
+        line, names, table = scope.line, scope.names, scope.table
+        is_open = type(node) in OPEN_SCOPES
+        if is_open:
+            self.open(node, path, scope)
+        below: dict[Path, Type] = {}
+        if type(node) is cst.Name:
+            own = self.named(node, path, scope)
+        else:
+            if number(node) is None:
+                owns = type(node) is cst.Attribute
+                for each in in_order(node):
+                    scope.line = None if is_open or may_be_skipped(node, each.path) else line
+                    inner = place_of(self.inference, node, each.path, path, place)
+                    below[each.path] = self.operand(each, path, inner, scope, is_owner=owns)
+                    if each.path[-1] == "iter":
+                        self.loop(node, each.path, below[each.path], scope)
+            own = self.inference.result(node, path, below)
+        if scope.names is not names:
+            scope.restore(names)
+            scope.table = table
+        scope.line = line
+        if place.is_strict and (own.kind & NUMBER or not own.kind):
+            own.need_integer()
+        may_change = is_editable(node) and step != ("func",) and not is_owner
+        if self.inference.is_last and may_change:
+            self.sites.append(
+                Site(
+                    path,
+                    node,
+                    floor,
+                    own.kind,
+                    place.wants(own),
+                    own,
+                    scope.in_scope(),
+                    line,
+                    place.is_risky or (own.kind == INTEGER and own.root.is_strict),
+                    place.decides,
+                )
+            )
+        return own
+
+    def named(self, node: cst.Name, path: Path, scope: _Scope) -> Type:
+        """Return the type of a name that is read."""
+        name = node.value
+        found = scope.names.get(name) or scope.table.get(name)
+        if found is None:
+            found = self.inference.functions.get(name) or self.inference.at(path)
+            if name in ("True", "False"):
+                found.be(TRUTH)
+            elif name == "None":
+                found.be(OTHER)
+        self.inference.types[path] = found
+        return found
+
+    def open(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
+        """Bind what a lambda or a comprehension binds."""
+        table = self.table(path)
+        inside = {name: table.setdefault(name, Type()) for name in bound_inside(node)}
+        scope.table = {**scope.table, **inside}
+        scope.restore({**scope.names, **inside})
+        if isinstance(node, cst.Lambda):
+            self.inference.at(path).root.takes = list(inside.values())
+
+    def loop(self, node: cst.CSTNode, step: Path, source: Type, scope: _Scope) -> None:
+        """Learn what the loop of a comprehension binds."""
+        source.be(SEQUENCE)
+        self.bind(at(node, (*step[:-1], "target")), scope, source.item())
+
+
+def survey(fragment: Fragment) -> Survey:
+    """Walk a fragment and return what can be edited in it."""
+    walk = _Walk(fragment)
+    walk.run()
+    kinds: dict[str, int] = {}
+    types: dict[str, Type] = {}
+    for table in walk.tables.values():
+        for name, each in table.items():
+            types.setdefault(name, each)
+            kind = each.kind
+            before = kinds.setdefault(name, kind)
+            if before != kind:
+                kinds[name] = NUMBER if before & NUMBER and kind & NUMBER else 0
+    taken = fragment.around.taken.union(kinds)
+    return Survey(tuple(walk.sites), tuple(walk.lines), walk.functions, kinds, types, taken)

@@ -1,0 +1,181 @@
+"""What the place of an expression wants, and how dangerous it is to change what stands there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import libcst as cst
+
+from evolver.operators.genetic.inference import WHOLE, Inference
+from evolver.operators.genetic.kinds import INTEGER, NUMBER, OTHER, SEQUENCE, TEXT, TRUTH, Type
+from evolver.operators.genetic.library import INTEGER_ARGUMENTS, PARTIAL
+from evolver.operators.genetic.syntax import name_of
+from evolver.operators.genetic.tree import Path, operands, symbol
+
+_DIVISIONS = frozenset(("/", "//", "%"))
+
+
+class Place(NamedTuple):
+    """What the place of an expression wants.
+
+    Attributes:
+        sink: the type of what takes the value, where it is known.
+        kind: what is wanted where no sink says it; 0: what stands there.
+        is_strict: does a float raise here?
+        is_risky: does an edit often make the program raise or never end: of an index, of what is
+            divided by, of the test of a `while`?
+        decides: does the value decide something: compared, tested, a key to sort by?
+    """
+
+    sink: Type | None = None
+    kind: int = 0
+    is_strict: bool = False
+    is_risky: bool = False
+    decides: bool = False
+
+    def wants(self, own: Type) -> int:
+        """Return the kind that may stand here, INTEGER where nothing else will do."""
+        kind = self.kind or own.kind
+        if self.sink is not None:
+            kind = self.sink.kind or kind
+        if not kind & NUMBER:
+            return kind
+        if self.is_strict or (self.sink is not None and self.sink.root.is_strict):
+            return INTEGER
+        return kind if self.sink is None and not self.kind and kind == INTEGER else NUMBER
+
+    def at_risk(self) -> Place:
+        """Return the same place where edits are dangerous."""
+        return self._replace(is_risky=True)
+
+
+ANY = Place()
+
+
+def place_of(of: Inference, parent: cst.CSTNode, step: Path, path: Path, outer: Place) -> Place:
+    """Return what the place of an operand wants.
+
+    Args:
+        of: what is known of the fragment.
+        parent: the expression that holds the operand.
+        step: the operand's path from there.
+        path: the parent's.
+        outer: the parent's own place.
+    """
+    find = _PLACES.get(type(parent))
+    place = find(of, parent, step, path, outer) if find is not None else ANY
+    return place.at_risk() if outer.is_risky else place
+
+
+def _in_binary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    operator = symbol(parent.operator)
+    if operator == "@":
+        return ANY
+    others = {of.at((*path, "left")).kind, of.at((*path, "right")).kind}
+    kind = 0 if others & {SEQUENCE, TEXT} else NUMBER
+    whole = outer.is_strict or (outer.sink is not None and outer.sink.root.is_strict)
+    is_repeated = operator == "*" and SEQUENCE in others
+    divides = step == ("right",) and operator in _DIVISIONS
+    return Place(None, kind, whole or operator in WHOLE or is_repeated, divides, outer.decides)
+
+
+def _in_unary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    if isinstance(parent.operator, cst.Not):
+        return Place(kind=TRUTH)
+    return Place(None, NUMBER, outer.is_strict or isinstance(parent.operator, cst.BitInvert))
+
+
+def _in_comparison(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    if not all(symbol(target.operator) for target in parent.comparisons):
+        return ANY
+    kinds = {of.at((*path, *each.path)).kind for each in operands(parent)}
+    kind = NUMBER if any(kind & NUMBER for kind in kinds) else max(kinds)
+    return Place(None, kind, decides=True)
+
+
+def _in_conditional(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    return Place(kind=TRUTH) if step == ("test",) else outer
+
+
+def _in_call(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    if step[0] != "args":
+        return ANY
+    index = int(step[1])
+    argument = parent.args[index]
+    own = of.called(parent)
+    if own is not None:
+        takes = own.root.takes
+        plain = not argument.star and argument.keyword is None and index < len(takes)
+        return Place(takes[index]) if plain else ANY
+    name = name_of(parent.func)
+    last = name.rpartition(".")[2]
+    if name in INTEGER_ARGUMENTS or last in INTEGER_ARGUMENTS:
+        return Place(None, NUMBER, is_strict=True, is_risky=True)
+    if name in ("int", "float", "abs", "round"):
+        strict = outer.is_strict if name == "abs" else index > 0
+        kind = of.at((*path, *step)).kind
+        return Place(None, NUMBER if kind & NUMBER else 0, strict)
+    given = sum(each.keyword is None for each in parent.args)
+    if name in ("min", "max") and given > 1 and argument.keyword is None:
+        numbers = of.at(path).kind & NUMBER
+        return Place(None, NUMBER if numbers else 0, outer.is_strict)
+    if name.startswith("math."):
+        return Place(None, NUMBER, is_risky=name in PARTIAL)
+    if isinstance(parent.func, cst.Attribute):
+        container = of.at((*path, "func", "value"))
+        if last in ("append", "add", "appendleft", "remove", "fill"):
+            return Place(container.item())
+        if last == "insert" and index == 1:
+            return Place(container.item())
+    return ANY
+
+
+def _in_subscript(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    if step == ("value",):
+        return Place(kind=SEQUENCE)
+    container = of.at((*path, "value")).root
+    if "dict" in container.flavours:
+        return Place(container.keys())
+    if container.parts:
+        return Place(kind=OTHER)  # the elements differ: see `reads.readable`
+    return Place(None, NUMBER, is_strict=True, is_risky=True)
+
+
+def _in_elements(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    own = of.at(path).root
+    if own.element is None and isinstance(parent, cst.Tuple):
+        return Place(own.parts.setdefault(int(step[1]), Type()))
+    return Place(own.item())
+
+
+def _in_dictionary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    own = of.at(path)
+    return Place(own.keys() if step[-1] == "key" else own.item())
+
+
+def _in_comprehension(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    if step == ("elt",):
+        return Place(of.at(path).item())
+    if step in (("key",), ("value",)):
+        return _in_dictionary(of, parent, step, path, outer)
+    return Place(kind=TRUTH, decides=True) if "ifs" in step else Place(kind=SEQUENCE)
+
+
+def _in_lambda(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+    return Place(of.at(path).result(), decides=True)
+
+
+_PLACES: dict[type[cst.CSTNode], Callable[[Inference, Any, Path, Path, Place], Place]] = {
+    cst.BinaryOperation: _in_binary,
+    cst.UnaryOperation: _in_unary,
+    cst.BooleanOperation: lambda of, parent, step, path, outer: Place(kind=TRUTH, decides=True),
+    cst.Comparison: _in_comparison,
+    cst.IfExp: _in_conditional,
+    cst.Call: _in_call,
+    cst.Subscript: _in_subscript,
+    **dict.fromkeys((cst.Tuple, cst.List, cst.Set), _in_elements),
+    cst.Dict: _in_dictionary,
+    **dict.fromkeys((cst.ListComp, cst.SetComp, cst.GeneratorExp, cst.DictComp), _in_comprehension),
+    cst.Lambda: _in_lambda,
+}
