@@ -1,8 +1,8 @@
 """Editable regions of a program, and edits applied inside them. Pure functions on bytes and text.
 
 A region is what stands between a line with ``EVOLVE-BLOCK-START [name]`` and the next line with
-``EVOLVE-BLOCK-END``, in a comment of any language. If any file of a program has markers, files
-without them are read-only; if none has, every file is editable whole.
+``EVOLVE-BLOCK-END``, each a comment of its own (`evolver.markers`). If any file of a program has
+markers, files without them are read-only; if none has, every file is editable whole.
 
 One invariant holds after every operator: each file with its regions cut out is byte-equal to the
 seed's (`violation` checks it).
@@ -10,68 +10,95 @@ seed's (`violation` checks it).
 
 from __future__ import annotations
 
-import re
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from evolver.errors import UsageError
+from evolver.markers import Marker, markers
 from evolver.types import Files
-
-_MARKER = re.compile(rb"EVOLVE-BLOCK-(START|END)\b[ \t]*([\w.-]*)")
 
 
 @dataclass(frozen=True)
 class Region:
-    """An editable stretch of one file: `files[path][start:end]`, whole lines."""
+    """An editable stretch of one file: `files[path][start:end]`, whole lines.
+
+    Attributes:
+        path: of the file.
+        name: as its marker gives it; "" for none.
+        start: offset of its first line.
+        end: offset behind its last line.
+        label: what prompts and answers call it, unique in its program: the path of the file where
+            it is the only region there and has no name, else ``path:name`` or ``path block 2``.
+    """
 
     path: str
     name: str
     start: int
     end: int
+    label: str
 
 
 def _regions_of(path: str, source: bytes) -> list[Region]:
     found: list[Region] = []
-    if b"EVOLVE-BLOCK-" not in source:
-        return found
-    opened: tuple[str, int, int] | None = None  # name, offset of the body, line number
-    offset = 0
-    for number, line in enumerate(source.splitlines(keepends=True), start=1):
-        marker = _MARKER.search(line)
-        if marker is not None:
-            if marker[1] == b"START":
-                if opened is not None:
-                    raise UsageError(
-                        f"{path}:{number}: EVOLVE-BLOCK-START inside the block opened at line "
-                        f"{opened[2]}; blocks do not nest, close that one first"
-                    )
-                opened = (marker[2].decode("ascii", "replace"), offset + len(line), number)
-            else:
-                if opened is None:
-                    raise UsageError(
-                        f"{path}:{number}: EVOLVE-BLOCK-END without an EVOLVE-BLOCK-START above it"
-                    )
-                found.append(Region(path, opened[0], opened[1], offset))
-                opened = None
-        offset += len(line)
+    opened: Marker | None = None
+    for marker in markers(path, source):
+        if marker.is_start and opened is not None:
+            raise UsageError(
+                f"{path}:{marker.number}: EVOLVE-BLOCK-START inside the block opened at line "
+                f"{opened.number}; blocks do not nest, close that one first"
+            )
+        if marker.is_start:
+            opened = marker
+        elif opened is None:
+            raise UsageError(
+                f"{path}:{marker.number}: EVOLVE-BLOCK-END without an EVOLVE-BLOCK-START above it"
+            )
+        else:
+            found.append(Region(path, opened.name, opened.end, marker.start, path))
+            opened = None
     if opened is not None:
         raise UsageError(
-            f"{path}:{opened[2]}: EVOLVE-BLOCK-START is never closed; "
+            f"{path}:{opened.number}: EVOLVE-BLOCK-START is never closed; "
             "add a line with EVOLVE-BLOCK-END"
         )
-    return found
+    return _labelled(found)
+
+
+def _labelled(regions: list[Region]) -> list[Region]:
+    names = Counter(region.name for region in regions)
+    return [
+        replace(
+            region,
+            label=f"{region.path}:{region.name}"
+            if region.name and names[region.name] == 1
+            else region.path
+            if len(regions) == 1
+            else f"{region.path} block {number}",
+        )
+        for number, region in enumerate(regions, start=1)
+    ]
 
 
 def find_regions(files: Files) -> tuple[Region, ...]:
     """Return the editable regions in the order of the files and of their lines.
 
     Raises:
-        UsageError: markers do not pair.
+        UsageError: markers do not pair, or what looks like one is none.
     """
     marked = [region for path in files for region in _regions_of(path, files[path])]
     if marked:
         return tuple(marked)
-    return tuple(Region(path, "", 0, len(files[path])) for path in files)
+    return tuple(Region(path, "", 0, len(files[path]), path) for path in files)
+
+
+def has_markers(files: Files) -> bool:
+    """Tell whether the regions of a program are marked, else each file is one.
+
+    Raises:
+        UsageError: what looks like a marker is none.
+    """
+    return any(markers(path, files[path]) for path in files)
 
 
 def skeleton(files: Files) -> dict[str, tuple[bytes, ...]]:
@@ -129,11 +156,13 @@ def first_region_alone(files: Files) -> dict[str, bytes]:
     The markers of the others say FIXED-BLOCK instead, so that nothing else moves.
     """
     first = find_regions(files)[0]
-    if not any(b"EVOLVE-BLOCK-" in source for source in files.values()):
+    if not has_markers(files):
         return {first.path: files[first.path]}
-    result = {}
+    result = dict(files)
     for path, source in files.items():
-        # Past the line of its end marker, which ends at a line break or with the file.
-        keep = (source.find(b"\n", first.end) + 1 or len(source)) if path == first.path else 0
-        result[path] = source[:keep] + source[keep:].replace(b"EVOLVE-BLOCK-", b"FIXED-BLOCK-")
+        kept = {first.start, first.end} if path == first.path else set()
+        for marker in reversed(markers(path, source)):
+            if not kept & {marker.start, marker.end}:
+                line = source[marker.start : marker.end].replace(b"EVOLVE-BLOCK-", b"FIXED-BLOCK-")
+                result[path] = result[path][: marker.start] + line + result[path][marker.end :]
     return result

@@ -6,17 +6,29 @@ and `make_rewrite` write them. Whatever cannot be applied raises `EditError`, wh
 a repair prompt says to the model.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
-from evolver.diffs import blocks, unified
-from evolver.diffs.answers import answer_lines, summary
+from evolver.diffs import blocks, marks, unified
+from evolver.diffs.answers import answer_lines, path_in, summary
 from evolver.diffs.applying import Edit, apply
 from evolver.diffs.blocks import make
+from evolver.diffs.fences import closing, is_fence
 from evolver.diffs.rewrites import make as make_rewrite
 from evolver.diffs.rewrites import rewrite
 from evolver.diffs.unified import make as make_unified
 
-__all__ = ["Edit", "apply", "make", "make_rewrite", "make_unified", "parse", "rewrite", "summary"]
+__all__ = [
+    "Edit",
+    "apply",
+    "holds_edits",
+    "holds_edits_beside_code",
+    "make",
+    "make_rewrite",
+    "make_unified",
+    "parse",
+    "rewrite",
+    "summary",
+]
 
 
 def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
@@ -31,6 +43,48 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
     """
     lines = answer_lines(answer)
     # What is begun first holds the other: code may have lines like the marks of either.
-    if unified.begins_in(lines[: blocks.first(lines)]):
+    if unified.begins_in(lines[: marks.first(lines)]):
         return unified.parse(answer, paths)
     return blocks.parse(answer, paths)
+
+
+def holds_edits(answer: str) -> bool:
+    """Tell whether an answer holds a block or a unified diff, begun at least.
+
+    Raises:
+        EditError: what is thought and what is the answer cannot be told.
+    """
+    return _hold_edits(answer_lines(answer))
+
+
+def holds_edits_beside_code(answer: str) -> bool:
+    """Tell whether an answer's edits stand outside its code: in no fence, or first in one.
+
+    What looks like an edit in the middle of fenced code belongs to the code.
+
+    Raises:
+        EditError: as `holds_edits`.
+    """
+    lines = answer_lines(answer)
+    outside: list[str] = []
+    index = 0
+    while index < len(lines):
+        end = closing(lines, index) if is_fence(lines[index]) else None
+        if end is None or _begins_with_an_edit(lines[index : end + 1]):
+            outside.append(lines[index])
+            index += 1
+        else:
+            index = end + 1
+    return _hold_edits(outside)
+
+
+def _hold_edits(lines: Sequence[str]) -> bool:
+    return marks.first(lines) is not None or unified.begins_in(lines)
+
+
+def _begins_with_an_edit(fenced: Sequence[str]) -> bool:
+    """Tell whether the first line of a fenced block, but for a path, is that of an edit."""
+    body = [line for line in fenced[1:-1] if line.strip()]
+    if body and path_in(body[0]) is not None:
+        body = body[1:]
+    return bool(body) and _hold_edits([fenced[0], *body[:2]])

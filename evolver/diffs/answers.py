@@ -1,16 +1,14 @@
-"""The parts of a model's answer: its prose, its fences, its path lines."""
+"""The parts of a model's answer: its lines, its prose, its path lines."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
 
+from evolver.diffs.thoughts import without_thoughts
 from evolver.errors import EditError
 
 _SUMMARY_LENGTH = 300  # characters
-_THOUGHT = re.compile(r"\A\s*(?:<think(?:ing)?>)?.*?</think(?:ing)?>", re.DOTALL)
-_FENCE = re.compile(r"[ \t]*(?P<ticks>`{3,}|~{3,})[ \t]*(?P<info>[^`]*)$")
 _BLOCK_OR_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,}|<{5,}[ \t]*SEARCH\b)", re.MULTILINE)
 
 
@@ -21,18 +19,14 @@ _PLACEHOLDER = re.compile(
 )
 
 
-@dataclass(frozen=True)
-class Fence:
-    """A fenced block: the lines inside it, and what stands beside its opening."""
-
-    lines: tuple[str, ...]
-    info: str  # after the opening ticks: a language, or a path
-    above: str  # the last line above that is not blank
-
-
 def answer_lines(answer: str) -> list[str]:
-    r"""Return the answer's lines, without a leading thought and with ``\n`` alone between them."""
-    return _THOUGHT.sub("", answer, count=1).replace("\r\n", "\n").split("\n")
+    r"""Return the answer's lines, without thoughts and with ``\n`` alone between them.
+
+    Raises:
+        EditError: a thought never ends, or where it ends cannot be told.
+    """
+    text = answer.replace("\r\n", "\n").removeprefix("\ufeff")
+    return without_thoughts(text).split("\n")
 
 
 def summary(answer: str) -> str:
@@ -63,49 +57,6 @@ def check_nothing_left_out(lines: Iterable[str], known: Collection[str]) -> None
                 f"the line {line.strip()[:60]!r} leaves code out; write all of it, "
                 "nothing is filled in"
             )
-
-
-def is_fence(line: str) -> bool:
-    """Does this line open or close a fenced block?"""
-    return _FENCE.match(line) is not None
-
-
-def fences(lines: Sequence[str]) -> list[Fence]:
-    """Return the fenced blocks; a fence with a language inside another one nests.
-
-    Raises:
-        EditError: the last fence is never closed.
-    """
-    found: list[Fence] = []
-    opened: tuple[int, re.Match[str]] | None = None
-    depth = 0
-    for index, line in enumerate(lines):
-        fence = _FENCE.match(line)
-        if fence is None:
-            continue
-        if opened is None:
-            opened, depth = (index, fence), 1
-            continue
-        outer = opened[1]["ticks"]
-        if fence["ticks"][0] != outer[0] or len(fence["ticks"]) < len(outer):
-            continue
-        depth += 1 if fence["info"].strip() else -1
-        if depth == 0:
-            start, first = opened
-            body = tuple(lines[start + 1 : index])
-            found.append(Fence(body, first["info"].strip(), line_above(lines, start)))
-            opened = None
-    if opened is not None:
-        raise EditError("the answer ends inside a fenced code block: it was cut off")
-    return found
-
-
-def line_above(lines: Sequence[str], index: int) -> str:
-    """Return the last line before `index` that is neither blank nor a fence."""
-    for line in reversed(lines[:index]):
-        if line.strip() and not is_fence(line):
-            return line.strip()
-    return ""
 
 
 def path_in(line: str, known: Collection[str] = ()) -> str | None:

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from evolver.diffs.answers import check_nothing_left_out, is_fence, resolve_path
+from evolver.diffs.answers import check_nothing_left_out, resolve_path
+from evolver.diffs.fences import is_fence
 from evolver.diffs.matching import Match, find, find_exactly, nearest
-from evolver.diffs.text import Text, is_marker
-from evolver.edits import Region, find_regions
+from evolver.diffs.text import Part, Text
+from evolver.edits import violation
 from evolver.errors import EditError
+from evolver.markers import is_marker
 from evolver.types import Files
 
 
@@ -26,6 +28,8 @@ class Edit:
         has_last_newline: whether the file's last line ends in a newline afterwards; None: as it
             does now.
         otherwise: other readings of the same words, for where this one matches only loosely.
+        readings: all readings, where several are as good as one another: that one is meant which
+            can be applied. This edit is the first of them.
     """
 
     search: str
@@ -34,6 +38,7 @@ class Edit:
     line: int | None = None
     has_last_newline: bool | None = None
     otherwise: tuple[Edit, ...] = ()
+    readings: tuple[Edit, ...] = ()
 
 
 def apply(edits: Sequence[Edit], files: Files, readonly: Collection[str] = ()) -> dict[str, bytes]:
@@ -67,22 +72,13 @@ def apply(edits: Sequence[Edit], files: Files, readonly: Collection[str] = ()) -
 
 
 @dataclass(frozen=True)
-class _Part:
-    """Lines to put in place of others."""
-
-    start: int
-    end: int
-    lines: list[str]
-
-
-@dataclass(frozen=True)
 class _Change:
     """What an edit changes at one place where it matches."""
 
     path: str
     at: int  # index of the first searched line
-    parts: Sequence[_Part]  # in order
-    is_editable: bool
+    parts: Sequence[Part]  # in order
+    child: bytes | None  # the file afterwards; None where it changes what is not editable
 
     @property
     def start(self) -> int:
@@ -91,29 +87,51 @@ class _Change:
 
 
 def _apply_one(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str, bytes]:
-    regions = find_regions(files)
+    if edit.readings:
+        return _apply_only(edit, files, readonly)
     candidates = _candidates(edit, files, readonly)
     texts = {path: Text(files[path]) for path in candidates}
-    changes = []
-    for path, text in texts.items():
-        inside = [region for region in regions if region.path == path]
-        changes += [_change(path, text, match, inside) for match in _matches(edit, text)]
-    editable = _nearest_to(edit.line, [change for change in changes if change.is_editable])
+    changes = [
+        _change(path, text, match, edit, files)
+        for path, text in texts.items()
+        for match in _matches(edit, text)
+    ]
+    editable = _nearest_to(edit.line, [change for change in changes if change.child is not None])
     if len(editable) == 1:
         change = editable[0]
-        text = texts[change.path]
         for part in change.parts:
-            check_nothing_left_out(part.lines, text.lines)
-        if edit.has_last_newline is not None and _may_end_anew(text, change.path, regions):
-            text.has_last_newline = edit.has_last_newline
-        for part in reversed(change.parts):
-            text.replace(part.start, part.end, part.lines)
-        return {**files, change.path: text.encode()}
+            check_nothing_left_out(part.lines, texts[change.path].lines)
+        assert change.child is not None
+        return {**files, change.path: change.child}
     if editable:
         raise _ambiguous(edit, editable)
     if changes:
         raise _outside(edit, changes[0])
     raise _mismatch(edit, texts)
+
+
+def _apply_only(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str, bytes]:
+    """Apply the one reading of an edit that can be applied."""
+    children: list[dict[str, bytes]] = []
+    failures: list[EditError] = []
+    for reading in edit.readings:
+        try:
+            child = _apply_one(reading, files, readonly)
+        except EditError as error:
+            failures.append(error)
+        else:
+            if child not in children:
+                children.append(child)
+    if len(children) == 1:
+        return children[0]
+    if not children:
+        raise failures[0]
+    sentence = "a block has several lines of =======, and more than one could divide it"
+    raise EditError(
+        sentence,
+        f"{sentence}. Write it once more with its three marks two characters longer, such as "
+        f"{'<' * 9} SEARCH, {'=' * 9} and {'>' * 9} REPLACE.\n{_quoted(edit)}",
+    )
 
 
 def _nearest_to(line: int | None, changes: list[_Change]) -> list[_Change]:
@@ -126,11 +144,6 @@ def _nearest_to(line: int | None, changes: list[_Change]) -> list[_Change]:
         for change, distance in zip(changes, distances, strict=True)
         if distance == min(distances)
     ]
-
-
-def _may_end_anew(text: Text, path: str, regions: Sequence[Region]) -> bool:
-    end = len(text.lines)
-    return text.is_editable(end, end, [region for region in regions if region.path == path])
 
 
 def _candidates(edit: Edit, files: Files, readonly: Collection[str]) -> list[str]:
@@ -167,54 +180,61 @@ def _split(text: str) -> list[str]:
     return text.split("\n")[:-1]
 
 
-def _change(path: str, text: Text, match: Match, regions: Sequence[Region]) -> _Change:
-    """Say what a match changes: one stretch of lines, or one in each region that it touches."""
+def _change(path: str, text: Text, match: Match, edit: Edit, files: Files) -> _Change:
+    """Say what a match changes: what the edit says, else that with the markers left alone.
 
-    def are_editable(parts: Sequence[_Part]) -> bool:
-        return all(text.is_editable(part.start, part.end, regions) for part in parts)
+    The first that leaves alone what is outside the regions is meant.
+    """
+    whole = Part(match.start, match.end, list(match.lines))
+    readings = [[whole] if text.lines[whole.start : whole.end] != whole.lines else []]
+    between = _between_markers(path, text, match)
+    if between is not None:
+        readings.append(between)
+    around = _around_markers(path, text, match)
+    readings.append([around] if text.lines[around.start : around.end] != around.lines else [])
+    for parts in readings:
+        for ends_in_newline in dict.fromkeys((edit.has_last_newline, None)):
+            child = text.with_parts(parts, ends_in_newline)
+            if violation(files, {**files, path: child}) is None:
+                return _Change(path, match.at, parts, child)
+    return _Change(path, match.at, readings[-1], None)
 
-    parts = _between_markers(text, match)
-    if parts is None or not are_editable(parts):
-        whole = _around_markers(text, match)
-        parts = [whole] if text.lines[whole.start : whole.end] != whole.lines else []
-    return _Change(path, match.at, parts, are_editable(parts))
 
-
-def _around_markers(text: Text, match: Match) -> _Part:
+def _around_markers(path: str, text: Text, match: Match) -> Part:
     """Leave the markers of regions where they are, whatever the edit makes of them."""
     start, end, lines = match.start, match.end, list(match.lines)
     old = text.lines
-    while start < end and is_marker(old[start]):
+    while start < end and is_marker(old[start], path):
         start += 1
-        lines = lines[1:] if lines and is_marker(lines[0]) else lines
-    while start < end and is_marker(old[end - 1]):
+        lines = lines[1:] if lines and is_marker(lines[0], path) else lines
+    while start < end and is_marker(old[end - 1], path):
         end -= 1
-        lines = lines[:-1] if lines and is_marker(lines[-1]) else lines
-    if not any(map(is_marker, old[start:end])):
-        lines = [line for line in lines if not is_marker(line)]
-    return _Part(start, end, lines)
+        lines = lines[:-1] if lines and is_marker(lines[-1], path) else lines
+    if not any(is_marker(line, path) for line in old[start:end]):
+        lines = [line for line in lines if not is_marker(line, path)]
+    return Part(start, end, lines)
 
 
-def _between_markers(text: Text, match: Match) -> list[_Part] | None:
+def _between_markers(path: str, text: Text, match: Match) -> list[Part] | None:
     """Split a change at the markers that it leaves alone; None where it does not."""
-    before = _stretches(text.lines[match.start : match.end])
-    after = _stretches(match.lines)
+    before = _stretches(path, text.lines[match.start : match.end])
+    after = _stretches(path, match.lines)
     if [marker.strip() for marker, _ in before] != [marker.strip() for marker, _ in after]:
         return None
     parts, start = [], match.start
     for (marker, old), (_, new) in zip(before, after, strict=True):
         start += bool(marker)
         if old != new:
-            parts.append(_Part(start, start + len(old), new))
+            parts.append(Part(start, start + len(old), new))
         start += len(old)
     return parts
 
 
-def _stretches(lines: Sequence[str]) -> list[tuple[str, list[str]]]:
+def _stretches(path: str, lines: Sequence[str]) -> list[tuple[str, list[str]]]:
     """Return the lines between markers, each stretch with the marker above it; "" for the first."""
     found: list[tuple[str, list[str]]] = [("", [])]
     for line in lines:
-        if is_marker(line):
+        if is_marker(line, path):
             found.append((line, []))
         else:
             found[-1][1].append(line)

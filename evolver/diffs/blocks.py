@@ -9,33 +9,29 @@ A block, with the path of its file above it where there are several::
     lines to stand there instead
     >>>>>>> REPLACE
 
-The markers are seven characters long. Where the code itself holds such lines, longer markers of
-equal length (`make` writes them) keep the block apart from what is in it.
+The marks are seven characters long. Where the code itself holds such lines, longer marks of equal
+length (`make` writes them) keep the block apart from what is in it. With marks of seven, of several
+lines of ======= that one divides the halves whose SEARCH stands in the program; where that is true
+of more than one, nothing is guessed.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
 from difflib import SequenceMatcher
 
-from evolver.diffs.answers import answer_lines, line_above, path_in
+from evolver.diffs import marks
+from evolver.diffs.answers import answer_lines, path_in
 from evolver.diffs.applying import Edit
+from evolver.diffs.fences import line_above
 from evolver.diffs.matching import find
 from evolver.diffs.text import Text
 from evolver.edits import Region, find_regions, violation
 from evolver.errors import EditError
 from evolver.types import Files
 
-_OPEN = re.compile(r"[ \t]*(<{5,})[ \t]*SEARCH\b[ \t]*(.*)$", re.IGNORECASE)
-_DIVIDE = re.compile(r"[ \t]*(={5,})[ \t]*$")
-_CLOSE = re.compile(r"[ \t]*(>{5,})[ \t]*(?:REPLACE)?[ \t]*$", re.IGNORECASE)
 _CONTEXT = 2  # lines around a change that `make` writes where fewer would do
-
-
-def first(lines: Sequence[str]) -> int | None:
-    """Return the index of the line that opens the first block; None where there is none."""
-    return next((index for index, line in enumerate(lines) if _OPEN.match(line)), None)
 
 
 def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
@@ -46,51 +42,72 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
         paths: the paths that a line above a block may name.
 
     Raises:
-        EditError: there is no block, or one is not finished.
+        EditError: there is no block, one is not finished, or its marks can be read in more ways
+            than the program could tell apart.
     """
     lines = answer_lines(answer)
     edits: list[Edit] = []
     index = 0
     while index < len(lines):
-        opening = _OPEN.match(lines[index])
+        opening = marks.OPEN.match(lines[index])
         if opening is None:
+            _check_stray(lines[index], len(edits))
             index += 1
             continue
-        size = len(opening[1])
-        divider = _mark(lines, index + 1, _DIVIDE, size)
-        closing = None if divider is None else _mark(lines, divider + 1, _CLOSE, size)
-        if divider is None or closing is None:
+        closing = marks.end(lines, index)
+        if closing is None:
             raise EditError(
                 f"SEARCH/REPLACE block {len(edits) + 1} is not finished: the answer was cut off, "
                 "or its line of ======= or >>>>>>> REPLACE is missing"
             )
-        named = opening[2].strip() or line_above(lines, index)
-        edits.append(
-            Edit(
-                search="".join(f"{line}\n" for line in lines[index + 1 : divider]),
-                replace="".join(f"{line}\n" for line in lines[divider + 1 : closing]),
-                path=path_in(named, paths),
-            )
-        )
+        path = path_in(opening[2].strip() or line_above(lines, index), paths)
+        size = len(opening[1])
+        edits.append(_edit(lines[index + 1 : closing], size, path, len(edits) + 1))
         index = closing + 1
     if not edits:
         raise EditError("the answer holds no SEARCH/REPLACE block")
     return tuple(edits)
 
 
-def _mark(lines: Sequence[str], start: int, mark: re.Pattern[str], size: int) -> int | None:
-    """Find a block's next marker: one of its own size, else of any, before another block opens."""
-    of_any_size = None
-    for index in range(start, len(lines)):
-        opening = _OPEN.match(lines[index])
-        if opening is not None and len(opening[1]) == size:
-            break
-        found = mark.match(lines[index])
-        if found is not None and len(found[1]) == size:
-            return index
-        if found is not None and of_any_size is None:
-            of_any_size = index
-    return of_any_size
+_LONGER = (
+    "where the code itself holds such lines, make all three lines of a block longer, by the same "
+    "number of characters"
+)
+
+
+def _check_stray(line: str, blocks: int) -> None:
+    """Refuse a line that closes a block where none is open: the one before may end there."""
+    closing = marks.CLOSE.match(line)
+    if closing is None or len(closing[1]) < marks.SIZE:
+        return
+    if blocks or "REPLACE" in line.upper():
+        raise EditError(f"the line {line.strip()!r} closes no SEARCH/REPLACE block; {_LONGER}")
+
+
+def _edit(lines: Sequence[str], size: int, path: str | None, number: int) -> Edit:
+    """Return a block's edit, with a reading for each line that may divide it."""
+    found = [
+        (index, len(mark[1]))
+        for index, mark in enumerate(map(marks.DIVIDE.match, lines))
+        if mark is not None
+    ]
+    own = [index for index, length in found if length == size]
+    readings = []
+    for divider in own or [index for index, _ in found]:
+        search, new = lines[:divider], lines[divider + 1 :]
+        # Marks of another length in one half alone are what is left of another block.
+        if size <= marks.SIZE and any(marks.strays(new, search)):
+            continue
+        readings.append(Edit(_text(search), _text(new), path))
+    if not readings:
+        raise EditError(
+            f"SEARCH/REPLACE block {number} holds lines that open or close another one; {_LONGER}"
+        )
+    return readings[0] if len(readings) == 1 else replace(readings[0], readings=tuple(readings))
+
+
+def _text(lines: Sequence[str]) -> str:
+    return "".join(f"{line}\n" for line in lines)
 
 
 def make(before: Files, after: Files) -> str:
@@ -146,9 +163,8 @@ def _edits_for(
             if (low, high) == (0, len(current)) or len(find(current, search, search)) == 1:
                 break
             margin += 1
-        replace = [*current[low:start], *new, *current[end:high]]
         edits.append(
-            Edit("".join(f"{x}\n" for x in search), "".join(f"{x}\n" for x in replace), path)
+            Edit(_text(search), _text([*current[low:start], *new, *current[end:high]]), path)
         )
         current[start:end] = new
         shift += len(new) - (end - start)
@@ -157,10 +173,7 @@ def _edits_for(
 
 def _render(edit: Edit) -> str:
     """Write an edit as a model would."""
-    size = 7
-    for line in (edit.search + edit.replace).split("\n"):
-        mark = _OPEN.match(line) or _DIVIDE.match(line) or _CLOSE.match(line)
-        size = max(size, len(mark[1]) + 1 if mark else 0)
+    size = marks.needed((edit.search + edit.replace).split("\n"))
     path = "" if edit.path is None else f"{edit.path}\n"
     opener, divider, closer = "<" * size, "=" * size, ">" * size
     return f"{path}{opener} SEARCH\n{edit.search}{divider}\n{edit.replace}{closer} REPLACE\n"

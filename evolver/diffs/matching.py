@@ -9,6 +9,8 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from evolver.diffs.typography import mended, plain
+
 _WORD = re.compile(r"\w+")
 _TAB_WIDTH = 4  # columns, where nothing says otherwise
 
@@ -48,20 +50,39 @@ def find(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) ->
 
     The readings: to the letter; ignoring white space at the ends of lines; ignoring blank lines
     around the search as well; ignoring how deep it is indented, as long as what is indented alike
-    in the search is indented alike in the text.
+    in the search is indented alike in the text. Then the last three with characters that look
+    alike taken for the same (`evolver.diffs.typography`).
     """
     exactly = find_exactly(lines, search, replace)
     if exactly:
         return exactly
     search, replace = _without_blank_edges(search, replace)
-    starts = list(_windows(lines, search, str.rstrip))
+    found = _find(lines, search, replace, str)
+    if found or all(map(str.isascii, (*lines, *search))):
+        return found
+    return _find(lines, search, replace, plain)
+
+
+def _find(
+    lines: Sequence[str],
+    search: Sequence[str],
+    replace: Sequence[str],
+    fold: Callable[[str], str],
+) -> list[Match]:
+    """Return the places where lines stand that `fold` makes the same, else those of other depth."""
+    folded, wanted = list(map(fold, lines)), list(map(fold, search))
+
+    def words(at: int) -> Sequence[str]:
+        return replace if fold is str else mended(search, lines[at : at + len(search)], replace)
+
+    starts = list(_windows(folded, wanted, str.rstrip))
     if starts:
-        return [_match(at, search, replace, replace) for at in starts]
+        return [_match(at, search, replace, words(at)) for at in starts]
     shifted = []
-    for at in _windows(lines, search, str.strip):
-        mapping = _indent_mapping(search, lines[at : at + len(search)])
+    for at in _windows(folded, wanted, str.strip):
+        mapping = _indent_mapping(wanted, folded[at : at + len(search)])
         if mapping is not None:
-            reindented = [_reindent(line, mapping) for line in replace]
+            reindented = [_reindent(line, mapping) for line in words(at)]
             shifted.append(_match(at, search, replace, reindented))
     return shifted
 

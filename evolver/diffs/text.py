@@ -1,26 +1,31 @@
-"""A file as lines that remember their endings, and the rule of where it may change."""
+"""A file as lines that remember their endings."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
 
-from evolver.edits import Region
 from evolver.errors import EditError
 
-_MARKER = re.compile(r"EVOLVE-BLOCK-(?:START|END)\b")
+_BOM = "\ufeff"
 
 
-def is_marker(line: str) -> bool:
-    """Does this line begin or end an editable region?"""
-    return _MARKER.search(line) is not None
+@dataclass(frozen=True)
+class Part:
+    """Lines to put in place of others."""
+
+    start: int
+    end: int
+    lines: list[str]
 
 
 class Text:
     r"""The lines of one file.
 
     Only ``\n`` and ``\r\n`` end a line, and bytes that are no UTF-8 survive, so that lines which
-    nobody touches stay as they are to the byte.
+    nobody touches stay as they are to the byte. A byte order mark is no part of the first line and
+    stays as well.
 
     Attributes:
         lines: without their endings.
@@ -28,7 +33,9 @@ class Text:
     """
 
     def __init__(self, source: bytes) -> None:
-        parts = source.decode("utf-8", "surrogateescape").split("\n")
+        text = source.decode("utf-8", "surrogateescape")
+        self._bom = _BOM if text.startswith(_BOM) else ""
+        parts = text[len(self._bom) :].split("\n")
         self.has_last_newline = parts[-1] == ""
         if self.has_last_newline:
             parts.pop()
@@ -45,6 +52,24 @@ class Text:
         self.lines[start:end] = lines
         self._endings[start:end] = [self._ending] * len(lines)
 
+    def with_parts(self, parts: Sequence[Part], has_last_newline: bool | None) -> bytes:
+        """Return the file with other lines in place of some.
+
+        Args:
+            parts: in order.
+            has_last_newline: None: as it has now.
+
+        Raises:
+            EditError: as `encode`.
+        """
+        changed = copy(self)
+        changed.lines, changed._endings = list(self.lines), list(self._endings)
+        if has_last_newline is not None:
+            changed.has_last_newline = has_last_newline
+        for part in reversed(parts):
+            changed.replace(part.start, part.end, part.lines)
+        return changed.encode()
+
     def encode(self) -> bytes:
         """Return the file.
 
@@ -54,7 +79,7 @@ class Text:
         text = "".join(map("".join, zip(self.lines, self._endings, strict=True)))
         if self.lines and not self.has_last_newline:
             text = text.removesuffix(self._endings[-1])
-        return _encode(text)
+        return _encode(self._bom + text)
 
     def encode_lines(self, lines: Sequence[str]) -> bytes:
         """Return other lines with this file's line ending after each.
@@ -63,18 +88,6 @@ class Text:
             EditError: as `encode`.
         """
         return _encode("".join(line + self._ending for line in lines))
-
-    def is_editable(self, start: int, end: int, regions: Sequence[Region]) -> bool:
-        """Do the lines from `start` up to `end` lie inside one of the file's regions?"""
-        first, last = self._offset(start), self._offset(end)
-        return any(region.start <= first and last <= region.end for region in regions)
-
-    def _offset(self, index: int) -> int:
-        before = "".join(map("".join, zip(self.lines[:index], self._endings[:index], strict=True)))
-        size = len(before.encode("utf-8", "surrogateescape"))
-        if index == len(self.lines) and self.lines and not self.has_last_newline:
-            size -= len(self._endings[-1])
-        return size
 
 
 def _encode(text: str) -> bytes:

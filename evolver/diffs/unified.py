@@ -13,10 +13,12 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Literal
 
-from evolver.diffs.answers import answer_lines, is_fence
+from evolver.diffs.answers import answer_lines
 from evolver.diffs.applying import Edit
-from evolver.diffs.text import Text, is_marker
+from evolver.diffs.fences import is_fence
+from evolver.diffs.text import Text
 from evolver.errors import EditError
+from evolver.markers import is_marker
 from evolver.types import Files
 
 _CONTEXT = 3  # lines around a change, as everybody writes them
@@ -231,7 +233,7 @@ def make(before: Files, after: Files) -> str:
     """
     parts = []
     for path, source in before.items():
-        hunks = list(_made(Text(source), Text(after[path])))
+        hunks = list(_made(path, Text(source), Text(after[path])))
         if hunks:
             parts += [f"--- a/{path}", f"+++ b/{path}", *hunks]
     return "".join(f"{part}\n" for part in parts)
@@ -243,14 +245,14 @@ _Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, 
 class _Anchored(SequenceMatcher[str]):
     """Matches the markers of regions with one another, so that no hunk moves one."""
 
-    def __init__(self, old: Sequence[str], new: Sequence[str]) -> None:
+    def __init__(self, path: str, old: Sequence[str], new: Sequence[str]) -> None:
         super().__init__(None, old, new, autojunk=False)
-        self._old, self._new = old, new
+        self._path, self._old, self._new = path, old, new
 
     def get_opcodes(self) -> list[_Opcode]:
         """Return the opcodes of each stretch between markers, one after the other."""
         old, new = (
-            [index for index, line in enumerate(lines) if is_marker(line)]
+            [index for index, line in enumerate(lines) if is_marker(line, self._path)]
             for lines in (self._old, self._new)
         )
         if [self._old[i] for i in old] != [self._new[j] for j in new]:
@@ -275,10 +277,10 @@ def _add(opcodes: list[_Opcode], new: _Opcode) -> None:
     opcodes.append(new)
 
 
-def _made(before: Text, after: Text) -> Iterator[str]:
+def _made(path: str, before: Text, after: Text) -> Iterator[str]:
     """Yield the lines of one file's hunks."""
     old, new = _written(before), _written(after)
-    for group in _Anchored(old, new).get_grouped_opcodes(_CONTEXT):
+    for group in _Anchored(path, old, new).get_grouped_opcodes(_CONTEXT):
         (_, start, _, low, _), (_, _, end, _, high) = group[0], group[-1]
         yield f"@@ -{_span(start, end)} +{_span(low, high)} @@"
         for kind, i, j, k, m in group:

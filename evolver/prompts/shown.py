@@ -9,18 +9,16 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evolver.edits import Region, find_regions
+from evolver.diffs.fences import longer_than
+from evolver.diffs.marks import needed
+from evolver.edits import Region, find_regions, has_markers
+from evolver.languages import language
 from evolver.objective import dominates
 from evolver.types import Brief, Context, Elite, Files, Trial
 
 _FEEDBACK_HEAD, _FEEDBACK_TAIL = 1000, 3000  # characters; a traceback says most at its end
 _THOUGHT_LENGTH = 3000  # characters
 _GOALS = {"maximize": "higher is better", "minimize": "lower is better"}
-_LANGUAGES = {
-    "c": "c", "cc": "cpp", "cpp": "cpp", "cu": "cuda", "go": "go", "h": "c", "java": "java",
-    "jl": "julia", "js": "javascript", "md": "markdown", "py": "python", "rs": "rust", "sh": "sh",
-    "toml": "toml", "ts": "typescript",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -31,11 +29,7 @@ class ShownCode:
     name: str  # of the region; "" for a file, or a region without a name
     text: str
     language: str  # as a fence names it; "" if unknown
-
-    @property
-    def label(self) -> str:
-        """What an answer calls it."""
-        return f"{self.path}:{self.name}" if self.name else self.path
+    label: str  # what an answer calls it
 
 
 @dataclass(frozen=True)
@@ -82,6 +76,9 @@ class ShownTask:
         paths: of the editable files.
         regions: the editable regions by the label that an answer gives them.
         has_markers: whether the regions are marked, else each file is one.
+        marks: characters of each mark of a SEARCH/REPLACE block; more than the usual seven where
+            the program has lines that look like marks.
+        ticks: of a fence that is longer than any in the program.
     """
 
     description: str
@@ -93,12 +90,15 @@ class ShownTask:
     paths: tuple[str, ...]
     regions: tuple[str, ...]
     has_markers: bool
+    marks: int
+    ticks: int
 
 
 def task(brief: Brief) -> ShownTask:
     """Return the part of a prompt that no attempt changes."""
     explain = brief.prompts.explain
     texts = {path: _text(source) for path, source in brief.readonly.items()} if explain else {}
+    lines = [line for source in brief.seed.values() for line in decode(source).split("\n")]
     return ShownTask(
         description=brief.description.strip() if explain else "",
         objectives=tuple(
@@ -113,8 +113,10 @@ def task(brief: Brief) -> ShownTask:
         readonly=tuple(code(path, text) for path, text in texts.items() if text is not None),
         left_out=sum(text is None for text in texts.values()),
         paths=tuple(brief.seed),
-        regions=tuple(region_code(region, brief.seed).label for region in find_regions(brief.seed)),
-        has_markers=any(b"EVOLVE-BLOCK-START" in source for source in brief.seed.values()),
+        regions=tuple(region.label for region in find_regions(brief.seed)),
+        has_markers=has_markers(brief.seed),
+        marks=needed(lines),
+        ticks=longer_than(lines),
     )
 
 
@@ -142,12 +144,13 @@ def trials(context: Context) -> tuple[ShownTrial, ...]:
 def region_code(region: Region, files: Files) -> ShownCode:
     """Return a region's lines."""
     text = decode(files[region.path][region.start : region.end]).strip("\n")
-    return code(region.path, text, region.name)
+    return code(region.path, text, region.name, region.label)
 
 
-def code(path: str, text: str, name: str = "") -> ShownCode:
+def code(path: str, text: str, name: str = "", label: str = "") -> ShownCode:
     """Return a text with the language that its path's ending stands for."""
-    return ShownCode(path, name, text, _LANGUAGES.get(path.rpartition(".")[2], ""))
+    known = language(path)
+    return ShownCode(path, name, text, "" if known == "text" else known, label or path)
 
 
 def decode(source: bytes) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -13,6 +12,7 @@ from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound
 from jinja2.sandbox import SandboxedEnvironment
 
 from evolver.bundled import bundled
+from evolver.diffs.fences import longer_than
 from evolver.errors import UsageError
 
 _ENDING = ".md.j2"
@@ -64,8 +64,7 @@ def path(name: str, folder: str) -> Path:
 
 def fenced(text: str, language: str = "") -> str:
     """Put a text between fences longer than any inside it."""
-    runs = re.findall(r"^[ \t]*(`{3,})", text, re.MULTILINE)
-    ticks = "`" * max([3, *(len(run) + 1 for run in runs)])
+    ticks = "`" * longer_than(text.split("\n"))
     ending = "" if text.endswith("\n") or not text else "\n"
     return f"{ticks}{language}\n{text}{ending}{ticks}"
 

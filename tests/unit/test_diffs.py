@@ -62,7 +62,7 @@ def test_what_is_made_applies_inside_regions(
 ) -> None:
     def program(one: list[str], two: list[str]) -> dict[str, bytes]:
         lines = ["a = 1", "# EVOLVE-BLOCK-START", *one, "# EVOLVE-BLOCK-END", "pass"]
-        lines += ["// EVOLVE-BLOCK-START", *two, "// EVOLVE-BLOCK-END"]
+        lines += ["# EVOLVE-BLOCK-START", *two, "# EVOLVE-BLOCK-END"]
         return {"f.py": "".join(f"{line}\n" for line in lines).encode()}
 
     before, after = program(first, second), program(new_first, new_second)

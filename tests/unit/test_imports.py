@@ -18,9 +18,10 @@ PACKAGE = Path(evolver.__file__).parent
 # A module may import from its own layer and from those above it in this table, never from one
 # below; and nothing imports in a circle.
 LAYERS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors", "rules", "wording"),
+    ("types", "errors", "rules", "wording", "languages"),
     (
         "bundled",
+        "markers",
         "edits",
         "literals",
         "verify",

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver import prompts
-from evolver.diffs.answers import fences
+from evolver.diffs.fences import fences
 from evolver.errors import EditError, UsageError
 from evolver.operators.llm import (
     Diff,
@@ -284,7 +284,7 @@ def test_every_operator_shows_any_program_whole(
     bodies: list[str], has_markers: bool, seed: int
 ) -> None:
     def source(body: str) -> bytes:
-        inside = f"# EVOLVE-BLOCK-START\n{body}\n# EVOLVE-BLOCK-END\n" if has_markers else body
+        inside = f"// EVOLVE-BLOCK-START\n{body}\n// EVOLVE-BLOCK-END\n" if has_markers else body
         return inside.encode()
 
     files = {f"f{number}.c": source(body) for number, body in enumerate(bodies)}

@@ -8,9 +8,11 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
 from evolver import diffs, prompts
-from evolver.diffs.answers import answer_lines, fences
+from evolver.diffs.answers import answer_lines
+from evolver.diffs.fences import fences
 from evolver.edits import violation
 from evolver.errors import EditError, ProposalError, UsageError
+from evolver.markers import is_marker
 from evolver.types import Completion, Context, Files, Prompt, Proposal, Tune
 
 Form = Literal["diff", "rewrite"]
@@ -134,15 +136,11 @@ def applied(
     brief = context.brief
     readonly = tuple(brief.readonly)
     try:
-        try:
+        if _are_edits(completion.text, form):
             edits = diffs.parse(completion.text, {*files, *readonly})
-        except EditError:
-            # Without markers a fenced block that answers a request for blocks may be a fragment.
-            if form == "diff" and not _has_marked_code(completion.text):
-                raise
-            child = diffs.rewrite(completion.text, files, readonly)
-        else:
             child = diffs.apply(edits, files, readonly)
+        else:
+            child = diffs.rewrite(completion.text, files, readonly)
         reason = violation(brief.seed, child)
         if reason is not None:
             raise EditError(reason)
@@ -154,13 +152,17 @@ def applied(
     return child
 
 
-def _has_marked_code(answer: str) -> bool:
-    """Does a fenced block hold the end of a region, as whole files and regions do?"""
-    try:
-        blocks = fences(answer_lines(answer))
-    except EditError:
-        return False
-    return any("EVOLVE-BLOCK-END" in line for block in blocks for line in block.lines)
+def _are_edits(answer: str, form: Form) -> bool:
+    """Tell whether an answer is to be read as edits, else as code.
+
+    Code that was asked for may itself hold what looks like an edit. Without markers a fenced block
+    that answers a request for edits may be a fragment, so it is not taken for the whole.
+    """
+    if form == "rewrite":
+        return diffs.holds_edits_beside_code(answer)
+    return diffs.holds_edits(answer) or not any(
+        is_marker(line) for block in fences(answer_lines(answer)) for line in block.lines
+    )
 
 
 def summary(answer: str) -> str:

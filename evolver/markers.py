@@ -1,0 +1,236 @@
+"""Markers of editable regions: comment lines of their own. Pure functions on bytes.
+
+A marker is ``EVOLVE-BLOCK-START`` or ``EVOLVE-BLOCK-END`` in a comment of the file's language with
+nothing else on its line, and perhaps a name of one word behind it, after a space or a colon. In a
+string, in code, or in the middle of a sentence it is text. What looks like a marker and is none is
+an error: a program without the regions that its author meant would be evolved whole.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+from evolver.errors import UsageError
+from evolver.languages import COMMON, Syntax, ending, syntax, tokens
+
+_NAME = rb"[\w.\x80-\xff-]+"
+_MARKER = re.compile(
+    rb"[ \t]*EVOLVE-BLOCK-(?P<word>START|END)"
+    rb"(?:(?:[ \t]*:[ \t]*|[ \t]+)(?P<name>" + _NAME + rb")?)?[ \t]*"
+)
+_HYPHEN = rb"(?:[\s_-]|\xe2\x80[\x90-\x95])"  # and the dashes that look like one
+_ALIKE = (
+    rb"(?:(?i:evolve"
+    + _HYPHEN
+    + rb"*blocks?"
+    + _HYPHEN
+    + rb"*(?:start|begin|end|stop))(?![a-zA-Z])"
+    rb"|EVOLVE[_-]BLOCK|EVOLVE[_-](?:START|END)\b)"
+)
+_MENTION = re.compile(_ALIKE)
+# A sentence that goes on after the words is no marker with a slip.
+_NEAR_MISS = re.compile(rb"[\W_]*" + _ALIKE)
+_BARE = re.compile(rb"[^\w\r\n]*EVOLVE-BLOCK-(?:START|END)\b(?:[ \t:]+[\w.-]+)?[^\w\r\n]*")
+_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
+_BOM = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True)
+class Marker:
+    """A line that begins or ends an editable region.
+
+    Attributes:
+        is_start: else it ends one.
+        name: "" for none.
+        start: offset of the line.
+        end: offset behind the line's ending.
+        number: of the line, from 1.
+    """
+
+    is_start: bool
+    name: str
+    start: int
+    end: int
+    number: int
+
+
+@dataclass(frozen=True)
+class _Slip:
+    """A line that looks like a marker and is none."""
+
+    number: int
+    line: str
+    reason: str
+
+
+def markers(path: str, source: bytes) -> tuple[Marker, ...]:
+    """Return the markers of a file, in order.
+
+    Raises:
+        UsageError: a line looks like a marker and is none.
+    """
+    found, slip = _read(ending(path), source)
+    if slip is not None:
+        raise UsageError(
+            f"{path}:{slip.number}: '{slip.line}' looks like a marker of an editable region and is "
+            f"none: {slip.reason}. Write {_example(path)} on a line of its own"
+        )
+    return found
+
+
+def is_marker(line: str, path: str = "") -> bool:
+    """Tell whether a line, by itself, is a marker in a file of this name.
+
+    Without a path, a comment of any language counts.
+    """
+    if "EVOLVE-BLOCK-" not in line:
+        return False
+    return bool(_read(ending(path), line.encode("utf-8", "surrogateescape"))[0])
+
+
+def _example(path: str) -> str:
+    shape = syntax(ending(path))
+    if shape.is_text or shape is COMMON:
+        return "EVOLVE-BLOCK-START or EVOLVE-BLOCK-END in a comment"
+    opening, closing = (shape.line[0], "") if shape.line else shape.block[0]
+    sign = opening.upper() if opening.isalpha() else opening.rstrip()
+    first, last = (f"{sign} EVOLVE-BLOCK-{word} {closing}".rstrip() for word in ("START", "END"))
+    return f"'{first}' (and a name of one word, if you like) or '{last}'"
+
+
+@lru_cache(maxsize=512)  # every candidate is asked about several times, children about parents
+def _read(end: str, source: bytes) -> tuple[tuple[Marker, ...], _Slip | None]:
+    """Return the markers up to the first slip, and that slip."""
+    found: list[Marker] = []
+    if _MENTION.search(source) is None:
+        return (), None
+    is_known = syntax(end) is not COMMON
+    comments = list(_comments(end, source)) if is_known else []
+    for number, (start, stop) in enumerate(_lines(source), start=1):
+        mention = _MENTION.search(source, start, stop)
+        if mention is None:
+            continue
+        line = source[start:stop]
+        if is_known:
+            read = _of_token(line, mention.start() - start, start, source, comments, end)
+        else:
+            read = _of_line(line, mention.start() - start)
+        if isinstance(read, str):
+            text = line.removeprefix(_BOM).decode("utf-8", "replace").strip()[:80]
+            return tuple(found), _Slip(number, text, read)
+        if read is not None:
+            name = (read["name"] or b"").decode("utf-8", "replace")
+            found.append(Marker(read["word"] == b"START", name, start, stop, number))
+    return tuple(found), None
+
+
+def _lines(source: bytes) -> Iterator[tuple[int, int]]:
+    offset = 0
+    for line in source.splitlines(keepends=True):
+        yield offset, offset + len(line)
+        offset += len(line)
+
+
+@dataclass(frozen=True)
+class _Token:
+    """A comment or a string."""
+
+    start: int
+    end: int
+    is_comment: bool
+
+
+def _comments(end: str, source: bytes) -> Iterator[_Token]:
+    for token in tokens(end).finditer(source):
+        is_comment = token.lastgroup == "comment" or token.groupdict().get("comment") is not None
+        start = token.start() + len(token[0]) - len(token[0].lstrip(b" \t"))
+        yield _Token(start, token.end(), is_comment)
+
+
+_Reading = re.Match[bytes] | str | None  # a marker, why it is none, or text
+
+
+def _of_token(
+    line: bytes, at: int, start: int, source: bytes, found: list[_Token], end: str
+) -> _Reading:
+    """Read a line that mentions a marker, in a language whose comments and strings are known."""
+    place = start + at
+    index = bisect_right([token.start for token in found], place) - 1
+    token = found[index] if index >= 0 and place < found[index].end else None
+    if token is None:
+        bare = line.removeprefix(_BOM).strip()
+        if syntax(end).is_text and (marker := _MARKER.fullmatch(bare)):
+            return marker
+        is_meant = _BARE.fullmatch(bare) is not None
+        return "it is not in a comment of this language" if is_meant else None
+    if not token.is_comment:
+        return None
+    inner = _inner(source[token.start : token.end], syntax(end))
+    marker = _MARKER.fullmatch(inner)
+    is_alone = (
+        token.start >= start
+        and token.end <= start + len(line)
+        and not source[start : token.start].removeprefix(_BOM).strip()
+        and not source[token.end : start + len(line)].strip()
+    )
+    if marker is not None and is_alone:
+        return marker
+    if _NEAR_MISS.match(inner) is None:
+        return None
+    return _reason(inner, is_alone=is_alone)
+
+
+def _of_line(line: bytes, at: int) -> _Reading:
+    """Read a line that mentions a marker, in a language that is not known."""
+    text = line.removeprefix(_BOM).strip()
+    inners = [_inner(text, COMMON, sign) for sign in _signs(text)]
+    for inner in inners:
+        if marker := _MARKER.fullmatch(inner):
+            return marker
+    for inner in inners:
+        if _NEAR_MISS.match(inner):
+            return _reason(inner, is_alone=True)
+    if _BARE.fullmatch(text):
+        return "it is not in a comment"
+    before = line[:at].rstrip()
+    signs = [sign.encode() for sign in COMMON.line if sign not in ("'", '"')]
+    signs += [opening.encode() for opening, _ in COMMON.block]
+    if before.endswith(tuple(signs)) and _MARKER.match(line, at):
+        return "something else stands on its line"
+    return None
+
+
+def _signs(text: bytes) -> Iterator[tuple[str, str]]:
+    """Yield the signs that a comment begins and ends with, if it is one."""
+    for opening, closing in COMMON.block:
+        if text.startswith(opening.encode()) and text.endswith(closing.encode()):
+            yield opening, closing
+    for sign in COMMON.line:
+        if text.lower().startswith(sign.encode()):
+            yield sign, ""
+
+
+def _inner(comment: bytes, shape: Syntax, signs: tuple[str, str] | None = None) -> bytes:
+    """Return what a comment says, without its signs."""
+    pairs = [*shape.block, *((sign, "") for sign in shape.line)] if signs is None else [signs]
+    for opening, closing in sorted(pairs, key=lambda pair: -len(pair[0])):
+        first, last = opening.encode(), closing.encode()
+        if comment[: len(first)].lower() == first and comment.endswith(last):
+            said = comment[len(first) : len(comment) - len(last)]
+            # Signs are often repeated: ;; in Lisp, /// and /** in C.
+            said = said.lstrip(first[-1:]) if not first.isalpha() else said
+            return (said.rstrip(last[:1]) if last else said).strip()
+    return comment.strip()
+
+
+def _reason(inner: bytes, *, is_alone: bool) -> str:
+    if not is_alone:
+        return "something else stands on its line"
+    after = re.match(rb"EVOLVE-BLOCK-(?:START|END)(?P<rest>.*)", inner, re.DOTALL)
+    if after is None or after["rest"][:1] in (b"_", b"-", b"."):
+        return "it is not spelled like one"
+    return "only a name of one word may follow, after a space or a colon"
