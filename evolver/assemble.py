@@ -13,6 +13,7 @@ from evolver.evaluator import EvaluatorSource
 from evolver.executors.local import LocalExecutor
 from evolver.filters import syntax_error
 from evolver.objective import Condition
+from evolver.operators import DEFAULT
 from evolver.operators.mix import Weighted
 from evolver.plugins import configure, find
 from evolver.population import Island, Population
@@ -62,17 +63,6 @@ _MAX_TOKENS, _MIN_TOKENS, _REQUESTS = 8192, 1024, 32
 
 _TRIALS = 8  # earlier children of a parent that prompts tell of
 
-_DEFAULT_OPERATORS: Sequence[Mapping[str, Any]] = (
-    {"use": "mutate", "weight": 4.0},
-    {"use": "crossover", "weight": 1.0},
-    {"use": "diff", "weight": 4.0},
-    {"use": "rewrite", "weight": 2.0},
-    {"use": "persona", "weight": 2.0},
-    {"use": "recombine", "weight": 1.0},
-    {"use": "plan", "weight": 1.0},
-    {"use": "evolution-of-thought", "weight": 1.0},
-)
-
 
 def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
     """Make the operators of a task, leaving out those that have no model or nothing to edit.
@@ -80,7 +70,7 @@ def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
     Raises:
         UsageError: a setting is wrong, or no operator is left.
     """
-    wanted = task.settings.operator or _DEFAULT_OPERATORS
+    wanted = task.settings.operator or DEFAULT
     made: list[Weighted] = []
     for number, table in enumerate(wanted):
         settings = dict(table)
@@ -91,7 +81,7 @@ def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
         if not isinstance(weight, int | float) or weight <= 0:
             raise UsageError(f"[[operator]] {use}: weight must be a number above 0, got {weight!r}")
         plugin = find(use, root=task.root, kind="operator", builtin=OPERATORS)
-        operator = configure(plugin, settings, f"[[operator]] {use}")
+        operator = configure(plugin, settings, f"[[operator]] {use}", also=("use", "weight"))
         needs_model = bool(getattr(operator, "needs_model", False))
         applies = getattr(operator, "applies_to", None)
         if (needs_model and not has_model) or (applies is not None and not applies(task.brief)):
@@ -184,16 +174,18 @@ def make_population(task: Task) -> Population:
     section = task.settings.islands
     several = len(task.objective.names) > 1
 
-    def plugin(choice: str | Mapping[str, Any], kind: str, builtin: Mapping[str, str]) -> Any:
+    def plugin(
+        choice: str | Mapping[str, Any], default: str, kind: str, builtin: Mapping[str, str]
+    ) -> Any:
         settings = {"use": choice} if isinstance(choice, str) else dict(choice)
-        use = settings.pop("use", "")
+        use = settings.pop("use", "") or default
         found = find(use, root=task.root, kind=kind, builtin=builtin)
         return lambda: configure(found, settings, f"[islands] {kind}")
 
     evolves = "no-evolution" not in task.settings.ablate
-    chosen = (section.archive or ("pareto" if several else "best")) if evolves else "first"
-    archive = plugin(chosen, "archive", ARCHIVES)
-    policy = plugin(section.policy or ("front" if several else "tournament"), "policy", POLICIES)
+    chosen = section.archive if evolves else "first"
+    archive = plugin(chosen, "pareto" if several else "best", "archive", ARCHIVES)
+    policy = plugin(section.policy, "front" if several else "tournament", "policy", POLICIES)
     return Population(
         task.objective,
         lambda: Island(archive(), policy()),

@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evolver import rules
+from evolver.assignments import assign
 from evolver.budget import Budget
 from evolver.endpoint import Terms
 from evolver.errors import UsageError
@@ -19,6 +20,8 @@ from evolver.task import BudgetSection, TaskSettings, validate
 
 DEFAULT_EVALUATIONS = 1000
 CONFIGURATION = "settings.json"
+# What decides which programs there are and what they are worth: it stays as long as a run does.
+_FIXED = ("task", "evaluator", "objective", "stage", "islands", "ablate")
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Options:
         model: "name" at `api_base`, "provider/name", or a name of the task's; one or several.
         workers: evaluations at once; default: one per core.
         sandbox: where candidates run: "local", "docker" or a plug-in.
+        set: keys of the task's task.toml with other values, each "KEY=VALUE"; the options above go
+            before.
         skip_gate: start without asking whether the evaluator prefers bad programs (`evolver.gate`).
         ablate: parts of the method to leave out, of `evolver.task.Ablation`.
     """
@@ -48,6 +53,7 @@ class Options:
     skip_gate: bool | None = None
     ablate: Sequence[str] | None = None
     sandbox: str | None = None
+    set: Sequence[str] | None = None
 
     def given(self, *names: str) -> dict[str, Any]:
         """Return those of the named options that were given."""
@@ -137,6 +143,12 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
             "run of its own"
         )
     update: dict[str, Any] = {"task": _overlay(configuration.task, options)}
+    for section in _FIXED:
+        if getattr(update["task"], section) != getattr(configuration.task, section):
+            raise UsageError(
+                f"--set {section} cannot change within a run, whose programs would no longer be "
+                "comparable; 'evolver fork DIR' goes on with it in a run of its own"
+            )
     if options.workers is not None:
         update["workers"] = options.workers
     if not configuration.deterministic:
@@ -160,6 +172,7 @@ def _ablated(settings: TaskSettings, ablate: Sequence[str] | None) -> TaskSettin
 
 
 def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
+    settings = assign(settings, options.set or ())
     limits = options.given("evaluations", "seconds", "dollars", "tokens", "target")
     budget = validate(
         BudgetSection, {**settings.budget.model_dump(), **limits}, "the budget's options"
@@ -185,7 +198,7 @@ def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
 
 
 def in_sandbox(settings: TaskSettings, use: str | None) -> TaskSettings:
-    """Lay the choice of a sandbox over a task's own; None leaves it."""
+    """Lay the choice of a sandbox over a task's own; None leaves it as it is."""
     if use is None:
         return settings
     return settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update={"use": use})})

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from evolver import config
 from evolver.assemble import make_endpoints, make_executor, make_operators
+from evolver.assignments import assigned
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
 from evolver.endpoint import Endpoint
@@ -160,7 +161,8 @@ def fork(
             f"{directory} has {len(run.outcomes)} finished attempts, not {finished}; "
             f"give --at a number from 1 to {len(run.outcomes)}"
         )
-    source = run.task if task is None else _same_program(load_task(task), run.task)
+    source = assigned(run.task if task is None else load_task(task), options.set or ())
+    source = _same_program(source, run.task)
     configuration = config.resolve(source.settings, _inherited(options, run.configuration))
     source = assemble_task(source.name, source.root, configuration.task)
     make_operators(source, has_model=bool(make_endpoints(source)))

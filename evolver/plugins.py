@@ -22,6 +22,7 @@ from typing import Any
 
 from evolver.bundled import bundled
 from evolver.errors import UsageError
+from evolver.mistakes import sentence
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -151,8 +152,9 @@ def configure(
         return TypeAdapter(plugin).validate_python(dict(settings))
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise UsageError(f"{where}: {place}: {first['msg']}, got {first['input']!r}") from error
+        if first["type"] in ("missing", "missing_argument"):
+            raise UsageError(f"{where}: '{first['loc'][0]}' is missing; add it") from error
+        raise UsageError(f"{where}: {sentence(error.errors())}") from error
 
 
 def check_keywords(function: Any, settings: Mapping[str, Any], where: str) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from evolver.edits import find_regions, first_region_alone
 from evolver.errors import UsageError
+from evolver.mistakes import sentence
 from evolver.objective import Condition, Objective
 from evolver.plugins import nearest
 from evolver.types import Brief, Files, PromptSettings
@@ -159,6 +160,9 @@ class TaskSettings(_Section):
     sandbox: SandboxSection = SandboxSection()
 
 
+#: Keys of a task.toml that are lists of tables, and the key by which one of them is named.
+TABLES = {"operator": "use", "model": "name", "stage": "name"}
+
 _M = TypeVar("_M", bound=BaseModel)
 
 
@@ -196,7 +200,7 @@ def validate(model: type[_M], content: Mapping[str, Any], source: str) -> _M:
             ) from error
         if first["type"] == "missing":
             raise UsageError(f"{source}: '{place}' is missing; add it") from error
-        raise UsageError(f"{source}: {place}: {first['msg']}, got {first['input']!r}") from error
+        raise UsageError(f"{source}: {sentence(error.errors(), TABLES)}") from error
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolver.cli.places import console, print_json, resume_command, say, task_folder
-from evolver.cli.running import AllowUnisolated, ApiBase, Json, ModelName, SandboxName, Workers
+from evolver.cli.running import (
+    AllowUnisolated,
+    ApiBase,
+    Assignments,
+    Json,
+    ModelName,
+    SandboxName,
+    Workers,
+)
 from evolver.errors import EvolverError, UsageError
 from evolver.wording import counted, shell
 
@@ -45,6 +53,7 @@ def doctor(
     api_base: ApiBase = None,
     sandbox: SandboxName = None,
     allow_unisolated: AllowUnisolated = None,
+    set_: Assignments = None,
     as_json: Json = False,
 ) -> None:
     """Check this machine, a task, or a run.
@@ -69,6 +78,7 @@ def doctor(
             api_base=api_base,
             sandbox=sandbox,
             allow_unisolated=allow_unisolated,
+            set=set_,
         )
         _check_task(task_folder(place), options, out, as_json=as_json)
 

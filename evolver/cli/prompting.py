@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from evolver.cli.places import say, task_folder
+from evolver.cli.running import Assignments
 from evolver.errors import UsageError
 
 if TYPE_CHECKING:
@@ -27,28 +28,34 @@ def prompt(
         int | None,
         typer.Option(metavar="N", min=0, help="What was sent for that attempt of the run."),
     ] = None,
+    set_: Assignments = None,
 ) -> None:
     """Print what a model would be sent, or was.
 
     No model is needed, and none is asked. Of a task the seed is shown, of a run what its next
     attempt could be sent.
     """
+    from dataclasses import replace
+
     from evolver import preview
+    from evolver.assignments import assigned
     from evolver.database import DATABASE
     from evolver.runs import Run
     from evolver.task import load_task
 
     is_run = (place / DATABASE).exists()
     if attempt is not None:
-        if operator is not None:
-            raise UsageError("--attempt shows what was sent; leave out --operator")
+        if operator is not None or set_:
+            raise UsageError("--attempt shows what was sent; leave out --operator and --set")
         _print_sent(Run.open(place), attempt)
         return
     if is_run:
         run = Run.open(place)
-        made = preview.preview(run.task, preview.at_the_end(run), operator)
+        context = preview.at_the_end(run)
+        task = assigned(run.task, set_ or ())
+        made = preview.preview(task, replace(context, brief=task.brief), operator)
     else:
-        task = load_task(task_folder(place))
+        task = assigned(load_task(task_folder(place)), set_ or ())
         made = preview.preview(task, preview.at_the_start(task), operator)
     say(f"operator {made.operator}, {_size(made.prompt)}")
     for path in made.templates:

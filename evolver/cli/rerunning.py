@@ -12,6 +12,7 @@ from evolver.cli.running import (
     Ablate,
     AllowUnisolated,
     ApiBase,
+    Assignments,
     Deterministic,
     Dollars,
     Evaluations,
@@ -129,6 +130,7 @@ def fork(
     sandbox: SandboxName = None,
     allow_unisolated: AllowUnisolated = None,
     ablate: Ablate = None,
+    set_: Assignments = None,
     as_json: Json = False,
 ) -> None:
     """Start a run where another one stood, with other settings.
@@ -144,7 +146,7 @@ def fork(
     found = directory or latest_directory()
     options = Options(
         evaluations, seconds, dollars, tokens, target, seed, workers, model, api_base,
-        deterministic, allow_unisolated, ablate=ablate or None, sandbox=sandbox,
+        deterministic, allow_unisolated, ablate=ablate or None, sandbox=sandbox, set=set_,
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, found.name) as listener:

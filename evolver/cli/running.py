@@ -55,6 +55,14 @@ Ablate = Annotated[
         "small-model; may be repeated.",
     ),
 ]
+Assignments = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another value for a key of task.toml, as in sandbox.memory=2048; may be repeated.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 TaskFolder = Annotated[Path, typer.Argument(metavar="TASK", help="A folder with a task.toml.")]
 
@@ -86,6 +94,7 @@ def run(
         typer.Option("--skip-gate", help="Start even if the evaluator prefers bad programs."),
     ] = None,
     ablate: Ablate = None,
+    set_: Assignments = None,
     as_json: Json = False,
 ) -> None:
     """Evolve the program of a task."""
@@ -97,7 +106,7 @@ def run(
     loaded = load_task(task_folder(task))
     options = Options(
         evaluations, seconds, dollars, tokens, target, seed, workers, model, api_base,
-        deterministic, allow_unisolated, skip_gate, ablate or None, sandbox,
+        deterministic, allow_unisolated, skip_gate, ablate or None, sandbox, set_,
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, loaded.name) as listener:
@@ -120,6 +129,7 @@ def resume(
     api_base: ApiBase = None,
     sandbox: SandboxName = None,
     allow_unisolated: AllowUnisolated = None,
+    set_: Assignments = None,
     as_json: Json = False,
 ) -> None:
     """Go on with a run that was stopped or killed.
@@ -134,7 +144,7 @@ def resume(
     found = directory or latest_directory()
     options = Options(
         evaluations, seconds, dollars, tokens, target, None, workers, model, api_base, None,
-        allow_unisolated, sandbox=sandbox,
+        allow_unisolated, sandbox=sandbox, set=set_,
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, found.name) as listener:
@@ -159,6 +169,7 @@ def evaluate(
         ),
     ] = False,
     sandbox: SandboxName = None,
+    set_: Assignments = None,
     as_json: Json = False,
 ) -> None:
     """Judge one program as a run would.
@@ -168,13 +179,14 @@ def evaluate(
     from dataclasses import replace
 
     from evolver import sessions
+    from evolver.assignments import assigned
     from evolver.cli.results import UNTRUSTED
     from evolver.config import in_sandbox
     from evolver.edits import violation
     from evolver.task import load_task
     from evolver.types import Evaluation
 
-    loaded = load_task(task_folder(task))
+    loaded = assigned(load_task(task_folder(task)), set_ or ())
     files = loaded.files if program is None else _files_at(program, loaded)
     reason = violation(loaded.files, files)
     if reason is not None:

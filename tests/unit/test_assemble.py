@@ -51,9 +51,9 @@ def test_models_of_one_name_are_told_apart() -> None:
     [
         ({"wieght": 2}, r"unknown key 'wieght'; did you mean 'weight'\?"),
         ({"temprature": 2}, r"unknown key 'temprature'; did you mean 'temperature'\?"),
-        ({"samples": 0}, "samples: Input should be greater than or equal to 1"),
-        ({"rate_limit": -1}, "rate_limit: Input should be greater than 0"),
-        ({"concurrency": "many"}, "concurrency: Input should be a valid integer"),
+        ({"samples": 0}, "samples: must be at least 1"),
+        ({"rate_limit": -1}, "rate_limit: must be above 0"),
+        ({"concurrency": "many"}, "concurrency: must be a whole number"),
     ],
 )
 def test_a_mistake_is_named(table: dict[str, Any], sentence: str) -> None:

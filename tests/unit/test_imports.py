@@ -32,6 +32,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "straightline",
     ),
     (
+        "mistakes",
         "objective",
         "task",
         "prompts",
@@ -70,7 +71,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "executors",
         "gate",
     ),
-    ("config", "runs", "founding"),
+    ("assignments", "config", "runs", "founding"),
     ("assemble", "background", "sessions", "histories", "preview"),
     (
         "api",
