@@ -44,3 +44,8 @@ def __getattr__(name: str) -> Any:
 
         return getattr(api, name)
     raise AttributeError(f"module 'evolver' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """The public names, and not the modules that happen to be imported."""
+    return list(__all__)

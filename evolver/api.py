@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-import textwrap
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,10 @@ from evolver import sessions
 from evolver.config import Options
 from evolver.errors import UsageError
 from evolver.evaluator import Evaluator, pickle_evaluator
+from evolver.plugins import nearest
 from evolver.progress import Progress
 from evolver.runs import Run
+from evolver.standalone import source_of
 from evolver.task import TaskSettings, assemble_task, load_task, validate
 from evolver.types import Result
 
@@ -43,9 +45,10 @@ def run(
         ModelError: the model does not answer; the run can be resumed.
         SandboxError: this host cannot run candidates.
     """
+    chosen = _options(options, run)
     return sessions.start(
         load_task(Path(task)),
-        Options(**options),
+        chosen,
         out=None if out is None else Path(out),
         elites_of=None if start_from is None else Path(start_from),
         listener=listener,
@@ -54,13 +57,13 @@ def run(
 
 def resume(directory: str | Path, *, listener: Listener | None = None, **options: Any) -> Run:
     """Go on with a run, with its own settings or with more budget; see `run`."""
-    return sessions.resume(Path(directory), Options(**options), listener=listener)
+    return sessions.resume(Path(directory), _options(options, resume), listener=listener)
 
 
 def evolve(
     program: str | Callable[..., Any],
     *,
-    evaluate: Callable[..., Mapping[str, float] | Result] | Evaluator | type[Evaluator],
+    evaluate: Callable[..., float | Mapping[str, float] | Result] | Evaluator | type[Evaluator],
     maximize: str | Sequence[str] = (),
     minimize: str | Sequence[str] = (),
     require: Mapping[str, str] | None = None,
@@ -75,11 +78,12 @@ def evolve(
     """Evolve a program without a task folder.
 
     Args:
-        program: Python source, or a function whose source can be found.
+        program: Python source, or a function or a class whose source can be found. The imports,
+            constants and other functions that it uses of its module go into the program's file.
         evaluate: the evaluator: a function of a candidate, anything else that can be called with
-            one, or an object (or a class, made from [evaluator] with) that has `evaluate`.
-            Closures travel too. It must not have the side effects of a process that is shared: it
-            runs in worker processes.
+            one, or an object (or a class, made from [evaluator] with) that has `evaluate`. With
+            one objective it may return that one number. Closures travel too. It must not have the
+            side effects of a process that is shared: it runs in worker processes.
         maximize: metric or metrics, higher is better.
         minimize: metric or metrics, lower is better.
         require: metric -> condition such as "<= 12".
@@ -95,6 +99,7 @@ def evolve(
     Raises:
         UsageError: what you can mend, with how.
     """
+    chosen = _options(options, evolve)
     given = settings or {}
     if "use" in given.get("evaluator", {}):
         raise UsageError("settings: [evaluator] use is what `evaluate` says; leave it out")
@@ -120,7 +125,7 @@ def evolve(
         task = assemble_task(name, Path(folder), validate(TaskSettings, content, "settings"))
         return sessions.start(
             task,
-            Options(**options),
+            chosen,
             out=None if out is None else Path(out),
             listener=listener,
             pickled=pickle_evaluator(evaluate),
@@ -133,13 +138,27 @@ def _over(section: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
     return {**section, **given}
 
 
+def _options(given: Mapping[str, Any], function: Callable[..., Any]) -> Options:
+    """Make the options that a function was given as further keywords.
+
+    Raises:
+        UsageError: there is no such option; the nearest keyword is told.
+    """
+    known = [option.name for option in fields(Options)]
+    for name in given:
+        if name not in known:
+            own = [
+                parameter.name
+                for parameter in inspect.signature(function).parameters.values()
+                if parameter.kind is not inspect.Parameter.VAR_KEYWORD
+            ]
+            raise UsageError(
+                f"{function.__name__}() takes no '{name}'; {nearest(name, [*own, *known])}"
+            )
+    return Options(**given)
+
+
 def _source_of(program: str | Callable[..., Any]) -> tuple[str, str]:
     if isinstance(program, str):
         return program, "program"
-    name = getattr(program, "__name__", type(program).__name__)
-    try:
-        return textwrap.dedent(inspect.getsource(program)), name
-    except (OSError, TypeError) as error:
-        raise UsageError(
-            f"the source of the program {name} cannot be found ({error}); give it as a string"
-        ) from error
+    return source_of(program), getattr(program, "__name__", type(program).__name__)

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from evolver.errors import EvaluatorError, UsageError
 from evolver.inside import InsideEvaluator, find_inside, inside_of
@@ -42,8 +42,8 @@ class Evaluator(Protocol):
     - `check_host(gpus)`: see `Demanding`.
     """
 
-    def evaluate(self, candidate: Candidate) -> Mapping[str, float] | Result:
-        """Return the metrics of a candidate.
+    def evaluate(self, candidate: Candidate) -> float | Mapping[str, float] | Result:
+        """Return the metrics of a candidate, or the number of the only objective.
 
         Raises:
             CandidateError: the candidate failed; sets the status of the evaluation.
@@ -71,10 +71,10 @@ class Demanding(Protocol):
 class FunctionEvaluator:
     """A plain function with its keyword arguments, as an evaluator."""
 
-    function: Callable[..., Mapping[str, float] | Result]
+    function: Callable[..., float | Mapping[str, float] | Result]
     settings: Mapping[str, Any] = field(default_factory=dict)
 
-    def evaluate(self, candidate: Candidate) -> Mapping[str, float] | Result:
+    def evaluate(self, candidate: Candidate) -> float | Mapping[str, float] | Result:
         """Call the function."""
         return self.function(candidate, **self.settings)
 
@@ -172,18 +172,28 @@ _ARTIFACT = 2**20  # bytes
 _ARTIFACTS = 8 * 2**20
 
 
-def read_result(returned: object) -> Result:
+def read_result(returned: object, names: Sequence[str] = ()) -> Result:
     """Check what an evaluator returned.
 
+    Args:
+        returned: a mapping, a Result, or with one objective its number.
+        names: of the objectives.
+
     Raises:
-        EvaluatorError: it is no mapping and no Result, has no metric, or one that is no finite
-            number.
+        EvaluatorError: it is none of them, has no metric, or one that is no finite number.
     """
+    if is_number(returned):
+        if len(names) != 1:
+            raise EvaluatorError(
+                f"the evaluator returned the number {returned!r}, but there are the objectives "
+                f"{', '.join(names)}; return metrics by name"
+            )
+        returned = {names[0]: returned}
     if isinstance(returned, Mapping):
         returned = Result(returned)
     if not isinstance(returned, Result):
         raise EvaluatorError(
-            "the evaluator must return a mapping of metrics or a Result, "
+            "the evaluator must return a number, a mapping of metrics or a Result, "
             f"not {type(returned).__name__}"
         )
     if not returned.metrics:
@@ -197,10 +207,15 @@ def read_result(returned: object) -> Result:
     )
 
 
+def is_number(value: object) -> TypeGuard[float]:
+    """Is it a real number, of Python's or of numpy's? True and False are none."""
+    return isinstance(value, numbers.Real) and not isinstance(value, bool)
+
+
 def _numbers(values: Mapping[str, object], kind: str) -> dict[str, float]:
     checked: dict[str, float] = {}
     for name, value in values.items():
-        if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        if not is_number(value):
             raise EvaluatorError(
                 f"{kind} '{name}' is {value!r}, which is no number; return a float"
             )

@@ -307,7 +307,7 @@ class Judge:
             if last and is_confirmation and callable(confirm):  # a setting may have that name
                 measure = confirm
             try:
-                result = read_result(measure(candidate))
+                result = read_result(measure(candidate), self._setup.objective.names)
                 evaluation = Evaluation(
                     "ok",
                     metrics=result.metrics,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -51,6 +54,80 @@ def test_a_function_of_this_file_is_a_program(tmp_path):
     assert run.elites[0].program.files["program.py"].startswith(b"def f(x):")
 
 
+OFFSET = 0.5
+
+
+def shifted(x):
+    return x + OFFSET
+
+
+def test_so_is_one_that_uses_other_things_of_this_file(tmp_path):
+    def f(x):
+        return math.floor(shifted(x)) * OFFSET
+
+    run = evolver.evolve(
+        f, evaluate=misfit_to(1.0), minimize="error", evaluations=3, out=tmp_path / "run"
+    )
+    misfit = sum(abs(f(x) - (2 * x + 1.0)) for x in (0.0, 1.0, 2.0, 3.0))
+    assert run.elites[0].evaluation.metrics == {"error": misfit}
+    with pytest.raises(
+        evolver.UsageError, match=r"uses what cannot travel.*LOCK is a _thread\.lock"
+    ):
+        evolver.evolve(locked, evaluate=misfit_to(1.0), minimize="error")
+
+
+LOCK = threading.Lock()
+
+
+def locked(x):
+    with LOCK:
+        return x
+
+
+def test_a_number_is_the_only_objective(tmp_path):
+    def judge(candidate):
+        return candidate.call("f", 2.0)
+
+    run = evolver.evolve(
+        SOURCE, evaluate=judge, maximize="height", evaluations=3, out=tmp_path / "run"
+    )
+    assert run.elites[0].evaluation.metrics == {"height": 2.0}
+    with pytest.raises(evolver.UsageError, match=r"the number 2\.0, but .* height, width"):
+        evolver.evolve(
+            SOURCE,
+            evaluate=judge,
+            maximize=["height", "width"],
+            reference={"height": 0, "width": 0},
+            out=tmp_path / "two",
+        )
+
+
+@pytest.mark.parametrize(
+    ("call", "wrong", "meant"),
+    [
+        (evolver.evolve, "evaluatons", "evaluations"),
+        (evolver.evolve, "minimise", "minimize"),
+        (evolver.evolve, "eval", "evaluate"),
+        (evolver.run, "worker", "workers"),
+        (evolver.run, "start_frm", "start_from"),
+        (evolver.resume, "second", "seconds"),
+    ],
+)
+def test_a_wrong_keyword_is_told_with_the_nearest(tmp_path, call, wrong, meant):
+    wanted = {"evaluate": len} if call is evolver.evolve else {}
+    with pytest.raises(evolver.UsageError) as caught:
+        call("no such place", **{wrong: 3}, **wanted)
+    assert str(caught.value).startswith(f"{call.__name__}() takes no '{wrong}'; did you mean")
+    assert f"'{meant}'" in str(caught.value)
+
+
+def test_the_package_shows_its_public_names():
+    assert sorted(evolver.__all__) == dir(evolver)
+    assert {"evolve", "run", "resume"} <= set(dir(evolver))
+    code = "import sys, evolver; dir(evolver); sys.exit('evolver.api' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_it_works_inside_a_running_event_loop_as_in_a_notebook(tmp_path):
     import asyncio
 
@@ -91,7 +168,8 @@ def test_what_the_evaluator_says_of_the_seed_is_said_to_the_user(tmp_path):
         ({"error": float("nan")}, "finite"),
         ({"error": "small"}, "no number"),
         ({"eror": 1.0}, "no metric 'error'"),
-        (3.0, "mapping"),
+        ("3.0", "must return a number, a mapping"),
+        (True, "must return a number, a mapping"),
     ],
 )
 def test_what_is_no_measurement_is_named(tmp_path, returned, said):

@@ -81,6 +81,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "report",
         "page",
         "scaffold",
+        "standalone",
         "gallery",
         "dashboard",
         "host",
