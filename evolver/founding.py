@@ -15,9 +15,9 @@ from pathlib import Path
 from evolver import config
 from evolver.database import DATABASE, LOCK
 from evolver.errors import ModelError, SandboxError, UsageError
-from evolver.runs import BEST, LOG, PICKLE, TASK
+from evolver.runs import BEST, LOG, PICKLE, PROGRAM, TASK
 from evolver.store import Store
-from evolver.task import RUNS, Task, is_aside
+from evolver.task import RUNS, Task, TaskSettings, is_aside
 from evolver.wording import shell
 
 _LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied
@@ -26,7 +26,9 @@ _IGNORED = "*\n"  # a .gitignore: runs are no source, and large
 
 
 @contextlib.contextmanager
-def founded(task: Task, out: Path | None, write: Callable[[Path], None]) -> Iterator[Path]:
+def founded(
+    task: Task, out: Path | None, write: Callable[[Path, TaskSettings], None]
+) -> Iterator[Path]:
     """Make the directory of a new run for whoever works on it.
 
     Where the work fails before there is anything to keep, what this process made is removed.
@@ -35,7 +37,8 @@ def founded(task: Task, out: Path | None, write: Callable[[Path], None]) -> Iter
         task: is copied into it.
         out: the directory; None: runs/<task>-<time>.
         write: writes the rest that a run begins with, its database among it, into the folder that
-            it is given; that folder's content comes into the directory when it is complete.
+            it is given; that folder's content comes into the directory when it is complete. It is
+            also given the settings by which the copy of the task is read.
 
     Raises:
         UsageError: the directory cannot be made, or holds something already.
@@ -119,13 +122,12 @@ def _unmakeable(out: Path) -> Iterator[None]:
         raise UsageError(f"{out} cannot be made: {error.strerror}; choose another --out") from error
 
 
-def _fill(task: Task, directory: Path, write: Callable[[Path], None]) -> None:
+def _fill(task: Task, directory: Path, write: Callable[[Path, TaskSettings], None]) -> None:
     unborn = directory / f"{_UNBORN}{os.getpid()}"
     try:
         with _unmakeable(directory):
             unborn.mkdir()
-            copy_task(task, unborn)
-            write(unborn)
+            write(unborn, copy_task(task, unborn))
             # The task first: two processes may begin in one folder, and the second fails here.
             # The database last: with it the run is there.
             names = sorted(path.name for path in unborn.iterdir())
@@ -162,7 +164,7 @@ def holds_results(directory: Path) -> bool:
 
 def _discard(directory: Path, *, existed: bool) -> None:
     """Remove what evolver wrote into a directory, and the directory if it is empty then."""
-    for name in (TASK, BEST):
+    for name in (TASK, PROGRAM, BEST):
         shutil.rmtree(directory / name, ignore_errors=True)
     database = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
     for name in (config.CONFIGURATION, PICKLE, LOG, LOCK, *database):
@@ -180,8 +182,11 @@ def _remove_folder(directory: Path) -> None:
 # --- the copy of the task -------------------------------------------------------------------------
 
 
-def copy_task(task: Task, directory: Path) -> None:
+def copy_task(task: Task, directory: Path) -> TaskSettings:
     """Keep the task beside the run, so that it can be resumed whatever becomes of the original.
+
+    Returns:
+        The settings by which the copy is read: the task's, but for where the program lies.
 
     Raises:
         UsageError: a file of the task cannot be read.
@@ -193,14 +198,22 @@ def copy_task(task: Task, directory: Path) -> None:
         own = (directory, directory.parent)
         return {p.name for p in paths if is_aside(p) or p.resolve() in own or _is_loop(p)}
 
-    target = directory / TASK
+    target, source, settings = directory / TASK, task.program_root, task.settings
+    is_inside = source.is_relative_to(task.root.resolve())
+    beside = target / settings.task.root if is_inside else directory / PROGRAM
     try:
         shutil.copytree(task.root, target, ignore=ignored, copy_function=_copy)
         for name in task.named:
             _add(task.root / name, target / name, ignored)
+        for name in task.program_files:
+            _add(source / name, beside / name, ignored)
     except shutil.Error as error:  # of several files
-        source, _, reason = error.args[0][0]
-        raise UsageError(f"{source} cannot be copied into the run: {reason}") from error
+        place, _, reason = error.args[0][0]
+        raise UsageError(f"{place} cannot be copied into the run: {reason}") from error
+    if is_inside:
+        return settings
+    section = settings.task.model_copy(update={"root": f"../{PROGRAM}"})
+    return settings.model_copy(update={"task": section})
 
 
 def _add(source: Path, target: Path, ignored: Callable[[str, list[str]], set[str]]) -> None:

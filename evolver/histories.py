@@ -24,7 +24,7 @@ from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_a
 from evolver.runs import PICKLE, TASK, Run
 from evolver.sessions import Listener, go_on, make_engine
 from evolver.store import Store
-from evolver.task import BudgetSection, Task, assemble_task, load_task
+from evolver.task import BudgetSection, Task, TaskSettings, assemble_task, load_task
 from evolver.types import Evaluation
 
 _ROUNDING = 1e-9  # relative: what another machine's arithmetic may do to a score
@@ -171,15 +171,15 @@ def fork(
         left = [asdict(one) for one in left_behind(store, finished)]
     origin = {"run": str(run.directory.resolve()), "at": finished}
 
-    def write(folder: Path) -> None:
+    def write(folder: Path, settings: TaskSettings) -> None:
         if (run.directory / PICKLE).exists():
             shutil.copyfile(run.directory / PICKLE, folder / PICKLE)
-        config.write(folder, configuration)
+        config.write(folder, configuration.model_copy(update={"task": settings}))
         facts = {"forked_from": origin, "left_behind": left}
         state_after(run.directory, finished, folder, facts)
 
     with founded(source, out, write) as place:
-        return go_on(place, configuration, listener)
+        return go_on(place, config.read(place), listener)
 
 
 def _same_program(task: Task, other: Task) -> Task:

@@ -6,6 +6,7 @@ are. A user's and ours are found and configured alike.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import difflib
 import hashlib
@@ -15,7 +16,7 @@ import importlib.util
 import inspect
 import sys
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -32,6 +33,16 @@ def nearest(name: str, known: Iterable[str]) -> str:
     if close:
         return f"did you mean '{close[0]}'?"
     return f"known: {', '.join(known) or 'none'}"
+
+
+@contextlib.contextmanager
+def leaving_no_bytecode() -> Iterator[None]:
+    """Import without a `__pycache__` beside the files, which are the user's."""
+    before, sys.dont_write_bytecode = sys.dont_write_bytecode, True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = before
 
 
 def load_module(path: Path) -> ModuleType:
@@ -58,7 +69,8 @@ def load_module(path: Path) -> ModuleType:
     if not path.is_dir() and folder not in sys.path:
         sys.path.append(folder)  # a plug-in file may import its neighbours
     try:
-        spec.loader.exec_module(module)
+        with leaving_no_bytecode():
+            spec.loader.exec_module(module)
     except BaseException as error:
         del sys.modules[name]
         if not isinstance(error, Exception):
@@ -106,7 +118,8 @@ def find(use: str, *, root: Path, kind: str, builtin: Mapping[str, str]) -> Any:
         module = load_module(root / place)
     else:
         try:
-            module = importlib.import_module(place)
+            with leaving_no_bytecode():
+                module = importlib.import_module(place)
         except ModuleNotFoundError as error:
             raise UsageError(f"the {kind} '{use}' cannot be imported: {error}") from error
         except Exception as error:  # a user's module may raise anything

@@ -21,6 +21,7 @@ from evolver.task import RUNS, Task, assemble_task
 from evolver.types import Elite, Evaluation, Program, Prompt
 
 TASK = "task"  # the task's folder as it was at the start
+PROGRAM = "program"  # the program's files, where they lay outside the task's folder
 LOG = "run.log"
 BEST = "best"  # the best program's files
 PICKLE = "evaluator.pkl"  # where a program of Python gave the evaluator

@@ -40,7 +40,7 @@ from evolver.recording import Models
 from evolver.runs import LOG, PICKLE, TASK, Run
 from evolver.sandboxes import protect_process
 from evolver.store import Store, begin_facts
-from evolver.task import Task, assemble_task
+from evolver.task import Task, TaskSettings, assemble_task
 from evolver.types import (
     Evaluation,
     Executor,
@@ -83,10 +83,10 @@ def start(
     make_operators(task, has_model=bool(make_endpoints(task)))
     gate.bad_programs(task)  # refuses what is not clear now
     seeds = [task.files, *_seeds_from(elites_of, task)]
-    state = repository.state(task.root)
+    state = repository.state(task.program_root)
     facts = {
         "task": task.name,
-        "source": str(task.root),
+        "source": str(task.program_root),
         # Where runs must repeat, nothing may be drawn that the seed does not determine.
         "secret": "" if configuration.deterministic else secrets.token_hex(16),
         "seeds": [_encoded(files) for files in seeds],
@@ -102,14 +102,14 @@ def start(
         },
     }
 
-    def write(folder: Path) -> None:
-        config.write(folder, configuration)
+    def write(folder: Path, settings: TaskSettings) -> None:
+        config.write(folder, configuration.model_copy(update={"task": settings}))
         if pickled is not None:
             (folder / PICKLE).write_bytes(pickled)
         begin_facts(folder, facts)
 
     with founded(task, out, write) as directory:
-        return go_on(directory, configuration, listener)
+        return go_on(directory, config.read(directory), listener)
 
 
 def resume(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import tomllib
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -43,12 +44,23 @@ Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]  # one name may sta
 
 
 class TaskSection(_Section):
-    """[task]: what to evolve."""
+    """[task]: what to evolve.
+
+    Attributes:
+        description: goes into prompts.
+        root: the folder that `program`, `edit` and `context` are relative to, itself relative to
+            the task's: "..", for instance, for a program that is evolved where it lies.
+        program: files or globs that go into the sandbox; the first Python file is the module
+            whose functions are called.
+        edit: those of them that may be edited; without it all, or the marked regions.
+        context: files or globs that prompts show, and that no candidate gets.
+    """
 
     description: str = ""
-    program: Names = ()  # files or globs that go into the sandbox
-    edit: Names = ()  # those of them that may be edited; default: all, or the marked
-    context: Names = ()  # read-only material for prompts
+    root: str = "."
+    program: Names = ()
+    edit: Names = ()
+    context: Names = ()
 
 
 class EvaluatorSection(_Section):
@@ -208,13 +220,18 @@ class Task:
     """A task as loaded: its settings, and the contents of its files."""
 
     name: str
-    root: Path
+    root: Path  # the task's folder
     settings: TaskSettings
-    files: Files  # editable
+    files: Files  # editable; paths relative to `program_root`, as are those of `readonly`
     readonly: Files
     context: Mapping[str, str]
     main: str = ""  # the first Python file that [task] program names, editable or not
     must_reject: Files = field(default_factory=dict)  # known-bad programs, each one file
+
+    @property
+    def program_root(self) -> Path:
+        """The folder that the program's files and the context lie in."""
+        return (self.root / self.settings.task.root).resolve()
 
     @cached_property
     def objective(self) -> Objective:
@@ -237,9 +254,14 @@ class Task:
         return digest.hexdigest()
 
     @property
+    def program_files(self) -> Iterator[str]:
+        """Paths of the files below `program_root`."""
+        yield from (*self.files, *self.readonly, *self.context)
+
+    @property
     def named(self) -> Iterator[str]:
-        """Paths of the files that the settings name, and of those that they may name."""
-        yield from (*self.files, *self.readonly, *self.context, *self.must_reject)
+        """Paths of other files that the settings name, and of those that they may name."""
+        yield from self.must_reject
         settings = self.settings
         tables = (*settings.operator, *settings.model)
         plugins = (
@@ -324,20 +346,24 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
         UsageError: a pattern matches nothing, a file is outside the folder, markers do not pair.
     """
     section = settings.task
+    source = (root / section.root).resolve()
+    if not source.is_dir():
+        raise UsageError(f"{root / TASK_FILE}: [task] root: {source} is no folder; correct it")
     bad = _read(root, settings.evaluator.must_reject, "[evaluator] must_reject")
-    judges = {Path(settings.evaluator.use.rpartition(":")[0]).as_posix(), *bad}
+    evaluator = settings.evaluator.use.rpartition(":")[0]
+    judges = {os.path.relpath(root.resolve() / path, source) for path in (evaluator, *bad)}
     patterns = [*section.program, *section.edit]
-    program = _without(judges, _read(root, patterns, "[task] program"), patterns)
+    program = _without(judges, _read(source, patterns, "[task] program"), patterns)
     if not program:
         raise UsageError(f"{root / TASK_FILE}: [task] program names no file; add the seed program")
-    wanted = _read(root, section.edit, "[task] edit") if section.edit else program
+    wanted = _read(source, section.edit, "[task] edit") if section.edit else program
     if "one-region" in settings.ablate:
         wanted = first_region_alone(wanted)
         program |= wanted
     regions = find_regions(wanted)
     paths = {region.path for region in regions}
     files = {path: content for path, content in program.items() if path in paths}
-    context = _without(judges, _read(root, section.context, "[task] context"), section.context)
+    context = _without(judges, _read(source, section.context, "[task] context"), section.context)
     task = Task(
         name,
         root,
@@ -392,7 +418,8 @@ def _read(root: Path, patterns: Iterable[str], where: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for pattern in patterns:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            raise UsageError(f"{where}: '{pattern}' leaves the task's folder; move the file in")
+            instead = ", or name a folder that holds it by [task] root" * where.startswith("[task]")
+            raise UsageError(f"{where}: '{pattern}' leaves {root}; move the file in{instead}")
         try:
             matches = sorted(_matches(root, pattern))
         except ValueError as error:

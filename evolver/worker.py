@@ -10,6 +10,7 @@ import os
 import pickle
 import signal
 import struct
+import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -422,6 +423,8 @@ def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
     setup = receive(inbox)
     if setup is None:
         return
+    if setup.evaluator.pickled is None:  # its files are found there, from wherever a run is started
+        os.chdir(setup.evaluator.root)
     if setup.sandbox.gpus:  # a reference runs here on the GPU that candidates have
         os.environ.update(devices.environment(setup.sandbox.gpus))
     try:
@@ -462,6 +465,8 @@ def main(controller: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the controller's
     die_with(controller)
     protect_process()
+    sys.dont_write_bytecode = True  # beside the evaluator, whose folder is the user's
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # nor do processes that it starts
     inbox = os.fdopen(os.dup(0), "rb")
     outbox = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)

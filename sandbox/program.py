@@ -37,6 +37,8 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         files: path relative to `root` -> contents.
         literals: path, line and column of each parameter.
         values: their values in the source.
+        first: path of the file that stands for the program. Its folder, or that of its outermost
+            package, is a place to import from too, as if the program had been started there.
     """
 
     def __init__(
@@ -45,10 +47,19 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         files: dict[str, bytes],
         literals: Sequence[tuple[str, int, int]],
         values: Sequence[float],
+        first: str = "",
     ) -> None:
         self.root = root
         self._sources = {path: files[path] for path in files if path.endswith(".py")}
         self._paths = {module_name(path): path for path in self._sources}
+        base = folder = first.rpartition("/")[0]
+        while base and f"{base}/__init__.py" in files:
+            base = base.rpartition("/")[0]
+        self._base = f"{base}/" if base else ""
+        self._is_packaged = base != folder
+        for path in self._sources:
+            if base and path.startswith(self._base):
+                self._paths.setdefault(module_name(path.removeprefix(self._base)), path)
         self._indices: dict[str, dict[_Position, int]] = {}
         for index, (path, line, column) in enumerate(literals):
             self._indices.setdefault(path, {})[line, column] = index
@@ -59,6 +70,16 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._executed_with: object = None  # what identifies the vector of the loaded modules
         for path, source in self._sources.items():
             remember_source(path, source)
+
+    @property
+    def places(self) -> list[str]:
+        """Directories that modules are imported from."""
+        return [self.root, *[f"{self.root}/{self._base}".rstrip("/")] * bool(self._base)]
+
+    def name_of(self, path: str) -> str:
+        """Return the name of a file's module: in its package where it is in one."""
+        own = path.removeprefix(self._base) if self._is_packaged else path
+        return module_name(own)
 
     @property
     def parameters(self) -> tuple[Any, ...]:
@@ -85,7 +106,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
                 raise ValueError(f"{len(values)} values for {len(self._own)} literals")
             self._values = tuple(values)
         try:
-            module = importlib.import_module(module_name(path))
+            module = importlib.import_module(self.name_of(path))
         finally:
             self._values = before
         # Whoever calls next must not meet modules that hold somebody else's values.

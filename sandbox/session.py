@@ -69,11 +69,12 @@ class Session:
         self._first = start["first"]
         literals = [tuple(place) for place in start["literals"]]
         files = {**terms.base, **files}
-        self._modules = program.Modules(root, files, literals, start["values"])
+        self._modules = program.Modules(root, files, literals, start["values"], self._first)
         self._guest = program.Modules("<guest>", terms.guest, [], [])
         packages = [folder for folder in terms.path if folder.endswith("-packages")]
         self._workdir = workdir.WorkingDirectory(scratch, root, files, packages, self._limit)
-        sys.path.insert(0, root)
+        self._has_data = not all(path.endswith(".py") for path in files)
+        sys.path[:0] = self._modules.places
         sys.meta_path[:0] = [self._guest, self._modules]
         if terms.guest:
             sys.modules["candidate"] = program.CandidateModule(self._modules, self._first)
@@ -84,6 +85,9 @@ class Session:
     def serve(self) -> None:
         """Answer requests until the process is killed."""
         self._modules.claim_names()
+        if self._has_data:  # a program opens it from where it stands
+            with contextlib.suppress(workdir.RefusedError):  # told when it is asked for
+                self._workdir.lay_out()
         while True:
             self.answer_one()
 
@@ -141,7 +145,7 @@ class Session:
 
     def _resolve(self, function: str) -> Callable[..., Any]:
         name, _, attribute = function.rpartition(":")
-        found: Any = importlib.import_module(name or program.module_name(self._first))
+        found: Any = importlib.import_module(name or self._modules.name_of(self._first))
         for part in attribute.split("."):
             try:
                 found = getattr(found, part)

@@ -63,7 +63,7 @@ class WorkingDirectory:
         Raises:
             RefusedError: there is no such command.
         """
-        self._enter()
+        self.lay_out()
         with contextlib.ExitStack() as stack:
             ends = [
                 stack.enter_context(open(fd, mode, 0))
@@ -106,7 +106,7 @@ class WorkingDirectory:
         Raises:
             RefusedError: there is none, or it is too large.
         """
-        self._enter()
+        self.lay_out()
         try:
             # A pipe without a writer would be waited for.
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
@@ -127,7 +127,7 @@ class WorkingDirectory:
         Raises:
             RefusedError: it cannot be written.
         """
-        self._enter()
+        self.lay_out()
         try:
             _write(path, content)
         except OSError as error:
@@ -137,7 +137,7 @@ class WorkingDirectory:
         packages = os.pathsep.join(self._packages)
         return {**_CLEAN, "HOME": self._path, "TMPDIR": self._path, "PYTHONPATH": packages}
 
-    def _enter(self) -> None:
+    def lay_out(self) -> None:
         """Go there, wherever the candidate has gone, and lay the files out if they are not."""
         os.chdir(self._path)
         if self._is_laid_out:
