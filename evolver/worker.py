@@ -425,6 +425,7 @@ def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
         return
     if setup.evaluator.pickled is None:  # its files are found there, from wherever a run is started
         os.chdir(setup.evaluator.root)
+        sys.path.append(str(setup.evaluator.root))
     if setup.sandbox.gpus:  # a reference runs here on the GPU that candidates have
         os.environ.update(devices.environment(setup.sandbox.gpus))
     try:

@@ -45,6 +45,12 @@ def copied(task, directory):
     return assemble_task(task.name, directory / TASK, task.settings)
 
 
+def kept(task, directory):
+    """The settings of a run's copy."""
+    directory.mkdir()
+    return copy_task(task, directory.resolve())
+
+
 @pytest.mark.parametrize("pattern", ["**/p.py", "*/p.py", "**/*.py", "*.py"])
 def test_a_run_reads_from_its_copy_what_was_read_from_the_task(tmp_path, pattern):
     """Runs, hidden folders and caches hold files that patterns would match."""
@@ -160,6 +166,29 @@ def test_a_pattern_takes_in_neither_the_evaluator_nor_bad_examples(tmp_path):
     assert set(task.must_reject) == {"cheats/noop.py"}
     spelled = write(tmp_path / "two", task='program = ["p.py"]\ncontext = ["score.py"]')
     assert set(load_task(spelled).context) == {"score.py"}
+
+
+def test_a_program_may_lie_outside_its_task(tmp_path):
+    project = tmp_path / "project"
+    project.mkdir()
+    folder = write(
+        project / "task", task='root = ".."\nprogram = ["**/*.py"]\ncontext = ["notes.md"]'
+    )
+    put(project, "src/p.py")
+    put(project, "notes.md")
+    task = load_task(folder)
+    assert task.program_root == project
+    assert set(task.files) == {"src/p.py", "task/p.py"}  # and not the evaluator
+    again = assemble_task("t", tmp_path / "run" / TASK, kept(task, tmp_path / "run"))
+    assert (again.files, again.context, again.base) == (task.files, task.context, task.base)
+    assert not (tmp_path / "run" / "src").exists()
+    inner = write(tmp_path / "inner", task='root = "src"\nprogram = ["p.py"]')
+    put(inner, "src/p.py", "x = 3\n")
+    task = load_task(inner)
+    assert task.files == {"p.py": b"x = 3\n"}
+    assert copied(task, tmp_path / "other").files == task.files
+    with pytest.raises(UsageError, match=r"\[task\] root: .*nowhere is no folder"):
+        load_task(write(tmp_path / "two", task='root = "nowhere"\nprogram = ["p.py"]'))
 
 
 def test_with_one_region_the_first_file_or_the_first_block_is_open(tmp_path):
