@@ -27,7 +27,9 @@ from evolver.errors import (
     ModelRefused,
     ModelUnavailable,
     PromptRefused,
+    PromptTooLong,
 )
+from evolver.prompts import tokens
 from evolver.types import Completion, Model, Prompt
 
 _SOON = 0.5  # seconds after which people are told that they are waited for; then ever less often
@@ -141,6 +143,7 @@ class Endpoint:
         answered: requests that it answered so far.
         listener: is told whenever `trouble` changes.
         moved: is called whenever `is_away` changes.
+        fits: tokens of a prompt that it was found to take, about; None: any.
     """
 
     def __init__(self, name: str, model: Model, terms: Terms = Terms()) -> None:
@@ -151,6 +154,7 @@ class Endpoint:
         self.answered = 0
         self.listener: Callable[[], None] = lambda: None
         self.moved: Callable[[], None] = lambda: None
+        self.fits: int | None = None
         self._failures = 0  # in a row
         self._refusals = 0  # in a row
         self._window = float(terms.concurrency)
@@ -213,6 +217,8 @@ class Endpoint:
         except ModelError as error:
             self._cheer()  # it answers, be it with a refusal
             self._failures = 0
+            if isinstance(error, PromptTooLong) and self.fitting(prompt) is not prompt:
+                raise  # it was sent before this was known
             self._refusals += 1
             is_of_prompt = isinstance(error, PromptRefused) and self.answered > 0
             if self._refusals >= _MOST_REFUSALS and not is_of_prompt:
@@ -226,6 +232,13 @@ class Endpoint:
         self._pause = self.terms.backoff
         self._cheer()
         return answers
+
+    def fitting(self, prompt: Prompt) -> Prompt:
+        """Return a prompt, cut to what the endpoint was found to take."""
+        size = tokens(f"{prompt.system}{prompt.user}")
+        if self.fits is None or prompt.shorter is None or size <= self.fits:
+            return prompt
+        return prompt.shorter(self.fits)
 
     def backoff(self, failures: int, error: ModelUnavailable) -> float:
         """Return the seconds to wait before a request that failed so often is sent again."""

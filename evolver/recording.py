@@ -58,7 +58,6 @@ class Models:
         self.ended: Callable[[int], None] = lambda attempt: None
         self.notes: list[str] = []
         self._listener: Callable[[], None] = lambda: None
-        self._fits: dict[str, int] = {}  # model -> tokens of a prompt that it was found to take
         for endpoint in endpoints:
             endpoint.moved = self._send_elsewhere
 
@@ -146,19 +145,18 @@ class Models:
             self.notes.append(sentence)
             self._listener()
 
-    def fitting(self, endpoint: Endpoint, prompt: Prompt) -> Prompt:
-        """Return a prompt, cut to what the endpoint was found to take."""
-        fits = self._fits.get(endpoint.name)
-        if fits is None or prompt.shorter is None or _tokens(prompt) <= fits:
-            return prompt
-        return prompt.shorter(fits)
-
     def shorten(self, endpoint: Endpoint, prompt: Prompt, error: PromptTooLong) -> bool:
         """Have prompts for an endpoint cut from now on; return whether this one can be."""
-        fits = int(_tokens(prompt) * error.share)
-        if prompt.shorter is None or _tokens(prompt.shorter(fits)) >= _tokens(prompt):
+        size = tokens(f"{prompt.system}{prompt.user}")
+        if endpoint.fits is not None and size > endpoint.fits:
+            return True  # another request has found it out meanwhile
+        fits = int(size * error.share)
+        if prompt.shorter is None:
             return False
-        self._fits[endpoint.name] = min(fits, self._fits.get(endpoint.name, fits))
+        cut = prompt.shorter(fits)
+        if tokens(f"{cut.system}{cut.user}") >= size:
+            return False
+        endpoint.fits = fits
         self.note(
             f"{endpoint.name} takes no prompt of this length, so prompts are cut to about {fits} "
             f"tokens; set [prompts] tokens = {fits} ({error})"
@@ -261,7 +259,7 @@ class RecordedModel:
         is_cut = False
         while True:
             endpoint = patience.endpoint()
-            asked = self._models.fitting(endpoint, prompt)
+            asked = endpoint.fitting(prompt)
             try:
                 return await self._ask(endpoint, call, asked, n)
             except (Away, ModelAdapted):
@@ -303,7 +301,3 @@ class RecordedModel:
             self._models.note(error.lesson)
         elif isinstance(error, ModelError) and not isinstance(error, ModelUnavailable):
             self._models.ended(self._attempt.id)
-
-
-def _tokens(prompt: Prompt) -> int:
-    return tokens(f"{prompt.system}{prompt.user}")
