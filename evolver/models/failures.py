@@ -32,7 +32,8 @@ _PASSING = (408, 409, 425, 429)  # statuses below 500 that may pass by themselve
 _LENGTH = re.compile(
     r"context[ _-]?length|context[ _-]?window|maximum context|context size|exceed_context"
     r"|(?:prompt|input|message)s? (?:is|are) too long|too many (?:input |prompt )?tokens"
-    r"|input length|reduce the length|string_above_max_length|prompt[ _]too[ _]long",
+    r"|input length|reduce (?:the length|your (?:message|prompt|input))|request too large"
+    r"|string_above_max_length|prompt[ _]too[ _]long",
     re.IGNORECASE,
 )
 _FILTER = re.compile(
@@ -194,7 +195,8 @@ def explain(error: Exception, model: Asked) -> Failure:
     is_made_up = getattr(error, "litellm_response_headers", True) is None
     if isinstance(status, int) and not (is_made_up and status >= 500):
         names = " ".join(str(getattr(error, key, "")) for key in ("code", "type", "body"))
-        found = _of_status(status, _said(error), f"{error} {names}", model)
+        said = _headers(error).get("location") or _said(error)
+        found = _of_status(status, said, f"{error} {names}", model)
         return replace(found, retry_after=_retry_after(error), bill=NOTHING)
     if any(isinstance(cause, httpx.TransportError | ConnectionError) for cause in causes):
         return Failure(f"no answer from {model.endpoint}: {_said(error)}", "outage")

@@ -135,10 +135,12 @@ class LiteLLMModel(ChatModel):
                 max_retries=0,
                 **{key: value for key, value in settings.items() if value is not None},
             )
-        except openai.OpenAIError:
+        except openai.OpenAIError as error:
             if arrived and arrived[-1].is_success:
                 body: bytes = arrived[-1].content
                 return body
+            if arrived and isinstance(error, openai.APIStatusError):
+                error.status_code = arrived[-1].status_code  # it makes a 429 of some others
             raise
         finally:
             _arrived.reset(token)

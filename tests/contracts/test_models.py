@@ -135,7 +135,8 @@ class HTTPModelContract(CountingModelContract):
         for status in (301, 302, 307, 308):
             elsewhere = {"location": "/v1/chat/completions"}
             model, server = serve(Reply(status=status, headers=elsewhere, body=b""))
-            with pytest.raises(ModelError, match="redirects requests") as caught:
+            told = r"redirects requests \(30\d: /v1/chat/completions\); set api_base"
+            with pytest.raises(ModelError, match=told) as caught:
                 ask(model)
             assert type(caught.value) is ModelError
             assert len(server.asked) == 1
@@ -231,6 +232,7 @@ class HTTPModelContract(CountingModelContract):
             ("This model's maximum context length is 8192 tokens. However, you requested 9000 "
              "tokens (8500 in the messages, 500 in the completion).", 0.9 * 7692 / 8500),
             ("prompt is too long: 210000 tokens > 200000 maximum", 0.9 * 200000 / 210000),
+            ("Request too large for this model: Limit 6000, Requested 7000", 0.9 * 6000 / 7000),
             ("the request exceeds the available context size", 0.5),
             ("Please reduce the length of the input messages", 0.5),
         ],
@@ -238,10 +240,11 @@ class HTTPModelContract(CountingModelContract):
     def test_a_prompt_that_is_too_long_says_how_much_fits(
         self, serve: Callable[..., tuple[ChatModel, LLMServer]], words: str, share: float
     ) -> None:
-        model, _ = serve(Reply(words, status=400))
-        with pytest.raises(PromptTooLong, match=r"set \[prompts\] tokens to fewer") as caught:
-            ask(model)
-        assert caught.value.share == pytest.approx(share)
+        for status in (400, 413):
+            model, _ = serve(Reply(words, status=status))
+            with pytest.raises(PromptTooLong, match=r"set \[prompts\] tokens to fewer") as caught:
+                ask(model)
+            assert caught.value.share == pytest.approx(share)
 
     @pytest.mark.parametrize(
         ("refused", "words", "told"),
