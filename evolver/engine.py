@@ -126,6 +126,7 @@ class Engine:
             tally=self._tally,
             seed=settings.seed,
             secret=settings.secret,
+            watches_time=settings.rules >= 2 and not settings.deterministic,
             report=self._report,
         )
         self._replay()

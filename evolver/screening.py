@@ -13,9 +13,17 @@ from evolver.errors import ProposalError, UsageError
 from evolver.facts import NOT_MENDED
 from evolver.filters import FILTERS, already_seen, unparsable
 from evolver.store import Store
-from evolver.types import Context, Executor, Job, Preflight, Program, Proposal
+from evolver.types import Context, Evaluation, Executor, Job, Preflight, Program, Proposal
 
+_SLOW = 1.0  # seconds of an evaluation
+_MUCH = 10.0  # times as long as the pre-flight
 _FIRST = 0  # the attempt whose pre-flight rules those of all others
+
+
+def is_slow(seed: Evaluation, flight: Preflight) -> bool:
+    """Does an evaluation take so long that a pre-flight of every child is worth its time?"""
+    return seed.seconds > min(_SLOW, _MUCH * flight.seconds)
+
 
 Repair = Callable[[Proposal, str], Awaitable[Proposal]]
 
@@ -41,7 +49,8 @@ class Screening:
 
     The pre-flight of the seed rules the others. Where the seed itself does not survive one, or not
     in time, it says nothing of programs, and there are no others. Where it has no fingerprint, the
-    evaluator has no probe, and only children that a model was paid for are imported. Pre-flights
+    evaluator has no probe, and only children that a model was paid for are imported; where the
+    seed's evaluation took long (`is_slow`), all are, since a crash costs most there. Pre-flights
     are stored as they are made: resume repeats none, and replay needs no sandbox.
 
     Attributes:
@@ -49,6 +58,7 @@ class Screening:
         store: keeps them.
         attempt: the attempt's number.
         seed: of the jobs; the same for all attempts, so that outputs can be compared.
+        is_slow: see `is_slow`.
         twin: the program among those that the attempt may know that has a fingerprint, or None.
     """
 
@@ -57,6 +67,7 @@ class Screening:
     attempt: int
     seed: int
     twin: Callable[[str], int | None]
+    is_slow: bool = False
 
     async def welcome(self, seed: Program) -> Preflight:
         """Make the pre-flight of a seed program.
@@ -105,8 +116,8 @@ class Screening:
             if reason is not None and not (is_refit and check is already_seen):
                 return Complaint(reason) if check is unparsable else reason
         rule = self.store.preflights(_FIRST).get(0, Preflight("there is none of the seed"))
-        is_paid_for = context.model is not None
-        if rule.complaint or not (is_paid_for or (rule.fingerprint and proposal.tune is None)):
+        is_worth_it = context.model is not None or self.is_slow
+        if rule.complaint or not (is_worth_it or (rule.fingerprint and proposal.tune is None)):
             return Admitted(proposal)
         program = Program(self.attempt, dict(proposal.files))
         flight = await self._fly(Job(program, self.seed, proposal.tune), turn)

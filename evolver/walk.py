@@ -15,7 +15,7 @@ from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population
 from evolver.recording import Models
-from evolver.screening import Repair, Screening
+from evolver.screening import Repair, Screening, is_slow
 from evolver.store import Store
 from evolver.tally import Tally
 from evolver.types import (
@@ -51,6 +51,7 @@ class Walk:
         tally: counts what goes wrong in a row.
         seed: of all decisions.
         secret: see `engine.EngineSettings`.
+        watches_time: may what the clock said of the seed decide what has a pre-flight?
         report: tells the user a sentence.
     """
 
@@ -70,6 +71,7 @@ class Walk:
         tally: Tally,
         seed: int,
         secret: str,
+        watches_time: bool,
         report: Callable[[str], None],
     ) -> None:
         self._brief = brief
@@ -85,6 +87,7 @@ class Walk:
         self._tally = tally
         self._seed = seed
         self._secret = secret
+        self._watches_time = watches_time
         self._report = report
         self.followers = Counter[int]()  # attempt -> how many share its first request
         self.limit: float | None = None  # seconds for the evaluation of a child; None: no own
@@ -182,7 +185,16 @@ class Walk:
             attempt.id,
             self.job_seed(0, "preflight"),
             partial(self._population.seen.twin, upto=attempt.seen),
+            self._is_slow(),
         )
+
+    def _is_slow(self) -> bool:
+        """Is the evaluation so slow, by what is stored of the seed, that all have a pre-flight?"""
+        seed = self._population.elites.get(0)
+        flight = self._store.preflights(0).get(0)
+        if not self._watches_time or seed is None or flight is None:
+            return False
+        return is_slow(seed.evaluation, flight)
 
     def _recorded(self, attempt: Attempt) -> Model | None:
         if self._models is None or not self._mix.operators[attempt.operator].needs_model:

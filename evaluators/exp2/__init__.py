@@ -17,6 +17,7 @@ from evolver.straightline import (
     GUEST,
     LineResiduals,
     count_operations,
+    require_values,
     trace,
     trace_parameters,
 )
@@ -44,12 +45,16 @@ class Evaluator:
         x_max: upper end of the interval.
         fit_up_to: operations beyond which the literals of a program are not fitted: set it to
             what the task allows, and no time is spent on what will be rejected.
+        as_python: must the function return a finite float wherever it is called as the Python that
+            it is, where c/0 raises? It is called at the ends of the interval, at the smallest
+            float above the lower one, and wherever a divisor was found to be 0.
     """
 
     function: str = "exp2"
     x_min: float = 0.0
     x_max: float = 1.0
     fit_up_to: int = 40
+    as_python: bool = False
 
     guest = {"guest.py": GUEST.read_bytes()}  # noqa: RUF012 - no field, and never changed
 
@@ -64,6 +69,10 @@ class Evaluator:
         line = trace(candidate, self.function, self.x_min, self.x_max)
         operations = count_operations(line)
         measured = measure.measure(line, self.x_min, self.x_max, candidate.rng)
+        if self.as_python:
+            ends = (self.x_min, math.nextafter(self.x_min, self.x_max), self.x_max)
+            points = dict.fromkeys((*ends, *measured.divided_by_zero))
+            require_values(candidate, self.function, tuple(points))
         return Result(
             metrics={
                 "digits": round(-math.log10(measured.error), RESOLVED),

@@ -16,6 +16,7 @@ RANDOM_DRAWS = 512
 SMALLEST_ERROR = 1e-30  # what the arithmetic resolves; a smaller error is reported as this
 ZOOM_ROUNDS = 9  # 33 points each: down to the spacing of floats
 ZOOM_POINTS = 33
+MOST_ZEROS = 16  # points where a divisor is 0 that are told of
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Measurement:
     float64_error: float
     worst_x: float
     sign_changes: int  # of the error over the interval
+    divided_by_zero: tuple[float, ...] = ()  # some of the points where a divisor is exactly 0
 
 
 def measure(line: StraightLine, low: float, high: float, rng: Random) -> Measurement:
@@ -51,8 +53,12 @@ def measure(line: StraightLine, low: float, high: float, rng: Random) -> Measure
             )
         exactly = DoubleDouble.of(line.run(DoubleDouble.of(x))[-1])
         error = np.broadcast_to(((exactly - wanted) / wanted).high, x.shape)
-        in_float64 = np.broadcast_to(line.run(x)[-1], x.shape)
+        values = line.run(x)
+        in_float64 = np.broadcast_to(values[-1], x.shape)
         rounded = np.abs(((DoubleDouble.of(in_float64) - wanted) / wanted).high)
+    zero = np.zeros(x.shape, dtype=bool)
+    for index in _divisors(line):
+        zero |= np.broadcast_to(values[index] == 0, x.shape)
     worst = int(np.argmax(np.where(np.isfinite(error), np.abs(error), np.inf)))
     if not np.isfinite(error[worst]):
         raise CandidateOutputError(f"the function has no finite value at x = {float(x[worst])!r}")
@@ -63,6 +69,7 @@ def measure(line: StraightLine, low: float, high: float, rng: Random) -> Measure
         float64_error=float(np.max(np.where(np.isfinite(rounded), rounded, 1e300))),
         worst_x=float(x[worst]),
         sign_changes=int(np.count_nonzero(signs[1:] != signs[:-1])),
+        divided_by_zero=tuple(x[zero][:MOST_ZEROS].tolist()),
     )
 
 
@@ -72,10 +79,7 @@ def _around_poles(line: StraightLine, grid: Array) -> Array:
     A pole that the output keeps shows there as an enormous error; one that a later division
     takes back, as in ``a / (x + b / x)``, does not.
     """
-    dependent = line.depends("x")
-    denominators = sorted(
-        {node.right for node in line.nodes if node.kind == "/" and dependent[node.right]}
-    )
+    denominators = _divisors(line)
     if not denominators:
         return np.empty(0)
     values = line.run(grid)
@@ -86,6 +90,12 @@ def _around_poles(line: StraightLine, grid: Array) -> Array:
         for place in np.flatnonzero(signs[nonzero][1:] != signs[nonzero][:-1]):
             points.append(_zoomed(line, index, grid[nonzero[place]], grid[nonzero[place + 1]]))
     return np.unique(np.concatenate(points)) if points else np.empty(0)
+
+
+def _divisors(line: StraightLine) -> list[int]:
+    """Return the nodes that depend on x and by which others are divided."""
+    dependent = line.depends("x")
+    return sorted({node.right for node in line.nodes if node.kind == "/" and dependent[node.right]})
 
 
 def _zoomed(line: StraightLine, index: int, low: float, high: float) -> Array:

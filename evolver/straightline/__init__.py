@@ -8,7 +8,7 @@ evaluated in whatever arithmetic its operands have (`StraightLine.run`) and fitt
 
 from pathlib import Path
 
-from evolver.straightline.calling import trace, trace_parameters
+from evolver.straightline.calling import require_values, trace, trace_parameters
 from evolver.straightline.counting import count_operations
 from evolver.straightline.double_double import Array, DoubleDouble
 from evolver.straightline.line import MAX_NODES, Node, StraightLine, parse
@@ -30,6 +30,7 @@ __all__ = [
     "StraightLine",
     "count_operations",
     "parse",
+    "require_values",
     "trace",
     "trace_parameters",
 ]

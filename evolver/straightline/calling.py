@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 
-from evolver.errors import CandidateOutputError
+from evolver.errors import CandidateCrashed, CandidateOutputError
 from evolver.straightline.line import StraightLine, parse
 from evolver.types import Candidate
 
@@ -41,6 +42,29 @@ def trace_parameters(candidate: Candidate, function: str) -> StraightLine:
         CandidateError: the program is no straight line in its argument and its literals.
     """
     return parse(candidate.call("guest:trace_parameters", function), len(candidate.parameters))
+
+
+def require_values(candidate: Candidate, function: str, points: Sequence[float]) -> None:
+    """See that a candidate's function returns a finite float for each point, as plain Python.
+
+    In IEEE 754 c/0 is infinity; in Python it raises.
+
+    Raises:
+        CandidateError: it does not.
+    """
+    try:
+        values = candidate.call("guest:values", function, list(points))
+    except CandidateCrashed as error:
+        raise CandidateOutputError(
+            f"{function}(x) raises in plain Python where a line divides by 0: at one of "
+            f"x = {', '.join(map(repr, points))}. Return the value there in a line before those "
+            f"that may be edited, where x is a number, or divide by nothing that is 0\n{error}"
+        ) from error
+    if not isinstance(values, list | tuple) or len(values) != len(points):
+        raise CandidateOutputError("the guest returned no value for each input")
+    for x, value in zip(points, values, strict=True):
+        if type(value) is not float or not math.isfinite(value):
+            raise CandidateOutputError(f"{function}({x!r}) is no finite float")
 
 
 def _check(line: StraightLine, function: str, inputs: Sequence[float], returned: object) -> None:

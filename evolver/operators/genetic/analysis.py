@@ -192,11 +192,11 @@ class _Walk:
         loop, line, vital = (scope.in_loop, scope.in_while), scope.line, scope.vital
         if isinstance(node, cst.While):
             scope.line = None  # its test runs at every turn, a line above it only once
-            place = Place(kind=TRUTH, is_risky=True, decides=True)
+            place = Place(kind=TRUTH, is_risky=True, decides=1)
             scope.vital = vital.union(names_in(node.test))
         else:
             kind = SEQUENCE if isinstance(node, cst.For) else TRUTH
-            place = Place(kind=kind, is_risky=self.is_vital(node, scope), decides=True)
+            place = Place(kind=kind, is_risky=self.is_vital(node, scope), decides=1)
         types = [self.operand(operand, path, place, scope) for operand in operands(node)]
         before = dict(scope.names)
         if isinstance(node, cst.For):

@@ -16,7 +16,7 @@ from evolver.operators.genetic.draft import (
 )
 from evolver.operators.genetic.expressions import described, rounded
 from evolver.operators.genetic.grammar import Function, call, may_be_zero
-from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, TEXT, TRUTH
+from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, TEXT, TRUTH, fitting
 from evolver.operators.genetic.reads import readable
 from evolver.operators.genetic.survey import Site
 from evolver.operators.genetic.tree import LAMBDA, operands, replaced, rewritten
@@ -62,6 +62,62 @@ def _passes(function: Function, site: Site) -> bool:
     takes = function.takes[0]
     fits = takes in (REAL, NUMBER, site.kind)
     return bool(site.kind & NUMBER) and fits and accepts(site, function.gives)
+
+
+def relate(draft: Draft) -> Change | None:
+    """Join a measure of something with another of the same: `value / weight`, `high - low`.
+
+    They are read of one thing, as `item[0]` and `item[1]`, `values[i]` and `weights[i]`, or
+    unpacked together.
+    """
+    rng = draft.rng
+    together = _unpacked(draft)
+    pairs = [
+        (site, others)
+        for site in draft.numeric()
+        if site.wants & REAL and (others := _siblings(draft, site, together))
+    ]
+    site = draft.pick([site for site, _ in pairs])
+    if site is None:
+        return None
+    other = rng.choice(next(others for each, others in pairs if each is site))
+    left, right = (site.node, other) if rng.random() < 0.7 else (other, site.node)
+    operators = [op for op in ("/", "/", "-", "*") if op in draft.grammar.binary]
+    if not operators:
+        return None
+    new = draft.grammar.joined(rng, left, operators, right, site.names)
+    return Change(draft.put(site, new), described(site, new))
+
+
+def _unpacked(draft: Draft) -> list[set[str]]:
+    """Return the names that are unpacked together."""
+    found = []
+    for line in draft.survey.lines:
+        match line.node:
+            case (
+                cst.For(target=cst.Tuple() as target)
+                | cst.SimpleStatementLine(
+                    body=[cst.Assign(targets=[cst.AssignTarget(target=cst.Tuple() as target)])]
+                )
+            ):
+                found.append(set(loads(target)))
+    return found
+
+
+def _siblings(draft: Draft, site: Site, together: list[set[str]]) -> list[cst.BaseExpression]:
+    node = site.node
+    if isinstance(node, cst.Name):
+        names = {name for group in together if node.value in group for name in group}
+        names.discard(node.value)
+        return [cst.Name(name) for name in fitting(site.names, site.wants) if name in names]
+    if not isinstance(node, cst.Subscript | cst.Attribute):
+        return []
+    own = set(loads(node))
+    return [
+        each
+        for each in readable(draft.survey.sites, site, site.wants)
+        if key(each) != key(node) and own & set(loads(each))
+    ]
 
 
 def _insert_condition(draft: Draft) -> Change | None:

@@ -25,14 +25,14 @@ class Place(NamedTuple):
         is_strict: does a float raise here?
         is_risky: does an edit often make the program raise or never end: of an index, of what is
             divided by, of the test of a `while`?
-        decides: does the value decide something: compared, tested, a key to sort by?
+        decides: 1 where it is compared or tested, 2 where it is a key to sort or choose by.
     """
 
     sink: Type | None = None
     kind: int = 0
     is_strict: bool = False
     is_risky: bool = False
-    decides: bool = False
+    decides: int = 0
 
     def wants(self, own: Type) -> int:
         """Return the kind that may stand here, INTEGER where nothing else will do."""
@@ -91,7 +91,7 @@ def _in_comparison(of: Inference, parent: Any, step: Path, path: Path, outer: Pl
         return ANY
     kinds = {of.at((*path, *each.path)).kind for each in operands(parent)}
     kind = NUMBER if any(kind & NUMBER for kind in kinds) else max(kinds)
-    return Place(None, kind, decides=True)
+    return Place(None, kind, decides=1)
 
 
 def _in_conditional(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
@@ -159,17 +159,17 @@ def _in_comprehension(of: Inference, parent: Any, step: Path, path: Path, outer:
         return Place(of.at(path).item())
     if step in (("key",), ("value",)):
         return _in_dictionary(of, parent, step, path, outer)
-    return Place(kind=TRUTH, decides=True) if "ifs" in step else Place(kind=SEQUENCE)
+    return Place(kind=TRUTH, decides=1) if "ifs" in step else Place(kind=SEQUENCE)
 
 
 def _in_lambda(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    return Place(of.at(path).result(), decides=True)
+    return Place(of.at(path).result(), decides=2)
 
 
 _PLACES: dict[type[cst.CSTNode], Callable[[Inference, Any, Path, Path, Place], Place]] = {
     cst.BinaryOperation: _in_binary,
     cst.UnaryOperation: _in_unary,
-    cst.BooleanOperation: lambda of, parent, step, path, outer: Place(kind=TRUTH, decides=True),
+    cst.BooleanOperation: lambda of, parent, step, path, outer: Place(kind=TRUTH, decides=1),
     cst.Comparison: _in_comparison,
     cst.IfExp: _in_conditional,
     cst.Call: _in_call,

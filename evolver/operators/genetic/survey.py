@@ -42,7 +42,7 @@ class Site:
     names: Names
     line: Path | None
     is_risky: bool = False
-    decides: bool = False
+    decides: int = 0
 
 
 @dataclass(frozen=True, slots=True)

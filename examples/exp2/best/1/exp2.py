@@ -2,11 +2,12 @@
 
 
 def exp2(x):
+    if isinstance(x, int | float) and x == 0:
+        return 1.0  # what the lines below tend to: one of them may divide by x
     # EVOLVE-BLOCK-START
     x = 1428.216194899783 / x + x
     t5 = 3672.7106303110195 / x + x
     t1 = -1.0 - 494.98201436242124 / (15316.339386444391 / t5 + t5 - 247.49100718114934)
     t5 = 90.49392994294612 / x + x
-    # The Taylor polynomial of degree 2 about 0, in Horner's form.
     return t1 * t1
     # EVOLVE-BLOCK-END

@@ -2,8 +2,9 @@
 
 
 def exp2(x):
+    if isinstance(x, int | float) and x == 0:
+        return 1.0  # what the lines below tend to: one of them may divide by x
     # EVOLVE-BLOCK-START
     t2 = x + -3.4070833804904628
-    # The Taylor polynomial of degree 2 about 0, in Horner's form.
     return -1.4142130305751082 - 8.222470395319101 / t2
     # EVOLVE-BLOCK-END
