@@ -8,17 +8,18 @@ import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
+from importlib.metadata import requires
 from pathlib import Path
 from typing import Any, Literal
 
+from packaging.requirements import Requirement
+
 from evolver.errors import UsageError
+from evolver.wording import shell
 
 Device = Literal["cpu", "cuda"]
-#: Extra of evolver that installs a module; others are installed by their own names.
-EXTRAS = {
-    "torch": "torch", "sklearn": "learning", "numba": "kernels", "plotly": "report",
-    "ray": "distributed",
-}  # fmt: skip
+#: Packages whose name is not their module's.
+_PACKAGES = {"sklearn": "scikit-learn"}
 TWIN = 'the same runs on the processor with [evaluator] with = { device = "cpu" }'
 
 
@@ -57,10 +58,16 @@ def require_modules(*names: str) -> None:
 
 
 def installation(*names: str) -> str:
-    """Return the command that installs modules: 'pip install "evolver[torch]" triton'."""
-    return "pip install " + " ".join(
-        f'"evolver[{EXTRAS[name]}]"' if name in EXTRAS else name for name in names
-    )
+    """Return the command that installs modules: `pip install 'scikit-learn>=1.6' triton`.
+
+    The versions are those that the extras of evolver ask for; other modules have none.
+    """
+    wanted = {
+        requirement.name: f"{requirement.name}{requirement.specifier}"
+        for requirement in map(Requirement, requires("evolver") or ())
+    }
+    packages = [_PACKAGES.get(name, name) for name in names]
+    return shell("pip", "install", *(wanted.get(package, package) for package in packages))
 
 
 def require_compiler() -> None:

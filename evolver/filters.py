@@ -53,7 +53,7 @@ def normalised_hash(files: Files) -> str:
         if path.endswith(".py"):
             with contextlib.suppress(SyntaxError, ValueError):
                 content = _normalised(bytes(content))
-        digest.update(f"{path}\0{len(content)}\0".encode())
+        digest.update(f"{path}\0{len(content)}\0".encode("utf-8", "surrogateescape"))
         digest.update(content)
     return digest.hexdigest()
 

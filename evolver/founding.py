@@ -22,6 +22,7 @@ from evolver.wording import shell
 
 _LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied
 _UNBORN = ".evolver-"  # with a process's number: the folder in which it prepares a run
+_LONGEST = 512 - len("-journal") - 1  # bytes of a path to a database
 _IGNORED = "*\n"  # a .gitignore: runs are no source, and large
 
 
@@ -125,17 +126,19 @@ def _unmakeable(out: Path) -> Iterator[None]:
 def _fill(task: Task, directory: Path, write: Callable[[Path, TaskSettings], None]) -> None:
     unborn = directory / f"{_UNBORN}{os.getpid()}"
     try:
-        with _unmakeable(directory):
-            unborn.mkdir()
-            write(unborn, copy_task(task, unborn))
-            # The task first: two processes may begin in one folder, and the second fails here.
-            # The database last: with it the run is there.
-            names = sorted(path.name for path in unborn.iterdir())
-            for name in sorted(names, key=lambda name: (name != TASK, name == DATABASE)):
-                (unborn / name).rename(directory / name)
-    except OSError as error:
+        unborn.mkdir()
+        write(unborn, copy_task(task, unborn))
+        # The task first: two processes may begin in one folder, and the second fails here.
+        # The database last: with it the run is there.
+        names = sorted(path.name for path in unborn.iterdir())
+        for name in sorted(names, key=lambda name: (name != TASK, name == DATABASE)):
+            (unborn / name).rename(directory / name)
+    except (OSError, sqlite3.Error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        if len(os.fsencode(unborn / DATABASE)) > _LONGEST:
+            reason = f"its path is longer than the {_LONGEST} bytes that SQLite takes"
         raise UsageError(
-            f"{directory} cannot be written: {error.strerror}; choose another --out"
+            f"{directory} cannot be written: {reason}; choose another --out"
         ) from error
     finally:
         shutil.rmtree(unborn, ignore_errors=True)  # this process made it

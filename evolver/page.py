@@ -10,12 +10,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from evolver.devices import installation
 from evolver.objective import Objective
 from evolver.report import EVOLVED, Comparison, Point, References, axes, compare, entry, wins
 from evolver.types import Files
 from evolver.wording import visible
 
-PLOTS_NEED = "without plots; pip install 'evolver[report]' adds them"
+PLOTS_NEED = f"without plots; {installation('plotly')} adds them"
 
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>

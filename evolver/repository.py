@@ -62,7 +62,11 @@ def _open(folder: Path) -> Repo | None:
         repository = git.Repo(folder, search_parent_directories=True, expand_vars=False)
     except (git.InvalidGitRepositoryError, git.NoSuchPathError):
         return None
-    return None if repository.bare else repository
+    if repository.bare:
+        return None
+    # GitPython takes $HOME in a folder's name for the variable, and then runs git where we stand.
+    repository.git.set_persistent_git_options(C=str(repository.working_dir))
+    return repository
 
 
 @contextmanager

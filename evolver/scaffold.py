@@ -99,6 +99,8 @@ def make_task(
     """
     if not program.is_file():
         raise UsageError(f"{program} does not exist; name the file of the program to evolve")
+    if any("\ud800" <= sign <= "\udfff" for sign in program.name):
+        raise UsageError(f"the name of {program} is not UTF-8, as {TASK_FILE} has to be; rename it")
     if (folder / TASK_FILE).exists():
         raise UsageError(f"{folder} holds a task already; choose another --out")
     file, function = _scoring_function(scoring)
@@ -132,8 +134,9 @@ def make_task(
 
 def _scoring_function(scoring: str) -> tuple[Path, str]:
     """Return the file and the function's name; the only public one where none is given."""
-    place, _, name = scoring.partition(":")
-    file = Path(place)
+    place, _, name = (scoring, "", "") if Path(scoring).is_file() else scoring.rpartition(":")
+    file = Path(place or name)
+    name = name if place else ""
     if not file.is_file():
         raise UsageError(f"{file} does not exist; name the file of the scoring function")
     try:

@@ -249,7 +249,8 @@ class Task:
         """Hash of the files that never change."""
         digest = hashlib.sha256()
         for path in sorted(self.readonly):
-            digest.update(f"{path}\0{len(self.readonly[path])}\0".encode())
+            size = len(self.readonly[path])
+            digest.update(f"{path}\0{size}\0".encode("utf-8", "surrogateescape"))
             digest.update(self.readonly[path])
         return digest.hexdigest()
 
@@ -421,7 +422,8 @@ def _read(root: Path, patterns: Iterable[str], where: str) -> dict[str, bytes]:
             instead = ", or name a folder that holds it by [task] root" * where.startswith("[task]")
             raise UsageError(f"{where}: '{pattern}' leaves {root}; move the file in{instead}")
         try:
-            matches = sorted(_matches(root, pattern))
+            spelt = root / pattern  # a name may hold * or [
+            matches = [spelt] if spelt.is_file() else sorted(_matches(root, pattern))
         except ValueError as error:
             raise UsageError(f"{where}: '{pattern}' is no pattern: {error}") from error
         if not matches:

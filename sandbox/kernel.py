@@ -103,7 +103,7 @@ def setns(fd: int, kind: int) -> None:
 
 def mount(source: str, target: str, kind: str, flags: int, options: str = "") -> None:
     """Mount a file system; empty strings are null pointers."""
-    syscall("mount", *[text.encode() or None for text in (source, target, kind)], flags,
+    syscall("mount", *[os.fsencode(text) or None for text in (source, target, kind)], flags,
             options.encode() or None)  # fmt: skip
 
 
@@ -120,18 +120,18 @@ def bind(source: str, target: str) -> None:
 def set_read_only(target: str, attributes: int = _ATTR_RDONLY, recursive: bool = False) -> None:
     """Add attributes to a mount, and to those below it, leaving the others as they are."""
     record = (ctypes.c_uint64 * 4)(attributes, 0, 0, 0)
-    syscall("mount_setattr", _AT_FDCWD, target.encode(), _AT_RECURSIVE if recursive else 0,
+    syscall("mount_setattr", _AT_FDCWD, os.fsencode(target), _AT_RECURSIVE if recursive else 0,
             ctypes.byref(record), ctypes.sizeof(record))  # fmt: skip
 
 
 def pivot_root(new: str, old: str) -> None:
     """Make `new` the root and put the present one at `old` below it."""
-    syscall("pivot_root", new.encode(), old.encode())
+    syscall("pivot_root", os.fsencode(new), os.fsencode(old))
 
 
 def unmount(target: str) -> None:
     """Detach a mount and everything below it."""
-    syscall("umount2", target.encode(), MNT_DETACH)
+    syscall("umount2", os.fsencode(target), MNT_DETACH)
 
 
 def close_all_but(kept: int) -> None:

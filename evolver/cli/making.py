@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated
 
@@ -97,7 +98,7 @@ def apply(
     if winner in run.elites and not run.elites[winner].evaluation.trusted:
         source += " Untrusted: its evaluator ran beside it and believed what it said."
     steps = repository.steps_of(chain, run.objective.directions, source, each=lineage)
-    name = branch or f"evolver/{run.directory.name}"
+    name = branch or f"evolver/{_for_git(run.directory.name)}"
     commit = repository.apply(
         Path(run.facts["source"]),
         chain[0].program.files,
@@ -106,3 +107,8 @@ def apply(
         recorded=(run.facts.get("repository") or {}).get("commit", ""),
     )
     say(f"{name} is at {commit[:10]}; look at it with: {shell('git', 'show', name)}")
+
+
+def _for_git(name: str) -> str:
+    """Return a name that a branch can have."""
+    return re.sub(r"[^\w.+-]+|\.{2,}|^[.-]+|\.(lock)?$", "-", name).strip("-") or "run"

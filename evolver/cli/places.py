@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from evolver.database import DATABASE
 from evolver.errors import UsageError
 from evolver.wording import counted, shell, visible, visible_json
 
@@ -74,6 +73,8 @@ def program_named(run: Run, word: str) -> int:
 
 
 def _is_program(word: str) -> bool:
+    from evolver.database import DATABASE
+
     return (word.isdecimal() or word in (SEED, BEST)) and not (Path(word) / DATABASE).exists()
 
 

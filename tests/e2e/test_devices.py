@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from importlib.metadata import metadata
 from pathlib import Path
 from typing import Any
 
@@ -83,13 +83,23 @@ def test_what_is_missing_is_told_with_what_installs_it() -> None:
     devices.require_modules("json")
     with pytest.raises(UsageError, match=r"no_such and none: pip install no_such none$"):
         devices.require_modules("json", "no_such", "none")
-    assert devices.installation("torch", "triton") == 'pip install "evolver[torch]" triton'
-    assert devices.installation("sklearn") == 'pip install "evolver[learning]"'
+    told = devices.installation("torch", "sklearn", "numba", "triton")
+    assert re.fullmatch(r"pip install torch==\S+ 'scikit-learn>=\S+' 'numba>=\S+' triton", told)
 
 
-def test_each_extra_is_one_of_the_package() -> None:
-    extras = metadata("evolver").get_all("Provides-Extra")
-    assert set(devices.EXTRAS.values()) <= set(extras or ())
+def test_nothing_advises_to_install_evolver_from_an_index_that_lacks_it() -> None:
+    root = Path(__file__).parents[2]
+    places = ["README.md", *("docs", "examples", "evaluators", "evolver", "prompts")]
+    texts = [
+        path
+        for place in places
+        for path in ([root / place] if (root / place).is_file() else (root / place).rglob("*"))
+        if path.suffix in (".md", ".py", ".toml")
+    ]
+    assert len(texts) > 100
+    assert [
+        path for path in texts if re.search(r"pip install [^\n]*evolver", path.read_text())
+    ] == []
 
 
 @pytest.mark.parametrize(
