@@ -135,6 +135,11 @@ class Ledger:
         """Renew the promise of an earlier session to an attempt that it left in flight."""
         self._reserved[attempt] = reserved
 
+    def affords(self, attempt: int) -> bool:
+        """Whether an attempt that was left in flight, and those before it, are within the limit."""
+        held = sum(count for number, count in self._reserved.items() if number <= attempt)
+        return self._limit is None or self.spent + held <= self._limit
+
     def granted(self, attempt: int) -> int:
         """What an attempt in flight may still spend."""
         return self._reserved.get(attempt, 0)

@@ -23,6 +23,7 @@ from evolver.lines import (
     cost,
     duration,
     emptiness,
+    evaluations,
     number,
     out_of,
     score,
@@ -61,6 +62,7 @@ class LiveView:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._live.update("", refresh=True)  # at its end it draws more than fits the screen
         self._live.__exit__(kind, error, traceback)
         self._quiet.__exit__(kind, error, traceback)
 
@@ -94,9 +96,8 @@ def _head(progress: Progress, rate: float | None) -> RenderableType:
         "best score",
         Text(out_of(score(progress.best_score, progress.best), target), style="bold green"),
     )
-    limit = None if budget.evaluations is None else str(budget.evaluations)
     speed = "" if rate is None else f"   {rate:.3g}/s"
-    grid.add_row("evaluations", out_of(str(progress.evaluations), limit) + speed)
+    grid.add_row("evaluations", evaluations(progress).rpartition(" ")[0] + speed)
     left = Rate.left(progress, rate)
     spent = None if budget.seconds is None else duration(budget.seconds)
     rest = "" if left is None else f"   {duration(left)} left"

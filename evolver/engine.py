@@ -203,7 +203,8 @@ class Engine:
             timer = asyncio.get_running_loop().call_later(left, self.stop, "seconds")
         try:
             for attempt in self._unfinished:
-                self._start(attempt)
+                if self._ledger.affords(attempt.id):  # else it waits for a session with more
+                    self._start(attempt)
             self._check()
             self._fill()
             while self._walks and self._stopped is None:

@@ -91,6 +91,14 @@ def out_of(done: str, limit: str | None) -> str:
     return done if limit is None else f"{done} of {limit}"
 
 
+def evaluations(progress: Progress) -> str:
+    """Write how many evaluations of how many; one that has more than its limit has no limit."""
+    done, limit = progress.evaluations, progress.budget.evaluations
+    if limit is None or done > limit:
+        return counted(done, "evaluation")
+    return out_of(str(done), counted(limit, "evaluation"))
+
+
 def cost(progress: Progress) -> str:
     """Write what models cost so far; "" where none was asked."""
     return "" if progress.bill == Bill() else written(progress.bill)
@@ -130,13 +138,8 @@ def mend_empty(is_exhausted: bool) -> str:
 
 def line(progress: Progress, rate: float | None) -> str:
     """Write a snapshot as one line."""
-    budget = progress.budget
     parts = [duration(progress.seconds)]
-    done = counted(progress.evaluations, "evaluation")
-    if budget.evaluations is not None:
-        total = counted(budget.evaluations, "evaluation")
-        done = out_of(str(progress.evaluations), total)
-    parts.append(done)
+    parts.append(evaluations(progress))
     if rate is not None:
         parts.append(f"{rate:.3g}/s")
     parts.append(f"score {score(progress.best_score, progress.best)}")

@@ -43,7 +43,10 @@ class Terminal(Console):
 
 @contextlib.contextmanager
 def without_marks(console: Console) -> Iterator[None]:
-    """Keep the terminal from writing ^C into the picture when Ctrl-C is pressed."""
+    """Keep the terminal from writing into the picture what is typed, such as ^C for Ctrl-C.
+
+    At the end of a full line it would begin another one, and the picture could not be taken away.
+    """
     try:
         import termios
 
@@ -53,7 +56,7 @@ def without_marks(console: Console) -> Iterator[None]:
         yield  # its input is no terminal
         return
     quiet = list(before)
-    quiet[3] &= ~termios.ECHOCTL
+    quiet[3] &= ~termios.ECHO
     if console.is_terminal:
         termios.tcsetattr(number, termios.TCSANOW, quiet)
     try:

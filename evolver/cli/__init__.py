@@ -13,6 +13,7 @@ import io
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
@@ -47,13 +48,23 @@ class _Unread(Exception):  # noqa: N818
 class _Root(TyperGroup):
     """Runs a command; what typer would end the process for comes to `main`."""
 
+    def make_context(self, *words: Any, **settings: Any) -> Any:
+        with _told():
+            return super().make_context(*words, **settings)
+
     def invoke(self, ctx: Any) -> Any:
-        try:
+        with _told():
             return super().invoke(ctx)
-        except KeyboardInterrupt as error:
-            raise _Interrupted from error
-        except BrokenPipeError as error:
-            raise _Unread from error
+
+
+@contextlib.contextmanager
+def _told() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise _Interrupted from error
+    except BrokenPipeError as error:
+        raise _Unread from error
 
 
 app = typer.Typer(

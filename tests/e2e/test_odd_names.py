@@ -89,7 +89,8 @@ def test_candidates_in_containers_of_an_odd_place(tmp_path: Path) -> None:
     (place / "seen").mkdir()
     task = write_task(place / SIGNS)
     text = (task / "task.toml").read_text()
-    text += f"\n[sandbox]\nimage = '{image}'\nvisible = [{json.dumps(str(place / 'seen'), ensure_ascii=False)}]\n"
+    seen = json.dumps(str(place / "seen"), ensure_ascii=False)
+    text += f"\n[sandbox]\nimage = '{image}'\nvisible = [{seen}]\n"
     (task / "task.toml").write_text(text)
     cli = CommandLine(place)
     assert cli.json("run", f"./{SIGNS}", "--evaluations", 3, "--sandbox", "docker")["best_score"]
