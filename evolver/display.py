@@ -36,6 +36,7 @@ from evolver.types import Elite
 from evolver.wording import visible, visible_line
 
 _FRONT_ROWS = 12
+_FAILURE_ROWS = 2
 
 
 class LiveView:
@@ -112,6 +113,8 @@ def _head(progress: Progress, rate: float | None) -> RenderableType:
         grid.add_row("note", Text(visible(note)))
     grid.add_row("islands", _islands(progress.islands))
     grid.add_row("verdicts", _verdicts(progress.statuses, progress.in_flight))
+    for line in progress.failures.lines(_FAILURE_ROWS):
+        grid.add_row("" if line.startswith(" ") else "failures", Text(line, overflow="ellipsis"))
     done = share_done(progress)
     if done is not None:
         grid.add_row("", ProgressBar(total=1.0, completed=done, width=40))

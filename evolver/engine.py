@@ -20,6 +20,7 @@ from evolver.budget import Budget, BudgetSpent, Ledger
 from evolver.errors import UsageError
 from evolver.executors import together
 from evolver.facts import Attempt, Confirmation, Outcome
+from evolver.failures import paths_of
 from evolver.objective import dominates
 from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
@@ -105,7 +106,7 @@ class Engine:
         self._walks: dict[int, asyncio.Task[Outcome | None]] = {}
         self._done: asyncio.Queue[asyncio.Task[Outcome | None] | None] = asyncio.Queue()
         self._held: dict[int, Outcome] = {}  # finished out of turn, in deterministic mode
-        self._tally = Tally()
+        self._tally = Tally(paths_of(*seeds[:1], brief.readonly))
         self._credit = Credit()
         self._stopped: str | None = None
         self._ending: str | None = None  # the limit that no request fits into any more
@@ -497,6 +498,7 @@ class Engine:
             islands=tuple(islands),
             operators=dict(self._tally.operators),
             statuses=dict(self._tally.statuses),
+            failures=self._tally.failures,
             bills={} if self._models is None else dict(self._models.bills),
             troubles=() if self._models is None else self._models.troubles,
             notes=() if self._models is None else tuple(self._models.notes),

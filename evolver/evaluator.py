@@ -7,13 +7,13 @@ import math
 import numbers
 import pickle
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
-from evolver.errors import EvaluatorError, UsageError
-from evolver.inside import InsideEvaluator, find_inside, inside_of
+from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
+from evolver.inside import InsideEvaluator, InsideResult, find_inside, inside_of
 from evolver.plugins import builtin_evaluators, check_keywords, configure, find
 from evolver.types import Candidate, Files, Result
 
@@ -172,15 +172,26 @@ _ARTIFACT = 2**20  # bytes
 _ARTIFACTS = 8 * 2**20
 
 
-def read_result(returned: object, names: Sequence[str] = ()) -> Result:
+def read_result(
+    returned: object,
+    names: Sequence[str] = (),
+    needed: Collection[str] = (),
+    *,
+    is_seed: bool = False,
+) -> Result:
     """Check what an evaluator returned.
 
     Args:
         returned: a mapping, a Result, or with one objective its number.
         names: of the objectives.
+        needed: metrics that are wanted; others that are not finite, an evaluator that takes a path
+            may return.
+        is_seed: of the seed, whose user is to mend what is not finite.
 
     Raises:
-        EvaluatorError: it is none of them, has no metric, or one that is no finite number.
+        EvaluatorError: it is none of them, has no metric, one that is no number, or, of the seed,
+            one that is not finite.
+        CandidateOutputError: a number is not finite.
     """
     if is_number(returned):
         if len(names) != 1:
@@ -189,6 +200,9 @@ def read_result(returned: object, names: Sequence[str] = ()) -> Result:
                 f"{', '.join(names)}; return metrics by name"
             )
         returned = {names[0]: returned}
+    if isinstance(returned, InsideResult):
+        unfit = {name: value for name, value in returned.not_finite.items() if name in needed}
+        _numbers(unfit, "metric", is_seed=is_seed)
     if isinstance(returned, Mapping):
         returned = Result(returned)
     if not isinstance(returned, Result):
@@ -199,9 +213,9 @@ def read_result(returned: object, names: Sequence[str] = ()) -> Result:
     if not returned.metrics:
         raise EvaluatorError("the evaluator returned no metric")
     return Result(
-        _numbers(returned.metrics, "metric"),
-        _numbers(returned.private, "private metric"),
-        _numbers(returned.features, "feature"),
+        _numbers(returned.metrics, "metric", is_seed=is_seed),
+        _numbers(returned.private, "private metric", is_seed=is_seed),
+        _numbers(returned.features, "feature", is_seed=is_seed),
         str(returned.feedback),
         _cut(returned.artifacts),
     )
@@ -212,20 +226,31 @@ def is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
-def _numbers(values: Mapping[str, object], kind: str) -> dict[str, float]:
+def _numbers(values: Mapping[str, object], kind: str, *, is_seed: bool) -> dict[str, float]:
     checked: dict[str, float] = {}
     for name, value in values.items():
         if not is_number(value):
             raise EvaluatorError(
                 f"{kind} '{name}' is {value!r}, which is no number; return a float"
             )
-        if not math.isfinite(value):
+        number = _as_float(value)
+        if not math.isfinite(number) and is_seed:
             raise EvaluatorError(
-                f"{kind} '{name}' is {float(value)}; return a finite number, or raise "
-                "evolver.CandidateOutputError to reject the candidate"
+                f"{kind} '{name}' is {number}; mend the program or the evaluator, so that it is a "
+                "finite number"
             )
-        checked[str(name)] = float(value)
+        if not math.isfinite(number):
+            raise CandidateOutputError(f"{name} is {number}")
+        checked[str(name)] = number
     return checked
+
+
+def _as_float(value: Any) -> float:
+    """Return a number as a float; one that is too large for any is infinite."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
 
 
 def _cut(artifacts: Mapping[str, bytes]) -> dict[str, bytes]:

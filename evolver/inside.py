@@ -30,6 +30,17 @@ _SHOWN = 2000  # characters of a text that become feedback
 
 
 @dataclass(frozen=True)
+class InsideResult(Result):
+    """What an evaluator returned that runs beside the candidate.
+
+    Attributes:
+        not_finite: metrics that are no finite number, which matter where they are wanted.
+    """
+
+    not_finite: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class InsideEvaluator:
     """Runs a function of a program's path in the candidate's process.
 
@@ -76,7 +87,7 @@ class InsideEvaluator:
         """The function's file and the modules beside it that it imports."""
         return dict(sources(self.path))
 
-    def evaluate(self, candidate: Candidate) -> Result:
+    def evaluate(self, candidate: Candidate) -> InsideResult:
         """Run the function; whatever it returns is only what the candidate lets it say.
 
         Raises:
@@ -207,31 +218,32 @@ def _imported(tree: ast.Module) -> Iterator[str]:
             yield node.module.partition(".")[0]
 
 
-def _result(metrics: Mapping[str, Any], artifacts: Mapping[str, Any]) -> Result:
+def _result(metrics: Mapping[str, Any], artifacts: Mapping[str, Any]) -> InsideResult:
     """Sort what came: finite numbers are metrics, texts are feedback, bytes are artifacts."""
-    numbers: dict[str, float] = {}
+    finite: dict[str, float] = {}
+    not_finite: dict[str, float] = {}
     kept: dict[str, bytes] = {}
     told: list[str] = []
-
-    def sort(name: str, value: Any) -> None:
-        match value:
-            case dict():
-                for key, inner in value.items():
-                    sort(f"{name}.{key}" if name else str(key), inner)
-            case int() | float() if math.isfinite(value):
-                numbers[name] = float(value)
-            case bytes():
-                kept[name] = value
-            case int() | float() | str():
-                told.append(f"{name}: {str(value).strip()[:_SHOWN]}")
-
-    sort("", dict(metrics))
+    for name, value in _leaves("", metrics):
+        if isinstance(value, bytes):
+            kept[name] = value
+        elif isinstance(value, int | float) and math.isfinite(value):
+            finite[name] = float(value)
+        elif isinstance(value, float | str):
+            told.append(f"{name}: {str(value).strip()[:_SHOWN]}")
+            if isinstance(value, float):
+                not_finite[name] = value
     for name, value in artifacts.items():
         if isinstance(value, str):
-            kept[name] = value.encode("utf-8", "replace")
             told.append(f"{name}: {value.strip()[:_SHOWN]}")
-        elif isinstance(value, bytes):
-            kept[name] = value
-        else:
-            kept[name] = str(value).encode("utf-8", "replace")
-    return Result(numbers, feedback="\n".join(told), artifacts=kept)
+        kept[name] = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
+    return InsideResult(finite, {}, {}, "\n".join(told), kept, not_finite)
+
+
+def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:
+    """Yield the values in nested mappings, each with its path as its name."""
+    if not isinstance(value, Mapping):
+        yield name, value
+        return
+    for key, inner in value.items():
+        yield from _leaves(f"{name}.{key}" if name else str(key), inner)

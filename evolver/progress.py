@@ -8,6 +8,7 @@ from functools import reduce
 
 from evolver.budget import Budget
 from evolver.facts import Bill
+from evolver.failures import Failures
 from evolver.types import Elite
 
 
@@ -41,12 +42,13 @@ class Progress:
     front: Sequence[Elite]
     islands: Sequence[tuple[int, float | None]]  # elites, best first objective
     operators: Mapping[str, OperatorRecord]
-    statuses: Mapping[str, int]  # of evaluations; and "filtered", "unproposed"
+    statuses: Mapping[str, int]  # how evaluations ended; and "filtered", "unproposed"
     in_flight: int
     bills: Mapping[str, Bill] = field(default_factory=dict)  # what each model cost, by its name
     models: Mapping[str, ModelRecord] = field(default_factory=dict)
     troubles: Sequence[str] = ()  # models that do not answer: which, why, since when
     notes: Sequence[str] = ()  # what was found out about models so far, in sentences
+    failures: Failures = field(default_factory=Failures)  # of evaluations
     message: str = ""  # set when something happened that is worth a line
 
     @property

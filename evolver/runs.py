@@ -13,6 +13,7 @@ from evolver import config
 from evolver.database import DATABASE, damaged
 from evolver.errors import UsageError
 from evolver.facts import Bill, Confirmation, Flights, Outcome
+from evolver.failures import Failures, paths_of
 from evolver.objective import Objective, dominates, front
 from evolver.progress import ModelRecord
 from evolver.store import Store
@@ -137,6 +138,12 @@ class Run:
             is_higher = score is not None and (before is None or score > before)
             tally.count(outcome, improved=is_higher)
         return tally.models
+
+    @cached_property
+    def failures(self) -> Failures:
+        """The failed evaluations, by what failed and where."""
+        evaluations = [o.evaluation for o in self.outcomes if o.evaluation is not None]
+        return Failures.of(evaluations, paths_of(self.task.files, self.task.readonly))
 
     @cached_property
     def elites(self) -> Mapping[int, Elite]:

@@ -379,7 +379,9 @@ def judge(
 
     async def work(interrupted: asyncio.Event) -> Evaluation:
         executor = make_executor(task, 1)
-        program = Program(0, task.files if files is None else files, task.base)
+        program = (
+            Program(0, task.files, task.base) if files is None else Program(-1, files, task.base)
+        )
         drawn = secrets.randbits(63) if seed is None else seed
         job = Job(program, drawn, is_confirmation=is_confirmation)
 

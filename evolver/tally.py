@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from evolver.errors import UsageError
 from evolver.facts import Outcome
+from evolver.failures import Failures
 from evolver.progress import ModelRecord, OperatorRecord
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing
@@ -19,14 +21,17 @@ class Tally:
     Attributes:
         operators: name -> what came of its attempts.
         models: name -> what came of the attempts that asked it.
-        statuses: status of evaluations, or verdict of attempts without one -> how many.
+        statuses: how evaluations ended, or verdict of attempts without one -> how many.
+        failures: of evaluations.
         operator_faults: exceptions of operators in a row.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, files: Collection[str] = ()) -> None:
+        """Begin with nothing; `files` are the paths of the program's files."""
         self.operators: dict[str, OperatorRecord] = {}
         self.models: dict[str, ModelRecord] = {}
         self.statuses = Counter[str]()
+        self.failures = Failures(files)
         self.operator_faults = 0
         self._evaluator_faults = 0
         self._idle = 0
@@ -43,7 +48,8 @@ class Tally:
             self._last_fault = evaluation.feedback
         elif evaluation is not None:
             self._evaluator_faults = 0
-        self.statuses[evaluation.status if evaluation is not None else outcome.verdict] += 1
+        ended = outcome.verdict if evaluation is None else self.failures.count(evaluation)
+        self.statuses[ended] += 1
         record = self.operators.get(outcome.attempt.operator, OperatorRecord())
         self.operators[outcome.attempt.operator] = OperatorRecord(
             record.attempts + 1,

@@ -543,6 +543,11 @@ class Job:
         None  # seconds for an evaluation; None: as many as the evaluator's timeout
     )
 
+    @property
+    def is_seed(self) -> bool:
+        """Whether the program is the one that its user wrote."""
+        return self.program.id == 0 and self.program.operator == "seed"
+
 
 @dataclass(frozen=True)
 class Preflight:

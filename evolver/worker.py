@@ -6,6 +6,8 @@ sends a `Setup` and then `Job`s over a pipe, and kills it when it does not answe
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import pickle
 import signal
@@ -34,6 +36,7 @@ from evolver.objective import Condition, Objective
 from evolver.plugins import find
 from evolver.preflight import fly
 from evolver.sandboxes import SandboxSettings, die_with, protect_process
+from evolver.sandboxes.candidate import PRINTED, SandboxedCandidate
 from evolver.tuning import Fit, evolve, fit
 from evolver.types import (
     Candidate,
@@ -197,14 +200,13 @@ class Judge:
                 fault="candidate",
                 flags=tuple(self._flags),
             )
-        is_trusted: bool = getattr(self._stages[0], "is_trusted", True)
-        if not is_trusted and evaluation.fault:
+        if not self._is_trusted and evaluation.fault:
             evaluation = replace(evaluation, fault="candidate")  # who can tell, in one process?
         return replace(
             evaluation,
             seconds=time.monotonic() - started,
             isolation=self._sandbox.isolation,
-            trusted=is_trusted,
+            trusted=self._is_trusted,
             memory=getattr(self._sandbox, "memory", 0),
         )
 
@@ -266,8 +268,8 @@ class Judge:
                 except Exception as error:  # noqa: BLE001 - a user's residuals may raise anything
                     return _evaluator_failure(error)
             if found is None:
-                return self._measure(candidate, is_confirmation=job.is_confirmation)
-            evaluation = self._measure(candidate.at(found.parameters))
+                return self._measure(job, candidate, is_confirmation=job.is_confirmation)
+            evaluation = self._measure(job, candidate.at(found.parameters))
             return _with_literals(evaluation, job.program, found)
 
     def _evolved(self, job: Job, tune: Tune, begin: Callable[[], None]) -> Evaluation:
@@ -280,7 +282,7 @@ class Judge:
             begin()
             try:
                 with self._open(job) as candidate:
-                    return self._measure(candidate.at(values))
+                    return self._measure(job, candidate.at(values))
             except CandidateError as error:
                 return _failure(error)
 
@@ -296,8 +298,25 @@ class Judge:
         """Whether tuning goes by residuals, which costs no evaluations."""
         return hasattr(self._stages[0], "residuals")
 
-    def _measure(self, candidate: Candidate, *, is_confirmation: bool = False) -> Evaluation:
+    @property
+    def _is_trusted(self) -> bool:
+        is_trusted: bool = getattr(self._stages[0], "is_trusted", True)
+        return is_trusted
+
+    def _measure(
+        self, job: Job, candidate: Candidate, *, is_confirmation: bool = False
+    ) -> Evaluation:
         """Run the stages on a candidate; a failure is a value."""
+        evaluation = self._run_stages(job, candidate, is_confirmation=is_confirmation)
+        if not self._is_trusted:  # what the evaluator printed is what the candidate's process did
+            text = evaluation.feedback.partition(PRINTED)[2]
+            if not text and isinstance(candidate, SandboxedCandidate):
+                text = candidate.printed()
+            if text.strip():
+                print(text.strip("\n"), flush=True)
+        return evaluation
+
+    def _run_stages(self, job: Job, candidate: Candidate, *, is_confirmation: bool) -> Evaluation:
         evaluation = Evaluation("crashed")
         for index, (stage, evaluator) in enumerate(
             zip(self._setup.stages, self._stages, strict=True)
@@ -308,7 +327,12 @@ class Judge:
             if last and is_confirmation and callable(confirm):  # a setting may have that name
                 measure = confirm
             try:
-                result = read_result(measure(candidate), self._setup.objective.names)
+                needed = {condition.metric for condition in stage.require}
+                if last:
+                    required = self._setup.objective.require
+                    needed |= {*self._setup.objective.names, *(c.metric for c in required)}
+                names = self._setup.objective.names
+                result = read_result(measure(candidate), names, needed, is_seed=job.is_seed)
                 evaluation = Evaluation(
                     "ok",
                     metrics=result.metrics,
@@ -414,12 +438,22 @@ def receive(stream: IO[bytes]) -> Any:
     return pickle.loads(stream.read(HEADER.unpack(header)[0]))
 
 
-def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
+def serve(inbox: IO[bytes], outbox: IO[bytes], end_output: Callable[[], None]) -> None:
     """Answer jobs and checks until the controller is gone.
 
     Each answer is a `Ready`, an `Evaluation` after some `Begun`, a `Preflight`, or an EvolverError
     that the controller raises.
+
+    Args:
+        inbox: what the controller sends.
+        outbox: what it reads.
+        end_output: is called before each answer: what was printed belongs to it.
     """
+
+    def reply(answer: object) -> None:
+        end_output()
+        send(outbox, answer)
+
     setup = receive(inbox)
     if setup is None:
         return
@@ -430,12 +464,12 @@ def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
         os.environ.update(devices.environment(setup.sandbox.gpus))
     try:
         judge = Judge(setup)
-        send(outbox, judge.ready())
+        reply(judge.ready())
     except EvolverError as error:
-        send(outbox, error)
+        reply(error)
         return
     except Exception as error:  # noqa: BLE001 - a user's module may raise anything on import
-        send(outbox, UsageError(_import_failure(error)))
+        reply(UsageError(_import_failure(error)))
         return
     try:
         while (message := receive(inbox)) is not None:
@@ -447,7 +481,7 @@ def serve(inbox: IO[bytes], outbox: IO[bytes]) -> None:
                     answer = judge.judge(message, lambda begun: send(outbox, begun))
             except EvolverError as error:
                 answer = error
-            send(outbox, answer)
+            reply(answer)
     finally:
         judge.close()
 
@@ -456,12 +490,13 @@ def _import_failure(error: Exception) -> str:
     return "the evaluator fails to load:\n" + _told(error)
 
 
-def main(controller: int) -> None:
-    """Serve on stdin and stdout; whatever the evaluator prints goes to stderr, the run's log.
+def main(controller: int, end: bytes) -> None:
+    """Serve on stdin and stdout; whatever the evaluator prints goes to stderr, line by line.
 
     Args:
         controller: the pid of the process that started this one, which dies with it, even in the
             middle of an evaluator that loops.
+        end: a word that nothing prints; a zero byte and it end what was printed before an answer.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the controller's
     die_with(controller)
@@ -473,4 +508,15 @@ def main(controller: int) -> None:
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
-    serve(inbox, outbox)
+    printed = os.dup(2)  # whatever an evaluator does with its own
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+    def end_output() -> None:
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):  # it may have been closed
+                stream.flush()
+        os.write(printed, b"\0" + end + b"\n")
+
+    serve(inbox, outbox, end_output)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import json
+import math
 import os
 import sys
 from collections.abc import Mapping
@@ -128,7 +129,9 @@ def _plain(value: Any) -> Any:
     if not isinstance(value, list | tuple | set):
         try:
             return float(value)  # numpy's and torch's numbers too
-        except (TypeError, ValueError, OverflowError):
+        except OverflowError:
+            return math.inf if value > 0 else -math.inf
+        except (TypeError, ValueError):
             pass
     try:
         return json.dumps(value)[:_TEXT]

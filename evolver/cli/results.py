@@ -129,6 +129,7 @@ def overview(run: Run, out: Console) -> None:
             f"Flagged and rejected, for touching a canary: {counted(len(flagged), 'program')} "
             f"(see `show DIR ID`): {first}{', ...' if len(flagged) > 5 else ''}"
         )
+    _print_failures(run, out)
     if run.best is None:
         out.print(f"No program {'passed its evaluation' if run.evaluations else 'was judged'}.")
         return
@@ -162,6 +163,11 @@ def _print_models(run: Run, out: Console) -> None:
         out.print(f"{trouble}.")
 
 
+def _print_failures(run: Run, out: Console) -> None:
+    for line in run.failures.lines():
+        out.print(line)
+
+
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
     from evolver import gate, lines, report
@@ -179,6 +185,8 @@ def write_report(run: Run) -> str:
         "gate": gate.summary(run.facts.get("gate")) or "none",
         "flagged": str(sum(bool(o.evaluation and o.evaluation.flags) for o in run.outcomes)),
     }
+    if run.failures.lines():
+        facts["failures"] = "; ".join(line.strip() for line in run.failures.lines())
     if run.bills:
         facts["models"] = lines.written(run.bill)
     if run.configuration.task.ablate:
@@ -253,7 +261,8 @@ def _operators(run: Run) -> dict[str, Counter[str]]:
     """Count by operator how its attempts ended."""
     found: dict[str, Counter[str]] = {}
     for outcome in run.outcomes:
-        ending = outcome.verdict if outcome.evaluation is None else outcome.evaluation.status
+        judged = outcome.evaluation
+        ending = outcome.verdict if judged is None else run.failures.ending(judged)
         found.setdefault(outcome.attempt.operator, Counter())[ending] += 1
     return found
 
@@ -269,6 +278,7 @@ def _run_record(run: Run) -> dict[str, Any]:
         "repository": run.facts.get("repository"),
         "front": [_elite_record(elite) for elite in run.front],
         "operators": {name: dict(counts) for name, counts in _operators(run).items()},
+        "failures": run.failures.records(),
         "gate": run.facts.get("gate"),
         "preflights": vars(run.flights),
         "forked_from": run.facts.get("forked_from"),

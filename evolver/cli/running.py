@@ -193,7 +193,8 @@ def evaluate(
         verdict = Evaluation("rejected", feedback=reason, fault="candidate", evaluations=0)
     else:
         where = replace(loaded, settings=in_sandbox(loaded.settings, sandbox))
-        verdict = sessions.judge(where, files, is_confirmation=confirm)
+        given = None if program is None else files
+        verdict = sessions.judge(where, given, is_confirmation=confirm)
     if verdict.fault == "evaluator":
         raise UsageError(f"the evaluator failed; mend it:\n{verdict.feedback}")
     if as_json:

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import pickle
+import secrets
 import signal
 import socket
 import sys
@@ -14,8 +15,8 @@ from pathlib import Path
 from typing import IO, Any
 
 from evolver.errors import EvolverError, SandboxError
+from evolver.executors.output import Output
 from evolver.types import Evaluation, Job, Preflight
-from evolver.wording import visible
 from evolver.worker import HEADER, Begun, Check, Ready, Setup
 
 _WORDS = 2000  # bytes of its standard error that are told when it dies
@@ -34,13 +35,13 @@ _INHERITED = (
 _BOOT = """
 import importlib.util, os, sys
 from importlib.machinery import PathFinder
-root, controller = sys.argv[1:]
+root, controller, end = sys.argv[1:]
 spec = PathFinder.find_spec("evolver", [root])
 sys.modules["evolver"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["evolver"])
 sys.path += [root, os.getcwd()]
 from evolver.worker import main
-main(int(controller))
+main(int(controller), end.encode())
 """
 
 
@@ -86,11 +87,14 @@ class Worker:
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         errors: tuple[asyncio.StreamReader, asyncio.ReadTransport],
         log: IO[bytes] | None,
+        end: bytes,
     ) -> None:
         self.process = process
         self._reader, self._writer = streams
         self._errors, self._error_pipe = errors
-        self._log = log
+        self._output = Output(log)
+        self._end_of_output = end
+        self._is_quiet = asyncio.Event()
         self._words = b""
         self._relaying = asyncio.create_task(self._relay())
 
@@ -104,6 +108,7 @@ class Worker:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
         errors, their_errors = os.pipe()
+        end = f"\0{secrets.token_hex(8)}\n"
         try:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -112,6 +117,7 @@ class Worker:
                 _BOOT,
                 str(Path(__file__).resolve().parents[2]),
                 str(os.getpid()),
+                end.strip("\0\n"),
                 stdin=theirs.fileno(),
                 stdout=theirs.fileno(),
                 stderr=their_errors,
@@ -130,15 +136,34 @@ class Worker:
         transport, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(errors, "rb")
         )
-        return cls(process, streams, (reader, transport), log)
+        return cls(process, streams, (reader, transport), log, end.encode())
 
     async def _relay(self) -> None:
+        """Take what the worker prints, up to the mark behind each answer and beyond."""
+        held = b""
         while piece := await self._errors.read(1 << 16):
-            self._words = (self._words + piece)[-_WORDS:]
-            if self._log is not None:
-                self._log.write(piece)
-            else:
-                sys.stderr.write(visible(piece.decode("utf-8", "backslashreplace")))
+            *parts, held = (held + piece).split(self._end_of_output)
+            # The beginning of a mark may be the end of what has come so far.
+            start = held.rfind(b"\0")
+            is_begun = start >= 0 and self._end_of_output.startswith(held[start:])
+            rest = held if not is_begun else held[:start]
+            held = held[len(rest) :]
+            for part in parts:
+                self._take(part)
+                self._is_quiet.set()
+            self._take(rest)
+        self._take(held)
+        self._output.end()
+
+    def _take(self, piece: bytes) -> None:
+        self._words = (self._words + piece)[-_WORDS:]
+        self._output.feed(piece)
+
+    async def _until_quiet(self) -> None:
+        """Wait for what was printed before the answer that has arrived."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._is_quiet.wait(), _LAST_BREATH)
+        self._output.end()
 
     async def introduce(self, setup: Setup, timeout: float) -> None:
         """Send the setup and wait until the worker is ready.
@@ -159,6 +184,7 @@ class Worker:
                 f"an evaluator worker was not ready within {timeout:g} s; look at what the "
                 f"evaluator imports and [sandbox] preload, and at this host's load{self._tail()}"
             ) from None
+        await self._until_quiet()
         if isinstance(answer, EvolverError):
             raise answer
         self.ready = answer
@@ -175,7 +201,7 @@ class Worker:
             WorkerOverdue: nor is it then.
             EvolverError: what the worker says that the run must stop for.
         """
-        answer = await self._ask(job, timeout)
+        answer = await self._ask(job, job, timeout)
         assert isinstance(answer, Evaluation)
         return answer
 
@@ -185,13 +211,15 @@ class Worker:
         Raises:
             WorkerDied, WorkerOverdue, EvolverError: as `judge`.
         """
-        answer = await self._ask(Check(job), timeout)
+        answer = await self._ask(Check(job), job, timeout)
         assert isinstance(answer, Preflight)
         return answer
 
-    async def _ask(self, message: object, timeout: float) -> Any:
+    async def _ask(self, message: object, job: Job, timeout: float) -> Any:
         begun = 0
         self._words = b""
+        self._is_quiet.clear()
+        self._output.end(f"program {job.program.id}")
         try:
             self._send(message)
             while True:
@@ -203,6 +231,7 @@ class Worker:
             raise WorkerDied(await self.last_words(), begun) from None
         except TimeoutError:
             raise WorkerOverdue(begun) from None
+        await self._until_quiet()
         if isinstance(answer, EvolverError):
             raise answer
         return answer

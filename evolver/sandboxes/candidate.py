@@ -206,12 +206,17 @@ class Evaluation:
         self._tail = bytes((self._tail + piece[-before:])[-before:])
 
     def _printed(self) -> str:
-        """Ask the relay for the end of what the candidate printed; return it as a paragraph."""
+        """Return the end of what the candidate printed, as a paragraph."""
+        return _paragraph(self.printed())
+
+    def printed(self) -> bytearray:
+        """Ask the relay for the end of what the candidate printed; nothing where it is dead."""
+        if self._verdict is not None:
+            return bytearray()
         try:
-            _, body = self._ask_relay("printed", time.monotonic() + self._channel.grace)
-            return _paragraph(body)
+            return self._ask_relay("printed", time.monotonic() + self._channel.grace)[1]
         except (TimeoutError, CandidateCrashed):
-            return ""
+            return bytearray()
 
     def account(self) -> Account:
         """Return what the kernel has counted for all its processes.
@@ -378,6 +383,10 @@ class SandboxedCandidate:
         """
         request = {"op": "call", "function": function, "parameters": self._parameters}
         return self._evaluation.ask(request, (args, kwargs), timeout, function)
+
+    def printed(self) -> str:
+        """Return the end of what it has printed so far, for an evaluator that runs beside it."""
+        return _printable(self._evaluation.printed().decode("utf-8", "replace"))
 
     def restart(self) -> None:
         """Go on in a fresh process; see `evolver.types.Candidate.restart`."""

@@ -77,7 +77,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 COMMANDS = (
-    "show", "show --json", "show DIR 0", "show DIR best", "show DIR 0 --json", "best", "best --json",
+    "show", "show --json", "show DIR 0", "show DIR best", "show DIR 0 --json", "best",
+    "best --json",
     "diff DIR seed best", "export", "export --format jsonl", "replay", "replay --json", "doctor",
     "prompt", "prompt DIR --attempt 1", "fork DIR --at 3 --evaluations 5 --out NEW", "resume",
     "evaluate TASK", "evaluate TASK --json", "doctor TASK", "apply",

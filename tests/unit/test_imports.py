@@ -58,6 +58,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ),
     ("operators", "population", "budget", "choice", "endpoint", "tuning", "preflight", "worker"),
     (
+        "failures",
         "progress",
         "tally",
         "lines",
