@@ -111,6 +111,8 @@ class InsideEvaluator:
             self.function,
             dict(self.settings),
         )
+        # The process is theirs together, and so is what it printed.
+        print(getattr(candidate, "printed", str)(), end="")
         match told:
             case {"metrics": dict(metrics), "artifacts": dict(artifacts)}:
                 return _result(metrics, artifacts)

@@ -36,7 +36,7 @@ from evolver.objective import Condition, Objective
 from evolver.plugins import find
 from evolver.preflight import fly
 from evolver.sandboxes import SandboxSettings, die_with, protect_process
-from evolver.sandboxes.candidate import PRINTED, SandboxedCandidate
+from evolver.sandboxes.candidate import PRINTED
 from evolver.tuning import Fit, evolve, fit
 from evolver.types import (
     Candidate,
@@ -308,12 +308,8 @@ class Judge:
     ) -> Evaluation:
         """Run the stages on a candidate; a failure is a value."""
         evaluation = self._run_stages(job, candidate, is_confirmation=is_confirmation)
-        if not self._is_trusted:  # what the evaluator printed is what the candidate's process did
-            text = evaluation.feedback.partition(PRINTED)[2]
-            if not text and isinstance(candidate, SandboxedCandidate):
-                text = candidate.printed()
-            if text.strip():
-                print(text.strip("\n"), flush=True)
+        if not self._is_trusted:  # what the process printed before it failed, the evaluator did
+            print(evaluation.feedback.partition(PRINTED)[2].lstrip("\n"), end="")
         return evaluation
 
     def _run_stages(self, job: Job, candidate: Candidate, *, is_confirmation: bool) -> Evaluation:

@@ -189,7 +189,7 @@ def test_what_an_evaluator_prints_is_in_the_log(tmp_path: Path) -> None:
     code = "def evaluate(candidate):\n    print('hello', flush=True)\n    return {'v': 1.0}\n"
     log = io.BytesIO()
     judge(setup_of(tmp_path, code), job(0.5), log=log)
-    assert log.getvalue() == b"hello\n"
+    assert log.getvalue() == b"program 1: hello\n"
 
 
 def test_a_start_that_takes_too_long_is_the_hosts_fault(tmp_path: Path) -> None:
