@@ -1,9 +1,10 @@
-# make demo    evolve programs for 2**x for about two minutes and show them against the classics
-# make test    every test
-# make fast    the tests that need about a second or less each
-# make lint    ruff and mypy
-# make check   lint and test
-# make clean   remove the environment and what the tools left
+# make demo        evolve programs for 2**x for about two minutes and show them against the classics
+# make test        every test
+# make fast        the tests that need about a second or less each
+# make lint        ruff and mypy
+# make check       lint and test
+# make reference   write docs/task.md anew, of the settings' classes
+# make clean       remove the environment and what the tools left
 #
 # Each of them first makes the environment .venv, once; it is brought up to date only when
 # pyproject.toml or constraints.txt changed. EXTRAS=dev,learning puts torch into it as well.
@@ -22,7 +23,7 @@ PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \
 	{ command -v "$$python"; break; }; done)
 
-.PHONY: demo test fast lint check environment clean
+.PHONY: demo test fast lint check reference environment clean
 
 demo: environment
 	$(BIN)/evolver $(DEMO)
@@ -39,6 +40,9 @@ lint: environment
 	$(BIN)/mypy
 
 check: lint test
+
+reference: environment
+	$(BIN)/python -m evolver.reference > docs/task.md
 
 environment: $(STAMP)
 

@@ -12,7 +12,11 @@ from evolver.types import Elite
 
 @dataclass
 class BestN:
-    """Keeps the `size` best by the first objective; of equals the first to come."""
+    """Keeps the `size` best by the first objective; of equals the first to come.
+
+    Attributes:
+        size: elites that an island keeps.
+    """
 
     size: int = 50
     _kept: list[Elite] = field(default_factory=list, init=False, repr=False)
@@ -47,6 +51,9 @@ class Pareto:
     The elitist survivor selection of NSGA-II (Deb 2002, https://doi.org/10.1109/4235.996017), one
     arrival at a time; an arrival whose objectives equal a kept one's is not kept, so that copies
     cannot crowd the front. `elites` lists the first front first.
+
+    Attributes:
+        size: elites that an island keeps.
     """
 
     size: int = 100

@@ -29,14 +29,22 @@ class Options:
     """What a user may say at the start or at a resume; None leaves it as it is.
 
     Attributes:
-        evaluations: total over all sessions of the run; so are seconds, dollars and tokens.
+        evaluations: programs judged, in all sessions of the run together.
+        seconds: of work, in all sessions together.
+        dollars: that models may cost, in all sessions together.
+        tokens: of models, in all sessions together.
+        target: the score that is good enough.
+        seed: of all random decisions; 0 where it is not given.
+        workers: evaluations at once; without it one for each core.
         model: "name" at `api_base`, "provider/name", or a name of the task's; one or several.
-        workers: evaluations at once; default: one per core.
+        api_base: address of an OpenAI-compatible endpoint.
+        deterministic: the same seed gives the same run.
+        allow_unisolated: run candidates without isolation, where none works.
+        skip_gate: start without asking whether the evaluator prefers bad programs (`evolver.gate`).
+        ablate: parts of the method to leave out, of `evolver.task.Ablation`.
         sandbox: where candidates run: "local", "docker" or a plug-in.
         set: keys of the task's task.toml with other values, each "KEY=VALUE"; the options above go
             before.
-        skip_gate: start without asking whether the evaluator prefers bad programs (`evolver.gate`).
-        ablate: parts of the method to leave out, of `evolver.task.Ablation`.
     """
 
     evaluations: int | None = None

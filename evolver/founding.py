@@ -73,7 +73,7 @@ def new_directory(task: Task, out: Path | None) -> Path:
     """
     if out is None:
         return _new_under_runs(task.name)
-    with _unmakeable(out):
+    with unmakeable(out):
         _check_free(out)
         _make_parent(out)
         out.mkdir(exist_ok=True)
@@ -84,7 +84,7 @@ def _new_under_runs(name: str) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for number in itertools.count(1):
         out = Path(RUNS) / f"{name}-{stamp}{f'-{number}' if number > 1 else ''}"
-        with _unmakeable(out), contextlib.suppress(FileExistsError):
+        with unmakeable(out), contextlib.suppress(FileExistsError):
             _make_parent(out)
             out.mkdir()  # who makes it has it: another run may begin in this instant
             return out.resolve()
@@ -112,7 +112,8 @@ def _make_parent(out: Path) -> None:
 
 
 @contextlib.contextmanager
-def _unmakeable(out: Path) -> Iterator[None]:
+def unmakeable(out: Path) -> Iterator[None]:
+    """Turn what the system says of a folder that cannot be made or filled into a sentence."""
     try:
         yield
     except FileExistsError as error:

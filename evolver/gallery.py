@@ -11,6 +11,7 @@ from pathlib import Path
 from evolver.bundled import bundled
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource
+from evolver.founding import unmakeable
 from evolver.plugins import nearest
 from evolver.task import TASK_FILE, Task, load_task
 
@@ -145,10 +146,12 @@ def copy(name: str, target: Path) -> Path:
     """Copy a shipped task, without what was reached with it.
 
     Raises:
-        UsageError: there is no such task, or the target exists.
+        UsageError: there is no such task, or the target exists or cannot be made.
     """
     source = folder_of(name)
     if target.exists():
         raise UsageError(f"{target} exists; name another folder with --out")
-    shutil.copytree(source, target, ignore=shutil.ignore_patterns("best", MEASURED, "__pycache__"))
+    aside = shutil.ignore_patterns("best", MEASURED, "__pycache__")
+    with unmakeable(target):
+        shutil.copytree(source, target, ignore=aside)
     return target

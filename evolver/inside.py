@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import inspect
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -19,6 +18,7 @@ from typing import Any, ClassVar
 from evolver import literals
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
+from evolver.imports import own_modules, parsed
 from evolver.plugins import nearest
 from evolver.types import Candidate, Files, Result
 
@@ -169,55 +169,46 @@ def functions(path: Path) -> Sequence[Function]:
     Raises:
         UsageError: it is no Python.
     """
-    return [node for node in _parsed(path).body if isinstance(node, Function)]
-
-
-def _parsed(path: Path) -> ast.Module:
-    try:
-        with warnings.catch_warnings(action="ignore"):  # of what the evaluator's author wrote
-            return ast.parse(path.read_bytes())
-    except (SyntaxError, ValueError) as error:
-        place = f"{path}:{error.lineno}" if isinstance(error, SyntaxError) else path
-        raise UsageError(f"{place}: {getattr(error, 'msg', error)}; mend it first") from error
+    return [node for node in parsed(path).body if isinstance(node, Function)]
 
 
 def sources(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield a file and the modules beside it that it imports, directly or through each other.
 
+    Of a package that it imports everything goes along, for a package may hold data.
+
     Raises:
         UsageError: one of them is no Python, or they are too large.
     """
     folder, size = path.parent, 0
-    waiting, seen = [path], set[Path]()
-    while waiting:
-        file = waiting.pop()
-        if file in seen or not file.is_file():
-            continue
-        seen.add(file)
+    for file in with_packages(path):
         content = file.read_bytes()
         size += len(content)
         if size > _LARGEST:
             raise UsageError(f"{path} and what it imports are larger than 16 MiB; import less")
         yield file.relative_to(folder).as_posix(), content
-        if file.suffix != ".py":
+
+
+def with_packages(path: Path) -> Sequence[Path]:
+    """Return a file, the modules beside it that it imports, and the whole of their packages.
+
+    Raises:
+        UsageError: one of them is no Python.
+    """
+    folder = path.parent
+    files = dict.fromkeys([path])
+    for module in own_modules(path, [folder]):
+        if not module.is_relative_to(folder):
             continue
-        for name in _imported(_parsed(file)):
-            waiting.append(folder / f"{name}.py")
-            if (folder / name / "__init__.py").is_file():
-                waiting += [
-                    inner
-                    for inner in (folder / name).rglob("*")
-                    if "__pycache__" not in inner.parts
-                ]
-
-
-def _imported(tree: ast.Module) -> Iterator[str]:
-    """Yield the top names of what is imported anywhere in a module."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            yield node.module.partition(".")[0]
+        files[module] = None
+        package = folder / module.relative_to(folder).parts[0]
+        if (package / "__init__.py").is_file():
+            files |= dict.fromkeys(
+                inner
+                for inner in package.rglob("*")
+                if inner.is_file() and "__pycache__" not in inner.parts
+            )
+    return list(files)
 
 
 def _result(metrics: Mapping[str, Any], artifacts: Mapping[str, Any]) -> InsideResult:

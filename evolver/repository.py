@@ -106,6 +106,15 @@ def state(folder: Path) -> State | None:
     return State(Path(repository.working_dir), commit, branch, dirty)
 
 
+def project_of(folder: Path) -> Path | None:
+    """Return the root of the repository that a folder lies in; None where git knows of none."""
+    try:
+        found = state(folder)
+    except UsageError:  # git does not read it, so nothing can be applied to it
+        return None
+    return None if found is None else found.root.resolve()
+
+
 def apply(
     folder: Path,
     seed: Files,

@@ -3,73 +3,34 @@
 from __future__ import annotations
 
 import ast
-import json
+import contextlib
 import math
+import os
 import shutil
 import tempfile
-from collections.abc import Mapping, Sequence
+import tomllib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evolver import sessions
+from evolver.belongings import LARGEST, written
+from evolver.directions import Direction, by_name, by_numbers
 from evolver.errors import UsageError
-from evolver.evaluator import EvaluatorSource, FunctionEvaluator, guest_files, read_result
-from evolver.inside import InsideEvaluator, find_inside
-from evolver.task import TASK_FILE, TaskSettings, assemble_task, validate
-from evolver.types import Candidate, Files, Result
+from evolver.founding import unmakeable
+from evolver.plugins import nearest
+from evolver.reference import commented
+from evolver.task import TASK_FILE, EvaluatorSection, TaskSettings, validate
+from evolver.tryout import NUMBER, Tryout
 
-# Words in a metric's name that mean less of it is better.
-_SMALLER = {
-    "bytes", "cost", "count", "distance", "energy", "error", "latency", "length", "loss", "memory",
-    "ms", "operations", "params", "regret", "seconds", "size", "time", "violations",
-}  # fmt: skip
 _COMBINED = "combined_score"  # what other systems maximise, whatever else there is
-_ADAPTER = "evaluate.py"
+_EVALUATIONS = 1000  # of the budget
 _INSIDE = (
     "Untrusted: {function} takes a program's path, so it runs inside the sandbox, beside the "
     "candidate, which can write itself any score; to be sure of the scores, let it take a "
     "candidate and call the program's functions by candidate.call(NAME, ...)."
 )
-
-
-@dataclass(frozen=True)
-class Probe:
-    """An evaluator that tells what a scoring function returns, as metrics with names of our own.
-
-    Attributes:
-        use: the function, "file.py:name".
-        root: the folder of its file.
-    """
-
-    use: str
-    root: Path
-
-    @cached_property
-    def _evaluator(self) -> FunctionEvaluator | InsideEvaluator:
-        evaluator = EvaluatorSource(self.use, self.root).load({})
-        assert isinstance(evaluator, FunctionEvaluator | InsideEvaluator)
-        return evaluator
-
-    @property
-    def guest(self) -> Files:
-        """What the function needs beside the candidate."""
-        return guest_files(self._evaluator)
-
-    def evaluate(self, candidate: Candidate) -> Result:
-        """Call the function; its metrics come back as an artifact, whatever they are called."""
-        evaluator = self._evaluator
-        returned: object
-        if isinstance(evaluator, InsideEvaluator):
-            returned = evaluator.evaluate(candidate)
-        else:
-            returned = evaluator.function(candidate)
-        is_number = isinstance(returned, int | float) and not isinstance(returned, bool)
-        result = read_result({"score": returned} if is_number else returned)
-        told = {"is_number": is_number, "metrics": dict(result.metrics)}
-        return Result({"measured": 1.0}, artifacts={"told": json.dumps(told).encode()})
 
 
 @dataclass(frozen=True)
@@ -80,56 +41,101 @@ class Scaffold:
     sentences: Sequence[str]
 
 
+@dataclass(frozen=True)
+class Objectives:
+    """Which metrics count, and why."""
+
+    maximize: Sequence[str]
+    minimize: Sequence[str]
+    sentences: Sequence[str] = ()
+
+
 def make_task(
-    program: Path, scoring: str, folder: Path, maximize: Sequence[str], minimize: Sequence[str]
+    program: Path,
+    scoring: str,
+    folder: Path | None,
+    maximize: Sequence[str],
+    minimize: Sequence[str],
+    *,
+    in_place: bool | None = None,
 ) -> Scaffold:
-    """Write a task folder with a copy of the program and of the scoring function's file.
+    """Write a task folder for a program, with a copy of the scoring function and what it needs.
 
     Args:
         program: one file.
         scoring: "FILE.py" or "FILE.py:FUNCTION"; the function takes a candidate and returns its
             metrics, or one number.
-        folder: where to; may exist without a task.
-        maximize: metrics; with none at all, what the names suggest.
+        folder: where to; may exist without a task. None: by the program's name.
+        maximize: metrics; with none at all, what names and numbers suggest.
         minimize: metrics.
+        in_place: leave the program where it lies, instead of copying it too; None: if that is in a
+            git repository.
 
     Raises:
-        UsageError: a file is missing, the function fails on the program, or the direction of its
-            metrics has to be given.
+        UsageError: a file is missing, the function fails on the program, the direction of its
+            metrics has to be given, or the folder cannot be written.
     """
+    file, function = _scoring_function(scoring)
+    _check_program(program, file)
+    place = _folder_of(program, folder)
+    with _made(place), tempfile.TemporaryDirectory(prefix="evolver-") as scratch:
+        tryout = Tryout(program, file, function, in_place=in_place)
+        tryout.trace()
+        chosen = _objectives(tryout, maximize, minimize)
+        staged = Path(scratch, place.resolve().name)
+        _write(tryout, chosen, staged, place)
+        _check_free(staged, place)
+        content = tomllib.loads((staged / TASK_FILE).read_text("utf-8"))
+        settings = validate(TaskSettings, content, TASK_FILE)
+        metrics = tryout.measured(staged, settings, Path(scratch, "the run"))
+        with unmakeable(place):
+            shutil.copytree(staged, place, symlinks=True, dirs_exist_ok=True)
+    values = ", ".join(f"{name} {value:.6g}" for name, value in metrics.items())
+    first = f"{place / TASK_FILE}: the program scores {values}"
+    return Scaffold(place, [first, *chosen.sentences, *_layout(tryout, place)])
+
+
+# --- what was named -------------------------------------------------------------------------------
+
+
+def _folder_of(program: Path, folder: Path | None) -> Path:
+    """Return where the task goes.
+
+    Raises:
+        UsageError: there is a task already.
+    """
+    name = program.resolve().parent.name if program.stem == "__init__" else program.stem
+    chosen = folder or Path(name)
+    if folder is None and chosen.is_dir() and not (chosen / TASK_FILE).exists():
+        is_free = not any(chosen.iterdir())
+        chosen = chosen if is_free else Path(f"{name}-task")  # it may be the program's own folder
+    if (chosen / TASK_FILE).exists():
+        raise UsageError(f"{chosen} holds a task already; choose another --out")
+    return chosen
+
+
+def _check_program(program: Path, scoring: Path) -> None:
+    """Refuse what is no program of its own.
+
+    Raises:
+        UsageError: it is none.
+    """
+    if program.is_dir():
+        inner = [path for path in sorted(program.rglob("*.py")) if not path.samefile(scoring)]
+        some = written([str(path) for path in inner]) or "it holds no Python"
+        raise UsageError(
+            f"{program} is a folder; name the file in it that is to be evolved ({some}): what that "
+            "file imports goes along"
+        )
     if not program.is_file():
         raise UsageError(f"{program} does not exist; name the file of the program to evolve")
     if any("\ud800" <= sign <= "\udfff" for sign in program.name):
         raise UsageError(f"the name of {program} is not UTF-8, as {TASK_FILE} has to be; rename it")
-    if (folder / TASK_FILE).exists():
-        raise UsageError(f"{folder} holds a task already; choose another --out")
-    file, function = _scoring_function(scoring)
-    if file.name == program.name:
+    if scoring.name == program.name:
         raise UsageError(
-            f"the program and the scoring function are both called {file.name}; the candidate "
+            f"the program and the scoring function are both called {scoring.name}; the candidate "
             "must not hold its own score: put them into two files of different names"
         )
-    inside = find_inside(f"{file.name}:{function}", file.parent)
-    told, seconds = _measure(program, file, function)
-    metrics: dict[str, float] = told["metrics"]
-    adapter = _adapter(file, function) if told["is_number"] else None
-    up, down, sentences = _directions(metrics, maximize, minimize)
-    folder.mkdir(parents=True, exist_ok=True)
-    _copy(program, folder / program.name)
-    shipped = [file.name] if inside is None else [n for n in inside.files if n != program.name]
-    for name in shipped:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        _copy(file.parent / name, folder / name)
-    use = f"{file.name}:{function}"
-    if adapter is not None:
-        (folder / _ADAPTER).write_text(adapter, encoding="utf-8")
-        use = f"{_ADAPTER}:evaluate"
-    content = _toml(program, use, metrics, up, down, timeout=max(10.0, math.ceil(20 * seconds)))
-    (folder / TASK_FILE).write_text(content, encoding="utf-8")
-    values = ", ".join(f"{name} {value:.6g}" for name, value in metrics.items())
-    if inside is not None:
-        sentences = [*sentences, _INSIDE.format(function=function)]
-    return Scaffold(folder, [f"{folder / TASK_FILE}: the program scores {values}", *sentences])
 
 
 def _scoring_function(scoring: str) -> tuple[Path, str]:
@@ -137,6 +143,8 @@ def _scoring_function(scoring: str) -> tuple[Path, str]:
     place, _, name = (scoring, "", "") if Path(scoring).is_file() else scoring.rpartition(":")
     file = Path(place or name)
     name = name if place else ""
+    if file.is_dir():
+        raise UsageError(f"{file} is a folder; name the file of the scoring function in it")
     if not file.is_file():
         raise UsageError(f"{file} does not exist; name the file of the scoring function")
     try:
@@ -161,118 +169,177 @@ def _scoring_function(scoring: str) -> tuple[Path, str]:
     )
 
 
-def _measure(program: Path, file: Path, function: str) -> tuple[dict[str, Any], float]:
-    """Judge the program once; return what the function told, and the seconds it took."""
-    with tempfile.TemporaryDirectory(prefix="evolver-") as scratch:
-        shutil.copy(program, scratch)
-        content = {
-            "task": {"program": [program.name]},
-            "evaluator": {
-                "use": "evolver.scaffold:Probe",
-                "timeout": 300.0,
-                "with": {"use": f"{file.name}:{function}", "root": str(file.parent.resolve())},
-            },
-            "objective": {"maximize": ["measured"]},
-        }
-        task = assemble_task("probe", Path(scratch), validate(TaskSettings, content, "init"))
-        verdict = sessions.judge(task)
-    if verdict.fault == "evaluator":
+# --- the direction --------------------------------------------------------------------------------
+
+
+def _objectives(tryout: Tryout, maximize: Sequence[str], minimize: Sequence[str]) -> Objectives:
+    """Return what counts: as was said, as the name tells, or as the numbers do.
+
+    Raises:
+        UsageError: it has to be said.
+    """
+    metrics = tryout.metrics
+    for name in (*maximize, *minimize):
+        if name not in metrics:
+            raise UsageError(f"the scoring function returns no '{name}'; {nearest(name, metrics)}")
+    if maximize or minimize:
+        return Objectives(maximize, minimize)
+    if _COMBINED in metrics:
+        return Objectives([_COMBINED], [], [f"maximize {_COMBINED}: by its name"])
+    if len(metrics) > 1:
+        guessed = " ".join(f"--{by_name(name) or 'maximize'} {name}" for name in metrics)
         raise UsageError(
-            f"{file}:{function} fails on {program}. It is called with one argument, the candidate, "
-            f"as in candidate.call({_example(program)}), and returns a number, or metrics by name."
-            f"\n{verdict.feedback}"
+            f"the scoring function returns {', '.join(metrics)}; say which of them count, each by "
+            f"--maximize METRIC or --minimize METRIC: some of {guessed}"
         )
-    if verdict.status != "ok":
-        raise UsageError(f"{program} fails its evaluation ({verdict.status}):\n{verdict.feedback}")
-    told: dict[str, Any] = json.loads(verdict.artifacts["told"])
-    return told, verdict.seconds
+    (name,) = metrics
+    direction, why = _direction(tryout, name)
+    sentence = f"{direction} {name}: {why}"
+    if direction == "maximize":
+        return Objectives([name], [], [sentence])
+    return Objectives([], [name], [sentence])
 
 
-def _example(program: Path) -> str:
-    """Write a call of the program's first function, for messages."""
-    try:
-        body = ast.parse(program.read_bytes()).body
-    except (SyntaxError, ValueError):
-        body = []
-    for node in body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
-            return ", ".join([repr(node.name), *(argument.arg for argument in node.args.args)])
-    return "'FUNCTION', ARGUMENT"
-
-
-def _adapter(file: Path, function: str) -> str:
-    return (
-        f'"""Gives the one number of {file.name} a name."""\n\n'
-        f"from {file.stem} import {function}\n\n\n"
-        f'def evaluate(candidate):\n    return {{"score": {function}(candidate)}}\n'
+def _direction(tryout: Tryout, name: str) -> tuple[Direction, str]:
+    """Return which way a metric is better, and how that is known."""
+    told = None if tryout.is_number and name == NUMBER else by_name(name)
+    if told is not None:
+        return told, "by its name"
+    seed = tryout.metrics[name]
+    for does, value in tryout.worst():
+        direction = by_numbers(seed, value)
+        if direction is not None:
+            return direction, (
+                f"the seed has {seed:.6g}, a program that {does} has {value:.6g}; if that is "
+                "wrong, change [objective]"
+            )
+    return "maximize", (
+        "assumed, for neither its name nor a program that returns 0 tells; if that is wrong, "
+        "change [objective]"
     )
 
 
-def _directions(
-    metrics: Mapping[str, float], maximize: Sequence[str], minimize: Sequence[str]
-) -> tuple[list[str], list[str], list[str]]:
-    """Return what to maximise, what to minimise, and what was assumed."""
-    for name in (*maximize, *minimize):
-        if name not in metrics:
-            raise UsageError(
-                f"the scoring function returns no '{name}'; it has {', '.join(metrics)}"
-            )
-    if maximize or minimize:
-        return list(maximize), list(minimize), []
-    if _COMBINED in metrics:
-        return [_COMBINED], [], [f"Assumed: maximize {_COMBINED}."]
-    if len(metrics) > 1:
-        raise UsageError(
-            f"the scoring function returns {', '.join(metrics)}; say which of them count: "
-            "--maximize METRIC, --minimize METRIC"
-        )
-    (name,) = metrics
-    is_smaller_better = bool(_SMALLER & set(name.lower().replace("-", "_").split("_")))
-    direction = "minimize" if is_smaller_better else "maximize"
-    assumed = f"Assumed: {direction} {name}; if that is wrong, change [objective]."
-    return ([], [name], [assumed]) if is_smaller_better else ([name], [], [assumed])
+# --- writing --------------------------------------------------------------------------------------
 
 
-def _copy(source: Path, target: Path) -> None:
-    if target.exists() and target.read_bytes() != source.read_bytes():
-        raise UsageError(
-            f"{target} is there already and differs from {source}; choose another --out"
-        )
-    if not target.exists():
-        shutil.copyfile(source, target)
+def _write(tryout: Tryout, chosen: Objectives, folder: Path, place: Path) -> None:
+    """Write the task into an empty folder.
+
+    Args:
+        tryout: what belongs to it.
+        chosen: what counts.
+        folder: to be made.
+        place: where it will lie in the end.
+
+    Raises:
+        UsageError: two files would have the same name.
+    """
+    files = dict(_judge_files(tryout))
+    if not tryout.is_in_place:
+        for name, path in tryout.seed.names.items():
+            if files.setdefault(name, path) != path:
+                raise UsageError(
+                    f"{files[name]} and {path} would both be {name} in the task; rename one"
+                )
+    folder.mkdir(parents=True)
+    for name, path in files.items():
+        target = folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.stat().st_size > LARGEST:
+            target.symlink_to(path)
+        else:
+            shutil.copyfile(path, target)
+    content = commented(_content(tryout, chosen, place))
+    (folder / TASK_FILE).write_text(content, encoding="utf-8")
 
 
-def _toml(
-    program: Path,
-    use: str,
-    metrics: Mapping[str, float],
-    up: Sequence[str],
-    down: Sequence[str],
-    *,
-    timeout: float,
-) -> str:
-    lines = [
-        "[task]",
-        f"description = {_quoted(_description(program))}  # goes into prompts",
-        f"program     = [{_quoted(program.name)}]",
-        "",
-        "[evaluator]",
-        f"use     = {_quoted(use)}",
-        f"timeout = {timeout}  # seconds for one evaluation",
-        "",
-        "[objective]",
-    ]
-    for key, names in (("maximize", up), ("minimize", down)):
+def _judge_files(tryout: Tryout) -> Iterator[tuple[str, Path]]:
+    for name, path in tryout.judge.names.items():
+        if tryout.inside is None or path != tryout.seed.main:
+            yield name, path
+
+
+def _content(tryout: Tryout, chosen: Objectives, place: Path) -> dict[str, dict[str, Any]]:
+    """Return what the task.toml says that is no default."""
+    seed, judge = tryout.seed, tryout.judge
+    task: dict[str, Any] = {"description": _description(tryout.program)}
+    if tryout.is_in_place:
+        task["root"] = os.path.relpath(seed.base, place.resolve())
+    task["program"] = seed.patterns
+    if len(seed.patterns) > 1:
+        task["edit"] = seed.patterns[:1]
+    evaluator: dict[str, Any] = {"use": f"{judge.name_of(judge.main)}:{tryout.function}"}
+    limit = float(math.ceil(20 * tryout.seconds))
+    if limit > EvaluatorSection.model_fields["timeout"].default:
+        evaluator["timeout"] = limit
+    objective: dict[str, Any] = {}
+    for key, names in (("maximize", chosen.maximize), ("minimize", chosen.minimize)):
         if names:
-            lines.append(f"{key} = [{', '.join(map(_quoted, names))}]")
-    if len(up) + len(down) > 1:
-        worst = {n: _worse(metrics[n], -1) for n in up} | {n: _worse(metrics[n], 1) for n in down}
-        values = ", ".join(f"{_quoted(name)} = {value!r}" for name, value in worst.items())
-        lines.append(f"reference = {{ {values} }}  # the worst values that count: adjust them")
-    modules = _preloadable(program)
-    if modules:
-        lines += ["", "[sandbox]", f"preload = [{', '.join(map(_quoted, modules))}]"]
-    return "\n".join([*lines, "", "[budget]", "evaluations = 1000", ""])
+            objective[key] = list(names)
+    if len(chosen.maximize) + len(chosen.minimize) > 1:
+        worst = {name: _worse(tryout.metrics[name], -1) for name in chosen.maximize}
+        worst |= {name: _worse(tryout.metrics[name], 1) for name in chosen.minimize}
+        objective["reference"] = worst
+    modules = _preloadable(seed.names.values())
+    return {
+        "task": task,
+        "evaluator": evaluator,
+        "objective": objective,
+        "budget": {"evaluations": _EVALUATIONS},
+        **({"sandbox": {"preload": modules}} if modules else {}),
+    }
+
+
+def _layout(tryout: Tryout, place: Path) -> Iterator[str]:
+    """Yield what lies where, in sentences."""
+    seed, judge = tryout.seed, tryout.judge
+    main = judge.name_of(judge.main)
+    copied = [main, *(name for name, _ in _judge_files(tryout) if name != main)]
+    if not tryout.is_in_place:
+        copied += [name for name in seed.names if name not in copied]
+    yield f"Copied into {place}: {written(copied)}. The copies count from now on."
+    if tryout.is_in_place:
+        yield (
+            f"The program stays where it is, {seed.name_of(seed.main)} in {seed.base}: "
+            "'evolver apply' changes it there, on a branch."
+        )
+    more = seed.patterns[1:]
+    if more:
+        yield f"Beside the program, for it to read: {written(more)}."
+    yield from (*seed.notes, *judge.notes)
+    if tryout.inside is not None:
+        yield _INSIDE.format(function=tryout.function)
+
+
+@contextlib.contextmanager
+def _made(folder: Path) -> Iterator[None]:
+    """Make a folder, and take it away again if nothing comes of it.
+
+    Raises:
+        UsageError: it cannot be made, or written into.
+    """
+    is_new = not folder.exists()
+    with unmakeable(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass  # to know now, and not after all is measured
+    try:
+        yield
+    finally:
+        if is_new and folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()
+
+
+def _check_free(staged: Path, folder: Path) -> None:
+    """Check that no file of a task would replace another one.
+
+    Raises:
+        UsageError: it would.
+    """
+    for path in staged.rglob("*"):
+        target = folder / path.relative_to(staged)
+        if path.is_file() and target.exists() and target.read_bytes() != path.read_bytes():
+            raise UsageError(f"{target} is there already, and differs; choose another --out")
 
 
 def _worse(value: float, sign: int) -> float:
@@ -280,16 +347,17 @@ def _worse(value: float, sign: int) -> float:
     return float(f"{value + sign * (abs(value) or 1.0):.3g}")
 
 
-def _quoted(text: str) -> str:
-    return json.dumps(text, ensure_ascii=False)
+def _tree(program: Path) -> ast.Module:
+    """Parse a program; what is no Python is empty."""
+    try:
+        return ast.parse(program.read_bytes())
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
 
 
 def _description(program: Path) -> str:
     """Take the program's own words: its docstring's first line, or its first function's."""
-    try:
-        tree = ast.parse(program.read_bytes())
-    except (SyntaxError, ValueError):
-        return f"Improve {program.name}."
+    tree = _tree(program)
     for node in (tree, *tree.body):
         if isinstance(node, ast.Module | ast.FunctionDef):
             said = ast.get_docstring(node)
@@ -298,14 +366,10 @@ def _description(program: Path) -> str:
     return f"Improve {program.name}."
 
 
-def _preloadable(program: Path) -> list[str]:
-    """Return the slow libraries that a Python program imports: loaded once, before forking."""
-    try:
-        tree = ast.parse(program.read_bytes())
-    except (SyntaxError, ValueError):
-        return []
+def _preloadable(files: Iterable[Path]) -> list[str]:
+    """Return the slow libraries that a program imports: loaded once, before forking."""
     names = set()
-    for node in ast.walk(tree):
+    for node in (node for file in files if file.suffix == ".py" for node in ast.walk(_tree(file))):
         if isinstance(node, ast.Import):
             names |= {alias.name.split(".")[0] for alias in node.names}
         elif isinstance(node, ast.ImportFrom):

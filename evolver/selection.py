@@ -30,6 +30,9 @@ class PowerLaw:
     """Rank r (from 1) with probability proportional to r**-exponent.
 
     The parent distribution of ShinkaEvolve (Lange 2025, https://arxiv.org/abs/2509.19349).
+
+    Attributes:
+        exponent: 0 is uniform choice, larger presses harder towards the best.
     """
 
     exponent: float = 1.0

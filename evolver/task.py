@@ -64,14 +64,24 @@ class TaskSection(_Section):
 
 
 class EvaluatorSection(_Section):
-    """[evaluator]: how to judge it."""
+    """[evaluator]: how to judge it.
+
+    Attributes:
+        use: "file.py:name" in the task's folder, "package.module:name", or the name of one that
+            comes with evolver or is installed.
+        timeout: seconds for one evaluation, at most.
+        times_seed: how many times longer than the seed's the evaluation of a child may take, at
+            least half a second; 0: as long as `timeout` allows.
+        with: the evaluator's own settings: keywords of the function, or fields of the class.
+        must_reject: files or globs of programs that it must not prefer to the seed; a run does not
+            start if it does.
+    """
 
     use: str
-    timeout: float = Field(default=10.0, gt=0)  # seconds for one evaluation, at most
-    # How many times longer than the seed's an evaluation may take; 0: as long as `timeout` allows.
+    timeout: float = Field(default=10.0, gt=0)
     times_seed: float = Field(default=20.0, ge=0)
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
-    must_reject: Names = ()  # programs that it must not prefer to the seed; see `evolver.gate`
+    must_reject: Names = ()
 
     def limit(self, seed: float) -> float:
         """Return the seconds that an evaluation may take where the seed's took `seed` seconds.
@@ -84,17 +94,32 @@ class EvaluatorSection(_Section):
 
 
 class ObjectiveSection(_Section):
-    """[objective]: which metrics count, and how."""
+    """[objective]: which metrics count, and how.
+
+    Attributes:
+        maximize: metrics of which more is better.
+        minimize: metrics of which less is better.
+        require: metric -> condition such as "<= 12"; a program that misses one is rejected.
+        reference: metric -> the worst value that counts; needed with several objectives, whose
+            score is the hypervolume from there.
+        units: metric -> what it is measured in, for prompts.
+    """
 
     maximize: Names = ()
     minimize: Names = ()
     require: dict[str, str] = Field(default_factory=dict)
     reference: dict[str, float] = Field(default_factory=dict)
-    units: dict[str, str] = Field(default_factory=dict)  # of any metric: said in prompts
+    units: dict[str, str] = Field(default_factory=dict)
 
 
 class StageSection(_Section):
-    """[[stage]]: one step of a cascade; a program that misses `require` goes no further."""
+    """[[stage]]: one step of a cascade, the cheapest first; the last one's metrics count.
+
+    Attributes:
+        name: for reports; a scoring function of that name in the evaluator's file is the stage's.
+        with: settings that differ from [evaluator] with.
+        require: metric -> condition; a program that misses one goes no further.
+    """
 
     name: str = ""
     with_: dict[str, Any] = Field(default_factory=dict, alias="with")
@@ -102,59 +127,108 @@ class StageSection(_Section):
 
 
 class PromptsSection(_Section):
-    """[prompts]: what models are sent."""
+    """[prompts]: what models are sent.
 
-    folder: str = ""  # the task's own templates; default: "prompts", where there is one
-    tokens: int = Field(default=32_000, ge=500)  # a prompt's length, roughly; the rest is cut
-    vary: bool = True  # instructions in several phrasings
+    Attributes:
+        folder: the task's own templates; without it "prompts", where there is one.
+        tokens: a prompt's length, roughly; the rest is cut.
+        vary: whether instructions come in several phrasings.
+    """
+
+    folder: str = ""
+    tokens: int = Field(default=32_000, ge=500)
+    vary: bool = True
 
 
 class IslandsSection(_Section):
-    """[islands]: the shape of the population. Plug-ins are a name or a table with `use`."""
+    """[islands]: the shape of the population.
+
+    Attributes:
+        number: of islands, which evolve apart but for migration.
+        archive: what an island keeps: a name, or a table with `use` and settings; without it
+            "best", or "pareto" with several objectives.
+        policy: how a parent is chosen: a name, or a table with `use` and settings; without it
+            "tournament", or "front" with several objectives.
+        migration: finished attempts between migrations; 0: never.
+        migrants: programs that go from an island to the next one.
+        inspirations: other programs that an operator sees beside the parent.
+    """
 
     number: int = Field(default=4, ge=1, le=1000)
-    archive: str | dict[str, Any] = ""  # default: "best", or "pareto" with several objectives
-    policy: str | dict[str, Any] = ""  # default: "tournament", or "front" with several objectives
-    migration: int = Field(default=200, ge=0)  # finished attempts between migrations; 0: never
+    archive: str | dict[str, Any] = ""
+    policy: str | dict[str, Any] = ""
+    migration: int = Field(default=200, ge=0)
     migrants: int = Field(default=1, ge=1)
     inspirations: int = Field(default=2, ge=0)
 
 
 class BudgetSection(_Section):
-    """[budget]: when to stop; the first limit reached counts."""
+    """[budget]: when to stop; the first limit reached counts.
 
-    evaluations: int | None = Field(default=None, ge=1)
-    seconds: float | None = Field(default=None, gt=0)
-    dollars: float | None = Field(default=None, ge=0)
-    tokens: int | None = Field(default=None, ge=0)
-    target: float | None = None
+    Attributes:
+        evaluations: programs judged, the seed included; 1000 where no limit at all is set.
+        seconds: of work, over all sessions.
+        dollars: that models cost.
+        tokens: of models, prompts and answers together.
+        target: the score that is good enough.
+    """
+
+    evaluations: int | None = Field(default=None, ge=1, examples=[1000])
+    seconds: float | None = Field(default=None, gt=0, examples=[600.0])
+    dollars: float | None = Field(default=None, ge=0, examples=[5.0])
+    tokens: int | None = Field(default=None, ge=0, examples=[1_000_000])
+    target: float | None = Field(default=None, examples=[1.0])
 
 
 class SandboxSection(_Section):
-    """[sandbox]: what the candidate may use."""
+    """[sandbox]: what a candidate may use.
+
+    Attributes:
+        use: "local" or "docker", or a plug-in.
+        image: of docker; without it the one that `evolver sandbox build` makes.
+        requirements: packages in that image, or requirements files, beside numpy.
+        gpus: numbers of the GPUs that candidates use, one candidate each.
+        preload: modules imported once, before candidates are forked.
+        memory: MiB that a candidate may use beside the preload.
+        processes: most processes and threads of one candidate.
+        network: whether candidates reach the network.
+        visible: paths of this machine that they may read, such as "/opt/julia".
+        result_bytes: most bytes of one value that a candidate returns.
+        require: the weakest isolation accepted; without it B.
+        allow_unisolated: accept C, which stops accidents and no attack.
+    """
 
     use: str = "local"
-    image: str = ""  # of docker; default: the one that `evolver sandbox build` makes
-    requirements: Names = ()  # packages in it, or files of them, beside numpy
-    gpus: tuple[int, ...] = ()  # numbers of the GPUs that candidates use, one candidate each
-    preload: tuple[str, ...] = ()  # modules imported once, before candidates are forked
-    memory: int = Field(default=1024, ge=16)  # MiB
+    image: str = ""
+    requirements: Names = ()
+    gpus: tuple[int, ...] = ()
+    preload: tuple[str, ...] = ()
+    memory: int = Field(default=1024, ge=16)
     processes: int = Field(default=64, ge=1)
     network: bool = False
-    visible: tuple[str, ...] = ()  # paths of the host that it may read, such as "/opt/julia"
+    visible: tuple[str, ...] = ()
     result_bytes: int = Field(default=16 * 2**20, ge=1024)
-    require: Literal["", "A", "B", "C"] = ""  # the weakest tier accepted
+    require: Literal["", "A", "B", "C"] = ""
     allow_unisolated: bool = False
 
 
 class ModelsSection(_Section):
-    """[models]: how an attempt's model is chosen among those of [[model]]."""
+    """[models]: how an attempt's model is chosen among those of [[model]].
+
+    Attributes:
+        choice: "weight", or "bandit", which learns what each is worth for its price.
+    """
 
     choice: Literal["weight", "bandit"] = "weight"
 
 
 class TaskSettings(_Section):
-    """A whole task.toml, as it was read and with command-line options laid over it."""
+    """A whole task.toml, as it was read and with command-line options laid over it.
+
+    Attributes:
+        model_share: part of the evaluations that operators with a model have, beside genetic ones.
+        ablate: parts of the method left out, to see what each is worth.
+    """
 
     task: TaskSection
     evaluator: EvaluatorSection
@@ -163,9 +237,8 @@ class TaskSettings(_Section):
     model: tuple[dict[str, Any], ...] = ()
     models: ModelsSection = ModelsSection()
     operator: tuple[dict[str, Any], ...] = ()
-    model_share: float = Field(default=0.7, gt=0, lt=1)  # of the evaluations, beside genetic ones
+    model_share: float = Field(default=0.7, gt=0, lt=1)
     prompts: PromptsSection = PromptsSection()
-    # Parts of the method left out, to see what each is worth.
     ablate: Annotated[tuple[Ablation, ...], BeforeValidator(_listed)] = ()
     islands: IslandsSection = IslandsSection()
     budget: BudgetSection = BudgetSection()

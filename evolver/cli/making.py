@@ -35,10 +35,19 @@ def init(
     minimize: Annotated[
         list[str] | None, typer.Option(metavar="METRIC", help="Lower is better; may be repeated.")
     ] = None,
+    in_place: Annotated[
+        bool | None,
+        typer.Option(
+            "--in-place/--copy",
+            help="Evolve the program where it lies, or a copy (default: in place where that is in "
+            "a git repository).",
+        ),
+    ] = None,
 ) -> None:
     """Make a task of a program and a scoring function.
 
-    The program is measured once, to see which metrics there are.
+    The program is measured, to see which metrics there are and which files are needed, and the
+    task that was made too.
     """
     if from_ is not None:
         from evolver.gallery import copy
@@ -55,7 +64,12 @@ def init(
     from evolver import scaffold
 
     made = scaffold.make_task(
-        program, scoring, out or Path(program.stem), tuple(maximize or ()), tuple(minimize or ())
+        program,
+        scoring,
+        out,
+        tuple(maximize or ()),
+        tuple(minimize or ()),
+        in_place=in_place,
     )
     for sentence in made.sentences:
         say(sentence)

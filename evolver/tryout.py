@@ -1,0 +1,181 @@
+"""A program and a scoring function, tried together before there is a task of them."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import glob
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from evolver import sessions
+from evolver.belongings import (
+    Belongings,
+    grow_evaluator,
+    grow_program,
+    of_evaluator,
+    of_program,
+)
+from evolver.directions import by_name
+from evolver.errors import UsageError
+from evolver.founding import copy_task
+from evolver.gate import bad_programs
+from evolver.inside import InsideEvaluator, find_inside
+from evolver.probe import METRIC, Told
+from evolver.repository import project_of
+from evolver.runs import TASK
+from evolver.task import Task, TaskSettings, assemble_task, validate
+from evolver.types import Evaluation, Files
+
+NUMBER = "score"  # the name of a number whose function's name does not say what it is
+_PATIENCE = 300.0  # seconds for an evaluation of the seed
+_WORST = ("constant", "no-op")  # bad programs that numbers are compared with, of `evolver.gate`
+
+
+class Tryout:
+    """What was found out by judging the seed.
+
+    Attributes:
+        program: the file, as it was named.
+        function: the scoring function's name.
+        is_in_place: is the program to be left where it lies?
+        inside: the evaluator, where it runs beside the candidate.
+        seed: the program's files.
+        judge: the evaluator's.
+        metrics: what the seed scores, once it was traced.
+        is_number: the function returned a number, and the metric's name is ours.
+        seconds: of an evaluation of the seed.
+    """
+
+    def __init__(self, program: Path, file: Path, function: str, *, in_place: bool | None) -> None:
+        self.program, self.function = program, function
+        self._file = file
+        self.inside: InsideEvaluator | None = find_inside(f"{file.name}:{function}", file.parent)
+        has_repository = project_of(program.resolve().parent) is not None
+        self.is_in_place = has_repository if in_place is None else in_place
+        self.seed = of_program(program, judge=file, in_place=self.is_in_place)
+        self.judge: Belongings = of_evaluator(file)
+        self.metrics: Mapping[str, float] = {}
+        self.is_number = False
+        self.seconds = 0.0
+
+    def trace(self) -> None:
+        """Judge the seed until all that it asks for is there.
+
+        Raises:
+            UsageError: it fails.
+        """
+        while True:
+            verdict, told = self._probed()
+            if not grow_program(self.seed, told, self._file):
+                break
+        self._refuse(verdict)
+        if self.inside is None:
+            grow_evaluator(self.judge, told)
+        self.is_number = "" in told.metrics
+        name = self.function if by_name(self.function) else NUMBER
+        self.metrics = {metric or name: value for metric, value in told.metrics.items()}
+        self.seconds = verdict.seconds
+
+    def worst(self) -> Iterator[tuple[str, float]]:
+        """Yield what bad programs do, and the number that each has, where there is only one."""
+        with tempfile.TemporaryDirectory(prefix="evolver-") as scratch:
+            task = self._probe_task(Path(scratch))
+            bad = {program.name: program for program in bad_programs(task)}
+        for name in _WORST:
+            if name in bad:
+                verdict, told = self._probed(bad[name].files)
+                if verdict.status == "ok" and len(told.metrics) == 1:
+                    (value,) = told.metrics.values()
+                    yield bad[name].about.removeprefix("every function "), value
+
+    def measured(self, staged: Path, settings: TaskSettings, run: Path) -> Mapping[str, float]:
+        """Judge a task as a run of it would, from another folder; return its metrics.
+
+        Args:
+            staged: the task's folder.
+            settings: of its task.toml.
+            run: a folder to be made.
+
+        Raises:
+            UsageError: it fails, because something has not come along.
+        """
+        if self.is_in_place:
+            section = settings.task.model_copy(update={"root": str(self.seed.base)})
+            settings = settings.model_copy(update={"task": section})
+        task = assemble_task(staged.name, staged, settings)
+        run.mkdir()
+        kept = assemble_task(task.name, run / TASK, copy_task(task, run))
+        try:
+            with contextlib.chdir(run):
+                verdict = sessions.judge(kept)
+        except UsageError as error:  # the evaluator cannot even be imported
+            raise UsageError(f"{self._incomplete()}\n{error}") from error
+        if verdict.status != "ok":
+            raise UsageError(f"{self._incomplete()}\n{verdict.feedback}")
+        return verdict.metrics
+
+    def _incomplete(self) -> str:
+        return (
+            f"{self.program} can be judged here, but not as a task of its own, so something that "
+            f"{self._file} or it needs does not come along. Let them find it beside their own "
+            "files, as by Path(__file__).parent, in no hidden folder."
+        )
+
+    def _probed(self, files: Files | None = None) -> tuple[Evaluation, Told]:
+        with tempfile.TemporaryDirectory(prefix="evolver-") as scratch:
+            verdict = sessions.judge(self._probe_task(Path(scratch)), files)
+            return verdict, Told.read(Path(scratch, "told.json"))
+
+    def _probe_task(self, scratch: Path) -> Task:
+        """Lay the seed out in a folder, to be judged by a probe."""
+        layout = scratch / "layout"
+        names = self.seed.names
+        for name, path in names.items():
+            target = layout / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.symlink_to(path)
+        spelt = [glob.escape(name) for name in names]
+        probe = {
+            "use": f"{self._file.name}:{self.function}",
+            "root": str(self._file.parent.resolve()),
+            "told": str(scratch / "told.json"),
+        }
+        content: dict[str, Any] = {
+            "task": {"root": str(layout), "program": spelt, "edit": spelt[:1]},
+            "evaluator": {"use": "evolver.probe:Probe", "timeout": _PATIENCE, "with": probe},
+            "objective": {"maximize": [METRIC]},
+        }
+        # In the current folder, from where the user would call the function.
+        return assemble_task("probe", Path.cwd(), validate(TaskSettings, content, "init"))
+
+    def _refuse(self, verdict: Evaluation) -> None:
+        """Raise what the user can mend, where the seed could not be measured.
+
+        Raises:
+            UsageError: it could not.
+        """
+        if verdict.fault == "evaluator":
+            raise UsageError(
+                f"{self._file}:{self.function} fails on {self.program}. It is called with one "
+                f"argument, the candidate, as in candidate.call({_example(self.program)}), and "
+                f"returns a number, or metrics by name.\n{verdict.feedback}"
+            )
+        if verdict.status != "ok":
+            raise UsageError(
+                f"{self.program} fails its evaluation ({verdict.status}):\n{verdict.feedback}"
+            )
+
+
+def _example(program: Path) -> str:
+    """Write a call of the program's first function, for messages."""
+    try:
+        body: Sequence[ast.stmt] = ast.parse(program.read_bytes()).body
+    except (SyntaxError, ValueError):
+        body = []
+    for node in body:
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+            return ", ".join([repr(node.name), *(argument.arg for argument in node.args.args)])
+    return "'FUNCTION', ARGUMENT"
