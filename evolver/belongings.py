@@ -134,10 +134,9 @@ def of_program(main: Path, *, judge: Path, in_place: bool) -> Belongings:
     belongings = Belongings(main)
     if in_place:
         belongings.base = belongings.project
-    if main.suffix == ".py":
-        places = [import_base(belongings.main), belongings.project]
-        modules = own_modules(belongings.main, places)
-        belongings.add(path for path in modules if path != judge.resolve())
+    places = [import_base(belongings.main), belongings.project]
+    modules = own_modules(belongings.main, places)
+    belongings.add(path for path in modules if path != judge.resolve())
     return belongings
 
 

@@ -1,13 +1,18 @@
-"""Which of the user's own modules a Python file imports, found without importing it."""
+"""Which of the user's own modules a file imports, found without importing it."""
 
 from __future__ import annotations
 
 import ast
+import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from evolver.errors import UsageError
+
+_C = {".c", ".h", ".cc", ".cpp", ".cxx", ".hpp", ".cu", ".cuh"}
+_INCLUDE = re.compile(r'^[ \t]*#[ \t]*include[ \t]*"([^"\n]+)"', re.MULTILINE)
 
 
 def parsed(path: Path) -> ast.Module:
@@ -35,8 +40,10 @@ def import_base(path: Path) -> Path:
 def own_modules(path: Path, places: Sequence[Path]) -> Iterator[Path]:
     """Yield a file and those that it imports, directly or through each other.
 
+    Of a file in C those that it includes, of one in another language none.
+
     Args:
-        path: a Python file.
+        path: the file.
         places: folders in which modules are looked for; what is found in none is installed.
 
     Raises:
@@ -49,12 +56,21 @@ def own_modules(path: Path, places: Sequence[Path]) -> Iterator[Path]:
             continue
         seen.add(file)
         yield file
+        if file.suffix in _C:
+            waiting += _included(file)
         for node in ast.walk(parsed(file)) if file.suffix == ".py" else ():
             if isinstance(node, ast.Import):
                 for alias in node.names:
                     waiting += found(alias.name, places)
             elif isinstance(node, ast.ImportFrom):
                 waiting += _imported_from(node, file, places)
+
+
+def _included(file: Path) -> Iterator[Path]:
+    for match in _INCLUDE.finditer(file.read_text("utf-8", "replace")):
+        path = Path(os.path.normpath(file.parent / match[1]))
+        if path.is_file():
+            yield path
 
 
 def _packages_around(path: Path) -> list[Path]:

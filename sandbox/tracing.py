@@ -1,7 +1,7 @@
 """Tells what a program opened and could not import, so that `init` can bring it along.
 
-This is guest code, in the program's process. What a program does not find here it asks for all the
-same, and by which name.
+This is guest code, in the program's process. What a program does not find there it asks for all the
+same, by the name that it has at home.
 """
 
 from __future__ import annotations

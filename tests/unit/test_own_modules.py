@@ -64,3 +64,14 @@ def test_what_is_no_python_is_named(folder):
     (folder / "p.py").write_text("import a\n")
     with pytest.raises(UsageError, match=r"a\.py:1: .*mend it first"):
         list(own_modules(folder / "p.py", [folder]))
+
+
+def test_what_a_file_in_c_includes_goes_along(folder):
+    (folder / "main.c").write_text('#include <stdio.h>\n  # include "sub/a.h"\n#include "none.h"\n')
+    (folder / "sub").mkdir()
+    (folder / "sub" / "a.h").write_text('#include "../b.h"\n')
+    (folder / "b.h").write_text('#include "b.h"\n')
+    found = {path.relative_to(folder).as_posix() for path in own_modules(folder / "main.c", [])}
+    assert found == {"main.c", "sub/a.h", "b.h"}
+    (folder / "main.rs").write_text("import a\n")
+    assert list(own_modules(folder / "main.rs", [folder])) == [folder / "main.rs"]
