@@ -411,7 +411,7 @@ class Candidate(Protocol):
         ...
 
     def restart(self) -> None:
-        """Go on in a fresh process with an empty working directory, as at the beginning.
+        """Go on in a fresh process with a working directory as at the beginning.
 
         What it has computed, started, written or learnt is gone, but for what the evaluator holds
         and gives it again: so that what a program hands on from one step to the next is no more
@@ -472,7 +472,8 @@ class Candidate(Protocol):
         """Run a command in the candidate's working directory, where its files lie.
 
         The directory is writable and lasts for the evaluation, so that one command may compile
-        what the next one runs. A command that fails is no exception: look at `Output.code`.
+        what the next one runs. Functions that are called stand there too. A command that fails is
+        no exception: look at `Output.code`.
 
         Args:
             command: the program and its arguments; no shell reads it.

@@ -26,6 +26,8 @@ from evolver.inside import InsideEvaluator
 from evolver.sandboxes import SandboxSettings
 from evolver.types import Output, Program, Sandbox
 
+#: What a candidate finds where it stands: as there is data, its files and those beside them.
+STANDS_BESIDE = ["beside.txt", "main.py", "side"]
 BASE = {"beside.txt": b"base text", "side/__init__.py": b"", "side/more.py": b"TWO = 2\n"}
 GUEST = {
     "guest.py": b"""
@@ -426,14 +428,15 @@ def recall():
         source = """
 import builtins, os, json
 def f():
-    seen = hasattr(builtins, "left"), os.listdir("."), hasattr(json, "left"), "LEFT" in os.environ
+    here = sorted(os.listdir("."))
+    seen = hasattr(builtins, "left"), here, hasattr(json, "left"), "LEFT" in os.environ
     builtins.left = json.left = True
     os.environ["LEFT"] = "x"
     open("left", "w").write("x")
     return list(seen)
 """
         for _ in range(2):
-            assert self.call(sandbox, source) == [False, [], False, False]
+            assert self.call(sandbox, source) == [False, STANDS_BESIDE, False, False]
 
     def test_sandboxes_work_side_by_side(self, sandbox: Sandbox) -> None:
         other = self.make(SETTINGS)
@@ -640,7 +643,8 @@ sys.stdin.read()
             c.write("beside.txt", b"other")
             assert c.call("f", "beside.txt") == "other"  # a copy of its own
             assert c.run(["python3", "main.py"]).stdout == b"new\n"
-        assert self.call(sandbox, "import os\ndef f():\n    return os.listdir()\n") == []
+        listing = "import os\ndef f():\n    return sorted(os.listdir())\n"
+        assert self.call(sandbox, listing) == STANDS_BESIDE
 
     def test_what_is_no_file_to_read_or_write_is_named(self, sandbox: Sandbox) -> None:
         source = """
