@@ -173,7 +173,7 @@ def test_whole_lines_go_into_the_log_with_the_program_and_without_control_charac
         "evaluator: at its start",
         "program 7: one",
         "program 7: two \\x1b[31mred",
-        "program 7: \ufffd\\x9b three",
+        "program 7: \\xff\\x9b three",
         "program 8: four",
         "",
     ]
