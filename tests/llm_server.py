@@ -149,6 +149,7 @@ class LLMServer:
                 Route("/v1/chat/completions", self._complete, methods=["POST"]),
                 Route("/v1/models", self._models),
                 Route("/ledger", self._ledger),
+                Route("/{path:path}", self._complete, methods=["POST"]),  # of other protocols
             ]
         )
         config = uvicorn.Config(
@@ -230,10 +231,11 @@ class LLMServer:
 
     async def _complete(self, request: Request) -> Response:
         body = await request.json()
-        said = {message["role"]: message["content"] for message in body["messages"]}
+        messages = body.get("messages", ())
+        said = {message["role"]: message["content"] for message in messages}
         asked = Asked(
             number=len(self.asked),
-            model=body["model"],
+            model=body.get("model", ""),
             system=said.get("system", ""),
             user=said.get("user", ""),
             n=body.get("n") or 1,

@@ -27,6 +27,7 @@ from evolver.types import Completion
 Kind = Literal["outage", "request", "prompt", "length", "model"]
 
 _LITELLM = re.compile(r"^litellm\.\w+: (?:\w+: )?(?:\w+Exception - )?")
+_UNREAD = re.compile(r"^litellm\..*(?:Unable to get json response|to valid response)", re.DOTALL)
 _MESSAGE_LENGTH = 300  # characters of the server's own words
 _PASSING = (408, 409, 425, 429)  # statuses below 500 that may pass by themselves
 _LENGTH = re.compile(
@@ -191,8 +192,10 @@ def explain(error: Exception, model: Asked) -> Failure:
     if unanswered is not None:
         return unanswered
     status = getattr(error, "status_code", None)
-    # litellm says 500 of what it cannot read or do, too; that comes without headers.
-    is_made_up = getattr(error, "litellm_response_headers", True) is None
+    # litellm says 500 of what it cannot read or do, too.
+    is_made_up = getattr(error, "litellm_response_headers", True) is None or (
+        _UNREAD.search(str(error)) is not None
+    )
     if isinstance(status, int) and not (is_made_up and status >= 500):
         names = " ".join(str(getattr(error, key, "")) for key in ("code", "type", "body"))
         said = _headers(error).get("location") or _said(error)

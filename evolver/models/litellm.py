@@ -20,6 +20,10 @@ _arrived: ContextVar[list[Any]] = ContextVar("arrived")  # what a request was an
 
 _EITHER_KEY = {"gemini"}  # one of the variables is enough
 _SIGNING_IN = {"chatgpt", "github_copilot"}  # litellm asks them for a key when it is asked
+_client: list[Any] = []  # litellm's, at most one, for all models of this process
+# Providers with a protocol of their own that take the client which they are given.
+_OWN_PROTOCOL = {"anthropic", "gemini", "vertex_ai", "cohere", "cohere_chat", "ollama",
+                 "ollama_chat"}  # fmt: skip
 # Providers that find what lets them in elsewhere too: in files, from the machine, or need nothing.
 _OTHER_KEYS = {"azure", "bedrock", "sagemaker", "vertex_ai", "ollama", "ollama_chat"}
 
@@ -42,13 +46,15 @@ async def _keep(response: Any) -> None:
     _arrived.get([]).append(response)
 
 
-def _listen(litellm: Any) -> None:
-    """Have litellm send what goes to OpenAI's kind of endpoints where `_keep` hears the answer."""
-    if litellm.aclient_session is None:
+def _listening(litellm: Any) -> Any:
+    """Return litellm's own client with `_keep` at its ear, which OpenAI's kind of endpoints use."""
+    if not _client:
         from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
         handler = AsyncHTTPHandler(event_hooks={"response": [_keep]}, follow_redirects=False)
         litellm.aclient_session = handler.client
+        _client.append(handler)
+    return _client[0]
 
 
 @dataclass(frozen=True)
@@ -108,19 +114,21 @@ class LiteLLMModel(ChatModel):
     async def send(self, prompt: Prompt, n: int, manner: Manner) -> bytes | str:
         """Send one request; see `ChatModel.send`.
 
-        What an endpoint of OpenAI's kind answers is returned as it came, also where litellm makes
-        an error of it.
+        What an endpoint of OpenAI's kind answers is returned as it came; what another one answers,
+        where litellm makes an error of it.
         """
         import openai
 
         litellm = _load()
-        _listen(litellm)
+        client = _listening(litellm)
+        is_own = self.name.partition("/")[0] in _OWN_PROTOCOL
         wanted = self.wanted(n)
         if not self.gives_several():
             wanted["n"] = None
         settings = {
             **manner.settings(wanted),
             "allowed_openai_params": ["reasoning_effort"] if self.reasoning_effort else None,
+            "client": client if is_own else None,
             "api_base": self.api_base,
             "api_key": self.key or ("none" if self.api_base else None),
         }
@@ -144,7 +152,7 @@ class LiteLLMModel(ChatModel):
             raise
         finally:
             _arrived.reset(token)
-        if arrived:
+        if arrived and not is_own:
             return bytes(arrived[-1].content)
         return str(answer.model_dump_json(warnings=False))
 
@@ -157,9 +165,9 @@ class LiteLLMModel(ChatModel):
         """Close every connection that litellm keeps open in this process."""
         if "litellm" in sys.modules:
             litellm: Any = _load()
-            if litellm.aclient_session is not None:
-                await litellm.aclient_session.aclose()
-                litellm.aclient_session = None
+            while _client:
+                await _client.pop().client.aclose()
+            litellm.aclient_session = None
             await litellm.close_litellm_async_clients()
             litellm.in_memory_llm_clients_cache.flush_cache()  # or it hands out closed ones
 

@@ -594,6 +594,30 @@ class TestLiteLLMModel(HTTPModelContract):
         assert LiteLLMModel("openai/any").gives_several()
         assert not LiteLLMModel("anthropic/claude-3-5-sonnet-20240620").gives_several()
 
+    @pytest.mark.parametrize("name", ["anthropic/any", "gemini/any"])
+    def test_other_protocols_lose_no_answer_either(self, server: LLMServer, name: str) -> None:
+        model = LiteLLMModel(name, api_base=server.address.removesuffix("/v1"))
+        bodies = [b'{"greeting": 1}', b"hello", b"", PAGE, b'{"error": {"message": "no"}}']
+        statuses = (400, 401, 403, 429, 500, 503)
+        later = [Reply(status=status, body=b'{"error": {"message": "x"}}') for status in statuses]
+        server.play(in_turn([*(Reply(body=body) for body in bodies), *later]))
+
+        async def kinds() -> list[type]:
+            found: list[type] = []
+            for _ in range(len(bodies) + len(later)):
+                try:
+                    found.append(type((await model.complete(PROMPT))[0]))
+                except ModelError as error:
+                    found.append(type(error))
+            await model.close()
+            return found
+
+        found = asyncio.run(kinds())
+        assert set(found[:5]) <= {Completion, ModelError}
+        passing = [ModelUnavailable] * 3
+        assert found[5:] == [ModelError, ModelRefused, PromptRefused, *passing]
+        assert len(server.asked) == len(found)
+
     def test_a_listed_price_is_known(self) -> None:
         model = LiteLLMModel("openai/gpt-4o-mini")
         prices = model.prices()

@@ -134,6 +134,28 @@ def test_answers_come_from_a_pipe_and_from_an_editor(cli: CommandLine, make_task
         process.communicate()
 
 
+def test_how_many_wait_is_told(cli: CommandLine, make_task: MakeTask) -> None:
+    task = make_task(toml=MANUAL.replace("concurrency = 1", "concurrency = 3"))
+    run = cli.folder / "one"
+    process = cli.start("run", task, "--evaluations", 9, "--workers", 1, "--out", run)
+    while len(list(run.glob("manual/prompt-*.md"))) < 3:
+        assert process.poll() is None
+        time.sleep(0.05)
+    interrupt(process)
+    waiting = len(list((run / "manual").glob("prompt-*.md")))
+    for left in range(waiting - 1, -1, -1):
+        done = subprocess.run(
+            [sys.executable, "-m", "evolver", "answer", run],
+            input="no",
+            env=cli.environment,
+            text=True,
+            capture_output=True,
+            timeout=60,
+        )
+        told = {0: "none waits", 1: "1 waits"}.get(left, f"{left} wait")
+        assert done.stdout == f"1 answered, {told}.\n"
+
+
 def on_a_terminal(cli: CommandLine, *words: object, editor: str = "", typed: str = "") -> None:
     """Run a command with a terminal as its standard input: an editor, or somebody who types."""
     controller, terminal = pty.openpty()
