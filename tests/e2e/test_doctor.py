@@ -102,7 +102,9 @@ def test_an_agent_that_edits_in_place_finds_the_program(
     model = "[[model]]\nuse = 'command'\nname = 'agent'\nedits_in_place = true\n"
     toml = TASK_TOML.replace('"mutate"', '"diff"')
     task = make_task(toml=f"{toml}\n{model}command = 'sed -i s/x/x/ curve.py && echo done'\n")
-    assert "model        agent answers" in cli("doctor", task).stdout
+    said = " ".join(cli("doctor", task).stdout.split())
+    assert "model agent answers" in said
+    assert "BUT the answer" in said  # its edit changes nothing, so it is none
 
 
 def test_models_are_asked_once(cli: CommandLine, make_task: MakeTask) -> None:
@@ -123,7 +125,8 @@ def test_models_are_asked_once(cli: CommandLine, make_task: MakeTask) -> None:
     assert found["requests"] == 140  # 70 % are the model's
     assert "the budget takes about 140 of them, $0.0" in said
     assert "any answers in" in said
+    assert "and its edit of the seed applies" in said
     assert "a prompt has about" in said
     told = cli("doctor", task, code=2)  # the server is gone
-    assert "any DOES NOT ANSWER" in told.stdout
-    assert "any does not answer" in told.stderr
+    assert "any GIVES NO ANSWER" in told.stdout
+    assert "any gives no answer" in told.stderr
