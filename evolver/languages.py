@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
 # Strings, of which nothing is a comment. Only those that are closed count: a lone apostrophe, as in
 # a word or a lifetime, opens none.
-_DOUBLE = rb'"(?:\\(?:\r\n|[\s\S])|[^"\\\r\n])*"'
-_SINGLE = rb"'(?:\\(?:\r\n|[\s\S])|[^'\\\r\n])*'"
+_DOUBLE = rb'"[^"\\\r\n]*(?:\\(?:\r\n|[\s\S])[^"\\\r\n]*)*"'
+_SINGLE = rb"'[^'\\\r\n]*(?:\\(?:\r\n|[\s\S])[^'\\\r\n]*)*'"
 _QUOTED = rb'"[^"\r\n]*"'  # a backslash is a character like any other
 _APOSTROPHES = rb"'[^'\r\n]*'"
-_TRIPLE = rb'"""(?:\\[\s\S]|[^\\])*?"""'
-_TRIPLE_SINGLE = rb"'''(?:\\[\s\S]|[^\\])*?'''"
+_TRIPLE = rb'"""[^"\\]*(?:(?:\\[\s\S]|"(?!""))[^"\\]*)*"""'
+_TRIPLE_SINGLE = rb"'''[^'\\]*(?:(?:\\[\s\S]|'(?!''))[^'\\]*)*'''"
 _BACKTICKS = rb"`(?:\\[\s\S]|[^`\\])*`"
 _RAW = rb"`[^`]*`"
 _RAW_C = rb'R"(?P<delimiter>[^()\s\\]{0,16})\([\s\S]*?\)(?P=delimiter)"'
@@ -225,8 +226,7 @@ def _sign(sign: str) -> bytes:
 
 
 @lru_cache(maxsize=256)
-def tokens(end: str) -> re.Pattern[bytes]:
-    """Return the pattern of the next comment (group "comment") or string (group "text")."""
+def _pattern(end: str) -> re.Pattern[bytes]:
     shape = syntax(end)
     comments = [
         re.escape(opening.encode()) + rb"[\s\S]*?" + re.escape(closing.encode())
@@ -240,4 +240,19 @@ def tokens(end: str) -> re.Pattern[bytes]:
         parts.append(rb"(?P<text>" + b"|".join(shape.strings) + rb")")
     if comments:
         parts.append(rb"(?P<comment>" + b"|".join(comments) + rb")")
-    return re.compile(b"|".join(parts) or rb"(?!)", re.MULTILINE)
+    signs = [sign.encode() for sign in (*shape.line, *(opening for opening, _ in shape.block))]
+    firsts = {sign[:1] for sign in signs} | {text.lstrip(b"\\")[:1] for text in shape.strings}
+    if firsts & {b"^", b"r", b"c", b"*", b".", b"\\", b"@"}:  # not by their first character alone
+        return re.compile(b"|".join(parts), re.MULTILINE)
+    # All other characters are skipped at once: ten times faster than to try each.
+    others = rb"[^" + b"".join(map(re.escape, sorted(firsts))) + rb"]*"
+    return re.compile(others + rb"(?:" + b"|".join(parts) + rb"|[\s\S]|\Z)", re.MULTILINE)
+
+
+def tokens(end: str, source: bytes) -> Iterator[tuple[int, int, bool]]:
+    """Yield start and end of each comment and string, and whether it is a comment."""
+    groups = _pattern(end).groupindex
+    for token in _pattern(end).finditer(source):
+        for name in groups:
+            if name in ("text", "comment") and token.start(name) >= 0:
+                yield (*token.span(name), name == "comment")

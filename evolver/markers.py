@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -35,7 +35,7 @@ _MENTION = re.compile(_ALIKE)
 # A sentence that goes on after the words is no marker with a slip.
 _NEAR_MISS = re.compile(rb"[\W_]*" + _ALIKE)
 _BARE = re.compile(rb"[^\w\r\n]*EVOLVE-BLOCK-(?:START|END)\b(?:[ \t:]+[\w.-]+)?[^\w\r\n]*")
-_LINE = re.compile(rb"[^\r\n]*(?:\r\n|\n|\r|\Z)")
+_NEWLINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -106,76 +106,59 @@ def _example(path: str) -> str:
 def _read(end: str, source: bytes) -> tuple[tuple[Marker, ...], _Slip | None]:
     """Return the markers up to the first slip, and that slip."""
     found: list[Marker] = []
-    if _MENTION.search(source) is None:
-        return (), None
     is_known = syntax(end) is not COMMON
-    comments = list(_comments(end, source)) if is_known else []
-    for number, (start, stop) in enumerate(_lines(source), start=1):
-        mention = _MENTION.search(source, start, stop)
-        if mention is None:
-            continue
-        line = source[start:stop]
-        if is_known:
-            read = _of_token(line, mention.start() - start, start, source, comments, end)
-        else:
+    comments: list[_Token] | None = None
+    done, number = 0, 1
+    for mention in _MENTION.finditer(source):
+        if mention.start() < done:
+            continue  # on a line that has been read
+        start = max(source.rfind(sign, 0, mention.start()) for sign in (b"\n", b"\r")) + 1
+        number += len(source[done:start].splitlines())
+        newline = _NEWLINE.search(source, mention.start())
+        done = len(source) if newline is None else newline.end()
+        line = source[start:done]
+        if not is_known:
             read = _of_line(line, mention.start() - start)
+        else:
+            comments = comments or list(tokens(end, source))
+            read = _of_token(line, mention.start() - start, start, source, comments, end)
         if isinstance(read, str):
             text = line.removeprefix(_BOM).decode("utf-8", "replace").strip()[:80]
             return tuple(found), _Slip(number, text, read)
         if read is not None:
             name = (read["name"] or b"").decode("utf-8", "replace")
-            found.append(Marker(read["word"] == b"START", name, start, stop, number))
+            found.append(Marker(read["word"] == b"START", name, start, done, number))
+        number += 1
     return tuple(found), None
 
 
-def _lines(source: bytes) -> Iterator[tuple[int, int]]:
-    offset = 0
-    for line in source.splitlines(keepends=True):
-        yield offset, offset + len(line)
-        offset += len(line)
-
-
-@dataclass(frozen=True)
-class _Token:
-    """A comment or a string."""
-
-    start: int
-    end: int
-    is_comment: bool
-
-
-def _comments(end: str, source: bytes) -> Iterator[_Token]:
-    for token in tokens(end).finditer(source):
-        is_comment = token.lastgroup == "comment" or token.groupdict().get("comment") is not None
-        start = token.start() + len(token[0]) - len(token[0].lstrip(b" \t"))
-        yield _Token(start, token.end(), is_comment)
-
-
+_Token = tuple[int, int, bool]  # start, end, whether it is a comment
 _Reading = re.Match[bytes] | str | None  # a marker, why it is none, or text
 
 
 def _of_token(
-    line: bytes, at: int, start: int, source: bytes, found: list[_Token], end: str
+    line: bytes, at: int, start: int, source: bytes, found: Sequence[_Token], end: str
 ) -> _Reading:
     """Read a line that mentions a marker, in a language whose comments and strings are known."""
     place = start + at
-    index = bisect_right([token.start for token in found], place) - 1
-    token = found[index] if index >= 0 and place < found[index].end else None
-    if token is None:
+    index = bisect_right(found, place, key=lambda token: token[0]) - 1
+    if index < 0 or place >= found[index][1]:
         bare = line.removeprefix(_BOM).strip()
         if syntax(end).is_text and (marker := _MARKER.fullmatch(bare)):
             return marker
         is_meant = _BARE.fullmatch(bare) is not None
         return "it is not in a comment of this language" if is_meant else None
-    if not token.is_comment:
+    first, last, is_comment = found[index]
+    if not is_comment:
         return None
-    inner = _inner(source[token.start : token.end], syntax(end))
+    first += len(source[first:last]) - len(source[first:last].lstrip(b" \t"))
+    inner = _inner(source[first:last], syntax(end))
     marker = _MARKER.fullmatch(inner)
     is_alone = (
-        token.start >= start
-        and token.end <= start + len(line)
-        and not source[start : token.start].removeprefix(_BOM).strip()
-        and not source[token.end : start + len(line)].strip()
+        first >= start
+        and last <= start + len(line)
+        and not source[start:first].removeprefix(_BOM).strip()
+        and not source[last : start + len(line)].strip()
     )
     if marker is not None and is_alone:
         return marker

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from io import BytesIO
+from io import BytesIO, StringIO
 from typing import Literal
 
 import pytest
+from rich.console import Console
 
+from evolver.budget import Budget
+from evolver.display import picture
 from evolver.errors import CandidateOutputError, EvaluatorError
 from evolver.evaluator import read_result
 from evolver.executors.output import Output
 from evolver.failures import Failures, failure_of
+from evolver.progress import Progress
 from evolver.types import Evaluation, Result
 
 PROGRAM = ("src/prog.py", "lib/helper.py")
@@ -190,3 +194,20 @@ def test_without_a_log_what_two_evaluations_print_alike_is_shown_once(
     shown = capsys.readouterr().err.split("\n")
     assert shown[:4] == ["evaluator: a", "evaluator: b", "evaluator: a", "evaluator: c"]
     assert sum(len(line) - len("evaluator: ") for line in shown[4:-1]) == 200_000
+
+
+def test_the_live_view_shows_them() -> None:
+    own = failed(frame("/t/score.py", 12, "score"), fault="evaluator")
+    failures = Failures.of([own] * 4, PROGRAM)
+    progress = Progress(
+        evaluations=5, budget=Budget(), attempts=5, seconds=1.0, best_score=None, best=None,
+        front=(), islands=(), operators={}, statuses={"crashed in the evaluator": 4},
+        in_flight=0, failures=failures,
+    )  # fmt: skip
+    console = Console(file=StringIO(), width=160)
+    console.print(picture(progress, None, "task"))
+    assert isinstance(console.file, StringIO)
+    shown = console.file.getvalue()
+    assert "4 crashed in the evaluator" in shown
+    assert "4 crashed: score.py:12 in score: KeyError: 'x'" in shown
+    assert "Warning: most failures are raised in score.py itself" in shown
