@@ -419,13 +419,14 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
     Raises:
         UsageError: a pattern matches nothing, a file is outside the folder, markers do not pair.
     """
+    root = root.resolve()  # whoever works on it may stand elsewhere
     section = settings.task
     source = (root / section.root).resolve()
     if not source.is_dir():
         raise UsageError(f"{root / TASK_FILE}: [task] root: {source} is no folder; correct it")
     bad = _read(root, settings.evaluator.must_reject, "[evaluator] must_reject")
     evaluator = settings.evaluator.use.rpartition(":")[0]
-    judges = {os.path.relpath(root.resolve() / path, source) for path in (evaluator, *bad)}
+    judges = {os.path.relpath(root / path, source) for path in (evaluator, *bad)}
     patterns = [*section.program, *section.edit]
     program = _without(judges, _read(source, patterns, "[task] program"), patterns)
     if not program:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -166,6 +167,12 @@ def test_a_pattern_takes_in_neither_the_evaluator_nor_bad_examples(tmp_path):
     assert set(task.must_reject) == {"cheats/noop.py"}
     spelled = write(tmp_path / "two", task='program = ["p.py"]\ncontext = ["score.py"]')
     assert set(load_task(spelled).context) == {"score.py"}
+
+
+def test_a_task_is_where_it_is_wherever_one_goes_from_there(tmp_path, monkeypatch):
+    settings = load_task(write(tmp_path / "task")).settings
+    monkeypatch.chdir(tmp_path)
+    assert assemble_task("t", Path("task"), settings).root == tmp_path / "task"
 
 
 def test_a_program_may_lie_outside_its_task(tmp_path):
