@@ -137,7 +137,7 @@ def test_parentheses_stand_where_the_place_needs_them(expression: str, floor: in
     places = ["{}", "lambda: {}", "0 if 0 else {}", "{} or 0", "{} and 0", "not {}", "0 < {}"]
     places += ["{} | 0", "{} ^ 0", "{} & 0", "{} << 0", "{} + 0", "{} * 0", "-{}", "0 ** {}"]
     place = [*places, "{} ** 0", "{}.c"][floor]
-    node = placed(cst.parse_expression(expression), 13 if floor == 14 else floor)
+    node = placed(cst.parse_expression(expression), {6: 7, 14: 13}.get(floor, floor))
     bare = place.format(code(node))
     wanted = place.format(f"({expression})")
     assert ast.dump(ast.parse(bare, mode="eval")) == ast.dump(ast.parse(wanted, mode="eval"))

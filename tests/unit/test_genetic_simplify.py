@@ -102,7 +102,7 @@ def test_what_a_variable_holds_is_not_computed_again() -> None:
 
 def test_intermediates_that_are_read_once_move_to_where_they_are_read() -> None:
     body = "    t1 = x + 1\n    # why\n    t2 = t1 * t1\n    z = t2 - y\n"
-    assert simplified(body) == "    t1 = x + 1\n    # why\n    z = t1 * t1 - y\n"
+    assert simplified(body) == "    t1 = x + 1\n    z = t1 * t1 - y\n"
 
 
 def test_intermediates_stay_where_an_operand_changes_in_between() -> None:
@@ -110,9 +110,9 @@ def test_intermediates_stay_where_an_operand_changes_in_between() -> None:
     assert simplified(body) == body
 
 
-def test_dead_code_goes_and_comments_stay() -> None:
+def test_dead_code_goes_with_its_comments() -> None:
     body = "    # first\n    a = x * 2\n    b = a + 1\n    # last\n    z = y\n"
-    assert simplified(body) == "    # first\n    # last\n    z = y\n"
+    assert simplified(body) == "    # last\n    z = y\n"
 
 
 def test_a_value_that_is_overwritten_before_it_is_read_is_dead() -> None:

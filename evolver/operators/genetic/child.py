@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from evolver.edits import violation
 from evolver.errors import ProposalError
 from evolver.operators.genetic.analysis import survey
+from evolver.operators.genetic.comments import without_untrue
 from evolver.operators.genetic.draft import Change
 from evolver.operators.genetic.fragment import Fragment, read_fragments, write_fragments
 from evolver.operators.genetic.grammar import Grammar
@@ -140,6 +141,14 @@ def first_new(
                     strict=True,
                 )
             ]
+        fragments = [
+            after
+            if after is before
+            else after.with_module(without_untrue(after.module, after.root, surveyed))
+            for after, before, surveyed in zip(
+                fragments, parent.fragments, parent.surveys, strict=True
+            )
+        ]
         files = write_fragments(parent.files, fragments)
         if files == parent.files or not is_sound(context.brief, files) or context.is_seen(files):
             continue

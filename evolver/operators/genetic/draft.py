@@ -165,25 +165,15 @@ def insert_lines(module: cst.Module, line: Path, new: Sequence[cst.BaseStatement
 def replace_line(module: cst.Module, line: Path, new: Sequence[Any]) -> cst.Module:
     """Return the tree with the statement at `line` replaced by others, or deleted.
 
-    Comments above it are kept: they go to what stands there now.
+    Comments above it go with it.
     """
     suite, position = line[:-2], int(line[-1])
-    block = at(module, suite)
-    body = list(block.body)
-    leading = list(body[position].leading_lines)
-    if not any(empty.comment for empty in leading):
-        leading = []
+    body = list(at(module, suite).body)
     statements = list(new)
     if not statements and len(body) == 1 and suite:
         statements = [cst.SimpleStatementLine([cst.Pass()])]
     body[position : position + 1] = statements
-    if leading and position < len(body):
-        heir = body[position]
-        body[position] = heir.with_changes(leading_lines=[*leading, *heir.leading_lines])
-    module = replaced(module, (*suite, "body"), body)
-    if leading and position >= len(body):
-        module = replaced(module, (*suite, "footer"), [*leading, *at(module, suite).footer])
-    return module
+    return replaced(module, (*suite, "body"), body)
 
 
 def is_movable(line: Line) -> bool:

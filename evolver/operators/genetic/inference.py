@@ -248,6 +248,8 @@ def _call(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> No
     key = named.get("key")
     if key is not None:
         source = arguments[0] if arguments else below.get(("func", "value"), Type())
+        if not key.result().kind:
+            key.result().compute()  # most things are sorted by numbers
         for taken in key.root.takes[:1]:
             taken.join(source.item() if len(arguments) < 2 else source)
     _call_of_library(name_of(node.func), own, below.get(("func", "value")), arguments)
