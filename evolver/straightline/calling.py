@@ -52,19 +52,17 @@ def require_values(candidate: Candidate, function: str, points: Sequence[float])
     Raises:
         CandidateError: it does not.
     """
-    try:
-        values = candidate.call("guest:values", function, list(points))
-    except CandidateCrashed as error:
-        raise CandidateOutputError(
-            f"{function}(x) raises in plain Python where a line divides by 0: at one of "
-            f"x = {', '.join(map(repr, points))}. Return the value there in a line before those "
-            f"that may be edited, where x is a number, or divide by nothing that is 0\n{error}"
-        ) from error
-    if not isinstance(values, list | tuple) or len(values) != len(points):
-        raise CandidateOutputError("the guest returned no value for each input")
-    for x, value in zip(points, values, strict=True):
-        if type(value) is not float or not math.isfinite(value):
-            raise CandidateOutputError(f"{function}({x!r}) is no finite float")
+    for x in points:
+        try:
+            value = candidate.call(function, x)
+        except CandidateCrashed as error:
+            raise CandidateOutputError(
+                f"{function}({x!r}) raises, called as plain Python, where c/0 is an error. Divide "
+                "by nothing that is 0 there, or return the value there in a line before those that "
+                f"may be edited, where x is a number\n{error}"
+            ) from error
+        if type(value) not in (float, int) or not math.isfinite(value):
+            raise CandidateOutputError(f"{function}({x!r}) is {value!r}, and no finite number")
 
 
 def _check(line: StraightLine, function: str, inputs: Sequence[float], returned: object) -> None:

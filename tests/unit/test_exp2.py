@@ -17,6 +17,7 @@ from evolver.errors import CandidateCrashed, CandidateOutputError
 from evolver.plugins import load_module
 from evolver.straightline import GUEST
 from evolver.straightline.line import BINARY
+from evolver.task import load_task
 from evolver.types import Result
 
 FOLDER = bundled("evaluators") / "exp2"
@@ -272,3 +273,50 @@ def test_an_evaluation_depends_on_its_candidates_seed_alone() -> None:
     first, second = (EVALUATOR.evaluate(candidate_of(body, seed=3)) for _ in range(2))
     assert first == second
     assert candidate_of(body, seed=3).rng.random() == Random(3).random()
+
+
+# --- as the Python that it is ---------------------------------------------------------------------
+
+AS_PYTHON = exp2.Evaluator(as_python=True)
+GUARD = "if isinstance(x, int | float) and x == 0: return 1.0\n"
+
+
+@pytest.mark.parametrize(
+    ("body", "is_refused"),
+    [
+        ("1.0 + x", False),
+        ("1.0 + 1.0 / (1.0 / x + 0.01)", True),  # 1/0 is infinity, and 1 / infinity is 0
+        (GUARD + "1.0 + 1.0 / (1.0 / x + 0.01)", False),
+        (GUARD + "1.0 + x / (1.0 + 0.001 / (1.0 / (x - 0.5)))", True),  # and at 0.5
+        ("1.0 + x / (1.0 + 0.001 / (1.0 / (x - 1.0)))", True),
+        (GUARD.replace("1.0", "float('inf')") + "1.0 + x", True),
+        (GUARD.replace("1.0", "None") + "1.0 + x", True),
+    ],
+)
+def test_a_form_that_raises_somewhere_in_python_is_refused(body: str, is_refused: bool) -> None:
+    evaluate(body)  # in IEEE 754 each is defined everywhere
+    if is_refused:
+        with pytest.raises(CandidateOutputError, match="plain Python|no finite number"):
+            AS_PYTHON.evaluate(candidate_of(body))
+    else:
+        AS_PYTHON.evaluate(candidate_of(body))
+
+
+@pytest.mark.parametrize("number", range(1, 12))
+def test_an_announced_program_runs_on_the_whole_interval(number: int) -> None:
+    source = (bundled("examples") / "exp2" / "best" / str(number) / "exp2.py").read_text("utf-8")
+    found: dict[str, Any] = {}
+    exec(source, found)
+    tiny = math.ulp(0.0)
+    points = [0, 0.0, -0.0, 1, 1.0, tiny, 1e-310, 2.3e-308, *(i / 8192 for i in range(8193))]
+    points += [math.nextafter(1.0, 0.0), 1e-17, 1e-9, *(Random(1).random() for _ in range(2000))]
+    values = [found["exp2"](x) for x in points]
+    assert all(math.isfinite(value) for value in values)
+    worst = max(abs(value / 2.0**x - 1.0) for x, value in zip(points, values, strict=True))
+    digits = AS_PYTHON.evaluate(InProcessCandidate(source, guest=GUEST)).metrics["digits"]
+    assert worst < 1.01 * 10**-digits + 1e-15
+
+
+def test_the_demo_asks_for_programs_that_run_as_python() -> None:
+    task = load_task(bundled("examples") / "exp2")
+    assert task.settings.evaluator.with_["as_python"] is True

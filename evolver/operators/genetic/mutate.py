@@ -31,7 +31,7 @@ EDITS: Mapping[str, tuple[Edit, float]] = {
     "constant": (expressions.constant, 2.0),
     "operator": (expressions.operator, 1.5),
     "insert": (growth.insert, 2.0),
-    "relate": (growth.relate, 1.0),
+    "relate": (growth.relate, 2.0),
     "identity": (growth.identity, 1.0),
     "square": (growth.square, 0.7),
     "reciprocal": (growth.reciprocal, 0.7),

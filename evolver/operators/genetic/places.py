@@ -25,7 +25,7 @@ class Place(NamedTuple):
         is_strict: does a float raise here?
         is_risky: does an edit often make the program raise or never end: of an index, of what is
             divided by, of the test of a `while`?
-        decides: 1 where it is compared or tested, 2 where it is a key to sort or choose by.
+        decides: 1 where it is compared or tested, 4 where it is a key to sort or choose by.
     """
 
     sink: Type | None = None
@@ -163,7 +163,7 @@ def _in_comprehension(of: Inference, parent: Any, step: Path, path: Path, outer:
 
 
 def _in_lambda(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    return Place(of.at(path).result(), decides=2)
+    return Place(of.at(path).result(), decides=4)
 
 
 _PLACES: dict[type[cst.CSTNode], Callable[[Inference, Any, Path, Path, Place], Place]] = {
