@@ -27,9 +27,12 @@ body {{ font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem aut
 table {{ border-collapse: collapse; margin: 1rem 0; font-variant-numeric: tabular-nums; }}
 th, td {{ padding: .25rem .8rem; text-align: right; border-bottom: 1px solid #ddd; }}
 td {{ white-space: nowrap; }}
+.facts th, .facts td {{ text-align: left; vertical-align: top; padding-left: 0; }}
+.facts td {{ white-space: normal; overflow-wrap: anywhere; }}
+h1, h2 {{ overflow-wrap: anywhere; }}
 td.win {{ color: #0a7a2f; font-weight: 600; }}
 pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
-.figure {{ height: 28rem; }}
+.figure {{ height: 28rem; width: 100%; overflow: hidden; }}
 .scroll {{ overflow-x: auto; }}
 </style></head><body>
 <h1>{title}</h1>
@@ -63,7 +66,7 @@ def write_html(page: Page, path: Path) -> bool:
     facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in
                     page.facts.items())  # fmt: skip
     parts = [
-        f"<table>{facts}</table>",
+        f'<table class="facts">{facts}</table>',
         *(figures or [f"<p>This page is {escape(PLOTS_NEED)}.</p>"]),
     ]
     if comparison is not None:
@@ -116,7 +119,14 @@ def _figures(page: Page) -> list[str] | None:
         f"<script>Plotly.newPlot('figure-{number}', {_for_script(figure)})</script>"
         for number, figure in enumerate(figures)
     ]
-    return [f"<script>{library}</script>", *drawn]
+    return [f"<script>{library}</script>", *drawn, _FITTED]
+
+
+# Whatever changes their width, not the window's alone.
+_FITTED = """<script>
+const fitted = new ResizeObserver(all => all.forEach(one => Plotly.Plots.resize(one.target)));
+document.querySelectorAll(".figure").forEach(figure => fitted.observe(figure));
+</script>"""
 
 
 _GREEN = "#0a7a2f"
@@ -124,16 +134,22 @@ _GREEN = "#0a7a2f"
 
 def _for_script(figure: Mapping[str, Any]) -> str:
     """Write JSON that cannot end the script element that it stands in."""
-    return json.dumps({**figure, "config": {"responsive": True}}).replace("<", "\\u003c")
+    return json.dumps({**figure, "config": {"responsive": True, "displayModeBar": False}}).replace(
+        "<", "\\u003c"
+    )
 
 
 def _layout(title: str, across: str, upward: str) -> dict[str, Any]:
-    axis = {"gridcolor": "#e5e5e5", "zeroline": False}
+    axis = {"gridcolor": "#e5e5e5", "zeroline": False, "automargin": True}
     return {
         "title": {"text": title},
         "xaxis": {**axis, "title": {"text": across}},
         "yaxis": {**axis, "title": {"text": upward}},
         "hovermode": "closest",
+        # Below the plot: beside it on a narrow screen its names would take the plot's place.
+        "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0},
+        "margin": {"l": 60, "r": 20, "t": 60},
+        "autosize": True,
     }
 
 
