@@ -27,22 +27,33 @@ from pathlib import Path
 from sandbox import canary, kernel, landlock, seccomp
 from sandbox.files import around, hold, is_within, link_missing, sweep, wipe, write_files
 from sandbox.processes import (
+    SOCKET,
+    Holdings,
     descendants,
     holdings,
     memory_of_this_process,
     offer_to_oom_killer,
+    share_of,
     tasks_of,
 )
 from sandbox.terms import Terms
 
 _MIB = 1 << 20
 _PREFIX = "evolver-sandbox-"
-DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom")
+DEVICES = tuple(
+    f"/dev/{name}"
+    for name in ("null", "zero", "full", "random", "urandom")
+    if os.path.exists(f"/dev/{name}")  # noqa: PTH110
+)
 _FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
 RANGE = 65_535
-_RESERVED = 1 << 16  # MiB of address space that a command may reserve
+_ADDRESSES = 1 << 46  # bytes of address space that a process may reserve: half of what there is
 MOST_FILES = 8192  # in a scratch directory
+_BESIDE = 128  # MiB of files in memory that may be written beyond the limit before one looks
 _LOOKS = 2  # at which open files may be on their way from process to process
+_SOONEST, _LATEST = 0.01, 0.1  # seconds between two looks
+_PACE = 4096 * _MIB  # bytes that one processor may fill in a second
+_MOST_PACES = 8  # processors that fill memory no faster together than these
 
 
 class PlainCells:
@@ -60,6 +71,8 @@ class PlainCells:
         self._place = ""
         self._watch: canary.Watch | None = None
         self._sending = 0  # looks in a row at which open files were on their way
+        self.watches_memory = False  # until the relay says that no control group does
+        self.patience = _LATEST  # seconds until the next look
         self.notes: list[str] = []  # what is not as it should be
 
     # --- in the zygote ------------------------------------------------------------------------
@@ -93,8 +106,10 @@ class PlainCells:
 
     def settle(self) -> None:
         """Do once, after the preload, what would be the same in every candidate."""
-        self._limits = self._make_limits(memory_of_this_process())
+        self._shared = memory_of_this_process()
+        self._limits = self._make_limits()
         self._cpus = os.cpu_count() or 1  # reads /proc/stat, which takes the kernel a while
+        self._pace = _PACE * min(self._cpus, _MOST_PACES)
         kernel.lock_privileges()
 
     def watch_decoys(self) -> None:
@@ -109,37 +124,63 @@ class PlainCells:
         """Return those that the candidate opened which was buried last."""
         return self._watch.opened() if self._watch is not None else []
 
-    def excess(self, pid: int, *, memory: bool) -> str:
+    def excess(self, pid: int) -> str:
         """Look at what the kernel does not limit here; return what there is too much of, or "".
 
         Args:
             pid: a candidate's first process.
-            memory: is no control group there to limit it?
         """
-        taken, sends = 0, False
-        files: dict[tuple[int, int], int] = {}
-        for one in (pid, *descendants(pid)):
-            try:
-                held = holdings(one, memory=memory)
-            except PermissionError:
-                return "it hid its memory or its open files"
-            taken += held.memory
-            files |= held.files
-            sends |= held.sends
+        pids = [pid, *descendants(pid)]
+        try:
+            held = [holdings(one, memory=self.watches_memory) for one in pids]
+            files = {identity: size for one in held for identity, size in one.files.items()}
+            memory = self._memory(pids, held, files) if self.watches_memory else 0
+        except PermissionError:
+            return "it hid its memory or its open files"
+        sends = any(one.sends for one in held)
         # How much that is nobody sees: a socket may be on its way in a socket. Honest ones wait for
         # a moment only.
         self._sending = self._sending + 1 if sends else 0
         if self._sending > _LOOKS:
             return "it hid open files in its sockets"
+        if (left := self._terms.memory * _MIB - memory) < 0:
+            return f"it used more than [sandbox] memory = {self._terms.memory} MiB"
+        # The nearer it is to the limit, the sooner it may be there.
+        self.patience = min(max(left / self._pace, _SOONEST), _LATEST)
         nameless = sum(files.values())
-        # Files without a name may lie in memory or on the disk, and are too much of either.
-        if memory and taken + nameless > self._terms.memory * _MIB:
-            return f"its processes together took more than {self._terms.memory} MiB of memory"
         if self.scratch_is_open and not is_within(
             f"{self._place}/scratch", self._terms.scratch * _MIB - nameless, MOST_FILES
         ):
             return f"it wrote more than {self._terms.scratch} MiB or {MOST_FILES} files"
         return ""
+
+    def _memory(
+        self, pids: list[int], held: list[Holdings], files: dict[tuple[int, int], int]
+    ) -> int:
+        """Return the bytes that these processes have in memory, the libraries' files aside.
+
+        What is mapped of a file in memory is counted in the file and in the process, and which it
+        is cannot be told at this price: the larger sum counts, and so at least half of both.
+
+        Raises:
+            PermissionError: a process lets nobody look.
+        """
+        filed = self._memory_of_files(pids[0], files)
+        sockets = frozenset().union(*(one.sockets for one in held))
+        other = sum(one.tables for one in held) + SOCKET * len(sockets)
+        private, shared = sum(one.private for one in held), sum(one.shared for one in held)
+        if private + other + max(shared, filed) > self._terms.memory * _MIB:
+            # Pages that processes share were counted for each: now look closely, which takes long.
+            shares = [share_of(one) for one in pids]
+            private, shared = (sum(share[kind] for share in shares) for kind in (0, 1))
+        return private + other + max(shared, filed)
+
+    def _memory_of_files(self, _pid: int, files: dict[tuple[int, int], int]) -> int:
+        """Return the bytes of files in memory, of which these have no name.
+
+        Files without a name may lie in memory or on the disk, and are too much of either.
+        """
+        return sum(files.values())
 
     def fork(self, number: int) -> int:
         """Fork the candidate of this number; returns 0 in it."""
@@ -163,11 +204,13 @@ class PlainCells:
             time.sleep(0.0005)
         wipe(f"{self._place}/program/{number}")
         # It may have put more there than its own folder.
-        for entry in os.scandir(f"{self._place}/scratch"):
-            self._wipe(entry)
+        self._clear([f"{self._place}/scratch"])
 
-    def _wipe(self, entry: os.DirEntry[str]) -> None:
-        wipe(entry.path)
+    def _clear(self, folders: list[str]) -> None:
+        """Remove all that lies in these folders, which are the candidates'."""
+        for folder in folders:
+            for entry in os.scandir(folder):
+                wipe(entry.path)
 
     def remove(self) -> None:
         """Remove the place, when the runner ends."""
@@ -212,40 +255,41 @@ class PlainCells:
             OSError: the host refuses one of the steps.
         """
         cpu = int(seconds * self._cpus) + 2
-        for what, soft, hard in (*self._limits, (resource.RLIMIT_CPU, cpu, cpu)):
-            resource.setrlimit(what, (soft, hard))
+        for what, most in (*self._limits, (resource.RLIMIT_CPU, cpu)):
+            resource.setrlimit(what, (most, most))
+        self._limit_addresses()
         self._drop()
 
-    def _make_limits(self, own_memory: int) -> list[tuple[int, int, int]]:
-        """Return each limit: what, the soft one, the hard one.
-
-        They are the same but for the address space, where the soft one makes Python raise a
-        MemoryError in time. Commands may reserve more, as Java and Julia do: what is really taken
-        is counted over all processes anyway, by a control group or by looking.
-        """
+    def _make_limits(self) -> list[tuple[int, int]]:
+        """Return each limit: of what, and how much."""
         terms = self._terms
         others = 0 if self._is_root else tasks_of(os.getuid())
         wanted = {
             resource.RLIMIT_CORE: 0,
-            resource.RLIMIT_FSIZE: terms.scratch * _MIB,
+            resource.RLIMIT_FSIZE: self._largest_file * _MIB,
             resource.RLIMIT_NOFILE: 256,
             resource.RLIMIT_NPROC: others + terms.processes,
             resource.RLIMIT_MSGQUEUE: 0,
             resource.RLIMIT_MEMLOCK: 65536,
         }
-        reserved = {}
-        if not terms.devices:
-            wanted[resource.RLIMIT_AS] = own_memory + terms.memory * _MIB
-            reserved[resource.RLIMIT_AS] = own_memory + max(_RESERVED, terms.memory) * _MIB
-        ceilings = {what: resource.getrlimit(what)[1] for what in wanted}
+        return [(what, _below_ceiling(what, most)) for what, most in wanted.items()]
 
-        def below_ceiling(what: int, most: int) -> int:
-            return most if ceilings[what] == resource.RLIM_INFINITY else min(most, ceilings[what])
+    @property
+    def _largest_file(self) -> int:  # MiB
+        return self._terms.scratch if self.scratch_is_open else self._terms.memory + _BESIDE
 
-        return [
-            (what, below_ceiling(what, most), below_ceiling(what, reserved.get(what, most)))
-            for what, most in wanted.items()
-        ]
+    def _limit_addresses(self) -> None:
+        """Limit what a process may reserve, generously: runtimes reserve what they never use.
+
+        What is in memory counts over all processes, in a control group or by looking. Where there
+        is neither, the address space of each process is all that can be limited.
+        """
+        if not self._terms.devices:
+            most = _ADDRESSES
+            if self.watches_memory and not _can_look():
+                most = self._shared + self._terms.memory * _MIB
+            most = _below_ceiling(resource.RLIMIT_AS, most)
+            resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
     def _drop(self) -> None:
         if self._is_root:
@@ -259,6 +303,8 @@ class PlainCells:
 
 class LandlockCells(PlainCells):
     """Landlock and a filter of system calls: tier B."""
+
+    _private: tuple[str, ...] = ()  # other folders that are the candidates' alone
 
     def prepare(self) -> None:
         """Make the place, and the rules that every candidate will apply."""
@@ -277,7 +323,8 @@ class LandlockCells(PlainCells):
         for path in (*DEVICES, *self._terms.devices):
             rules.allow(path, write=True)
         rules.allow(self._place)
-        rules.allow(f"{self._place}/scratch", write=True)
+        for place in (f"{self._place}/scratch", *self._private):
+            rules.allow(place, write=True)
         return rules
 
     def _make_filter(self) -> bytes:
@@ -296,6 +343,25 @@ class LandlockCells(PlainCells):
         if self._rules is not None:
             self._rules.apply()
         kernel.install_filter(self._filter)
+
+
+def memory_files(memory: int) -> str:
+    """Return the options of a file system in memory that is so large that the limit counts first.
+
+    Args:
+        memory: MiB of the limit.
+    """
+    return f"size={memory + _BESIDE}m,nr_inodes={MOST_FILES}"
+
+
+def _below_ceiling(what: int, most: int) -> int:
+    ceiling = resource.getrlimit(what)[1]
+    return most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
+
+
+def _can_look() -> bool:
+    """Is there a /proc? Not in some containers."""
+    return os.path.exists("/proc/self/status")  # noqa: PTH110
 
 
 def can_give_uids(mapped: str) -> bool:

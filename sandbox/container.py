@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 from pathlib import Path
 
@@ -20,6 +21,7 @@ class ContainerCells(LandlockCells):
     """
 
     scratch_is_open = False  # a file system of fixed size
+    _private = ("/tmp", "/dev/shm")  # file systems in memory, the same for all candidates
 
     def furnish(self) -> None:
         """Let the runner, which has to kill it, go first on the processors that they share."""
@@ -29,6 +31,8 @@ class ContainerCells(LandlockCells):
     def _make_place(self) -> str:
         place = super()._make_place()
         Path(place, "scratch").chmod(0o771)  # for whoever is of root's group, with its own uid
+        for folder in self._private:
+            Path(folder).chmod(0o1777)  # an engine gives them the mode that the image has there
         return place
 
     def _make_rules(self) -> landlock.Ruleset | None:
@@ -39,9 +43,7 @@ class ContainerCells(LandlockCells):
         return None
 
     def _new_folder(self) -> str:
-        folder = Path("/tmp/box")  # the same in every container: a candidate cannot tell them apart
-        folder.mkdir()
-        return str(folder)
+        return "/box"  # the same in every container: a candidate cannot tell them apart
 
     def _make_filter(self) -> bytes:
         return seccomp.build_filter(network=self._terms.network)  # no server listens in there
@@ -51,19 +53,30 @@ class ContainerCells(LandlockCells):
         Path(path).mkdir(mode=0o700)
         os.seteuid(0)
 
-    def _wipe(self, entry: os.DirEntry[str]) -> None:
-        try:
-            Path(entry.path).rmdir()  # mostly it is empty
-            return
-        except OSError:
-            owner = entry.stat(follow_symlinks=False).st_uid
+    def _clear(self, folders: list[str]) -> None:
+        folders = [*dict.fromkeys((*folders, *self._private))]
+        left: dict[int, list[str]] = {}  # owner -> folders, into which root may not look
+        for entry in itertools.chain.from_iterable(map(os.scandir, folders)):
+            try:
+                # Root may remove what others own, because the folder is its own.
+                remove = os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink
+                remove(entry.path)
+            except OSError:
+                owner = entry.stat(follow_symlinks=False).st_uid
+                left.setdefault(owner, []).append(entry.path)
+        for owner, paths in left.items():
+            self._wipe_as(owner, paths)
+
+    def _wipe_as(self, owner: int, paths: list[str]) -> None:
         pid = os.fork()
         if pid == 0:
             try:
                 os.setresuid(owner, owner, owner)
-                wipe(entry.path)
+                for path in paths:
+                    wipe(path)
             finally:
                 os._exit(0)
         os.waitpid(pid, 0)
-        with contextlib.suppress(OSError):
-            Path(entry.path).rmdir()
+        for path in paths:
+            with contextlib.suppress(OSError):
+                Path(path).rmdir()

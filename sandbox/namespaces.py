@@ -9,14 +9,36 @@ of the kernel) would keep nothing more apart.
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 from sandbox import canary, kernel, landlock, seccomp
-from sandbox.cells import DEVICES, MOST_FILES, RANGE, LandlockCells
+from sandbox.cells import DEVICES, MOST_FILES, RANGE, LandlockCells, memory_files
 from sandbox.files import write_files
+from sandbox.processes import taken_in
 from sandbox.terms import Terms
 
 _ROOT, _SCRATCH = "/box/program", "/box/scratch"
+_OWN = "/box/own"  # a file system of each candidate: /tmp, /dev/shm, and who it is
+_SHOWN = "/box/shown"  # what the host has in its /tmp and /dev/shm, and candidates may see
+_HOST = "sandbox"
+#: Links of the root, which every candidate shares, to what is a candidate's own or the kernel's.
+_LINKS = {
+    "/tmp": f"{_OWN}/tmp",
+    "/dev/shm": f"{_OWN}/shm",
+    "/etc/passwd": f"{_OWN}/passwd",
+    "/etc/group": f"{_OWN}/group",
+    "/dev/fd": "/proc/self/fd",
+    "/dev/stdin": "/proc/self/fd/0",
+    "/dev/stdout": "/proc/self/fd/1",
+    "/dev/stderr": "/proc/self/fd/2",
+}
+#: What resolvers read, where there is no network that the host's own would be of use for.
+_RESOLVERS = {
+    "resolv.conf": b"",
+    "hosts": f"127.0.0.1 localhost {_HOST}\n::1 localhost {_HOST}\n".encode(),
+    "nsswitch.conf": b"passwd: files\ngroup: files\nhosts: files\n",
+}
 
 
 class NamespaceCells(LandlockCells):
@@ -54,6 +76,7 @@ class NamespaceCells(LandlockCells):
     def prepare(self) -> None:
         """Build the root that holds only what candidates may see, and move into it."""
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
+        socket.sethostname(_HOST)
         super().prepare()
 
     def _make_place(self) -> str:
@@ -64,13 +87,14 @@ class NamespaceCells(LandlockCells):
         os.chdir("/")
         for path in (*self._terms.visible, *DEVICES, *self._terms.devices):
             self._show(path)
-        for path in self._terms.hidden:
+        for path in map(_inside, self._terms.hidden):
             if Path(path).is_file():
                 kernel.bind("/host/dev/null", path)
             elif Path(path).is_dir():
                 kernel.mount("tmpfs", path, "tmpfs", kernel.MS_RDONLY, "mode=000,size=4k")
-        for folder in ("/proc", _ROOT, _SCRATCH):
+        for folder in ("/proc", _ROOT, _SCRATCH, _OWN):
             Path(folder).mkdir(parents=True)
+        self._make_links()
         # A new /proc may be mounted only while another is in sight, so this one stays below the
         # candidates' own. Where the host's is masked, as in a container, there is none at all.
         self._has_proc = self._mount_proc(0)
@@ -81,9 +105,35 @@ class NamespaceCells(LandlockCells):
         kernel.set_read_only("/")
         return "/box"
 
+    def _make_links(self) -> None:
+        """Make what candidates share of /tmp, /dev and /etc, where the task shows nothing else."""
+        for place, target in _LINKS.items():
+            folder = Path(place).parent
+            if not os.path.lexists(place) and str(folder) not in self._terms.visible:
+                folder.mkdir(parents=True, exist_ok=True)
+                Path(place).symlink_to(target)
+        if not self._terms.network and "/etc" not in self._terms.visible:
+            missing = [name for name in _RESOLVERS if not os.path.lexists(f"/etc/{name}")]
+            write_files("/etc", {name: _RESOLVERS[name] for name in missing})
+        self._shown = [
+            (f"{_OWN}/{kind}/{name}", f"{_SHOWN}{folder}/{name}")
+            for folder, kind in (("/tmp", "tmp"), ("/dev/shm", "shm"))
+            if Path(_SHOWN + folder).exists()
+            for name in os.listdir(_SHOWN + folder)  # noqa: PTH208
+        ]
+        self._make_own()  # for what is imported before there is a candidate
+
+    def _make_own(self) -> None:
+        """Make /tmp and /dev/shm. With `os`, because it is on the clock of every evaluation."""
+        for folder in (f"{_OWN}/tmp", f"{_OWN}/shm"):
+            os.mkdir(folder)  # noqa: PTH102
+            os.chmod(folder, 0o1777)  # noqa: PTH101
+        for place, target in self._shown:
+            os.symlink(target, place)  # noqa: PTH211
+
     def _show(self, path: str) -> None:
         source = Path("/host" + path)
-        target = Path(path)
+        target = Path(_inside(path))
         if target.exists() or target.is_symlink() or not os.path.lexists(source):
             return  # below something that is shown already, or nothing
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +144,7 @@ class NamespaceCells(LandlockCells):
             target.mkdir()
         else:
             target.touch()
-        kernel.bind(str(source), path)
+        kernel.bind(str(source), str(target))
 
     def _mount_proc(self, protection: int) -> bool:
         flags = protection | kernel.MS_NOSUID | kernel.MS_NODEV | kernel.MS_NOEXEC
@@ -131,8 +181,14 @@ class NamespaceCells(LandlockCells):
     def remove(self) -> None:
         """Do nothing: the place goes with the zygote."""
 
+    def _memory_of_files(self, pid: int, files: dict[tuple[int, int], int]) -> int:
+        """Return the bytes of files in memory, in the candidate's file systems or in none."""
+        taken = taken_in(pid, (_OWN, _SCRATCH))
+        others = {identity: files[identity] for identity in files if identity[0] not in taken}
+        return sum(taken.values()) + super()._memory_of_files(pid, others)
+
     def furnish(self) -> None:
-        """Mount a program's directory, a scratch directory and a /proc of the candidate's own."""
+        """Mount what is the candidate's own: its program, scratch directory, /tmp, and /proc."""
         super().furnish()
         kernel.unshare(kernel.NEWNS)
         flags = kernel.MS_NOSUID | kernel.MS_NODEV
@@ -140,6 +196,11 @@ class NamespaceCells(LandlockCells):
         owner = f"uid={self._uid},gid={self._uid}," if self._is_root else ""
         size = f"size={self._terms.scratch}m,nr_inodes={MOST_FILES}"
         kernel.mount("tmpfs", _SCRATCH, "tmpfs", flags, f"mode=700,{owner}{size}")
+        kernel.mount("tmpfs", _OWN, "tmpfs", flags, f"mode=755,{memory_files(self._terms.memory)}")
+        self._make_own()
+        uid = self._uid if self._is_root else 0
+        who = f"candidate:x:{uid}:{uid}:candidate:{_SCRATCH}:/bin/sh\n"
+        write_files(_OWN, {"passwd": who.encode(), "group": f"candidate:x:{uid}:\n".encode()})
         if self._has_proc:
             self._mount_proc(kernel.MS_RDONLY)
 
@@ -148,6 +209,14 @@ class NamespaceCells(LandlockCells):
         self._lay_out(_ROOT, files, "/base")
         kernel.set_read_only(_ROOT)
         return _ROOT, _SCRATCH
+
+
+def _inside(path: str) -> str:
+    """Return where a path of the host is shown: elsewhere below a folder that is a candidate's own.
+
+    Links lead there.
+    """
+    return _SHOWN + path if path.startswith(("/tmp/", "/dev/shm/")) else path
 
 
 def own_users_work() -> bool:

@@ -8,10 +8,20 @@ import site
 import sysconfig
 
 _LIBRARIES = ("/lib", "/lib32", "/lib64", "/usr/lib", "/usr/lib32", "/usr/lib64", "/usr/local",
-              "/opt", "/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d",
-              "/etc/localtime")  # fmt: skip
-_PROGRAMS = ("/bin", "/usr/bin", "/usr/include", "/usr/libexec", "/usr/share", "/etc/alternatives")
-_NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki")
+              "/opt")  # fmt: skip
+_PROGRAMS = ("/bin", "/usr/bin", "/usr/include", "/usr/libexec", "/usr/share")
+#: What loaders and runtimes read of /etc: public settings of the distribution, and no key.
+_ETC = ("/etc/ld.so.cache", "/etc/ld.so.conf", "/etc/ld.so.conf.d", "/etc/alternatives",
+        "/etc/localtime", "/etc/ssl/openssl.cnf", "/etc/ssl/certs", "/etc/ssl/cert.pem",
+        "/etc/pki/tls/openssl.cnf", "/etc/pki/tls/certs", "/etc/pki/tls/cert.pem",
+        "/etc/pki/ca-trust/extracted", "/etc/pki/java", "/etc/ca-certificates/extracted",
+        "/etc/crypto-policies", "/etc/java*", "/etc/fonts", "/etc/mime.types", "/etc/protocols",
+        "/etc/services", "/etc/perl", "/etc/R")  # fmt: skip
+#: What an image and its engine have of that kind, where it is nobody's.
+_OF_AN_IMAGE = ("/etc/passwd", "/etc/group", "/etc/hosts", "/etc/nsswitch.conf")
+_NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf")
+#: What of that tells the host's name.
+_NAMED = ("/etc/ssl/certs/ssl-cert-snakeoil.pem",)
 
 
 def python_path() -> list[str]:
@@ -23,10 +33,21 @@ def python_path() -> list[str]:
     return [place for place in path if os.path.isdir(place)]  # noqa: PTH112
 
 
-def visible(path: list[str], *, network: bool) -> list[str]:
+def visible(path: list[str]) -> list[str]:
     """Return what candidates may read: Python, its libraries, and the programs of the machine."""
-    wanted = (*_LIBRARIES, *_PROGRAMS, *path, *(_NETWORK if network else ()))
+    wanted = (*_LIBRARIES, *_PROGRAMS, *path, *_OF_AN_IMAGE)
     return [place for place in dict.fromkeys(wanted) if os.path.exists(place)]  # noqa: PTH110
+
+
+def etc(*, network: bool) -> list[str]:
+    """Return what of /etc candidates may read."""
+    wanted = (*_ETC, *(_NETWORK if network else ()))
+    return [place for pattern in wanted for place in sorted(glob.glob(pattern))]  # noqa: PTH207
+
+
+def named() -> list[str]:
+    """Return what below those places candidates may not see: it tells whose host this is."""
+    return [place for place in _NAMED if os.path.exists(place)]  # noqa: PTH110
 
 
 def devices() -> list[str]:

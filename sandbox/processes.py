@@ -7,15 +7,18 @@ import os
 import resource
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 _MIB = 1 << 20
 _UNKNOWN = 8 * _MIB  # what a file counts for whose size only root may know
+SOCKET = 1 << 18  # bytes that may lie in a socket, unread
 _CPUCLOCK_SCHED = 2  # of the clocks that a pid has, the scheduler's
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
 
+_Seen = TypeVar("_Seen")
 _Identity = tuple[int, int]  # of a file: its device and its inode
 
 
@@ -95,13 +98,19 @@ class Holdings:
     """What a process takes that no folder shows.
 
     Attributes:
-        memory: bytes, shared pages counted as their share.
+        private: bytes of its own pages, those that it has in common with its parent included.
+        shared: bytes of pages of files in memory that it has mapped.
+        tables: bytes of the tables that say where its pages are.
         files: those that it holds and that have no name any more: device and inode -> bytes.
+        sockets: inodes of those that it has opened.
         sends: has it sockets in which open files are on their way, where nobody holds them?
     """
 
-    memory: int = 0
+    private: int = 0
+    shared: int = 0
+    tables: int = 0
     files: dict[_Identity, int] = field(default_factory=dict)
+    sockets: frozenset[int] = frozenset()
     sends: bool = False
 
 
@@ -115,11 +124,24 @@ def holdings(pid: int, *, memory: bool) -> Holdings:
     Raises:
         PermissionError: it lets nobody look.
     """
+
+    def look() -> Holdings:
+        opened, sockets, sends = _opened_files(pid)
+        taken = _resident(pid) if memory else (0, 0, 0)
+        return Holdings(*taken, {**_mapped_files(pid), **opened}, sockets, sends)
+
+    return _look_into(pid, look, Holdings())
+
+
+def _look_into(pid: int, look: Callable[[], _Seen], nothing: _Seen) -> _Seen:
+    """Return what is seen of a process; nothing where it is dead or not yet a candidate.
+
+    Raises:
+        PermissionError: it lets nobody look.
+    """
     for is_last in (False, True):
         try:
-            opened, sends = _opened_files(pid)
-            taken = _proportional_memory(pid) if memory else 0
-            return Holdings(taken, {**_mapped_files(pid), **opened}, sends)
+            return look()
         except PermissionError:
             # Nobody can look into the dead either, nor into what is about to become a candidate:
             # that one may just have become one, so only the second time counts.
@@ -127,20 +149,63 @@ def holdings(pid: int, *, memory: bool) -> Holdings:
                 break
             if is_last:
                 raise
-    return Holdings()
+    return nothing
 
 
-def _proportional_memory(pid: int) -> int:
+def _resident(pid: int) -> tuple[int, int, int]:
+    """Return the bytes in memory of its own pages, of shared ones, and of their tables.
+
+    Pages that are in several processes count in each.
+    """
+    sizes = _sizes(f"/proc/{pid}/status")
+    return sizes.get("RssAnon", 0), sizes.get("RssShmem", 0), sizes.get("VmPTE", 0)
+
+
+def share_of(pid: int) -> tuple[int, int]:
+    """Return the bytes in memory of its own pages and of shared ones, each divided by its holders.
+
+    Raises:
+        PermissionError: it lets nobody look.
+    """
+    sizes = _look_into(pid, lambda: _sizes(f"/proc/{pid}/smaps_rollup"), {})
+    if "Pss_Anon" not in sizes:  # before Linux 5.4, with the libraries' files
+        return sizes.get("Pss", 0), 0
+    return sizes["Pss_Anon"], sizes["Pss_Shmem"]
+
+
+def taken_in(pid: int, folders: Sequence[str]) -> dict[int, int]:
+    """Return device -> bytes taken in the file systems that a process has at these places.
+
+    Raises:
+        PermissionError: it lets nobody look.
+    """
+
+    def look() -> dict[int, int]:
+        taken = {}
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            for folder in folders:
+                place = f"/proc/{pid}/root{folder}"
+                about = os.statvfs(place)
+                taken[os.stat(place).st_dev] = (about.f_blocks - about.f_bfree) * about.f_frsize  # noqa: PTH116
+        return taken
+
+    return _look_into(pid, look, {})
+
+
+def _sizes(path: str) -> dict[str, int]:
+    """Return the bytes that lines of a file of /proc name as "Name: 12 kB"."""
+    sizes = {}
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
-            if line.startswith("Pss:"):
-                return int(line.split()[1]) * 1024
-    return 0
+        for line in Path(path).read_text().splitlines():
+            name, _, size = line.partition(":")
+            if size.endswith(" kB"):
+                sizes[name] = int(size[:-3]) * 1024
+    return sizes
 
 
-def _opened_files(pid: int) -> tuple[dict[_Identity, int], bool]:
-    """Return the open files without a name, and whether its sockets hold files in flight."""
-    sizes, sends = {}, False
+def _opened_files(pid: int) -> tuple[dict[_Identity, int], frozenset[int], bool]:
+    """Return its open files without a name, its sockets, and whether these hold files in flight."""
+    sizes, sockets, sends = {}, set(), False
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
             with contextlib.suppress(FileNotFoundError):
@@ -148,9 +213,10 @@ def _opened_files(pid: int) -> tuple[dict[_Identity, int], bool]:
                 if status.st_nlink == 0 and stat.S_ISREG(status.st_mode):
                     sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
                 elif stat.S_ISSOCK(status.st_mode):
+                    sockets.add(status.st_ino)
                     about = Path(f"/proc/{pid}/fdinfo/{entry.name}").read_bytes()
                     sends |= b"scm_fds:" in about and b"scm_fds: 0\n" not in about
-    return sizes, sends
+    return sizes, frozenset(sockets), sends
 
 
 def _mapped_files(pid: int) -> dict[_Identity, int]:

@@ -69,7 +69,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._loaded: set[str] = set()  # names of modules
         self._executed_with: object = None  # what identifies the vector of the loaded modules
         for path, source in self._sources.items():
-            remember_source(path, source)
+            remember_source(self._file_of(path), source)
 
     @property
     def places(self) -> list[str]:
@@ -129,6 +129,10 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             sys.modules.pop(name, None)
         self._loaded.clear()
 
+    def _file_of(self, path: str) -> str:
+        """Return a file's name for tracebacks and `inspect`: libraries look for it on the disk."""
+        return f"{self.root}/{path}" if self.root.startswith("/") else path
+
     # --- what the import system asks ----------------------------------------------------------
 
     def find_spec(
@@ -160,7 +164,8 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             source: Any = self._sources[path]
             if replaced:
                 source = _Replacement(self._indices[path]).visit(ast.parse(source))
-            code = self._codes[path, replaced] = compile(source, path, "exec", dont_inherit=True)
+            name = self._file_of(path)
+            code = self._codes[path, replaced] = compile(source, name, "exec", dont_inherit=True)
         exec(code, module.__dict__)
 
     def get_source(self, fullname: str) -> str:

@@ -19,6 +19,7 @@ from sandbox import processes, wire, zygote
 _PIECE = 1 << 17  # bytes read at once
 _HELD = 1 << 18  # bytes held on the way to the host before the candidate has to wait
 _PIPE = 1 << 16  # bytes that a pipe holds
+_LOOK = 0.05  # seconds between two looks at whether the kernel has killed for lack of memory
 _TAIL = 4096  # bytes kept of what a candidate prints
 
 
@@ -103,6 +104,8 @@ class Relay:
         self._deadline: float | None = None
         self._is_alive = False  # its end has not been heard of
         self._is_late = False  # it is being killed at its deadline
+        self._is_out_of_memory = False  # the kernel has killed a process of its
+        self._looks_at = 0.0  # when it is looked next at what the kernel has killed
         self._is_closing = False  # the host waits for "closed"
         self._memory = 0  # bytes that it took, once it is dead
         self._decoys: list[str] = []  # that it opened, once it is dead
@@ -132,6 +135,8 @@ class Relay:
             reading = select.POLLIN if self._to_host.size < _HELD else 0
             self._watch(link, reading | (select.POLLOUT if line.outbox.size else 0))
         wait = None if self._deadline is None else max(0.0, self._deadline - time.monotonic())
+        if wait is not None and self._group is not None:
+            wait = min(wait, _LOOK)
         events = dict(self._poll.poll(None if wait is None else wait * 1000 + 1))
         if self._zygote.control.fileno() in events and not self._hear_zygote():
             return False
@@ -142,11 +147,19 @@ class Relay:
                 self._carry(line)
         if self._source in events and not self._hear_host():
             return False
-        if self._deadline is not None and time.monotonic() >= self._deadline:
-            self._is_late = True
-            self._kill()
+        if self._deadline is not None:
+            self._watch_over(self._deadline, time.monotonic())
         self._to_host.flush()
         return True
+
+    def _watch_over(self, deadline: float, now: float) -> None:
+        """Kill the candidate at its deadline, or when the kernel has killed a process of its."""
+        if self._group is not None and now >= self._looks_at:
+            self._looks_at = now + _LOOK
+            self._is_out_of_memory = self._group.has_killed()
+        self._is_late = now >= deadline
+        if self._is_out_of_memory or self._is_late:
+            self._kill()
 
     # --- the host -------------------------------------------------------------------------------
 
@@ -178,7 +191,7 @@ class Relay:
         self._deadline = time.monotonic() + timeout
         self._ending, self._stillborn = self._stillborn, None
         self._is_alive = self._ending is None
-        self._is_late = self._is_closing = False
+        self._is_late = self._is_closing = self._is_out_of_memory = False
         self._memory = 0
         self._decoys = []
         # Forked ahead, so that the next evaluation does not wait for it.
@@ -246,8 +259,8 @@ class Relay:
         self._is_alive = False
         self._deadline = None
         self._memory, self._decoys = message["memory"], message["decoys"]
-        is_out_of_memory = self._group is not None and self._group.has_killed()
-        self._ending = {**message, "late": self._is_late, "out_of_memory": is_out_of_memory}
+        self._is_out_of_memory |= self._group is not None and self._group.has_killed()
+        self._ending = {**message, "late": self._is_late, "out_of_memory": self._is_out_of_memory}
         if not self._is_linked:
             self._report()
         return True

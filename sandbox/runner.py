@@ -130,6 +130,7 @@ def write_all(sink: int, content: bytes) -> None:
 
 def main(source: int, sink: int) -> None:
     """Be the runner on this channel: read the terms, start the zygote, relay. Never returns."""
+    os.umask(0o022)  # whoever starts it may have a stricter one, and candidates have other uids
     source, sink = os.dup(source), os.dup(sink)
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):

@@ -66,6 +66,7 @@ class Session:
     ) -> None:
         self._connection = connection
         self._limit = terms.result_bytes
+        self._processes = terms.processes
         self._first = start["first"]
         literals = [tuple(place) for place in start["literals"]]
         files = {**terms.base, **files}
@@ -113,7 +114,7 @@ class Session:
         except BaseException as error:  # noqa: BLE001 - whatever it is, SystemExit too: it is the verdict
             with contextlib.suppress(Exception):  # it may have put anything in its place
                 sys.stdout.flush()
-            return {"error": describe(error)}, []
+            return {"error": self._explain(error)}, []
         try:
             tree, buffers = wire.encode(value)
         except wire.UnsupportedValueError as error:
@@ -142,6 +143,14 @@ class Session:
             case "write":
                 return self._workdir.write(*arguments)
         return None
+
+    def _explain(self, error: BaseException) -> str:
+        """Return an exception's traceback, in the program's own names, and the limit behind it."""
+        text = describe(error).replace(f'File "{self._modules.root}/', 'File "')
+        is_refused = isinstance(error, BlockingIOError) or "can't start new thread" in text
+        if is_refused:
+            text += f"[sandbox] processes = {self._processes} counts its processes and threads\n"
+        return text
 
     def _resolve(self, function: str) -> Callable[..., Any]:
         name, _, attribute = function.rpartition(":")

@@ -21,8 +21,8 @@ class Terms:
         devices: GPUs that candidates may use. Theirs is an address space without a limit: a driver
             maps more than any machine has.
         preload: modules imported once, before the first fork.
-        memory: MiB of one process beyond what the preload takes, and of all of them together where
-            there is a cgroup.
+        memory: MiB that all its processes together may have in memory, beyond what the preload
+            takes. What they only reserve of their address spaces does not count.
         processes: most processes and threads of one candidate.
         scratch: MiB of its scratch directory.
         network: may it reach the network?
@@ -56,9 +56,12 @@ class Terms:
         """
         if "path" not in header:
             path = places.python_path()
-            seen = places.visible([*path, *header["shown"]], network=header["network"])
+            seen = places.visible([*path, *header["shown"]])
             unseen = places.hidden(path, header["hidden_modules"])
             there = {"path": path, "visible": seen, "hidden": unseen, "devices": places.devices()}
             header = {**header, **there}
+        etc = places.etc(network=header["network"])
+        header = {**header, "visible": [*header["visible"], *etc]}
+        header["hidden"] = [*header["hidden"], *places.named()]
         fields = {name: header[name] for name in cls.__dataclass_fields__ if name in header}
         return cls(**fields, base=value["base"], guest=value["guest"])

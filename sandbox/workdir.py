@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import select
 import signal
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from io import FileIO
 
 _PIECE = 1 << 16  # bytes: what a pipe holds
@@ -89,16 +88,13 @@ class WorkingDirectory:
         return code, bytes(talk.heard[0]), bytes(talk.heard[1]), talk.is_cut
 
     def _spawn(self, command: Sequence[str], ends: Sequence[FileIO]) -> int:
-        with _room_to_reserve():
-            return os.posix_spawnp(
-                command[0],
-                command,
-                self._environment(),
-                file_actions=[
-                    (os.POSIX_SPAWN_DUP2, end.fileno(), fd) for fd, end in enumerate(ends)
-                ],
-                setsigdef=_RESTORED,
-            )
+        return os.posix_spawnp(
+            command[0],
+            command,
+            self._environment(),
+            file_actions=[(os.POSIX_SPAWN_DUP2, end.fileno(), fd) for fd, end in enumerate(ends)],
+            setsigdef=_RESTORED,
+        )
 
     def read(self, path: str) -> bytes:
         """Return the contents of a regular file.
@@ -153,17 +149,6 @@ class WorkingDirectory:
                         os.symlink(f"{self._root}/{path}", path)
                 except OSError as error:
                     raise RefusedError(f"{path!r} cannot be laid out: {error.strerror}") from None
-
-
-@contextlib.contextmanager
-def _room_to_reserve() -> Iterator[None]:
-    """Let what is started in this context reserve as much of its address space as it likes."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 def _write(path: str, content: bytes) -> None:

@@ -23,8 +23,6 @@ from sandbox import canary, kernel, session, wire
 from sandbox.cells import PlainCells
 from sandbox.terms import Terms
 
-_LOOK = 100  # milliseconds between two looks at what the kernel does not limit
-
 
 class Zygote:
     """Forks candidates on the relay's word, watches them and kills them.
@@ -45,16 +43,15 @@ class Zygote:
         self._is_warm = is_warm
         self._alive: dict[int, tuple[int, int]] = {}  # pidfd -> number, pid of each candidate
         self._excess: dict[int, str] = {}  # number -> what a candidate was killed for
-        self._watches_memory = False  # until the relay says that no control group does
-        self._watches_disk = place.scratch_is_open
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
         """Work until the relay is gone."""
         while True:
-            watches = self._watches_memory or self._watches_disk
-            events = self._poll.poll(_LOOK if watches and self._alive else None)
+            watches = self._cells.watches_memory or self._cells.scratch_is_open
+            patience = self._cells.patience * 1000
+            events = self._poll.poll(patience if watches and self._alive else None)
             for fd, _ in events:
                 if fd in self._alive:
                     self._bury(fd)
@@ -71,7 +68,7 @@ class Zygote:
         if message["op"] == "spawn":
             self._spawn(message["number"], *fds)
         elif message["op"] == "watch memory":
-            self._watches_memory = True
+            self._cells.watches_memory = True
         else:
             for number, pid in self._alive.values():
                 if number == message["number"]:
@@ -80,7 +77,7 @@ class Zygote:
     def _look(self) -> None:
         """Kill the candidate that takes more than it may of what the kernel does not limit."""
         for number, pid in self._alive.values():
-            reason = self._cells.excess(pid, memory=self._watches_memory)
+            reason = self._cells.excess(pid)
             if reason:
                 self._excess[number] = reason
                 os.kill(pid, signal.SIGKILL)

@@ -34,6 +34,7 @@ def run_python(
     timeout: float,
     namespaces: bool = True,
     alone: bool = False,
+    umask: int = 0o022,
 ) -> subprocess.CompletedProcess[str]:
     """Run the Python of the tests with these arguments as this user, 0 being root.
 
@@ -44,8 +45,9 @@ def run_python(
         namespaces: may it make user namespaces? As a host forbids it that hardens its kernel.
         alone: nobody else's processes, network and temporary files are there, and it is limited:
             whatever it does, nothing happens to this machine.
+        umask: of the process, as a user's shell may set it.
     """
-    lines = ["set -e"]
+    lines = ["set -e", "umask 022"]
     closed = sorted({folder for path in _NEEDED for folder in _closed_above(path)}, key=str)
     with tempfile.TemporaryDirectory(prefix="as-other-user-") as home:
         Path(home).chmod(0o777)
@@ -66,6 +68,7 @@ def run_python(
             forbid = "echo 0 > /proc/sys/user/max_user_namespaces"
             inner = f"{forbid} && exec setpriv --ambient-caps -all --inh-caps -all -- {python}"
             python = f"unshare --user --map-current-user --keep-caps sh -c {shlex.quote(inner)}"
+        lines.append(f"umask {umask:03o}")
         lines.append(f"exec setpriv --reuid {uid} --regid {uid} --clear-groups -- {python}")
         return subprocess.run(
             ["unshare", "--mount", *(_ALONE if alone else ()), "sh", "-c", "\n".join(lines)],

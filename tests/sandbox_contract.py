@@ -216,7 +216,10 @@ def bad():
             ("import ctypes\ndef f():\n    ctypes.string_at(0)\n", "SIGSEGV"),
             ("import sys\ndef f():\n    return '\\udcff' * 9 + g\n", "NameError"),
             ("class E(Exception):\n    __str__ = 1\ndef f():\n    raise E\n", "E"),
-            ("def f():\n    return bytearray(2**34)\n", "MemoryError"),
+            (
+                "def f():\n    return bytearray(b'x') * 2**31\n",
+                "killed: it used more than [sandbox] memory = 256 MiB",
+            ),
         ],
     )
     def test_a_crash_is_described(self, sandbox: Sandbox, source: str, text: str) -> None:
@@ -561,12 +564,11 @@ sys.stdout.buffer.write(content)
             assert candidate.run(["python3", "-c", ""], stdin=content * 4) == Output(0, b"", b"")
             assert candidate.run(["python3", "echo.py"]) == Output(0, b"", b"")
 
-    def test_a_command_may_reserve_more_memory_than_it_may_take(self, sandbox: Sandbox) -> None:
+    def test_more_memory_may_be_reserved_than_taken(self, sandbox: Sandbox) -> None:
         reserve = "import mmap\ndef f():\n    return len(mmap.mmap(-1, 3 << 30))\n"
         take = "x = [bytearray(b'x' * (1 << 20)) for _ in range(3000)]"
         with sandbox.open(program(reserve), seed=1, timeout=10) as candidate:
-            with pytest.raises(CandidateCrashed, match="memory"):
-                candidate.call("f")
+            assert candidate.call("f") == 3 << 30
             script = "import main; print(main.f())"
             assert candidate.run(["python3", "-c", script]).stdout == b"%d\n" % (3 << 30)
             with suppress(CandidateCrashed):  # where nobody can tell the command from the rest

@@ -254,10 +254,10 @@ class Evaluation:
         if header["late"]:
             raise TimeoutError
         if header["excess"]:
-            text = f"{header['excess']} and was killed"
+            text = f"killed: {header['excess']}"
         elif header["out_of_memory"]:
             self.is_out_of_memory = True
-            text = f"it ran out of its {self._settings.memory} MiB of memory and was killed"
+            text = f"killed: it used more than [sandbox] memory = {self._settings.memory} MiB"
         else:
             text = describe_status(header["status"])
         self._verdict = CandidateCrashed(text + _paragraph(printed))

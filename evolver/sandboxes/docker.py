@@ -200,6 +200,10 @@ def limits(settings: SandboxSettings, base: Files) -> dict[str, Any]:
     memory = (settings.memory + _MOST_PRELOADED) * MIB
     disk = SCRATCH * MIB + sum(map(len, base.values())) + _PROGRAM
     inodes = _INODES + 2 * len(base)
+    # Executable, because candidates compile. Larger than the limit of memory, so that this counts.
+    ours = "rw,exec,nosuid,nodev"
+    most = (settings.memory + SCRATCH + 2 * _SLACK) * MIB
+    theirs = f"{ours},mode=1777,size={most},nr_inodes={_INODES}"
     return {
         "network_mode": "bridge" if settings.network else "none",
         "read_only": True,
@@ -211,8 +215,11 @@ def limits(settings: SandboxSettings, base: Files) -> dict[str, Any]:
         "mem_limit": memory,
         "memswap_limit": memory,
         "nano_cpus": int(_CPUS * 1e9),
-        # Executable, because candidates compile; and at its top root's alone.
-        "tmpfs": {"/tmp": f"rw,exec,nosuid,nodev,mode=711,size={disk},nr_inodes={inodes}"},
+        "tmpfs": {
+            "/box": f"{ours},mode=711,size={disk},nr_inodes={inodes}",
+            "/tmp": theirs,
+            "/dev/shm": theirs,
+        },
         # No binds: in one a colon ends the name.
         "mounts": [
             Mount(target=path, source=path, type="bind", read_only=True)

@@ -24,14 +24,11 @@ from evolver.types import Files, Program
 
 TIERS = ("A", "B", "C")
 #: The distribution's programs, so that a candidate may be in any language that is installed.
-_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/etc/alternatives",
-           "/etc/ld.so.cache", "/etc/localtime", "/etc/ssl/openssl.cnf")  # fmt: skip
+_SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 #: What of it is no program: where people put their own sources, evaluators perhaps among them.
 _SOURCES = ("/usr/src", "/usr/local/src")
 _PACKAGE = Path(__file__).resolve().parents[1]
 _PACKAGES = "lib/python3*/*-packages"  # of other Pythons
-_NETWORK = ("/etc/resolv.conf", "/etc/hosts", "/etc/nsswitch.conf", "/etc/ssl", "/etc/pki",
-            "/usr/share/ca-certificates")  # fmt: skip
 
 
 class LocalSandbox(WarmSandbox):
@@ -75,7 +72,7 @@ class LocalSandbox(WarmSandbox):
 
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
         path, visible = python_paths()
-        visible = [*(_NETWORK if self.settings.network else ()), *visible, *self._shown()]
+        visible = [*visible, *self._shown()]
         visible += gpu_paths() if self.settings.gpus else []
         if self.isolation != "A" and os.getuid() == 0:
             require_readable(path)

@@ -16,6 +16,8 @@ _SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "process
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",
+    "USER": "candidate",
+    "LOGNAME": "candidate",
     "PYTHONHASHSEED": "0",
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",

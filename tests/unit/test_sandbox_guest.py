@@ -239,7 +239,7 @@ def test_it_is_seen_that_open_files_are_on_their_way(guest: Any) -> None:
         socket.send_fds(ours, [b"!"], [file.fileno()])
         held = look(os.getpid(), memory=True)
         assert held.sends
-        assert held.memory > 1 << 20
+        assert held.private > 1 << 20
         assert size in held.files.values()
         _, fds, _, _ = socket.recv_fds(theirs, 1, 1)
         assert not look(os.getpid(), memory=False).sends
