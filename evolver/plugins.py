@@ -9,15 +9,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import difflib
-import hashlib
 import importlib
+import importlib.abc
+import importlib.machinery
 import importlib.metadata
 import importlib.util
 import inspect
 import os
 import sys
 import traceback
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -56,28 +57,44 @@ def load_module(path: Path) -> ModuleType:
     file = path / "__init__.py" if path.is_dir() else path
     if not file.is_file():
         raise UsageError(f"{path} does not exist; check the path")
-    name = f"evolver_plugin_{path.stem}_{hashlib.sha256(os.fsencode(path)).hexdigest()[:8]}"
-    if name in sys.modules:
-        return sys.modules[name]
-    spec = importlib.util.spec_from_file_location(
-        name, file, submodule_search_locations=[str(path)] if path.is_dir() else None
-    )
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    folder = str(file.parent)
-    if not path.is_dir() and folder not in sys.path:
-        sys.path.append(folder)  # a plug-in file may import its neighbours
     try:
         with leaving_no_bytecode():
-            spec.loader.exec_module(module)
-    except BaseException as error:
-        del sys.modules[name]
-        if not isinstance(error, Exception):
-            raise
+            return importlib.import_module(_name_of(path))
+    except Exception as error:  # a user's module may raise anything
         raise UsageError(f"{path} fails to import:\n{_told(error)}") from error
-    return module
+
+
+#: Modules loaded by their paths are named as if this module were their package. So a process that
+#: a plug-in starts by `spawn` or `forkserver` imports this module before it looks for the plug-in.
+__path__: list[str] = []
+
+
+def _name_of(path: Path) -> str:
+    """Return the name of the module of a file or folder: the path, without dots."""
+    return f"{__name__}.{str(path).replace('%', '%25').replace('.', '%2E')}"
+
+
+class _Paths(importlib.abc.MetaPathFinder):
+    """Finds the modules whose names are made of paths, in this process and in its children."""
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Find the module of a file, or of a folder with an `__init__.py`."""
+        parent, _, name = fullname.rpartition(".")
+        if parent != __name__ or not name.startswith(os.sep):
+            return None
+        place = Path(name.replace("%2E", ".").replace("%25", "%"))
+        if place.is_dir():
+            return importlib.util.spec_from_file_location(
+                fullname, place / "__init__.py", submodule_search_locations=[str(place)]
+            )
+        if str(place.parent) not in sys.path:
+            sys.path.append(str(place.parent))  # a plug-in file may import its neighbours
+        return importlib.util.spec_from_file_location(fullname, place)
+
+
+sys.meta_path.append(_Paths())
 
 
 def _told(error: Exception) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import subprocess
 import sys
 from dataclasses import dataclass, field
 
@@ -140,3 +142,14 @@ def test_the_nearest_name_or_all_of_them():
 @pytest.mark.parametrize("name", sorted(builtin_evaluators()))
 def test_every_evaluator_that_comes_along_is_one(name, tmp_path):
     assert hasattr(EvaluatorSource(name, tmp_path).load({}), "evaluate")
+
+
+@pytest.mark.parametrize("name", ["score.py", "sc.ore.py", "with space.py", "50%2E.py", "#ä.py"])
+def test_what_a_file_defines_can_be_pickled_into_another_process(tmp_path, name):
+    (tmp_path / name).write_text("class Made:\n    x = 7\n\ndef f():\n    return 8\n")
+    module = load_module(tmp_path / name)
+    assert load_module(tmp_path / name) is module
+    sent = pickle.dumps((module.Made(), module.f))
+    script = "import pickle, sys\none, f = pickle.loads(sys.stdin.buffer.read())\nprint(one.x, f())"
+    done = subprocess.run([sys.executable, "-c", script], input=sent, capture_output=True)
+    assert done.stdout == b"7 8\n", done.stderr.decode()
