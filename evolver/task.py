@@ -189,8 +189,8 @@ class SandboxSection(_Section):
         requirements: packages in that image, or requirements files, beside numpy.
         gpus: numbers of the GPUs that candidates use, one candidate each.
         preload: modules imported once, before candidates are forked.
-        memory: MiB that a candidate may use beside the preload.
-        processes: most processes and threads of one candidate.
+        memory: MiB that all processes of a candidate may have in memory, beside the preload.
+        processes: most processes of one candidate; it may have eight times as many threads.
         network: whether candidates reach the network.
         visible: paths of this machine that they may read, such as "/opt/julia".
         result_bytes: most bytes of one value that a candidate returns.

@@ -29,6 +29,7 @@ from sandbox.files import around, hold, is_within, link_missing, sweep, wipe, wr
 from sandbox.processes import (
     SOCKET,
     Holdings,
+    all_processes,
     descendants,
     holdings,
     memory_of_this_process,
@@ -36,7 +37,7 @@ from sandbox.processes import (
     share_of,
     tasks_of,
 )
-from sandbox.terms import Terms
+from sandbox.terms import THREADS, Terms
 
 _MIB = 1 << 20
 _PREFIX = "evolver-sandbox-"
@@ -61,6 +62,7 @@ class PlainCells:
 
     flags = 0  # namespaces in which the zygote starts
     scratch_is_open = True  # nothing but `excess` keeps it from growing
+    _is_alone = False  # does /proc show candidates and their runner, and no other process?
 
     def __init__(self, terms: Terms) -> None:
         self._terms = terms
@@ -106,6 +108,7 @@ class PlainCells:
 
     def settle(self) -> None:
         """Do once, after the preload, what would be the same in every candidate."""
+        self._others = len(all_processes()) + 1  # with the candidate that waits
         self._shared = memory_of_this_process()
         self._limits = self._make_limits()
         self._cpus = os.cpu_count() or 1  # reads /proc/stat, which takes the kernel a while
@@ -130,6 +133,10 @@ class PlainCells:
         Args:
             pid: a candidate's first process.
         """
+        if self._count(pid) > self._terms.processes:
+            return f"it had more than [sandbox] processes = {self._terms.processes} processes"
+        if not self.watches_memory and not self.scratch_is_open:
+            return ""
         pids = [pid, *descendants(pid)]
         try:
             held = [holdings(one, memory=self.watches_memory) for one in pids]
@@ -153,6 +160,12 @@ class PlainCells:
         ):
             return f"it wrote more than {self._terms.scratch} MiB or {MOST_FILES} files"
         return ""
+
+    def _count(self, pid: int) -> int:
+        """Return how many processes a candidate has, threads aside."""
+        if self._is_alone:  # much quicker than to ask each thread for its children
+            return len(all_processes()) - self._others
+        return 1 + len(descendants(pid))
 
     def _memory(
         self, pids: list[int], held: list[Holdings], files: dict[tuple[int, int], int]
@@ -221,7 +234,10 @@ class PlainCells:
 
     @property
     def _uid(self) -> int:
-        return self._first_uid + self._number % self._uids
+        return self._uid_of(self._number)
+
+    def _uid_of(self, number: int) -> int:
+        return self._first_uid + number % self._uids
 
     def furnish(self) -> None:
         """Make what the candidate needs and the one before it, still alive, cannot reach."""
@@ -268,7 +284,7 @@ class PlainCells:
             resource.RLIMIT_CORE: 0,
             resource.RLIMIT_FSIZE: self._largest_file * _MIB,
             resource.RLIMIT_NOFILE: 256,
-            resource.RLIMIT_NPROC: others + terms.processes,
+            resource.RLIMIT_NPROC: others + THREADS * terms.processes,
             resource.RLIMIT_MSGQUEUE: 0,
             resource.RLIMIT_MEMLOCK: 65536,
         }

@@ -45,6 +45,7 @@ class NamespaceCells(LandlockCells):
     """Namespaces, a root of its own, and all of tier B: tier A."""
 
     scratch_is_open = False  # a file system of fixed size
+    _is_alone = True
 
     def __init__(self, terms: Terms, *, own_users: bool) -> None:
         super().__init__(terms)
@@ -69,9 +70,8 @@ class NamespaceCells(LandlockCells):
         (folder / "uid_map").write_text(f"0 {uid} 1{fresh}")
         (folder / "gid_map").write_text(f"0 {gid} 1{fresh}")
 
-    @property
-    def _uid(self) -> int:
-        return self._number % RANGE + 1 if self._own_users else super()._uid
+    def _uid_of(self, number: int) -> int:
+        return number % RANGE + 1 if self._own_users else super()._uid_of(number)
 
     def prepare(self) -> None:
         """Build the root that holds only what candidates may see, and move into it."""

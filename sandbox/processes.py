@@ -33,6 +33,13 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
+def all_processes() -> list[str]:
+    """Return the pids of all processes that there are."""
+    with contextlib.suppress(OSError):
+        return [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+    return []
+
+
 def _children(pid: int) -> Iterator[list[int]]:
     """Yield the pids that each thread of a process is the parent of."""
     with contextlib.suppress(OSError):

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from sandbox import cells, cgroup, container, kernel, namespaces, relay, wire, zygote
-from sandbox.terms import Terms
+from sandbox.terms import THREADS, Terms
 
 _SLACK = 64  # MiB in the memory group for what all candidates share and for the one that waits
 _PATIENCE = 1.0  # seconds for the zygote to bury a candidate
@@ -111,14 +111,14 @@ def make_group(terms: Terms, child: Zygote, notes: list[str]) -> cgroup.Group:
     if terms.tier == "docker":
         return cgroup.Enclosing()
     # Besides the candidate's there are the zygote's own and those of the one that waits.
-    group = cgroup.Group((terms.memory + _SLACK) << 20, 2 * terms.processes + 16)
+    group = cgroup.Group((terms.memory + _SLACK) << 20, 2 * THREADS * terms.processes + 16)
     try:
         group.admit(child.pid)
     except OSError as error:
         notes.append(f"control groups cannot be used: {error}")
     if "memory" in group.lacks:
         zygote.send(child.control, {"op": "watch memory"})
-        notes.append("no writable memory cgroup: memory of several processes is limited by looking")
+        notes.append("no writable memory cgroup: what candidates take of memory is looked at")
     return group
 
 

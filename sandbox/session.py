@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any
 
 from sandbox import program, wire, workdir
-from sandbox.terms import Terms
+from sandbox.terms import THREADS, Terms
 
 _TEXT = 16_000  # characters of a traceback that are worth sending
 
@@ -66,7 +66,7 @@ class Session:
     ) -> None:
         self._connection = connection
         self._limit = terms.result_bytes
-        self._processes = terms.processes
+        self._processes, self._threads = terms.processes, THREADS * terms.processes
         self._first = start["first"]
         literals = [tuple(place) for place in start["literals"]]
         files = {**terms.base, **files}
@@ -149,7 +149,7 @@ class Session:
         text = describe(error).replace(f'File "{self._modules.root}/', 'File "')
         is_refused = isinstance(error, BlockingIOError) or "can't start new thread" in text
         if is_refused:
-            text += f"[sandbox] processes = {self._processes} counts its processes and threads\n"
+            text += f"[sandbox] processes = {self._processes} allows {self._threads} threads\n"
         return text
 
     def _resolve(self, function: str) -> Callable[..., Any]:

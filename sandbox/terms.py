@@ -7,6 +7,9 @@ from typing import Any
 
 from sandbox import places
 
+#: Threads that a candidate may have for each of its processes: what waits costs next to nothing.
+THREADS = 8
+
 
 @dataclass(frozen=True)
 class Terms:
@@ -23,7 +26,7 @@ class Terms:
         preload: modules imported once, before the first fork.
         memory: MiB that all its processes together may have in memory, beyond what the preload
             takes. What they only reserve of their address spaces does not count.
-        processes: most processes and threads of one candidate.
+        processes: most processes of one candidate; of threads, THREADS times as many.
         scratch: MiB of its scratch directory.
         network: may it reach the network?
         result_bytes: most bytes of one answer.

@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import sys
+import time
 import traceback
 from pathlib import Path
 from typing import Any
@@ -43,22 +44,23 @@ class Zygote:
         self._is_warm = is_warm
         self._alive: dict[int, tuple[int, int]] = {}  # pidfd -> number, pid of each candidate
         self._excess: dict[int, str] = {}  # number -> what a candidate was killed for
+        self._looks_at = 0.0  # when it is looked next at what the kernel does not limit
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
     def serve(self) -> None:
         """Work until the relay is gone."""
         while True:
-            watches = self._cells.watches_memory or self._cells.scratch_is_open
-            patience = self._cells.patience * 1000
-            events = self._poll.poll(patience if watches and self._alive else None)
+            patience = self._cells.patience * 1000 if self._alive else None
+            events = self._poll.poll(patience)
             for fd, _ in events:
                 if fd in self._alive:
                     self._bury(fd)
                 else:
                     self._hear()
-            if watches:
+            if self._alive and time.monotonic() >= self._looks_at:
                 self._look()
+                self._looks_at = time.monotonic() + self._cells.patience
 
     def _hear(self) -> None:
         packet, fds, _, _ = socket.recv_fds(self._control, 4096, 2)

@@ -25,6 +25,7 @@ _LIFE = 5000  # evaluations of one container
 _MOST_PRELOADED = 2048  # MiB, until the runner has said what the preload takes
 _SLACK = 64  # MiB for what all candidates share and for the one that waits
 _PROGRAM = 16 * MIB  # bytes for a program's own files
+_THREADS = 8  # for each process
 _INODES = 8192
 _CPUS = 1.5  # of a candidate, and of the runner beside it
 _ENVIRONMENT = {name: value for name, value in runner.ENVIRONMENT.items() if name != "PATH"}
@@ -211,7 +212,7 @@ def limits(settings: SandboxSettings, base: Files) -> dict[str, Any]:
         "cap_add": ["SETUID", "SETGID", "KILL"],
         "security_opt": ["no-new-privileges:true"],
         # Besides the candidate's there are the runner's own and those of the one that waits.
-        "pids_limit": 2 * settings.processes + 16,
+        "pids_limit": 2 * _THREADS * settings.processes + 16,
         "mem_limit": memory,
         "memswap_limit": memory,
         "nano_cpus": int(_CPUS * 1e9),

@@ -13,8 +13,9 @@ class SandboxSettings:
 
     Attributes:
         preload: modules that the runner imports once, so that no candidate waits for them.
-        memory: MiB that a candidate may use beyond what the preload takes.
-        processes: most processes and threads of one candidate.
+        memory: MiB that all processes of a candidate may have in memory, beyond what the preload
+            takes.
+        processes: most processes of one candidate; of threads, eight times as many.
         network: may candidates reach the network?
         visible: absolute paths of the host that candidates may read, and start programs from,
             besides Python, its packages and the distribution's programs.

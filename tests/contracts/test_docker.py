@@ -19,6 +19,7 @@ from typing import Any
 import docker_image
 import pytest
 from sandbox_contract import SandboxContract
+from sandbox_world import SandboxWorld
 
 from evolver.errors import CandidateCrashed, CandidateError, SandboxError
 from evolver.sandboxes import SandboxSettings, daemon, owners
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.slow  # half a minute in all: the fast set leaves conta
 HONEST = Program(1, {"main.py": b"def f():\n    return 1\n"})
 
 
-class TestDocker(SandboxContract):
+class TestDocker(SandboxWorld, SandboxContract):
     @classmethod
     def make(
         cls,
@@ -52,7 +53,7 @@ if docker_image.missing():
     def test_docker() -> None: ...
 
 
-del SandboxContract  # or it would be collected itself
+del SandboxContract, SandboxWorld  # or it would be collected itself
 
 
 @pytest.fixture

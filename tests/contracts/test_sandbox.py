@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from sandbox_attacks import processes_named
 from sandbox_contract import SandboxContract
+from sandbox_world import ROWS, SandboxWorld, table
 
 from evolver.errors import SandboxError
 from evolver.sandboxes import LocalSandbox, SandboxSettings, lacks
@@ -48,7 +49,7 @@ UNCONTAINED_BY_LIMITS = frozenset(
 )
 
 
-class LocalContract(SandboxContract):
+class LocalContract(SandboxWorld, SandboxContract):
     tier = ""
 
     @classmethod
@@ -91,7 +92,7 @@ for contract in (TestNamespaces, TestLandlock, TestPlain):
         globals()[f"test_tier_{contract.tier}"] = absent("; ".join(missing))
         del globals()[contract.__name__]
 
-del SandboxContract, LocalContract, contract  # or they would be collected themselves
+del SandboxContract, SandboxWorld, LocalContract, contract  # or they would be collected themselves
 
 
 # --- the local sandbox only -----------------------------------------------------------------------
@@ -256,6 +257,10 @@ sandbox.close()
         [sys.executable, "-c", script], env=environment, capture_output=True, text=True, timeout=30
     )
     assert done.stdout == "['library']\n", done.stderr
+
+
+def test_the_table_of_what_programs_find_has_a_probe_for_each_row() -> None:
+    assert list(table()) == list(ROWS)
 
 
 def test_what_is_too_weak_is_refused() -> None:
