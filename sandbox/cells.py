@@ -111,6 +111,8 @@ class PlainCells:
         self._others = len(all_processes()) + 1  # with the candidate that waits
         self._shared = memory_of_this_process()
         self._limits = self._make_limits()
+        with open(os.memfd_create("any"), "rb") as file:  # noqa: PTH123
+            self._memory_device = os.fstat(file.fileno()).st_dev  # of files that never have a name
         self._cpus = os.cpu_count() or 1  # reads /proc/stat, which takes the kernel a while
         self._pace = _PACE * min(self._cpus, _MOST_PACES)
         kernel.lock_privileges()
@@ -154,7 +156,7 @@ class PlainCells:
             return f"it used more than [sandbox] memory = {self._terms.memory} MiB"
         # The nearer it is to the limit, the sooner it may be there.
         self.patience = min(max(left / self._pace, _SOONEST), _LATEST)
-        nameless = sum(files.values())
+        nameless = sum(files[one] for one in files if one[0] != self._memory_device)
         if self.scratch_is_open and not is_within(
             f"{self._place}/scratch", self._terms.scratch * _MIB - nameless, MOST_FILES
         ):
@@ -184,14 +186,16 @@ class PlainCells:
         private, shared = sum(one.private for one in held), sum(one.shared for one in held)
         if private + other + max(shared, filed) > self._terms.memory * _MIB:
             # Pages that processes share were counted for each: now look closely, which takes long.
-            shares = [share_of(one) for one in pids]
-            private, shared = (sum(share[kind] for share in shares) for kind in (0, 1))
+            # Twice, because the shares of those that are left grow when one of them ends meanwhile.
+            closely = [[share_of(one) for one in pids] for _ in range(2)]
+            sums = [tuple(map(sum, zip(*shares, strict=True))) for shares in closely]
+            private, shared = min(sums, key=sum)
         return private + other + max(shared, filed)
 
     def _memory_of_files(self, _pid: int, files: dict[tuple[int, int], int]) -> int:
         """Return the bytes of files in memory, of which these have no name.
 
-        Files without a name may lie in memory or on the disk, and are too much of either.
+        Where it cannot be told whether a file lies in memory or on a disk, it counts as both.
         """
         return sum(files.values())
 

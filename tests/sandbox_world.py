@@ -115,8 +115,8 @@ def f():
     "settings of runtimes": Row("""
 import glob, mimetypes, os
 def f():
-    wanted = [path for path in ("/etc/fonts/fonts.conf", "/etc/mime.types", "/etc/localtime")]
-    wanted += glob.glob("/etc/java*/security/java.security")
+    others = ["/etc/mime.types", "/etc/localtime", *glob.glob("/etc/java*/security/java.security")]
+    wanted = ["/etc/fonts/fonts.conf", *filter(os.path.exists, others)]
     return all(len(open(path, "rb").read()) > 9 for path in wanted)
 """, needs="/etc/fonts/fonts.conf"),
     "a host's name": Row("""
@@ -320,7 +320,8 @@ def f(limit):
 import mmap, os
 def f(size):
     held = mmap.mmap(-1, size)
-    held[:] = b"x" * size
+    for place in range(0, size, 1 << 20):
+        held[place:place + (1 << 20)] = b"x" * (1 << 20)
     children = []
     for _ in range(6):
         pid = os.fork()
