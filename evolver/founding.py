@@ -46,12 +46,13 @@ def founded(
         EvolverError: what the work raised, with how to go on where something was kept.
     """
     existed = out is not None and out.exists()
+    had_runs = (Path(RUNS) if out is None else out.parent).exists()
     directory = new_directory(task, out)
     try:
         _fill(task, directory, write)
     except BaseException:
         if not existed:
-            _remove_folder(directory)
+            _remove_folder(directory, had_runs=had_runs)
         raise
     try:
         yield directory
@@ -60,7 +61,9 @@ def founded(
         if again in str(error):
             raise
         if not holds_results(directory):
-            _discard(directory, existed=existed)
+            _discard(directory)
+            if not existed:
+                _remove_folder(directory, had_runs=had_runs)
             raise
         raise type(error)(f"{error}\nWhat was done is kept; go on with: {again}") from error
 
@@ -166,21 +169,24 @@ def holds_results(directory: Path) -> bool:
         return True
 
 
-def _discard(directory: Path, *, existed: bool) -> None:
-    """Remove what evolver wrote into a directory, and the directory if it is empty then."""
+def _discard(directory: Path) -> None:
+    """Remove what evolver wrote into a directory."""
     for name in (TASK, PROGRAM, BEST):
         shutil.rmtree(directory / name, ignore_errors=True)
     database = (DATABASE, f"{DATABASE}-wal", f"{DATABASE}-shm")
     for name in (config.CONFIGURATION, PICKLE, LOG, LOCK, *database):
         with contextlib.suppress(OSError):
             (directory / name).unlink()
-    if not existed:
-        _remove_folder(directory)
 
 
-def _remove_folder(directory: Path) -> None:
+def _remove_folder(directory: Path, *, had_runs: bool) -> None:
+    """Remove a directory that is empty, and runs/ if this process made it and nothing is in it."""
     with contextlib.suppress(OSError):  # something else is in it by now
         directory.rmdir()
+        runs = directory.parent
+        if runs.name == RUNS and not had_runs and len(list(runs.iterdir())) == 1:
+            (runs / ".gitignore").unlink()
+            runs.rmdir()
 
 
 # --- the copy of the task -------------------------------------------------------------------------
