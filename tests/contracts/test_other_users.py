@@ -77,6 +77,42 @@ def test_an_ordinary_user_gets_tier_a_and_is_told_what_is_missing() -> None:
     assert "--allow-unisolated" in unisolated
 
 
+LEAST = """
+import contextlib, sys
+from evolver.sandboxes import LocalSandbox, SandboxSettings, lacks
+from evolver.types import Program
+source = b'''
+import os
+import beside
+def f():
+    with open("new", "w") as file:
+        file.write(beside.TEXT)
+    return open("new").read(), open(os.path.dirname(__file__) + "/more/data.txt").read()
+'''
+files = {"p.py": source, "more/data.txt": b"data"}
+settings = SandboxSettings(allow_unisolated=True)
+for tier in sys.argv[1:]:
+    print(lacks(tier))
+    made = LocalSandbox(settings, base={"beside.py": b"TEXT = 'text'"}, tier=tier)
+    with contextlib.closing(made), made.open(Program(1, files), seed=1, timeout=9) as candidate:
+        print(candidate.call("f"))
+        print(candidate.run(["python3", "p.py"]).code)
+"""
+
+
+@pytest.mark.parametrize("umask", [0o027, 0o077])
+@pytest.mark.parametrize(
+    ("uid", "namespaces", "tiers"),
+    [(0, True, "ABC"), (SOMEBODY, True, "ABC"), (SOMEBODY, False, "BC")],
+)
+def test_a_strict_umask_of_the_users_shell_costs_no_tier(
+    umask: int, uid: int, namespaces: bool, tiers: str
+) -> None:
+    words = ["-c", LEAST, *tiers]
+    done = run_python(words, uid=uid, timeout=60, namespaces=namespaces, umask=umask)
+    assert done.stdout.splitlines() == ["[]", "('text', 'data')", "0"] * len(tiers), done.stderr
+
+
 def test_without_namespaces_he_gets_tier_b_and_a_task_may_refuse_it() -> None:
     done = run_python(["-c", SAYING], uid=SOMEBODY, timeout=60, namespaces=False)
     tier, got, required, unisolated = done.stdout.splitlines()
