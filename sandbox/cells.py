@@ -108,7 +108,7 @@ class PlainCells:
 
     def settle(self) -> None:
         """Do once, after the preload, what would be the same in every candidate."""
-        self._others = len(all_processes()) + 1  # with the candidate that waits
+        self._others = frozenset(all_processes())
         self._shared = memory_of_this_process()
         self._limits = self._make_limits()
         with open(os.memfd_create("any"), "rb") as file:  # noqa: PTH123
@@ -129,13 +129,14 @@ class PlainCells:
         """Return those that the candidate opened which was buried last."""
         return self._watch.opened() if self._watch is not None else []
 
-    def excess(self, pid: int) -> str:
+    def excess(self, pid: int, spared: set[int]) -> str:
         """Look at what the kernel does not limit here; return what there is too much of, or "".
 
         Args:
             pid: a candidate's first process.
+            spared: pids of other candidates.
         """
-        if self._count(pid) > self._terms.processes:
+        if 1 + len(self._below(pid, spared)) > self._terms.processes:
             return f"it had more than [sandbox] processes = {self._terms.processes} processes"
         if not self.watches_memory and not self.scratch_is_open:
             return ""
@@ -163,11 +164,28 @@ class PlainCells:
             return f"it wrote more than {self._terms.scratch} MiB or {MOST_FILES} files"
         return ""
 
-    def _count(self, pid: int) -> int:
-        """Return how many processes a candidate has, threads aside."""
+    def kill_all(self, pid: int, spared: set[int]) -> None:
+        """Kill all processes of a candidate, and those that they start meanwhile.
+
+        Of a fork bomb the first process may wait for a processor for seconds, and while it is not
+        dead the others go on.
+
+        Args:
+            pid: its first process.
+            spared: pids of other candidates.
+        """
+        killed: set[int] = set()
+        while found := {pid, *self._below(pid, spared)} - killed:
+            for one in found:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(one, signal.SIGKILL)
+            killed |= found
+
+    def _below(self, pid: int, spared: set[int]) -> set[int]:
+        """Return the pids of a candidate's processes but for the first, threads aside."""
         if self._is_alone:  # much quicker than to ask each thread for its children
-            return len(all_processes()) - self._others
-        return 1 + len(descendants(pid))
+            return set(all_processes()) - self._others - spared - {pid}
+        return set(descendants(pid))
 
     def _memory(
         self, pids: list[int], held: list[Holdings], files: dict[tuple[int, int], int]

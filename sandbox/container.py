@@ -11,7 +11,7 @@ from sandbox import landlock, seccomp
 from sandbox.cells import LandlockCells
 from sandbox.files import wipe
 
-_NICE = 19  # a fork bomb's processes together have more of the processors than the runner even so
+_NICE = 10
 
 
 class ContainerCells(LandlockCells):

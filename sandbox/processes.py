@@ -33,10 +33,10 @@ def descendants(pid: int) -> list[int]:
     return found
 
 
-def all_processes() -> list[str]:
+def all_processes() -> list[int]:
     """Return the pids of all processes that there are."""
     with contextlib.suppress(OSError):
-        return [name for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
+        return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
     return []
 
 

@@ -24,6 +24,8 @@ from sandbox import canary, kernel, session, wire
 from sandbox.cells import PlainCells
 from sandbox.terms import Terms
 
+_SOON = 0.01  # seconds in which a killed process is dead, unless many others are in its way
+
 
 class Zygote:
     """Forks candidates on the relay's word, watches them and kills them.
@@ -44,6 +46,7 @@ class Zygote:
         self._is_warm = is_warm
         self._alive: dict[int, tuple[int, int]] = {}  # pidfd -> number, pid of each candidate
         self._excess: dict[int, str] = {}  # number -> what a candidate was killed for
+        self._doomed: set[int] = set()  # numbers of those that are being killed
         self._looks_at = 0.0  # when it is looked next at what the kernel does not limit
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
@@ -51,8 +54,8 @@ class Zygote:
     def serve(self) -> None:
         """Work until the relay is gone."""
         while True:
-            patience = self._cells.patience * 1000 if self._alive else None
-            events = self._poll.poll(patience)
+            patience = _SOON if self._doomed else self._cells.patience
+            events = self._poll.poll(patience * 1000 if self._alive else None)
             for fd, _ in events:
                 if fd in self._alive:
                     self._bury(fd)
@@ -60,7 +63,7 @@ class Zygote:
                     self._hear()
             if self._alive and time.monotonic() >= self._looks_at:
                 self._look()
-                self._looks_at = time.monotonic() + self._cells.patience
+                self._looks_at = time.monotonic() + patience
 
     def _hear(self) -> None:
         packet, fds, _, _ = socket.recv_fds(self._control, 4096, 2)
@@ -75,15 +78,18 @@ class Zygote:
             for number, pid in self._alive.values():
                 if number == message["number"]:
                     os.kill(pid, signal.SIGKILL)  # not reaped yet, so the pid is still its own
+                    self._doomed.add(number)
+                    self._looks_at = time.monotonic() + _SOON
 
     def _look(self) -> None:
         """Kill the candidate that takes more than it may of what the kernel does not limit."""
-        for number, pid in self._alive.values():
-            reason = self._cells.excess(pid)
-            if reason:
-                self._excess[number] = reason
-                os.kill(pid, signal.SIGKILL)
-            break  # the first is at work, the other one waits
+        (number, pid), *others = self._alive.values()  # the first is at work, the other one waits
+        spared = {pid for _, pid in others}
+        if number not in self._doomed and (reason := self._cells.excess(pid, spared)):
+            self._excess[number] = reason
+            self._doomed.add(number)
+        if number in self._doomed:
+            self._cells.kill_all(pid, spared)
 
     def _spawn(self, number: int, link: int, output: int) -> None:
         try:
@@ -110,6 +116,7 @@ class Zygote:
         _, status, usage = os.wait4(pid, 0)
         self._cells.bury(number, spared={pid for _, pid in self._alive.values()})
         excess = self._excess.pop(number, "")
+        self._doomed.discard(number)
         report = {"op": "ended", "number": number, "status": status, "excess": excess}
         report |= {"memory": usage.ru_maxrss << 10, "decoys": self._cells.opened_decoys()}
         send(self._control, report)
