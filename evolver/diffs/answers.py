@@ -9,7 +9,9 @@ from evolver.diffs.thoughts import without_thoughts
 from evolver.errors import EditError
 
 _SUMMARY_LENGTH = 300  # characters
-_BLOCK_OR_FENCE = re.compile(r"^[ \t]*(?:`{3,}|~{3,}|<{5,}[ \t]*SEARCH\b)", re.MULTILINE)
+_CODE = re.compile(  # a fence, an edit block, the head of a unified diff
+    r"^[ \t]*(?:`{3,}|~{3,}|<{5,}[ \t]*SEARCH\b)|^--- \S.*\n\+\+\+ \S", re.MULTILINE
+)
 
 
 _PLACEHOLDER = re.compile(
@@ -32,7 +34,7 @@ def answer_lines(answer: str) -> list[str]:
 def summary(answer: str) -> str:
     """Return the first paragraph of prose before any code, at most 300 characters of it."""
     text = "\n".join(answer_lines(answer))
-    code = _BLOCK_OR_FENCE.search(text)
+    code = _CODE.search(text)
     prose = text if code is None else text[: code.start()]
     for paragraph in re.split(r"\n\s*\n", prose):
         words = " ".join(paragraph.strip("#*>- \n\t").split())

@@ -456,6 +456,9 @@ def test_a_rewrite_keeps_line_endings() -> None:
         ("f.py\n" + block("a", "b") + "\nThat was it.", ""),
         ("", ""),
         ("w" * 400, "w" * 299 + "…"),
+        # What a command edited in place, with and without words of its own.
+        ("\n\n--- a/src/tour.py\n+++ b/src/tour.py\n@@ -1 +1 @@\n-a\n+b\n", ""),
+        ("Swap two.\n\n--- a/src/tour.py\n+++ b/src/tour.py\n@@ -1 +1 @@\n-a\n+b\n", "Swap two."),
     ],
 )
 def test_summaries(answer: str, summary: str) -> None:
