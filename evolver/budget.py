@@ -20,7 +20,8 @@ class Budget:
         seconds: wall clock over all sessions.
         dollars: price of all completions. Refused where a price is unknown.
         tokens: prompt and completion tokens together.
-        target: a score at which nothing better is wanted.
+        target: at which nothing better is wanted, once it is confirmed: of the metric in its own
+            unit, or the hypervolume; by the rules of older runs a score.
     """
 
     evaluations: int | None = None

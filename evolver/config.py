@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from evolver.assignments import assign
 from evolver.budget import Budget
 from evolver.endpoint import Terms
 from evolver.errors import UsageError
+from evolver.objective import Objective
 from evolver.task import BudgetSection, TaskSettings, validate
 
 DEFAULT_EVALUATIONS = 1000
@@ -150,6 +151,9 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
             "--ablate cannot change within a run; 'evolver fork DIR' goes on without it in a "
             "run of its own"
         )
+    if options.target is not None and configuration.rules == 1:
+        # By those rules a target is a score; what is said now is in the metric's own unit.
+        options = replace(options, target=_own(configuration.task, options.target))
     update: dict[str, Any] = {"task": _overlay(configuration.task, options)}
     for section in _FIXED:
         if getattr(update["task"], section) != getattr(configuration.task, section):
@@ -164,6 +168,25 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
         grown += _places(update["task"]) - _places(configuration.task)
         update["in_flight"] = max(1, configuration.in_flight + grown)
     return _checked({**dict(configuration), **update})
+
+
+def with_own_target(configuration: Configuration) -> TaskSettings:
+    """Return a run's settings with its target in the metric's own unit, as today's rules read it.
+
+    By the rules of older runs it is a score, which is higher where it is better.
+    """
+    settings = configuration.task
+    target = settings.budget.target
+    if configuration.rules > 1 or target is None:
+        return settings
+    budget = settings.budget.model_copy(update={"target": _own(settings, target)})
+    return settings.model_copy(update={"budget": budget})
+
+
+def _own(settings: TaskSettings, target: float) -> float:
+    """Turn a target that is a score into one in the metric's own unit, or back."""
+    section = settings.objective
+    return Objective(section.maximize, section.minimize, (), section.reference).value(target)
 
 
 def _ablated(settings: TaskSettings, ablate: Sequence[str] | None) -> TaskSettings:

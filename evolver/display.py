@@ -20,13 +20,13 @@ from evolver.facts import Bill
 from evolver.lines import (
     PlainView,
     Rate,
+    best,
     cost,
     duration,
     emptiness,
     evaluations,
     number,
     out_of,
-    score,
     share_done,
     trust,
 )
@@ -92,17 +92,15 @@ def _head(progress: Progress, rate: float | None) -> RenderableType:
     grid = Table.grid(padding=(0, 2))
     grid.add_column(style="dim")
     grid.add_column()
-    target = None if budget.target is None else number(budget.target)
-    grid.add_row(
-        "best score",
-        Text(out_of(score(progress.best_score, progress.best), target), style="bold green"),
-    )
+    grid.add_row("best", Text(best(progress), style="bold green"))
     speed = "" if rate is None else f"   {rate:.3g}/s"
     grid.add_row("evaluations", evaluations(progress).rpartition(" ")[0] + speed)
     left = Rate.left(progress, rate)
     spent = None if budget.seconds is None else duration(budget.seconds)
     rest = "" if left is None else f"   {duration(left)} left"
     grid.add_row("time", out_of(duration(progress.seconds), spent) + rest)
+    if progress.confirming:
+        grid.add_row("measuring again", progress.confirming)
     if cost(progress):
         grid.add_row("models", cost(progress))
     for trouble in progress.troubles:

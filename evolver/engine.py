@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from evolver import rules
+from evolver import lines, rules
 from evolver.budget import Budget, BudgetSpent, Ledger
+from evolver.confirming import Confirming, Plan, confirm_once
 from evolver.errors import UsageError
-from evolver.executors import together
-from evolver.facts import Attempt, Confirmation, Outcome
+from evolver.evidence import Verdict, in_order
+from evolver.facts import Attempt, Confirmation, Outcome, Round
 from evolver.failures import paths_of
 from evolver.objective import dominates
 from evolver.operators.credit import Credit
@@ -29,7 +30,7 @@ from evolver.progress import Progress
 from evolver.recording import Models
 from evolver.store import Store
 from evolver.tally import Tally
-from evolver.types import Brief, Conditional, Executor, Files, Job
+from evolver.types import Brief, Conditional, Executor, Files
 from evolver.walk import SEED, Walk
 
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
@@ -48,6 +49,8 @@ class EngineSettings:
             cannot foresee its secret inputs.
         rules: that decide; see `evolver.rules`.
         limit: seconds that an evaluation may take, by those that the seed's took.
+        repeats: measurements of what is announced; None: as the evaluator's noise asks for.
+        is_strict: whether the evaluator makes them by its `confirm`.
     """
 
     seed: int = 0
@@ -56,6 +59,8 @@ class EngineSettings:
     secret: str = ""
     rules: int = rules.CURRENT
     limit: Callable[[float], float] | None = None
+    repeats: int | None = None
+    is_strict: bool = False
 
 
 class Engine:
@@ -131,6 +136,20 @@ class Engine:
             report=self._report,
         )
         self._replay()
+        self._confirming = Confirming(
+            store,
+            population,
+            executor,
+            Plan(settings.repeats, settings.is_strict, is_timed=not settings.deterministic),
+            job_seed=self._walk.job_seed,
+            seconds=lambda: self.seconds,
+            begun=lambda: self._next,
+            report=lambda: self._report("", force=True),
+        )
+        goal = budget.target
+        if goal is not None and settings.rules > 1:
+            goal = population.objective.value(goal)  # a user's is in the metric's own unit
+        self._goal = goal
         if models is not None:
             models.listen(partial(self._report, "", force=True))
             models.ended = self._tally.asked
@@ -142,14 +161,16 @@ class Engine:
     def _replay(self) -> None:
         """Rebuild every view from the stored facts."""
         self._next = self._store.next_attempt()
-        confirmations = deque(self._store.confirmations())
-        for outcome in self._store.outcomes():
-            while confirmations and 0 <= confirmations[0].seen <= self.population.finished:
-                self._disqualify(confirmations.popleft())
-            self.count_in(outcome.attempt)
-            self._take_in(outcome)
-        for confirmation in confirmations:
-            self._disqualify(confirmation)
+        facts = self._store.outcomes(), self._store.confirmations(), self._store.rounds()
+        for event in in_order(*facts):
+            match event:
+                case Outcome():
+                    self.count_in(event.attempt)
+                    self._take_in(event)
+                case Confirmation():
+                    self._disqualify(event)
+                case Verdict():
+                    self.population.settle(event)
         self._before = self._store.seconds()
         self._started = time.monotonic()
         self._unfinished = self._store.attempts(unfinished=True)
@@ -238,9 +259,22 @@ class Engine:
 
     @property
     def reaches_target(self) -> bool:
-        """Whether the score is as good as the user wants it."""
-        score, target = self.population.score, self._budget.target
-        return target is not None and score is not None and score >= target
+        """Whether the score is as good as the user wants it, and confirmed."""
+        population = self.population
+        known = bool(population.evidence.confirmed) or self._settings.rules == 1
+        return known and self._is_reached(population.score)
+
+    def _is_reached(self, score: float | None) -> bool:
+        return self._goal is not None and score is not None and score >= self._goal
+
+    def _may_reach_target(self) -> bool:
+        """Whether the search's own score is that good, and it is time to see if it is true."""
+        return (
+            self._settings.rules > 1
+            and self._is_reached(self.population.search_score)
+            and self._confirming.is_affordable(self._ledger.spent)
+            and self._confirming.is_due
+        )
 
     @property
     def rules(self) -> int:
@@ -396,7 +430,7 @@ class Engine:
         """Stop the run where its budget, its target or its patience is reached."""
         if self.population.finished and not self.population.elites:
             self._refuse_seed()
-        if self.reaches_target:
+        if self.reaches_target or self._may_reach_target():
             self.stop("target")
         if self._tally.is_exhausted:
             self.stop("exhausted")
@@ -430,41 +464,49 @@ class Engine:
             if self._models is not None:
                 self._models.end(attempt)
 
-    async def confirm(self) -> bool:
-        """Measure the front again, with other secret inputs, before it is announced.
+    @property
+    def is_confirming(self) -> bool:
+        """Whether an earlier session left measurements of a round undone."""
+        return self._confirming.is_open
 
-        An evaluator that has a method `confirm` measures more strictly by it.
-        A program that fails leaves the front, and what takes its place is measured too.
-        Confirmations are stored and not counted; one that failed through the evaluator's fault is
-        no verdict, and is asked for again at the next occasion.
+    async def confirm(self) -> None:
+        """Measure again what is to be announced, with other secret inputs.
 
-        Returns:
-            Whether the whole front is what was reached before.
+        An evaluator that has a method `confirm` measures by it. Confirmations are stored and are
+        no evaluations of the budget.
         """
-        done = {confirmation.program for confirmation in self._store.confirmations()}
-        unbroken = True
-        while True:
-            front = [elite.program for elite in self.population.front]
-            waiting = [program for program in front if program.id not in done]
-            if not waiting:
-                return unbroken
-            jobs = [
-                Job(program, self._walk.job_seed(program.id, "confirm"), is_confirmation=True)
-                for program in waiting
-            ]
-            again = await together(self._executor.evaluate(job) for job in jobs)
-            for program, evaluation in zip(waiting, again, strict=True):
-                done.add(program.id)
-                if evaluation.fault != "evaluator":
-                    self.confirmed(
-                        Confirmation(program.id, evaluation, self.population.finished, self._next)
-                    )
-                    unbroken = unbroken and evaluation.status == "ok"
+        if self._settings.rules > 1 or self.is_confirming:
+            await self.measure_again()
+            return
+        await confirm_once(
+            self._store,
+            self.population,
+            self._executor,
+            self._walk.job_seed,
+            self.confirmed,
+            self._next,
+        )
+
+    async def measure_again(self, asked: int | None = None) -> None:
+        """Measure a program beside the seed; without one, what is to be announced."""
+        await self._confirming.confirm(asked)
+        population = self.population
+        if population.evidence.confirmed:
+            found = lines.announced(population.evidence, population.front, population.objective)
+            self._report(found, force=True)
+
+    def contenders(self) -> tuple[int, ...]:
+        """Return whom a round would measure now."""
+        return self._confirming.contenders()
 
     def confirmed(self, confirmation: Confirmation) -> None:
-        """Make a repeated measurement durable, and take it into the views."""
+        """Make a measurement by the rules of older runs durable, and take it into the views."""
         self._store.confirm(confirmation)
         self._disqualify(confirmation)
+
+    def close(self, round_: Round, rows: Sequence[Confirmation]) -> None:
+        """Make a recorded round durable here too, and take it into the views."""
+        self._confirming.close(round_, rows)
 
     def _disqualify(self, confirmation: Confirmation) -> None:
         evaluation = confirmation.evaluation
@@ -486,15 +528,25 @@ class Engine:
         islands = []
         for island in self.population.islands:
             elites = island.archive.elites()
-            islands.append((len(elites), elites[0].objectives[0] if elites else None))
+            best = self.population.objective.values(elites[0].objectives)[0] if elites else None
+            islands.append((len(elites), best))
+        population, objective = self.population, self.population.objective
+        own, target = objective.value, None if self._goal is None else objective.value(self._goal)
+        score = population.score
         return Progress(
             evaluations=self._ledger.spent,
             budget=self._budget,
             attempts=self.population.finished,
             seconds=self.seconds,
-            best_score=self.population.score,
-            best=self.population.best(),
-            front=tuple(self.population.front),
+            best_score=score,
+            best=population.best(),
+            front=tuple(population.front),
+            value_name=objective.value_name,
+            best_value=None if score is None else own(score),
+            target=target,
+            is_confirmed=bool(population.evidence.confirmed),
+            search_value=None if population.search_score is None else own(population.search_score),
+            confirming=self._confirming.told,
             islands=tuple(islands),
             operators=dict(self._tally.operators),
             statuses=dict(self._tally.statuses),

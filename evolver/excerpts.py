@@ -37,7 +37,7 @@ def answers_of(directory: Path) -> sqlite3.Connection:
         UsageError: no run is there, or it is damaged.
     """
     database = _copy(directory, ":memory:")
-    for table in ("outcomes", "attempts", "programs", "evaluations"):
+    for table in ("outcomes", "attempts", "programs", "evaluations", "rounds", "closings"):
         database.execute(f"DELETE FROM {table}")
     database.commit()
     return database
@@ -105,10 +105,20 @@ def _cut(database: sqlite3.Connection, finished: int) -> None:
     database.execute(
         "DELETE FROM evaluations WHERE purpose = 'confirmation' AND seen > ?", (finished,)
     )
+    # A round that was not closed then counts for nothing yet, and is planned anew.
+    database.execute("DELETE FROM closings WHERE seen > ?", (finished,))
+    database.execute("DELETE FROM rounds WHERE number NOT IN (SELECT round FROM closings)")
+    database.execute(
+        "DELETE FROM evaluations WHERE round > 0 AND round NOT IN (SELECT number FROM rounds)"
+    )
     # Those of the very end come before whatever the other run begins.
-    database.execute("UPDATE evaluations SET begun = 0 WHERE seen = ?", (finished,))
+    for table in ("evaluations", "closings"):
+        database.execute(f"UPDATE {table} SET begun = 0 WHERE seen = ?", (finished,))
     database.execute("DELETE FROM failures WHERE request NOT IN (SELECT id FROM requests)")
     database.execute(f"DELETE FROM contents WHERE hash NOT IN ({_NAMED})")
-    last = "(SELECT coalesce(max(session), 0) FROM outcomes)"
+    last = (
+        "(SELECT coalesce(max(session), 0) FROM "
+        "(SELECT session FROM outcomes UNION SELECT session FROM closings))"
+    )
     database.execute(f"DELETE FROM sessions WHERE id > {last}")
     database.execute(f"DELETE FROM stops WHERE session >= {last}")

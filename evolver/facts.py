@@ -62,12 +62,55 @@ class Confirmation:
         evaluation: the new measurement.
         seen: attempts that were finished by then; -1 where an older evolver did not say.
         begun: attempts with lower numbers had begun by then, others had not; -1 as above.
+        round: that it belongs to; 0 where it stands for itself, by the rules of older runs.
+        repeat: its number within the round, from 0: with it go the secret inputs.
     """
 
     program: int
     evaluation: Evaluation
     seen: int = -1
     begun: int = -1
+    round: int = 0
+    repeat: int = 0
+
+
+@dataclass(frozen=True)
+class Round:
+    """Programs that are measured again together, on the same secret inputs.
+
+    It is planned before anything is measured: what ends it depends on no score but on whether the
+    first repeats come out exactly as the search had them.
+
+    Attributes:
+        number: from 1.
+        programs: their ids, the seed's among them.
+        first: repeats after which it ends where every one of them was exact.
+        least: repeats of each program, at least.
+        most: repeats of each program, at most.
+        allowance: seconds of evaluation that it may take beyond the least; None: as many as it has.
+        is_strict: whether the evaluator measures by its `confirm`, unlike in the search.
+        asked: the program that somebody asked for; None where the run chose.
+        seen: attempts that were finished when it closed; -1 while it is open.
+        begun: attempts with lower numbers had begun by then, others had not; -1 as above.
+        is_exact: whether every measurement came out as before.
+    """
+
+    number: int
+    programs: tuple[int, ...]
+    first: int
+    least: int
+    most: int
+    allowance: float | None = None
+    is_strict: bool = False
+    asked: int | None = None
+    seen: int = -1
+    begun: int = -1
+    is_exact: bool = False
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether its measurements are all there, and count."""
+        return self.seen >= 0
 
 
 @dataclass(frozen=True)

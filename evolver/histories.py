@@ -161,7 +161,9 @@ def fork(
             f"{directory} has {len(run.outcomes)} finished attempts, not {finished}; "
             f"give --at a number from 1 to {len(run.outcomes)}"
         )
-    source = assigned(run.task if task is None else load_task(task), options.set or ())
+    source = run.task if task is None else load_task(task)
+    settings = source.settings if task is not None else config.with_own_target(run.configuration)
+    source = assigned(replace(source, settings=settings), options.set or ())
     source = _same_program(source, run.task)
     configuration = config.resolve(source.settings, _inherited(options, run.configuration))
     source = assemble_task(source.name, source.root, configuration.task)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import io
+import math
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Any
 
+from evolver.evidence import SEED, Comparison, Evidence, Interval, establishes
 from evolver.facts import Bill
+from evolver.objective import Objective
 from evolver.progress import Progress
 from evolver.types import Elite
 from evolver.wording import counted, visible, visible_line
@@ -29,9 +32,106 @@ def number(value: float | None) -> str:
     return f"{value:.0f}" if value == round(value) and abs(value) < 1e6 else f"{value:.5g}"
 
 
-def score(value: float | None, best: Elite | None) -> str:
-    """Write a run's score; it says so where its best program may have written it itself."""
-    return number(value) + trust(best)
+def interval(found: Interval) -> str:
+    """Write a mean with its bounds, to the digits that they leave it; alone where it is exact."""
+    half = (found.high - found.low) / 2
+    if not math.isfinite(half) or not half:
+        return f"{found.mean + 0.0:.6g}"
+    finest = math.floor(math.log10(half)) - 1  # the power of ten of the last digit
+    if finest >= -7 and abs(found.mean) < 1e9:
+        places = max(0, -finest)
+        mean, low, high = (f"{round(value, places) + 0.0:.{places}f}" for value in found)
+    else:
+        largest = math.floor(math.log10(max(abs(found.low), abs(found.high))))
+        mean, low, high = (f"{value:.{max(1, largest - finest)}e}" for value in found)
+    return f"{mean} [{low}, {high}]"
+
+
+def announced(evidence: Evidence, front: Sequence[Elite], objective: Objective) -> str:
+    """Write what a run has found, and whether that is better than the seed: one sentence.
+
+    Args:
+        evidence: of the run, with something confirmed.
+        front: what is announced, best first.
+        objective: what counts.
+    """
+    if not front:
+        return "no program passed when it was measured again"
+    is_better = establishes(evidence, front, objective)
+    if len(objective.names) > 1:
+        return _front(evidence, front, objective, is_better=is_better)
+    name, minimizes = objective.names[0], bool(objective.minimize)
+    program = front[0].program.id
+    own = evidence.confirmed[program].intervals[0]
+    best = f"{name} {interval(-own if minimizes else own)}"
+    found = evidence.compared(program)
+    if program == SEED:
+        if evidence.is_exact or len(evidence.confirmed) == 1:
+            return f"{best}, the seed's own: nothing better was found"
+        return f"{best}, the seed's own: no better within the noise{_size(evidence, program)}"
+    if found is None:
+        return f"{best}; the seed failed when it was measured again"
+    seed = -found.seed[0] if minimizes else found.seed[0]
+    if found.is_exact:
+        how = "confirmed: the same on fresh inputs" if is_better else "no better than the seed"
+        return f"{best}, seed {interval(seed)}; {how}"
+    if not is_better:
+        return f"{best}, seed {interval(seed._replace(low=seed.mean, high=seed.mean))}: " + (
+            f"no better within the noise{_size(evidence, program)}"
+        )
+    gain = -found.gains[0] if minimizes else found.gains[0]
+    return (
+        f"{best}, seed {interval(seed)}: better, n = {found.n} fresh inputs; difference "
+        f"{interval(gain)}"
+    )
+
+
+def _front(
+    evidence: Evidence, front: Sequence[Elite], objective: Objective, *, is_better: bool
+) -> str:
+    value = number(objective.score(elite.objectives for elite in front))
+    told = f"{objective.value_name} {value}"
+    if SEED not in evidence.confirmed:
+        return f"{told}; the seed failed when it was measured again"
+    told += f", seed {number(objective.score([evidence.confirmed[SEED].objectives]))}"
+    if evidence.is_exact:
+        how = "confirmed: the same on fresh inputs" if is_better else "no better than the seed"
+        return f"{told}; {how}"
+    how = "better" if is_better else "no better within the noise"
+    return f"{told}: {how}{_size(evidence, *(elite.program.id for elite in front))}"
+
+
+def _size(evidence: Evidence, *programs: int) -> str:
+    n = min(len(evidence.confirmed[program].repeats) for program in programs)
+    return f", n = {n} fresh {'input' if n == 1 else 'inputs'}"
+
+
+def compared(found: Comparison, objective: Objective) -> str:
+    """Write a program's objectives beside the seed's, and whether they are better."""
+    parts = []
+    rows = zip(objective.directions, found.own, found.seed, strict=True)
+    for (name, direction), own, seed in rows:
+        flips = direction == "minimize"
+        told = (interval(-one if flips else one) for one in (own, seed))
+        parts.append("{} {}, seed {}".format(name, *told))
+    if found.is_exact:
+        how = "confirmed: the same on fresh inputs" if found.is_better else "no better"
+    else:
+        how = "better" if found.is_better else "no better within the noise"
+        how += f", n = {found.n} fresh inputs"
+    return f"{'; '.join(parts)}: {how}"
+
+
+def best(progress: Progress) -> str:
+    """Write the best that a run has so far, and the target, in the metric's own unit."""
+    value = number(progress.best_value) if progress.best_value is not None else "-"
+    target = "" if progress.target is None else f", target {number(progress.target)}"
+    told = f"{progress.value_name} {value}{trust(progress.best)}{target}"
+    if not progress.is_confirmed:
+        return told
+    if progress.search_value == progress.best_value:
+        return f"{told} (confirmed)"
+    return f"{told} (confirmed; {number(progress.search_value)} by the search alone)"
 
 
 def trust(elite: Elite | None) -> str:
@@ -142,13 +242,16 @@ def line(progress: Progress, rate: float | None) -> str:
     parts.append(evaluations(progress))
     if rate is not None:
         parts.append(f"{rate:.3g}/s")
-    parts.append(f"score {score(progress.best_score, progress.best)}")
+    parts.append(best(progress))
     if len(progress.front) > 1:
         parts.append(f"front of {len(progress.front)}")
     elif progress.best is not None:
-        metrics = progress.best.evaluation.metrics
-        parts.append(", ".join(f"{name} {number(value)}" for name, value in metrics.items()))
-    parts += [cost(progress), progress.message, *progress.troubles]
+        metrics = progress.best.evaluation.metrics.items()
+        others = [f"{name} {number(value)}" for name, value in metrics
+                  if name != progress.value_name]  # fmt: skip
+        parts.append(", ".join(others))
+    measuring = f"measured again: {progress.confirming}" if progress.confirming else ""
+    parts += [cost(progress), measuring, progress.message, *progress.troubles]
     return "  ".join(part for part in parts if part)
 
 

@@ -124,6 +124,23 @@ class Objective:
             *((name, "minimize") for name in self.minimize),
         )
 
+    @property
+    def value_name(self) -> str:
+        """What the score is of: the only objective's metric, or the hypervolume of several."""
+        return self.names[0] if len(self.names) == 1 else "hypervolume"
+
+    def value(self, score: float) -> float:
+        """Turn a score into what it stands for, or back: a minimised metric changes its sign.
+
+        The value is in the metric's own unit and direction; a hypervolume is one already.
+        """
+        return self.values([score])[0] if len(self.names) == 1 else score
+
+    def values(self, objectives: Sequence[float]) -> tuple[float, ...]:
+        """Turn objectives into their metrics, or back: minimised ones change their signs."""
+        kept = len(self.maximize)
+        return (*objectives[:kept], *(0.0 - value for value in objectives[kept:]))
+
     def objectives(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
         """Return the metrics as objectives, higher is better.
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from evolver.evidence import Evidence, Verdict
 from evolver.facts import NOT_MENDED, Attempt, Outcome
 from evolver.filters import normalised_hash, structure_hash
 from evolver.objective import Objective, dominates, front
@@ -102,6 +103,13 @@ def _is_verdict(evaluation: Evaluation) -> bool:
     return evaluation.fault != "evaluator" and evaluation.status != "timeout"
 
 
+def front_of(elites: Iterable[Elite]) -> list[Elite]:
+    """Return the elites that no other beats, best first objective first."""
+    pool = list(elites)
+    kept = front([elite.objectives for elite in pool])
+    return sorted((pool[i] for i in kept), key=lambda e: e.objectives, reverse=True)
+
+
 def _last_line(text: str) -> str:
     """Return the last line, which says of a traceback what it was about."""
     lines = text.strip().splitlines()
@@ -125,7 +133,13 @@ def _least_like(known: Sequence[Elite], drawn: Sequence[Elite]) -> Elite:
 
 
 class Population:
-    """Islands of elites, the global front and the index of everything seen."""
+    """Islands of elites, the global front and the index of everything seen.
+
+    Attributes:
+        elites: every program with status "ok", by id; those that were confirmed with that value.
+        leading: what the search has found: the elites that no other beats.
+        evidence: what repeated measurements say.
+    """
 
     def __init__(
         self,
@@ -149,7 +163,8 @@ class Population:
             migrants: elites that each island sends to the next one at a migration.
             trials: how many earlier children of a parent `tried` tells of, at most.
         """
-        self._objective = objective
+        self.objective = objective
+        self._island = island
         self.islands = [island() for _ in range(islands)]
         self._inspirations = inspirations
         self._interval = migration_interval
@@ -157,9 +172,11 @@ class Population:
         self._trials = trials
         self._tried: dict[int, list[tuple[int, Trial]]] = {}  # by parent, with when it was known
         self.finished = 0
-        self.front: list[Elite] = []
-        self.score: float | None = None
-        self.elites: dict[int, Elite] = {}  # every program with status ok, by id
+        self.leading: list[Elite] = []
+        self.search_score: float | None = None
+        self.elites: dict[int, Elite] = {}
+        self.evidence = Evidence()
+        self._announced: list[Elite] | None = None  # None: nothing is confirmed yet
         self._disqualified: set[int] = set()
         self.children = Counter[int]()  # program id -> finished attempts that edited it
         self.seen = Seen()
@@ -234,21 +251,58 @@ class Population:
         for index in islands:
             self.islands[index].archive.add(elite)
         new = elite.objectives
-        if any(kept.objectives == new or dominates(kept.objectives, new) for kept in self.front):
+        if any(kept.objectives == new or dominates(kept.objectives, new) for kept in self.leading):
             return False
-        self.front = [kept for kept in self.front if not dominates(new, kept.objectives)]
-        self.front.append(elite)
-        self.front.sort(key=lambda e: e.objectives, reverse=True)
-        before, self.score = self.score, self._objective.score(e.objectives for e in self.front)
-        return before is None or (self.score is not None and self.score > before)
+        self.leading = [kept for kept in self.leading if not dominates(new, kept.objectives)]
+        self.leading.append(elite)
+        self.leading.sort(key=lambda e: e.objectives, reverse=True)
+        before, self.search_score = self.search_score, self._score(self.leading)
+        return before is None or (self.search_score is not None and self.search_score > before)
+
+    def _score(self, front: Sequence[Elite]) -> float | None:
+        return self.objective.score(elite.objectives for elite in front)
+
+    @property
+    def front(self) -> Sequence[Elite]:
+        """What is announced: of the confirmed programs, once there are any, those none beats."""
+        return self.leading if self._announced is None else self._announced
+
+    @property
+    def score(self) -> float | None:
+        """The score of what is announced."""
+        return self._score(self.front)
 
     def disqualify(self, programs: Iterable[int]) -> None:
         """Take programs off the front whose confirmation failed; they remain parents."""
         self._disqualified.update(programs)
-        elites = [e for id_, e in self.elites.items() if id_ not in self._disqualified]
-        kept = front([elite.objectives for elite in elites])
-        self.front = sorted((elites[i] for i in kept), key=lambda e: e.objectives, reverse=True)
-        self.score = self._objective.score(elite.objectives for elite in self.front)
+        self.leading = front_of(self.qualified.values())
+        self.search_score = self._score(self.leading)
+
+    @property
+    def qualified(self) -> dict[int, Elite]:
+        """The elites whose confirmation did not fail, by id."""
+        return {id_: e for id_, e in self.elites.items() if id_ not in self._disqualified}
+
+    def settle(self, verdict: Verdict) -> None:
+        """Take in a round of repeated measurements: from here on their means are what counts."""
+        self.evidence.add(verdict)
+        new = {
+            id_: self.evidence.confirmed[id_].revalued(self.elites[id_])
+            for id_ in verdict.confirmed
+            if id_ in self.elites
+        }
+        self.elites |= new
+        for index, island in enumerate(self.islands):
+            kept = island.archive.elites()
+            if any(elite.program.id in new for elite in kept):
+                again = self._island().archive
+                for elite in kept:
+                    again.add(new.get(elite.program.id, elite))
+                self.islands[index] = Island(again, island.policy)
+        self.disqualify(verdict.failed)
+        confirmed = self.evidence.confirmed
+        if confirmed:
+            self._announced = front_of(e for id_, e in self.qualified.items() if id_ in confirmed)
 
     def _migrate(self) -> None:
         """Copy members of each island's front to the next island round the ring.
@@ -266,8 +320,6 @@ class Population:
             for elite in elites:
                 target.archive.add(elite)
 
-    def best(self, metrics: Callable[[Mapping[str, float]], bool] | None = None) -> Elite | None:
-        """Return the front's best by the first objective, among those whose metrics pass."""
-        pool = self.front if metrics is None else list(self.elites.values())
-        fitting = [e for e in pool if metrics is None or metrics(e.evaluation.metrics)]
-        return max(fitting, key=lambda e: (e.objectives, -e.program.id), default=None)
+    def best(self) -> Elite | None:
+        """Return the best of what is announced, by the first objective."""
+        return max(self.front, key=lambda e: (e.objectives, -e.program.id), default=None)

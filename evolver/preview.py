@@ -10,6 +10,8 @@ from typing import Protocol, runtime_checkable
 from evolver import prompts
 from evolver.assemble import make_operators, make_population
 from evolver.errors import UsageError
+from evolver.evidence import Verdict, in_order
+from evolver.facts import Outcome
 from evolver.plugins import nearest
 from evolver.runs import Run
 from evolver.sessions import judge
@@ -98,9 +100,13 @@ def at_the_end(run: Run) -> Context:
         UsageError: no program of the run passed its evaluation.
     """
     population = make_population(run.task)
-    for outcome in run.outcomes:
-        population.record(outcome)
-    population.disqualify(i for i, again in run.confirmations.items() if again.status != "ok")
+    for event in in_order(run.outcomes, run.confirmations, run.rounds):
+        match event:
+            case Outcome():
+                population.record(event)
+            case Verdict():
+                population.settle(event)
+    population.disqualify(run.failed)
     if not population.elites:
         raise UsageError(f"{run.directory} has no program that passed its evaluation")
     number = len(run.outcomes)

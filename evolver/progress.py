@@ -37,10 +37,10 @@ class Progress:
     budget: Budget
     attempts: int  # finished
     seconds: float
-    best_score: float | None
+    best_score: float | None  # higher is better; of what is confirmed, once anything is
     best: Elite | None
     front: Sequence[Elite]
-    islands: Sequence[tuple[int, float | None]]  # elites, best first objective
+    islands: Sequence[tuple[int, float | None]]  # elites, best first metric
     operators: Mapping[str, OperatorRecord]
     statuses: Mapping[str, int]  # how evaluations ended; and "filtered", "unproposed"
     in_flight: int
@@ -49,6 +49,13 @@ class Progress:
     troubles: Sequence[str] = ()  # models that do not answer: which, why, since when
     notes: Sequence[str] = ()  # what was found out about models so far, in sentences
     failures: Failures = field(default_factory=Failures)  # of evaluations
+    # What the score stands for: the only metric, or the hypervolume; in its own unit and direction.
+    value_name: str = "score"
+    best_value: float | None = None
+    search_value: float | None = None  # of the search, with what is not confirmed
+    target: float | None = None
+    is_confirmed: bool = False  # whether what is best was measured again
+    confirming: str = ""  # how far the measurements are that are made again
     message: str = ""  # set when something happened that is worth a line
 
     @property

@@ -20,7 +20,7 @@ from typing import Any
 from evolver import rules
 from evolver.engine import Engine
 from evolver.errors import ProposalError
-from evolver.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Session
+from evolver.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Round, Session
 from evolver.operators.mix import Weighted
 from evolver.store import Store
 from evolver.types import (
@@ -47,7 +47,7 @@ class LeftBehind:
     until: int  # the session at whose end it was left
 
 
-Event = Attempt | Outcome | Confirmation | LeftBehind
+Event = Attempt | Outcome | Confirmation | Round | LeftBehind
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,7 @@ class Record:
         """Yield what happened with the session in which it did."""
         began = {number: one.id for one in sessions.values() for number in one.begun}
         ended = {number: one.id for one in sessions.values() for number in one.finished}
+        closed = self.store.closings()
         session = min(sessions)
         for event in self._events():
             if isinstance(event, Attempt):
@@ -119,11 +120,16 @@ class Record:
                 session = ended[event.attempt.id]
             elif isinstance(event, LeftBehind):
                 session = event.session
+            elif isinstance(event, Round):
+                session = closed[event.number]
             yield session, event  # a confirmation comes after all else of its session
 
     def _events(self) -> Iterator[Event]:
         """Yield decisions, verdicts and confirmations in their order."""
-        confirmations = deque(sorted(self.store.confirmations(), key=_moment))
+        alone = [one for one in self.store.confirmations() if not one.round]
+        rounds = [one for one in self.store.rounds() if one.is_closed]
+        made: list[Confirmation | Round] = [*alone, *rounds]
+        confirmations = deque(sorted(made, key=_moment))
         begun: list[Attempt | LeftBehind] = [*self.store.attempts(), *left_behind(self.store)]
         attempts = deque(sorted(begun, key=lambda one: (_decided(one).seen, _number(one))))
         for finished, outcome in enumerate(chain(self.store.outcomes(), (None,))):
@@ -173,11 +179,11 @@ def _number(event: Attempt | LeftBehind) -> int:
     return _decided(event).id
 
 
-def _moment(confirmation: Confirmation) -> tuple[bool, int]:
+def _moment(confirmation: Confirmation | Round) -> tuple[bool, int]:
     return confirmation.seen < 0, confirmation.seen
 
 
-def _is_due(confirmations: deque[Confirmation], finished: int, attempt: int | None) -> bool:
+def _is_due(confirmations: deque[Confirmation | Round], finished: int, attempt: int | None) -> bool:
     """Tell whether the next confirmation was made before an attempt began (None: any more)."""
     if not confirmations or not 0 <= confirmations[0].seen <= finished:
         return False
@@ -334,8 +340,8 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
                     heard = _words(tape.heard)
                     if heard and heard != _words(record.store.prompts(event.attempt.id).values()):
                         prompts.append(event.attempt.id)
-                case Confirmation():
-                    differences += _confirm(engine, event)
+                case Confirmation() | Round():
+                    differences += _confirm(engine, event, record.store)
                 case LeftBehind():
                     differences += _decide(engine, event.attempt, begun)
                     engine.count_in(event.attempt)
@@ -389,12 +395,20 @@ async def _finish(engine: Engine, recorded: Outcome, tape: Tape) -> list[Differe
     return found
 
 
-def _confirm(engine: Engine, recorded: Confirmation) -> list[Difference]:
-    front = [elite.program.id for elite in engine.population.front]
-    engine.confirmed(recorded)
-    if recorded.program in front:
+def _confirm(engine: Engine, recorded: Confirmation | Round, store: Store) -> list[Difference]:
+    """Take measurements from the record; whose they are is decided again."""
+    if isinstance(recorded, Confirmation):
+        front = [elite.program.id for elite in engine.population.front]
+        engine.confirmed(recorded)
+        if recorded.program in front:
+            return []
+        return [Difference(recorded.program, "front at a confirmation", "with it", "without it")]
+    chosen = engine.contenders()
+    engine.close(recorded, [row for row in store.confirmations() if row.round == recorded.number])
+    if recorded.asked is not None or chosen == recorded.programs:
         return []
-    return [Difference(recorded.program, "front at a confirmation", "with it", "without it")]
+    what = f"programs of round {recorded.number}"
+    return [Difference(None, what, repr(recorded.programs), repr(chosen))]
 
 
 def _compared(number: int, recorded: object, walked: object) -> list[Difference]:

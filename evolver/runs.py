@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,9 +13,11 @@ from typing import Any
 from evolver import config
 from evolver.database import DATABASE, damaged
 from evolver.errors import UsageError
-from evolver.facts import Bill, Confirmation, Flights, Outcome
+from evolver.evidence import SEED, Evidence, Verdict, establishes, in_order
+from evolver.facts import Bill, Confirmation, Flights, Outcome, Round
 from evolver.failures import Failures, paths_of
-from evolver.objective import Objective, dominates, front
+from evolver.objective import Objective, dominates
+from evolver.population import front_of
 from evolver.progress import ModelRecord
 from evolver.store import Store
 from evolver.tally import Tally
@@ -102,10 +105,25 @@ class Run:
         return outcomes
 
     @cached_property
-    def confirmations(self) -> Mapping[int, Evaluation]:
-        """Repeated measurements of programs on the front, by program id."""
+    def confirmations(self) -> Sequence[Confirmation]:
+        """Repeated measurements, in the order in which they were made."""
         confirmations: list[Confirmation] = self._read(lambda store: store.confirmations())
-        return {made.program: made.evaluation for made in confirmations}
+        return confirmations
+
+    @cached_property
+    def rounds(self) -> Sequence[Round]:
+        """The rounds that they were made in."""
+        rounds: list[Round] = self._read(lambda store: store.rounds())
+        return rounds
+
+    @cached_property
+    def evidence(self) -> Evidence:
+        """What repeated measurements say of the programs that were announced."""
+        evidence = Evidence()
+        for event in in_order(self.outcomes, self.confirmations, self.rounds):
+            if isinstance(event, Verdict):
+                evidence.add(event)
+        return evidence
 
     @cached_property
     def flights(self) -> Flights:
@@ -146,48 +164,105 @@ class Run:
         return Failures.of(evaluations, paths_of(self.task.files, self.task.readonly))
 
     @cached_property
-    def elites(self) -> Mapping[int, Elite]:
-        """Every program with status "ok", by id."""
+    def searched(self) -> Mapping[int, Elite]:
+        """Every program with status "ok", by id, as the search measured it: once."""
         found = (outcome.elite for outcome in self.outcomes)
         return {elite.program.id: elite for elite in found if elite is not None}
+
+    @cached_property
+    def elites(self) -> Mapping[int, Elite]:
+        """Every program with status "ok", by id; those that were confirmed with that value."""
+        known = self.evidence.confirmed
+        return {
+            id_: known[id_].revalued(elite) if id_ in known else elite
+            for id_, elite in self.searched.items()
+        }
+
+    @cached_property
+    def failed(self) -> frozenset[int]:
+        """The programs that failed when they were measured again."""
+        alone = {
+            again.program
+            for again in self.confirmations
+            if not again.round and again.evaluation.status != "ok"
+        }
+        return frozenset(alone | self.evidence.failed)
 
     @cached_property
     def front(self) -> Sequence[Elite]:
         """The programs that no other beats, best first objective first.
 
-        A program whose confirmation failed is not among them.
+        Once anything is confirmed, only of what is. A program whose confirmation failed is not
+        among them.
         """
-        failed = {id_ for id_, again in self.confirmations.items() if again.status != "ok"}
-        elites = [elite for id_, elite in self.elites.items() if id_ not in failed]
-        kept = [elites[i] for i in front([elite.objectives for elite in elites])]
-        return sorted(kept, key=lambda e: e.objectives, reverse=True)
+        known = self.evidence.confirmed
+        return front_of(
+            elite
+            for id_, elite in self.elites.items()
+            if id_ not in self.failed and (not known or id_ in known)
+        )
+
+    @cached_property
+    def search_front(self) -> Sequence[Elite]:
+        """The front by the values of the search alone, each measured once."""
+        return front_of(e for id_, e in self.searched.items() if id_ not in self.failed)
 
     @cached_property
     def deviations(self) -> Mapping[int, float]:
-        """How far the confirmations of the front are from what counted, by program id.
+        """How far repeated measurements are from the search's, by program id.
 
         The largest relative difference of an objective: 0 is an exact repetition. Programs that
         were not measured again are not in it.
         """
-        found = {}
-        for elite in self.front:
-            again = self.confirmations.get(elite.program.id)
-            if again is not None and again.objectives is not None:
-                found[elite.program.id] = max(
-                    abs(new - old) / max(abs(new), abs(old), 1e-300)
-                    for new, old in zip(again.objectives, elite.objectives, strict=True)
-                )
+        found: dict[int, float] = {}
+        closed = {0, *(one.number for one in self.rounds if one.is_closed)}
+        for again in self.confirmations:
+            elite = self.searched.get(again.program)
+            if elite is None or again.program in self.failed or again.evaluation.objectives is None:
+                continue
+            if again.round not in closed:
+                continue
+            largest = max(
+                abs(new - old) / max(abs(new), abs(old), 1e-300)
+                for new, old in zip(again.evaluation.objectives, elite.objectives, strict=True)
+            )
+            found[again.program] = max(largest, found.get(again.program, 0.0))
         return found
 
     @property
     def score(self) -> float | None:
-        """The best score; with several objectives the hypervolume of the front."""
+        """The score of the front, higher is better; with several objectives its hypervolume."""
         return self.objective.score(elite.objectives for elite in self.front)
 
     @property
+    def search_score(self) -> float | None:
+        """The score of the search's own front: of a noisy evaluator the luckiest draw."""
+        return self.objective.score(elite.objectives for elite in self.search_front)
+
+    @property
     def best(self) -> Elite | None:
-        """The front's best by the first objective; None where nothing is ok."""
+        """The front's best by the first objective, with its confirmed value once there is one.
+
+        None where nothing is ok. What the search alone would announce is `search_front[0]`.
+        """
         return self.front[0] if self.front else None
+
+    @property
+    def is_unconfirmed(self) -> bool:
+        """Whether the search has found what may be better than all that is confirmed.
+
+        A round that was made since says that it is not: each look has its price.
+        """
+        known = self.evidence
+        leading = front_of(e for id_, e in self.elites.items() if id_ not in self.failed)
+        if all(elite.program.id in known.confirmed for elite in leading):
+            return False
+        return not known.verdicts or len(self.outcomes) > known.verdicts[-1].round.seen
+
+    @property
+    def established(self) -> bool:
+        """Whether what is announced is better than the seed by more than chance."""
+        return establishes(self.evidence, self.front, self.objective)
 
     def best_where(self, passes: Callable[[Mapping[str, float]], bool]) -> Elite | None:
         """Return the best by the first objective among all programs whose metrics pass."""
@@ -254,20 +329,51 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints."""
-        best = self.best
+        best, searched = self.best, next(iter(self.search_front), None)
+        score, own = self.score, self.objective.value
+        known = None if best is None else self.evidence.confirmed.get(best.program.id)
+        seed = self.evidence.confirmed.get(SEED)
         return {
-            "best_score": self.score,
+            "best_score": score,
+            "best_value": None if score is None else own(score),
             "best_metrics": None if best is None else dict(best.evaluation.metrics),
             "best_program": None if best is None else best.program.id,
             "best_trusted": None if best is None else best.evaluation.trusted,
             "best_confirmed": best is not None and best.program.id in self.deviations,
             "best_deviation": None if best is None else self.deviations.get(best.program.id),
+            "established": self.established,
+            "interval": None
+            if best is None
+            else self.bounds(best.program.id).get(self.objective.value_name),
+            "n": 0 if known is None else len(known.repeats),
+            "seed_metrics": None if seed is None else dict(seed.metrics),
+            "search_score": self.search_score,
+            "search_metrics": None if searched is None else dict(searched.evaluation.metrics),
+            "search_program": None if searched is None else searched.program.id,
             "evaluations": self.evaluations,
             "attempts": len(self.outcomes),
             "seconds": round(self.seconds, 3),
             "run_dir": str(self.directory),
             "stopped": self.stopped,
         }
+
+    def bounds(self, program: int) -> dict[str, tuple[float, float]]:
+        """Return the interval of each objective of a confirmed program, by metric.
+
+        They hold at every look together with 95 %. One measurement alone bounds nothing, unless
+        the evaluator repeats itself exactly.
+        """
+        known = self.evidence.confirmed.get(program)
+        if known is None:
+            return {}
+        found = {}
+        for (name, direction), each in zip(self.objective.directions, known.intervals, strict=True):
+            own = -each if direction == "minimize" else each
+            if self.evidence.is_exact:
+                found[name] = (own.mean, own.mean)
+            elif math.isfinite(own.low):
+                found[name] = (own.low, own.high)
+        return found
 
     def write_best(self) -> Path | None:
         """Write the best program's files into the run directory; return where."""

@@ -25,7 +25,7 @@ _GAP = 4096  # row ids without a readable row before the rest of a table is give
 
 _TABLES = (
     "facts", "sessions", "contents", "attempts", "requests", "completions", "failures",
-    "outcomes", "programs", "evaluations", "stops", "preflights",
+    "outcomes", "programs", "evaluations", "stops", "preflights", "rounds", "closings",
 )  # fmt: skip
 
 
@@ -182,6 +182,7 @@ def recover(directory: Path, out: Path) -> Salvage:
         "attempts": lambda row: row["id"] in attempts,
         "programs": lambda row: row["id"] in attempts,
         "evaluations": lambda row: row["program"] in attempts,
+        "rounds": lambda row: set(json.loads(row["programs"])) <= attempts,
     }
     for table in _TABLES:
         rows = outcomes if table == "outcomes" else filter(keep.get(table), salvage.rows[table])

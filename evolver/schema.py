@@ -126,6 +126,26 @@ def _summaries(database: sqlite3.Connection) -> None:
     database.execute("ALTER TABLE outcomes ADD COLUMN summary TEXT NOT NULL DEFAULT ''")
 
 
+def _rounds(database: sqlite3.Connection) -> None:
+    """Rounds in which programs are measured again: what was planned, and when it counted."""
+    for statement in (
+        """
+        CREATE TABLE rounds (
+            number INTEGER PRIMARY KEY, session INTEGER NOT NULL, planned REAL NOT NULL,
+            programs TEXT NOT NULL, first INTEGER NOT NULL, least INTEGER NOT NULL,
+            most INTEGER NOT NULL, allowance REAL, is_strict INTEGER NOT NULL, asked INTEGER) STRICT
+        """,
+        """
+        CREATE TABLE closings (
+            round INTEGER PRIMARY KEY, session INTEGER NOT NULL, closed REAL NOT NULL,
+            seen INTEGER NOT NULL, begun INTEGER NOT NULL, is_exact INTEGER NOT NULL) STRICT
+        """,
+        "ALTER TABLE evaluations ADD COLUMN round INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE evaluations ADD COLUMN repeat INTEGER NOT NULL DEFAULT 0",
+    ):
+        database.execute(statement)
+
+
 # Appended to, never edited: a database records how many of them it has been through.
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _first_tables,
@@ -134,6 +154,7 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _flights,
     _memory,
     _summaries,
+    _rounds,
 )
 
 

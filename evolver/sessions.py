@@ -12,7 +12,7 @@ import errno
 import io
 import secrets
 import sqlite3
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -52,6 +52,9 @@ from evolver.wording import shell
 from evolver.worker import Ready
 
 Listener = Callable[[Progress], None]
+Work = Callable[[Engine, Store, asyncio.Event], Coroutine[Any, Any, None]]
+
+INTERRUPTED = "interrupted"
 
 
 def start(
@@ -129,6 +132,33 @@ def resume(
     return go_on(directory, config.extend(config.read(directory), options), listener)
 
 
+def confirm(directory: Path, asked: int | None = None, *, listener: Listener | None = None) -> Run:
+    """Measure again what a run announces, or one of its programs, beside the seed.
+
+    Args:
+        directory: of the run, which no other process may be working on.
+        asked: the program; None: what the run itself would measure at its end.
+        listener: is told of progress, on another thread.
+
+    Raises:
+        UsageError: there is no run, or another process works on it.
+        SandboxError: this host cannot run candidates.
+    """
+    directory = directory.resolve()
+    configuration = config.read(directory)
+    in_thread(
+        lambda interrupted: _session(
+            directory,
+            configuration,
+            listener,
+            interrupted,
+            partial(_until_confirmed, asked=asked),
+            asks=False,
+        )
+    )
+    return Run(directory)
+
+
 def go_on(directory: Path, configuration: Configuration, listener: Listener | None = None) -> Run:
     """Work on what is in a run's directory, as a configuration says.
 
@@ -151,8 +181,20 @@ async def _session(
     configuration: Configuration,
     listener: Listener | None,
     interrupted: asyncio.Event,
+    work: Work | None = None,
+    *,
+    asks: bool = True,
 ) -> None:
-    """Work on a run from its facts until it stops, in this thread's event loop."""
+    """Work on a run from its facts until it stops, in this thread's event loop.
+
+    Args:
+        directory: of the run.
+        configuration: what it is told to do.
+        listener: is told of progress.
+        interrupted: is set at Ctrl-C.
+        work: what is done with the engine; None: the whole session.
+        asks: whether models are asked.
+    """
     protect_process()
     settings = config.encoded(configuration)
     with (
@@ -168,9 +210,10 @@ async def _session(
         with VisibleLog(directory / LOG, "ab") as log, _logged(log, listener) as told:
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
-                for endpoint in endpoints:
+                for endpoint in endpoints if asks else ():
                     endpoint.move_in(directory)
-                await check_all(endpoints)  # a wrong address is told now, not after its retries
+                if asks:
+                    await check_all(endpoints)  # a wrong address fails now, not after its retries
                 ready = await executor.start()
                 config.write(directory, configuration)  # what did not work is not kept
                 store.note("references", ready.references)
@@ -185,10 +228,11 @@ async def _session(
                     endpoints,
                     reserve=_reservations(operators, ready),
                     listener=told,
+                    is_strict=ready.confirms,
                 )
                 if isinstance(gated, gate.GatedExecutor):
                     gated.listener = lambda message: told(engine.progress(message))
-                await _until_stopped(engine, store, interrupted)
+                await (work or _until_stopped)(engine, store, interrupted)
             finally:
                 await executor.close()
                 for endpoint in endpoints:
@@ -230,6 +274,7 @@ def make_engine(
     *,
     reserve: Mapping[str, int] | None = None,
     listener: Listener | None = None,
+    is_strict: bool = False,
 ) -> Engine:
     """Make what works on a run: its facts are the store's, its views are rebuilt from them."""
     facts = store.facts()
@@ -252,6 +297,8 @@ def make_engine(
             facts["secret"],
             configuration.rules,
             configuration.task.evaluator.limit,
+            configuration.task.objective.repeats,
+            is_strict,
         ),
         models=models,
         reserve=reserve,
@@ -259,24 +306,49 @@ def make_engine(
     )
 
 
-async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:
-    """Run the engine, confirm the front, record why it stopped; Ctrl-C cuts either short."""
+def _watcher(engine: Engine, interrupted: asyncio.Event) -> asyncio.Future[None]:
+    """Stop an engine at Ctrl-C."""
 
     async def watch() -> None:
         await interrupted.wait()
-        engine.stop("interrupted")
+        engine.stop(INTERRUPTED)
 
-    watcher = asyncio.ensure_future(watch())
+    return asyncio.ensure_future(watch())
+
+
+async def _until_confirmed(
+    engine: Engine, store: Store, interrupted: asyncio.Event, *, asked: int | None
+) -> None:
+    """Confirm what a run announces, or a program of it, and leave it stopped as it was."""
+    reason = store.last_stop(before=1) or INTERRUPTED
+    watcher = _watcher(engine, interrupted)
+    try:
+        if not await _is_done(engine.measure_again(asked), watcher):
+            raise UsageError(
+                "interrupted before the program was measured again; what was measured is kept"
+            )
+        store.stop(reason)
+    finally:
+        watcher.cancel()
+
+
+async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:
+    """Run the engine, confirm the front, record why it stopped; Ctrl-C cuts either short."""
+    watcher = _watcher(engine, interrupted)
     try:
         while True:
+            # What a killed session left undone comes first: it counts for what follows.
+            if engine.is_confirming and not await _is_done(engine.confirm(), watcher):
+                reason = INTERRUPTED
+                break
             reason = await engine.run()
-            if reason == "interrupted":
+            if reason == INTERRUPTED:
                 break
-            confirmed = await _confirmed(engine, watcher)
-            if confirmed is None:
-                reason = "interrupted"
-            if confirmed is not False:
+            if not await _is_done(engine.confirm(), watcher):
+                reason = INTERRUPTED
                 break
+            if engine.reaches_target:
+                reason = "target"
             if reason != "target" or engine.reaches_target:
                 break
             engine.reopen()
@@ -288,16 +360,17 @@ async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Even
         watcher.cancel()
 
 
-async def _confirmed(engine: Engine, interrupted: asyncio.Future[None]) -> bool | None:
-    """Confirm the front; None where that is cut short: what is left waits for the next session."""
-    confirming = asyncio.ensure_future(engine.confirm())
-    either: set[asyncio.Future[Any]] = {confirming, interrupted}
+async def _is_done(work: Coroutine[Any, Any, None], interrupted: asyncio.Future[None]) -> bool:
+    """Await measurements; False where they are cut short: the next session goes on with them."""
+    measuring = asyncio.ensure_future(work)
+    either: set[asyncio.Future[Any]] = {measuring, interrupted}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-    if confirming.done():
-        return confirming.result()
-    confirming.cancel()
-    await asyncio.gather(confirming, return_exceptions=True)
-    return None
+    if measuring.done():
+        measuring.result()
+        return True
+    measuring.cancel()
+    await asyncio.gather(measuring, return_exceptions=True)
+    return False
 
 
 def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]:

@@ -29,7 +29,7 @@ from evolver.database import (
     lock,
 )
 from evolver.errors import UsageError
-from evolver.facts import Attempt, Bill, Confirmation, Flights, Outcome, Request, Session
+from evolver.facts import Attempt, Bill, Confirmation, Flights, Outcome, Request, Round, Session
 from evolver.schema import is_current, migrate
 from evolver.types import Bound, Completion, Evaluation, Files, Preflight, Program, Prompt
 
@@ -248,7 +248,45 @@ class Store:
         made = confirmation
         with self._database:
             self._add_evaluation(
-                made.program, "confirmation", made.evaluation, made.seen, made.begun
+                made.program,
+                "confirmation",
+                made.evaluation,
+                (made.seen, made.begun),
+                (made.round, made.repeat),
+            )
+
+    def plan(self, round_: Round) -> None:
+        """Record a round before anything is measured in it."""
+        with self._database:
+            self._database.execute(
+                "INSERT INTO rounds VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    round_.number,
+                    self._session,
+                    time.time(),
+                    json.dumps(round_.programs),
+                    round_.first,
+                    round_.least,
+                    round_.most,
+                    round_.allowance,
+                    int(round_.is_strict),
+                    round_.asked,
+                ),
+            )
+
+    def close_round(self, round_: Round) -> None:
+        """Record that a round's measurements are all there: from here on they count."""
+        with self._database:
+            self._database.execute(
+                "INSERT INTO closings VALUES (?, ?, ?, ?, ?, ?)",
+                (
+                    round_.number,
+                    self._session,
+                    time.time(),
+                    round_.seen,
+                    round_.begun,
+                    int(round_.is_exact),
+                ),
             )
 
     def stop(self, reason: str) -> None:
@@ -288,12 +326,12 @@ class Store:
         program: int,
         purpose: str,
         evaluation: Evaluation,
-        seen: int = -1,
-        begun: int = -1,
+        place: tuple[int, int] = (-1, -1),  # seen, begun
+        repeat: tuple[int, int] = (0, 0),  # round, number
     ) -> None:
         objectives = evaluation.objectives
         self._database.execute(
-            f"INSERT INTO evaluations VALUES ({', '.join('?' * 20)})",
+            f"INSERT INTO evaluations VALUES ({', '.join('?' * 22)})",
             (
                 program,
                 purpose,
@@ -312,9 +350,9 @@ class Store:
                 evaluation.evaluations,
                 json.dumps([_text(flag) for flag in evaluation.flags]),
                 evaluation.fingerprint,
-                seen,
-                begun,
+                *place,
                 evaluation.memory,
+                *repeat,
             ),
         )
 
@@ -370,13 +408,46 @@ class Store:
     def confirmations(self) -> list[Confirmation]:
         """The repeated measurements, in the order in which they were made."""
         rows = self._database.execute(
-            f"SELECT e.program, e.seen, e.begun, {_EVALUATION} FROM evaluations e "
-            "WHERE e.purpose = 'confirmation' ORDER BY e.rowid"
+            "SELECT e.program, e.seen, e.begun, e.round, e.repeat, "
+            f"{_EVALUATION} FROM evaluations e WHERE e.purpose = 'confirmation' ORDER BY e.rowid"
         )
         return [
-            Confirmation(program, self._evaluation(row), seen, begun)
-            for program, seen, begun, *row in rows
+            Confirmation(program, self._evaluation(row), *place)
+            for program, *rest in rows
+            for place, row in [(rest[:4], rest[4:])]
         ]
+
+    def rounds(self) -> list[Round]:
+        """The rounds in which programs were measured again, in order."""
+        rows = self._database.execute(
+            "SELECT r.number, r.programs, r.first, r.least, r.most, r.allowance, "
+            "r.is_strict, r.asked, coalesce(c.seen, -1), coalesce(c.begun, -1), "
+            "coalesce(c.is_exact, 0) FROM rounds r LEFT JOIN closings c ON c.round = r.number "
+            "ORDER BY r.number"
+        )
+        return [
+            Round(
+                number,
+                tuple(json.loads(programs)),
+                first,
+                least,
+                most,
+                allowance,
+                bool(is_strict),
+                asked,
+                seen,
+                begun,
+                bool(is_exact),
+            )
+            for (
+                number, programs, first, least, most, allowance, is_strict, asked, seen, begun,
+                is_exact,
+            ) in rows
+        ]  # fmt: skip
+
+    def closings(self) -> dict[int, int]:
+        """The session in which each round closed, by the round's number."""
+        return dict(self._database.execute("SELECT round, session FROM closings").fetchall())
 
     def completions(self, attempt: int) -> dict[int, tuple[Completion, ...]]:
         """The stored answers of an attempt by the number of the request."""
@@ -477,16 +548,20 @@ class Store:
                     coalesce((SELECT max(sent) FROM requests WHERE session = s.id), 0),
                     coalesce((SELECT max(arrived) FROM completions WHERE session = s.id), 0),
                     coalesce((SELECT max(failed) FROM failures WHERE session = s.id), 0),
+                    coalesce((SELECT max(planned) FROM rounds WHERE session = s.id), 0),
+                    coalesce((SELECT max(closed) FROM closings WHERE session = s.id), 0),
                     coalesce((SELECT max(stopped) FROM stops WHERE session = s.id), 0)) AS ended
                 FROM sessions s)
             """
         ).fetchone()
         return float(total)
 
-    def last_stop(self) -> str | None:
-        """Why the last session ended; None where it was killed or is still at work."""
+    def last_stop(self, before: int = 0) -> str | None:
+        """Why a session ended, the last or one `before` it; None: killed, or still at work."""
         row = self._database.execute(
-            "SELECT reason FROM stops WHERE session = (SELECT max(id) FROM sessions)"
+            "SELECT reason FROM stops WHERE session = (SELECT id FROM sessions ORDER BY id DESC "
+            "LIMIT 1 OFFSET ?)",
+            (before,),
         ).fetchone()
         return None if row is None else str(row[0])
 

@@ -103,6 +103,8 @@ class ObjectiveSection(_Section):
         reference: metric -> the worst value that counts; needed with several objectives, whose
             score is the hypervolume from there.
         units: metric -> what it is measured in, for prompts.
+        repeats: measurements of what is announced, on fresh secret inputs; without it 1 where the
+            evaluator repeats itself exactly, else some 20, fewer where they take long.
     """
 
     maximize: Names = ()
@@ -110,6 +112,7 @@ class ObjectiveSection(_Section):
     require: dict[str, str] = Field(default_factory=dict)
     reference: dict[str, float] = Field(default_factory=dict)
     units: dict[str, str] = Field(default_factory=dict)
+    repeats: int | None = Field(default=None, ge=1, le=30)
 
 
 class StageSection(_Section):
@@ -166,11 +169,12 @@ class BudgetSection(_Section):
     """[budget]: when to stop; the first limit reached counts.
 
     Attributes:
-        evaluations: programs judged, the seed included; 1000 where no limit at all is set.
+        evaluations: calls of the evaluator, the seed's and those of tuning included; 1000 where no
+            limit at all is set.
         seconds: of work, over all sessions.
         dollars: that models cost.
         tokens: of models, prompts and answers together.
-        target: the score that is good enough.
+        target: what is good enough: of the only metric in its own unit, or the hypervolume.
     """
 
     evaluations: int | None = Field(default=None, ge=1, examples=[1000])

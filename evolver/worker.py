@@ -89,6 +89,7 @@ class Ready:
     notes: tuple[str, ...] = ()  # what the user should know of the sandbox
     fits_residuals: bool = False  # tuning costs no evaluations
     references: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
+    confirms: bool = False  # what is announced is measured by the evaluator's `confirm`
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class Judge:
             tuple(getattr(self._sandbox, "notes", ())),
             self.fits_residuals,
             references,
+            callable(getattr(self._stages[-1], "confirm", None)),
         )
 
     def judge(self, job: Job, tell: Callable[[Begun], None] = _untold) -> Evaluation:

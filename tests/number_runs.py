@@ -72,7 +72,10 @@ def engine_on(store, *, evaluations=60, slots=2, delay=0.0, operators=None, **se
         seeds=settings.pop("seeds", [SEED]),
         store=store,
         population=Population(
-            OBJECTIVE, lambda: Island(BestN(20), Tournament()), islands=3, migration_interval=10
+            settings.pop("objective", OBJECTIVE),
+            lambda: Island(BestN(20), Tournament()),
+            islands=3,
+            migration_interval=10,
         ),
         mix=Mix(operators or [Weighted("step", Step(), 1.0)]),
         executor=settings.pop("executor", None)

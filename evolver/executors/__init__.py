@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine, Iterable
+from typing import Any, TypeVar
 
-from evolver.types import Evaluation
+_T = TypeVar("_T")
 
 
-async def together(works: Iterable[Coroutine[None, None, Evaluation]]) -> list[Evaluation]:
+async def together(works: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
     """Await all; when one fails or this is cancelled, none is left running."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:

@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from evolver import config
+from evolver import config, rules
 from evolver.config import CONFIGURATION, Options
 from evolver.errors import UsageError
 from evolver.task import TaskSettings, validate
@@ -164,3 +164,13 @@ def test_settings_of_older_versions_are_read(tmp_path):
     path = tmp_path / CONFIGURATION
     path.write_text(path.read_text().replace('"seed"', '"model_slots": 8,\n"seed"', 1))
     assert config.read(tmp_path).seed == 0
+
+
+@pytest.mark.parametrize(
+    ("version", "stored", "said"), [(1, 0.05, -0.2), (rules.CURRENT, -0.05, 0.2)]
+)
+def test_a_target_of_an_older_run_is_a_score_and_what_is_said_now_is_a_value(version, stored, said):
+    run = config.Configuration(task=settings(budget={"target": -0.05}), rules=version)
+    assert config.with_own_target(run).budget.target == stored
+    assert config.extend(run, Options(target=0.2)).budget.target == said
+    assert config.extend(run, Options(evaluations=9)).budget.target == -0.05

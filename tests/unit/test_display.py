@@ -10,6 +10,7 @@ from rich.console import Console
 
 from evolver import display, lines
 from evolver.budget import Budget
+from evolver.evidence import Interval
 from evolver.facts import Bill
 from evolver.progress import ModelRecord, OperatorRecord, Progress
 from evolver.types import Elite, Evaluation, Program
@@ -21,6 +22,9 @@ PROGRESS = Progress(
     attempts=120,
     seconds=10.0,
     best_score=12.5,
+    value_name="hypervolume",
+    best_value=12.5,
+    search_value=12.5,
     best=ELITE,
     front=(ELITE, ELITE),
     islands=((3, 2.0), (0, None)),
@@ -133,3 +137,31 @@ def test_several_models_are_listed_with_what_they_did_and_cost() -> None:
     assert any("large 3 1 2 220 unknown 1" in line for line in words)
     total = "price unknown, 1210 tokens, 11 calls, 1 without an answer at unknown cost"
     assert any(total in line for line in words)
+
+
+def test_the_best_is_told_in_the_metrics_own_unit_and_what_is_confirmed_of_it() -> None:
+    cheap = replace(PROGRESS, front=(ELITE,), value_name="operations", best_value=4.0, target=3.0)
+    told = lines.line(replace(cheap, search_value=4.0), None)
+    assert "operations 4, target 3  digits 3.25" in told
+    assert "confirmed" not in told
+    known = replace(cheap, is_confirmed=True, search_value=2.0, confirming="7 of 60 measurements")
+    told = lines.line(known, None)
+    assert "operations 4, target 3 (confirmed; 2 by the search alone)" in told
+    assert "measured again: 7 of 60 measurements" in told
+
+
+@pytest.mark.parametrize(
+    ("found", "text"),
+    [
+        ((7.42, 7.31, 7.52), "7.42 [7.31, 7.52]"),
+        ((-0.5, -0.50001, -0.49999), "-0.5000000 [-0.5000100, -0.4999900]"),
+        ((123456.7, 120000.0, 126000.0), "123457 [120000, 126000]"),
+        ((3e-9, 2e-9, 4e-9), "3.0e-09 [2.0e-09, 4.0e-09]"),
+        ((2.5, 2.5, 2.5), "2.5"),
+        ((2.5, float("-inf"), float("inf")), "2.5"),
+    ],
+)
+def test_an_interval_has_the_digits_that_it_leaves(
+    found: tuple[float, float, float], text: str
+) -> None:
+    assert lines.interval(Interval(*found)) == text

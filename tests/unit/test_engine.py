@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
-from random import Random
+from dataclasses import dataclass, replace
 
 import pytest
 from number_runs import (
@@ -257,88 +256,6 @@ def test_an_operator_without_ideas_does_not_hold_up_the_others(store):
     operators = [Weighted("step", Step(), 1.0), Weighted("same", Same(), 9.0)]
     asyncio.run(engine_on(store, operators=operators, evaluations=20).run())
     assert len(store.attempts()) < 1000
-
-
-class Doubting(InlineExecutor):
-    """Confirms no program below a bound: what was measured once was luck."""
-
-    async def evaluate(self, job):
-        value = int(job.program.files["n.txt"])
-        if value > 100 and job.seed == confirm_seed(job.program.id):
-            return Evaluation("crashed", feedback="not again", fault="candidate")
-        return await super().evaluate(job)
-
-
-def confirm_seed(number):
-    return Random(f"0/{number}/confirm/").getrandbits(63)
-
-
-async def run_and_confirm(engine):
-    await engine.run()
-    return await engine.confirm()
-
-
-def test_confirmations_repeat_the_front_once_and_are_not_counted(store):
-    engine = engine_on(store, evaluations=20)
-    assert asyncio.run(run_and_confirm(engine)) is True
-    first = store.confirmations()
-    assert {made.program for made in first} == {e.program.id for e in engine.population.front}
-    assert {(made.seen, made.begun) for made in first} == {(20, 20)}
-    assert asyncio.run(engine.confirm()) is True
-    assert store.confirmations() == first
-    assert engine.progress().evaluations == 20
-
-
-def test_what_fails_its_confirmation_is_not_announced_nor_is_anything_unconfirmed(tmp_path):
-    store = Store.create(tmp_path, {}, "test")
-    engine = engine_on(store, evaluations=60, executor=Doubting(measure, OBJECTIVE))
-    assert asyncio.run(run_and_confirm(engine)) is False
-    again = {made.program: made.evaluation for made in store.confirmations()}
-    for elite in engine.population.front:
-        assert elite.objectives[0] <= 100
-        assert again[elite.program.id].status == "ok"
-    score = engine.population.score
-    store.close()
-    store = Store.resume(tmp_path, "test")
-    assert engine_on(store, evaluations=60).population.score == score
-    store.close()
-
-
-@dataclass(frozen=True)
-class Telling(InlineExecutor):
-    """Keeps which programs it was to confirm."""
-
-    asked: list[tuple[int, bool]] = field(default_factory=list)
-
-    async def evaluate(self, job):
-        self.asked.append((job.program.id, job.is_confirmation))
-        return await super().evaluate(job)
-
-
-def test_only_the_front_is_judged_as_a_confirmation(store):
-    executor = Telling(measure, OBJECTIVE)
-    engine = engine_on(store, evaluations=20, executor=executor)
-    asyncio.run(run_and_confirm(engine))
-    front = {elite.program.id for elite in engine.population.front}
-    assert {number for number, confirms in executor.asked if confirms} == front
-    assert sum(not confirms for _, confirms in executor.asked) == 20
-
-
-def test_a_run_whose_target_did_not_confirm_goes_on(store):
-    engine = engine_on(
-        store,
-        budget=Budget(target=101.0, evaluations=80),
-        executor=Doubting(measure, OBJECTIVE),
-    )
-
-    async def work():
-        while await engine.run() == "target":
-            assert await engine.confirm() is False
-            assert not engine.reaches_target
-            engine.reopen()
-
-    asyncio.run(work())
-    assert engine.progress().evaluations == 80
 
 
 def test_deterministic_runs_stop_at_the_same_program_whatever_was_ready_beyond_it(tmp_path):

@@ -1,0 +1,338 @@
+"""What is announced is measured again first: rounds of repeats, each planned before it begins.
+
+The winner, the runner-up and the seed, or a whole front and the seed, are measured on the same
+fresh secret inputs. The plan and each measurement are facts as soon as they are there, so a kill
+loses what was in flight. Once all are there the round is closed, and from then on the means are
+what counts of these programs.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+
+from evolver.evidence import SEED, Verdict, fewest, is_same, mean
+from evolver.executors import together
+from evolver.facts import Confirmation, Round
+from evolver.population import Population
+from evolver.store import Store
+from evolver.types import Executor, Job
+
+_USUAL = 20  # repeats, where the evaluator is noisy and quick
+_MOST = 30
+_SHARE = 0.1  # of the run's seconds so far, for repeats beyond the fewest that can show anything
+_COST = 0.25  # measurements of rounds for a target, as a share of the evaluations
+_COARSE = 1000  # a number with a denominator up to this may be a count or a rate
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How rounds are planned.
+
+    Attributes:
+        repeats: of each program; None: as the evaluator's noise and its time ask for.
+        is_strict: whether the evaluator measures by its `confirm`.
+        is_timed: whether the number may depend on time; not where runs must repeat.
+    """
+
+    repeats: int | None = None
+    is_strict: bool = False
+    is_timed: bool = True
+
+
+class Confirming:
+    """Measures programs again, for one engine."""
+
+    def __init__(
+        self,
+        store: Store,
+        population: Population,
+        executor: Executor,
+        plan: Plan,
+        *,
+        job_seed: Callable[[int, str], int],
+        seconds: Callable[[], float],
+        begun: Callable[[], int],
+        report: Callable[[], None],
+    ) -> None:
+        """Go on with the rounds that the store holds.
+
+        Args:
+            store: where plans and measurements go.
+            population: who is announced; takes in what rounds find.
+            executor: measures.
+            plan: how rounds are planned.
+            job_seed: the seed of a measurement, by repeat and purpose.
+            seconds: worked on the run so far.
+            begun: the number of the next attempt.
+            report: is called after each measurement.
+        """
+        self._store = store
+        self._population = population
+        self._executor = executor
+        self._plan = plan
+        self._job_seed = job_seed
+        self._seconds = seconds
+        self._begun = begun
+        self._report = report
+        rounds = store.rounds()
+        self._open = next((one for one in rounds if not one.is_closed), None)
+        self._number = len(rounds)
+        self._made = sum(row.round > 0 for row in store.confirmations())
+        self.told = ""  # how far a round is, while it is at work
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a round was begun and not finished."""
+        return self._open is not None
+
+    def contenders(self) -> tuple[int, ...]:
+        """Return whom a round would measure; nobody where the best is confirmed already.
+
+        With one objective the best, the runner-up where it is above the seed too, and the seed;
+        with several all of the front that is not confirmed, and the seed.
+        """
+        population, known = self._population, self._population.evidence.confirmed
+        elites = population.qualified
+        seed = elites.get(SEED)
+        if len(population.objective.names) > 1:
+            chosen = [e.program.id for e in population.leading if e.program.id not in known]
+        else:
+            ranked = sorted(elites.values(), key=lambda e: (-e.objectives[0], e.program.id))
+            chosen = [e.program.id for e in ranked[:1] if e.program.id not in known]
+            chosen += [
+                e.program.id
+                for e in ranked[1:]
+                if e.program.id not in known
+                and e.objectives != ranked[0].objectives
+                and (seed is None or e.objectives > seed.objectives)
+            ][: len(chosen)]
+        if not chosen or (seed is None and not elites):
+            return ()
+        return tuple(dict.fromkeys([*chosen, *([SEED] if seed is not None else [])]))
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there is something to measure that could change what is announced.
+
+        Each look costs a round, so there is none before something new is finished, unless a
+        program failed and another took its place, or the evaluator failed.
+        """
+        programs = self.contenders()
+        if not programs or not self._population.evidence.verdicts:
+            return bool(programs)
+        last = self._population.evidence.verdicts[-1]
+        return (
+            self._population.finished > last.round.seen
+            or bool(last.failed - {SEED})
+            or any(program in last.round.programs for program in programs if program != SEED)
+        )
+
+    def is_affordable(self, evaluations: int) -> bool:
+        """Whether the search may be interrupted by a round after so many evaluations."""
+        return self._made <= _COST * evaluations
+
+    async def confirm(self, asked: int | None = None) -> None:
+        """Finish the round that is open; then measure what is due, or the program asked for.
+
+        What fails leaves the front, and what takes its place is measured too.
+        """
+        if self._open is not None:
+            await self._measure(self._open)
+        if asked is not None:
+            if asked not in self._population.evidence.confirmed:
+                await self._begin(tuple(dict.fromkeys([asked, SEED])), asked)
+            return
+        is_due = self.is_due
+        while is_due:
+            verdict = await self._begin(self.contenders(), None)
+            is_due = bool(verdict.failed - {SEED}) and bool(self.contenders())
+
+    async def _begin(self, programs: tuple[int, ...], asked: int | None) -> Verdict:
+        number = self._number + 1
+        least = min(fewest(number), _MOST)
+        planned = Round(
+            number,
+            programs,
+            first=self._first(programs, number),
+            least=least,
+            most=max(least, _USUAL),
+            allowance=_SHARE * self._seconds() * self._executor.slots
+            if self._plan.is_timed
+            else None,
+            is_strict=self._plan.is_strict,
+            asked=asked,
+        )
+        if self._plan.repeats is not None:
+            repeats = self._plan.repeats
+            planned = replace(planned, first=repeats, least=repeats, most=repeats, allowance=None)
+        self._store.plan(planned)
+        self._number, self._open = number, planned
+        return await self._measure(planned)
+
+    def _first(self, programs: Sequence[int], number: int) -> int:
+        """Return after how many repeats an evaluator that repeats itself is taken for exact.
+
+        Numbers with many digits do not come out twice by chance. Counts and rates do: then as many
+        must as a sign test would ask for. `confirm` measures something else than the search did,
+        so it is compared with itself.
+        """
+        evidence = self._population.evidence
+        if evidence.verdicts and not evidence.is_exact:
+            return min(fewest(number), _MOST)
+        values = [self._population.elites[program].objectives for program in programs]
+        is_coarse = all(_is_coarse(value) for point in values for value in point)
+        needed = math.ceil(fewest(number) / len(programs)) if is_coarse else 1
+        return max(needed, 2 if self._plan.is_strict else 1)
+
+    async def _measure(self, round_: Round) -> Verdict:
+        rows = [row for row in self._store.confirmations() if row.round == round_.number]
+        while left := self._lacking(round_, rows):
+            waiting = deque(left)
+            await together([self._work(round_, rows, waiting) for _ in range(self._executor.slots)])
+        self.told = ""
+        closed = replace(
+            round_,
+            seen=self._population.finished,
+            begun=self._begun(),
+            is_exact=self._is_exact(round_, rows),
+        )
+        self._store.close_round(closed)
+        return self._settle(closed, rows)
+
+    def close(self, round_: Round, rows: Sequence[Confirmation]) -> None:
+        """Take in a round that was recorded elsewhere, with its measurements."""
+        self._store.plan(round_)
+        for row in rows:
+            self._store.confirm(row)
+        self._store.close_round(round_)
+        self._number = round_.number
+        self._made += len(rows)
+        self._settle(round_, rows)
+
+    def _settle(self, round_: Round, rows: Sequence[Confirmation]) -> Verdict:
+        self._open = None
+        verdict = Verdict.of(round_, rows)
+        self._population.settle(verdict)
+        return verdict
+
+    async def _work(
+        self, round_: Round, rows: list[Confirmation], waiting: deque[tuple[int, int]]
+    ) -> None:
+        """Measure what waits, one after the other."""
+        while waiting:
+            program, repeat = waiting.popleft()
+            if program in _failed(rows):
+                continue
+            job = Job(
+                self._population.elites[program].program,
+                self._job_seed(repeat, f"confirm/{round_.number}"),
+                is_confirmation=True,
+            )
+            evaluation = await self._executor.evaluate(job)
+            row = Confirmation(
+                program,
+                evaluation,
+                self._population.finished,
+                self._begun(),
+                round_.number,
+                repeat,
+            )
+            self._store.confirm(row)
+            rows.append(row)
+            self._made += 1
+            most = self._wanted(round_, rows) * len(round_.programs)
+            self.told = f"{len(rows)} of at most {most} measurements"
+            self._report()
+
+    def _lacking(self, round_: Round, rows: Sequence[Confirmation]) -> list[tuple[int, int]]:
+        """Return what is still to be measured, as programs and repeats."""
+        made = {(row.program, row.repeat) for row in rows}
+        programs = [program for program in round_.programs if program not in _failed(rows)]
+
+        def lacking(repeats: int) -> list[tuple[int, int]]:
+            wanted = [(program, k) for k in range(repeats) for program in programs]
+            return [pair for pair in wanted if pair not in made]
+
+        first = lacking(round_.first)
+        if first or self._is_exact(round_, rows):
+            return first
+        return lacking(self._wanted(round_, rows))
+
+    @staticmethod
+    def _wanted(round_: Round, rows: Sequence[Confirmation]) -> int:
+        """Return the repeats of a noisy round; its time is that of the first ones."""
+        times: dict[int, list[float]] = {}
+        for row in rows:
+            if row.repeat < round_.first:
+                times.setdefault(row.program, []).append(row.evaluation.seconds)
+        cost = sum(map(mean, times.values()))
+        if round_.allowance is None or not cost:
+            return round_.most
+        return max(round_.least, min(round_.most, int(round_.allowance / cost)))
+
+    def _is_exact(self, round_: Round, rows: Sequence[Confirmation]) -> bool:
+        """Whether every measurement came out as the search had it, or as `confirm` had it first."""
+        evidence, found = self._population.evidence, dict[int, list[tuple[float, ...]]]()
+        if evidence.verdicts and not evidence.is_exact:
+            return False
+        for row in rows:
+            if row.evaluation.objectives is None and row.evaluation.fault == "evaluator":
+                return False
+            if row.evaluation.objectives is not None:
+                found.setdefault(row.program, []).append(row.evaluation.objectives)
+        for program, points in found.items():
+            known = self._population.elites[program].objectives
+            if round_.is_strict and len(points) > 1:
+                known = points[0]
+            if not all(
+                is_same(x, y) for point in points for x, y in zip(point, known, strict=True)
+            ):
+                return False
+        return bool(found)
+
+
+def _failed(rows: Sequence[Confirmation]) -> set[int]:
+    return {
+        row.program
+        for row in rows
+        if row.evaluation.objectives is None and row.evaluation.fault != "evaluator"
+    }
+
+
+def _is_coarse(value: float) -> bool:
+    """Tell whether a number may be a count or a rate, which come out twice by chance."""
+    return is_same(float(Fraction(value).limit_denominator(_COARSE)), value)
+
+
+async def confirm_once(
+    store: Store,
+    population: Population,
+    executor: Executor,
+    job_seed: Callable[[int, str], int],
+    confirmed: Callable[[Confirmation], None],
+    begun: int,
+) -> None:
+    """Measure each program of the front once more, as the rules of older runs have it.
+
+    What fails leaves the front, and what takes its place is measured too; values stay as they are.
+    One that failed through the evaluator's fault is no verdict, and is asked for again next time.
+    """
+    done = {confirmation.program for confirmation in store.confirmations()}
+    while True:
+        front = [elite.program for elite in population.front]
+        waiting = [program for program in front if program.id not in done]
+        if not waiting:
+            return
+        jobs = [
+            Job(program, job_seed(program.id, "confirm"), is_confirmation=True)
+            for program in waiting
+        ]
+        again = await together([executor.evaluate(job) for job in jobs])
+        for program, evaluation in zip(waiting, again, strict=True):
+            done.add(program.id)
+            if evaluation.fault != "evaluator":
+                confirmed(Confirmation(program.id, evaluation, population.finished, begun))

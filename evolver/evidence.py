@@ -1,0 +1,326 @@
+"""What repeated measurements say: means, intervals, and whether a program is better than the seed.
+
+Programs are measured again in rounds. Within a round repeat k of every program has the same secret
+inputs, so programs are compared by the differences of their pairs. How many repeats a round has is
+fixed before it begins, and round k of a run spends the error probability 0.05 / (k (k + 1)): all
+rounds of a run together spend at most 0.05, however many there are and whenever one looks.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import NamedTuple
+
+from evolver.facts import Confirmation, Outcome, Round
+from evolver.objective import Objective
+from evolver.types import Elite
+
+SEED = 0  # the program that all others are compared with
+ERROR = 0.05  # probability of calling anything of a run better that is not
+ROUNDING = 1e-9  # relative: what arithmetic in another order may do to a number
+
+
+class Interval(NamedTuple):
+    """A mean and the bounds of its interval; infinite bounds with one value alone."""
+
+    mean: float
+    low: float
+    high: float
+
+    def __neg__(self) -> Interval:
+        """Return the interval of the numbers with their signs changed."""
+        return Interval(-self.mean, -self.high, -self.low)
+
+
+def error_of(round_: int) -> float:
+    """Return the error probability that a round may spend, from 1 on."""
+    return ERROR / (round_ * (round_ + 1))
+
+
+def fewest(round_: int) -> int:
+    """Return the repeats with which a sign test could just establish something in a round."""
+    return math.ceil(math.log2(2 / error_of(round_)))
+
+
+@lru_cache(maxsize=256)
+def _quantile(tail: float, freedom: int) -> float:
+    """Return the t with P(|T| > t) = tail, by bisection of the regularised incomplete beta."""
+    import mpmath
+
+    low, high = 0.0, 1.0
+    for _ in range(60):
+        # P(|T| > t) = I_x(freedom / 2, 1 / 2) with x = freedom / (freedom + t**2).
+        middle = (low + high) / 2
+        found = mpmath.betainc(freedom / 2, 0.5, 0, middle, regularized=True)
+        low, high = (middle, high) if found < tail else (low, middle)
+    return math.sqrt(freedom * (1 - high) / high)
+
+
+def interval(values: Sequence[float], error: float) -> Interval:
+    """Return the mean with Student's interval that misses it with the error probability."""
+    middle = mean(values)
+    if len(values) < 2:
+        return Interval(middle, -math.inf, math.inf)
+    spread = statistics.stdev(values, middle)
+    if not spread:
+        return Interval(middle, middle, middle)
+    half = _quantile(error, len(values) - 1) * spread / math.sqrt(len(values))
+    return Interval(middle, middle - half, middle + half)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Return the mean; of equal numbers that number, without rounding."""
+    return values[0] if len(set(values)) == 1 else statistics.fmean(values)
+
+
+def is_same(one: float, other: float) -> bool:
+    """Tell whether two numbers differ by no more than rounding."""
+    return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
+
+
+def is_above(gains: Sequence[float], error: float, *, is_continuous: bool) -> bool:
+    """Tell whether paired differences are above zero by more than chance.
+
+    Student's interval leaves zero out. Where differences are zero, or all the same, numbers may be
+    counts rather than measurements, and the interval says little: then a sign test of those that
+    are not zero must agree.
+
+    Args:
+        gains: the differences.
+        error: two-sided error probability.
+        is_continuous: whether the seed's own numbers all differ.
+    """
+    if len(gains) < 2 or interval(gains, error).low <= 0:
+        return False
+    moved = sum(gain != 0 for gain in gains)
+    if moved == len(gains) and (len(set(gains)) > 1 or is_continuous):
+        return True
+    return float(2.0**-moved) <= error / 2
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """What the repeats of one program say together.
+
+    Attributes:
+        program: its id.
+        metrics: their means; what some repeats lack is not among them.
+        repeats: by round and number, the objectives of each.
+        round: the last round that it was in.
+    """
+
+    program: int
+    metrics: Mapping[str, float]
+    repeats: Mapping[tuple[int, int], tuple[float, ...]]
+    round: int
+
+    @cached_property
+    def objectives(self) -> tuple[float, ...]:
+        """The means, higher is better."""
+        return tuple(map(mean, zip(*self.repeats.values(), strict=True)))
+
+    @cached_property
+    def intervals(self) -> tuple[Interval, ...]:
+        """The interval of each objective, valid at every look."""
+        error = error_of(self.round)
+        return tuple(interval(row, error) for row in zip(*self.repeats.values(), strict=True))
+
+    def plus(self, other: Confirmed) -> Confirmed:
+        """Return what these and later repeats say together."""
+        own, new = len(self.repeats), len(other.repeats)
+        metrics = {
+            name: value if value == other.metrics[name]
+            else (own * value + new * other.metrics[name]) / (own + new)
+            for name, value in self.metrics.items()
+            if name in other.metrics
+        }  # fmt: skip
+        return Confirmed(self.program, metrics, {**self.repeats, **other.repeats}, other.round)
+
+    def revalued(self, elite: Elite) -> Elite:
+        """Return the program with its confirmed value.
+
+        Feedback and artifacts stay those of the search: what the fresh inputs show goes into no
+        prompt, so they stay fresh.
+        """
+        evaluation = replace(
+            elite.evaluation, metrics=dict(self.metrics), objectives=self.objectives
+        )
+        return replace(elite, evaluation=evaluation)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """A round that is closed, with what came of it."""
+
+    round: Round
+    confirmed: Mapping[int, Confirmed]
+    failed: frozenset[int]  # programs of which a repeat failed by their own fault
+
+    @classmethod
+    def of(cls, round_: Round, rows: Iterable[Confirmation]) -> Verdict:
+        """Read a round's measurements; those that failed by the evaluator's fault say nothing."""
+        found: dict[int, list[Confirmation]] = {}
+        failed = set[int]()
+        for row in rows:
+            if row.evaluation.objectives is not None:
+                found.setdefault(row.program, []).append(row)
+            elif row.evaluation.fault != "evaluator":
+                failed.add(row.program)
+        confirmed = {
+            program: _together(program, made, round_.number)
+            for program, made in found.items()
+            if program not in failed
+        }
+        return cls(round_, confirmed, frozenset(failed))
+
+
+def _together(program: int, rows: Sequence[Confirmation], number: int) -> Confirmed:
+    metrics = [row.evaluation.metrics for row in rows]
+    shared = [name for name in metrics[0] if all(name in one for one in metrics)]
+    return Confirmed(
+        program,
+        {name: mean([one[name] for one in metrics]) for name in shared},
+        {(number, row.repeat): row.evaluation.objectives or () for row in rows},
+        number,
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A program beside the seed, over the rounds that both were in.
+
+    Attributes:
+        program: its id.
+        n: pairs of measurements.
+        own: its objectives, each with an interval.
+        seed: those of the seed.
+        gains: the paired differences.
+        is_exact: whether the evaluator repeats itself exactly, so that nothing is left to chance.
+        is_better: whether some objective is better by more than chance; with one objective that is
+            all there is to establish.
+    """
+
+    program: int
+    n: int
+    own: tuple[Interval, ...]
+    seed: tuple[Interval, ...]
+    gains: tuple[Interval, ...]
+    is_exact: bool
+    is_better: bool
+
+
+@dataclass
+class Evidence:
+    """All that is known by repeated measurements; it grows round by round."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    confirmed: dict[int, Confirmed] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+
+    def add(self, verdict: Verdict) -> None:
+        """Take in a round."""
+        self.verdicts.append(verdict)
+        for program, new in verdict.confirmed.items():
+            known = self.confirmed.get(program)
+            self.confirmed[program] = new if known is None else known.plus(new)
+        self.failed |= verdict.failed
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every measurement came out as before: then the search's values stand too."""
+        return bool(self.verdicts) and all(one.round.is_exact for one in self.verdicts)
+
+    def compared(self, program: int) -> Comparison | None:
+        """Compare a program with the seed; None where they were in no round together."""
+        for verdict in reversed(self.verdicts):
+            own, seed = verdict.confirmed.get(program), verdict.confirmed.get(SEED)
+            if own is not None and seed is not None and program != SEED:
+                return _compared(own, seed, verdict)
+        return None
+
+    def establishes(self, program: int) -> bool:
+        """Tell whether a program is better than the seed by more than chance."""
+        found = self.compared(program)
+        return found is not None and found.is_better
+
+
+def _compared(own: Confirmed, seed: Confirmed, verdict: Verdict) -> Comparison:
+    keys = [key for key in own.repeats if key in seed.repeats]
+    ours = list(zip(*(own.repeats[key] for key in keys), strict=True))
+    theirs = list(zip(*(seed.repeats[key] for key in keys), strict=True))
+    gains = [
+        [x - y for x, y in zip(our, their, strict=True)]
+        for our, their in zip(ours, theirs, strict=True)
+    ]
+    error = error_of(verdict.round.number)
+    # Two-sided: each of the candidates may be called better by its upper half alone.
+    candidates = max(2, len(verdict.round.programs) - 1)
+    share = 2 * error / (candidates * max(1, len(gains)))
+    is_exact = verdict.round.is_exact
+    if is_exact:
+        is_better = any(
+            gain[0] > 0 and not is_same(our[0], their[0])
+            for gain, our, their in zip(gains, ours, theirs, strict=True)
+        )
+    else:
+        is_better = any(
+            is_above(gain, share, is_continuous=len(set(their)) == len(their))
+            for gain, their in zip(gains, theirs, strict=True)
+        )
+    return Comparison(
+        own.program,
+        len(keys),
+        tuple(interval(row, error) for row in ours),
+        tuple(interval(row, error) for row in theirs),
+        tuple(interval(row, error) for row in gains),
+        is_exact,
+        is_better,
+    )
+
+
+def establishes(evidence: Evidence, front: Sequence[Elite], objective: Objective) -> bool:
+    """Tell whether what is announced is better than the seed by more than chance.
+
+    Args:
+        evidence: of the run.
+        front: what is announced, with confirmed values.
+        objective: what counts; with several the front must also cover more than the seed does.
+    """
+    if not any(evidence.establishes(elite.program.id) for elite in front):
+        return False
+    score = objective.score(elite.objectives for elite in front)
+    seed = objective.score([evidence.confirmed[SEED].objectives])
+    return score is not None and seed is not None and score > seed
+
+
+def in_order(
+    outcomes: Iterable[Outcome], confirmations: Iterable[Confirmation], rounds: Iterable[Round]
+) -> Iterator[Outcome | Confirmation | Verdict]:
+    """Yield outcomes with the confirmations that were made between them, each in its place.
+
+    Confirmations of older rules stand for themselves, those of rounds for the round's verdict.
+    """
+    rows = list(confirmations)
+    alone = [row for row in rows if not row.round]
+    closed = [
+        Verdict.of(one, (row for row in rows if row.round == one.number))
+        for one in rounds
+        if one.is_closed
+    ]
+    timed: list[tuple[int, Confirmation | Verdict]] = [
+        *((row.seen, row) for row in alone),
+        *((one.round.seen, one) for one in closed),
+    ]
+    # Older evolvers did not say when.
+    waiting = deque(sorted(timed, key=lambda pair: (pair[0] < 0, pair[0])))
+    for finished, outcome in enumerate(outcomes):
+        while waiting and 0 <= waiting[0][0] <= finished:
+            yield waiting.popleft()[1]
+        yield outcome
+    for _, event in waiting:
+        yield event
