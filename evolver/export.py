@@ -8,6 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
+from evolver.evidence import Evidence
 from evolver.facts import Outcome
 from evolver.types import Files
 from evolver.wording import visible, visible_json
@@ -19,12 +20,16 @@ _COLUMNS = (
 )  # fmt: skip
 
 
-def records(outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
+def records(
+    outcomes: Iterable[Outcome], evidence: Evidence | None = None
+) -> Iterator[dict[str, Any]]:
     """Describe every program that was made, in the order in which they were committed.
 
     Programs that a filter rejected were not stored, and attempts without a program have none;
-    neither has a record.
+    neither has a record. `metrics` are what the search measured once, `confirmed` what repeated
+    measurements say, where there is evidence.
     """
+    known = {} if evidence is None else evidence.confirmed
     for outcome in outcomes:
         program, evaluation = outcome.program, outcome.evaluation
         if program is None:
@@ -45,6 +50,7 @@ def records(outcomes: Iterable[Outcome]) -> Iterator[dict[str, Any]]:
             record |= {
                 "status": evaluation.status,
                 "metrics": dict(evaluation.metrics),
+                "confirmed": dict(known[program.id].metrics) if program.id in known else {},
                 "private": dict(evaluation.private),
                 "features": dict(evaluation.features),
                 "feedback": evaluation.feedback,
@@ -69,24 +75,31 @@ def _texts(files: Files) -> dict[str, Any]:
     return texts
 
 
-def write_jsonl(outcomes: Iterable[Outcome], stream: IO[str]) -> int:
+def write_jsonl(
+    outcomes: Iterable[Outcome], stream: IO[str], evidence: Evidence | None = None
+) -> int:
     """Write one JSON object a line, file contents included; return how many."""
     count = 0
-    for record in records(outcomes):
+    for record in records(outcomes, evidence):
         stream.write(visible_json(json.dumps(record, ensure_ascii=False)) + "\n")
         count += 1
     return count
 
 
-def write_csv(outcomes: Sequence[Outcome], stream: IO[str]) -> int:
+def write_csv(
+    outcomes: Sequence[Outcome], stream: IO[str], evidence: Evidence | None = None
+) -> int:
     """Write a table without file contents, a column for each metric; return the number of rows.
 
-    Private metrics are headed `private:name`, features `feature:name`; parents are separated by
-    spaces.
+    Confirmed means are headed `confirmed:name`, private metrics `private:name`, features
+    `feature:name`; parents are separated by spaces.
     """
-    groups = (("", "metrics"), ("private:", "private"), ("feature:", "features"))
+    groups = (
+        ("", "metrics"), ("confirmed:", "confirmed"), ("private:", "private"),
+        ("feature:", "features"),
+    )  # fmt: skip
     rows, names = [], dict[str, None]()  # a dict keeps the order of first appearance
-    for record in records(outcomes):
+    for record in records(outcomes, evidence):
         row = {column: record.get(column, "") for column in _COLUMNS}
         row["parents"] = " ".join(str(parent) for parent in record["parents"])
         for prefix, group in groups:

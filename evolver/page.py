@@ -57,6 +57,7 @@ class Page:
     objective: Objective
     history: Sequence[tuple[int, float]]
     best: Files
+    confirmed: float | None = None  # what is announced, where the search's own values are not it
 
 
 def write_html(page: Page, path: Path) -> bool:
@@ -107,12 +108,26 @@ def _figures(page: Page) -> list[str] | None:
     found = axes(page.objective)
     figures = [] if found is None else [_front_figure(page, *found)]
     if page.history:
-        steps = {
+        steps: dict[str, Any] = {
             "x": [evaluations for evaluations, _ in page.history],
             "y": [score for _, score in page.history],
             "line": {"shape": "hv", "color": _GREEN},
         }
-        figures.append({"data": [steps], "layout": _layout("Best score", "evaluations", "score")})
+        name = page.objective.value_name
+        lines, title = [steps], f"Best {name}"
+        if page.confirmed is not None:
+            # What was measured once may be luck: it is drawn as such, beside what is true.
+            steps |= {"name": "by the search, measured once"}
+            steps["line"] = {"shape": "hv", "color": "#999", "dash": "dot"}
+            level = {
+                "x": [steps["x"][0], steps["x"][-1]],
+                "y": [page.confirmed, page.confirmed],
+                "name": "confirmed",
+                "mode": "lines",
+                "line": {"color": _GREEN},
+            }
+            lines = [steps, level]
+        figures.append({"data": lines, "layout": _layout(title, "evaluations", name)})
     # Figures as plain JSON: building them with plotly's classes takes half a second.
     drawn = [
         f'<div id="figure-{number}" class="figure"></div>\n'

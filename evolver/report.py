@@ -283,7 +283,10 @@ def _assemble(
 
 
 def history(outcomes: Iterable[Outcome], objective: Objective) -> list[tuple[int, float]]:
-    """Return (evaluations, best score so far) at the start, each improvement and the end."""
+    """Return (evaluations, best so far) at the start, each improvement and the end.
+
+    By the search alone, which measures each program once; with one objective in its own unit.
+    """
     points: list[tuple[int, float]] = []
     front: list[tuple[float, ...]] = []
     evaluations = 0
@@ -298,7 +301,7 @@ def history(outcomes: Iterable[Outcome], objective: Objective) -> list[tuple[int
         front = [old for old in front if not dominates(new, old)] + [new]
         score = objective.score(front)
         if score is not None:
-            points.append((evaluations, score))
+            points.append((evaluations, objective.value(score)))
     if points and points[-1][0] < evaluations:
         points.append((evaluations, points[-1][1]))
     return points

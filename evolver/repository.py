@@ -6,16 +6,18 @@ index and working tree stay as they are. GitPython is imported where it is used:
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from collections.abc import Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evolver.errors import UsageError
+from evolver.evidence import SEED, Evidence, Interval
 from evolver.types import Elite, Files
 from evolver.wording import shell, visible
 
@@ -115,6 +117,22 @@ def project_of(folder: Path) -> Path | None:
     return None if found is None else found.root.resolve()
 
 
+def _repository_of(folder: Path) -> Repo:
+    repository = _open(folder)
+    if repository is None:
+        raise UsageError(
+            f"{folder} lies in no git repository; put it into one ('git init', then commit), or "
+            "take the program from the run directory"
+        )
+    return repository
+
+
+def _placed(repository: Repo, folder: Path, files: Files) -> Files:
+    """Return files of a folder by their paths in the repository."""
+    prefix = folder.resolve().relative_to(Path(repository.working_dir).resolve())
+    return {(prefix / path).as_posix(): content for path, content in files.items()}
+
+
 def apply(
     folder: Path,
     seed: Files,
@@ -142,18 +160,10 @@ def apply(
         UsageError: no repository, the branch exists, the program as the run started from it is in
             neither commit, no step changes a file, or git refuses.
     """
-    repository = _open(folder)
-    if repository is None:
-        raise UsageError(
-            f"{folder} lies in no git repository; put it into one ('git init', then commit), or "
-            "take the program from the run directory"
-        )
+    repository = _repository_of(folder)
     with _sentences(f"making the branch '{branch}'"):
         _check_branch(repository, branch)
-        root = Path(repository.working_dir).resolve()
-        prefix = folder.resolve().relative_to(root)
-        paths = {path: (prefix / path).as_posix() for path in seed}
-        base = _base_of(repository, {paths[path]: seed[path] for path in seed}, recorded)
+        base = _base_of(repository, _placed(repository, folder, seed), recorded)
         with tempfile.TemporaryDirectory() as scratch:
             index = {
                 "GIT_INDEX_FILE": str(Path(scratch) / "index"),
@@ -162,7 +172,7 @@ def apply(
             repository.git.read_tree(base, env=index)
             commit = base
             for step in steps:
-                files = {paths[path]: content for path, content in step.files.items()}
+                files = _placed(repository, folder, step.files)
                 commit = _commit(repository, files, step.message, commit, index)
         if commit == base:
             raise UsageError("the program is what the repository holds already; nothing to apply")
@@ -170,47 +180,119 @@ def apply(
     return commit
 
 
+def check(folder: Path, seed: Files, branch: str, *, recorded: str = "") -> None:
+    """Refuse at once what `apply` would refuse in the end, whatever the steps.
+
+    Raises:
+        UsageError: as `apply`.
+    """
+    repository = _repository_of(folder)
+    with _sentences(f"making the branch '{branch}'"):
+        _check_branch(repository, branch)
+        _base_of(repository, _placed(repository, folder, seed), recorded)
+
+
 def steps_of(
     lineage: Sequence[Elite],
     directions: Sequence[tuple[str, str]],
+    evidence: Evidence,
     source: str,
     *,
     each: bool,
 ) -> list[Step]:
-    """Describe a lineage as commits: what changed, and what it gained by measurement.
+    """Describe a lineage as commits: what changed, and what is known of the gain.
+
+    A gain stands in a commit's first line where both programs were confirmed, or where the
+    evaluator repeats itself exactly. The search's own values of others are said to be such.
 
     Args:
-        lineage: from the seed to the winner, each with its evaluation.
+        lineage: from the seed to the winner, each with the evaluation that counts.
         directions: (metric, "maximize" | "minimize"), the order of the objectives.
-        source: one line that says which run found it, and how it was measured.
+        evidence: what repeated measurements say of them.
+        source: one line that says which run found it.
         each: a commit for every step, not one for all of them.
     """
-    ends = list(pairwise(lineage)) if each else [(lineage[0], lineage[-1])]
-    return [
-        Step(child.program.files, _message(parent, child, directions, source))
+    first, last = lineage[0], lineage[-1]
+    ends = list(pairwise(lineage)) if each else [(first, last)]
+    steps = [
+        Step(child.program.files, _message(parent, child, directions, evidence, source))
         for parent, child in ends
     ]
+    if len(steps) > 1 and not evidence.is_exact:
+        told = "\n".join(["All steps together:", *_known(first, last, directions, evidence)])
+        steps[-1] = replace(steps[-1], message=f"{steps[-1].message}\n\n{told}")
+    return steps
 
 
 def _message(
-    parent: Elite, child: Elite, directions: Sequence[tuple[str, str]], source: str
+    parent: Elite,
+    child: Elite,
+    directions: Sequence[tuple[str, str]],
+    evidence: Evidence,
+    source: str,
 ) -> str:
     before, after = parent.evaluation.metrics, child.evaluation.metrics
-    gains = {
-        metric: f"{metric} {before[metric]:.6g} -> {after[metric]:.6g}" for metric, _ in directions
-    }
-    changed = [gains[metric] for metric, _ in directions if before[metric] != after[metric]]
-    lines = [f"evolver: {', '.join(changed) or 'same score, another program'}", ""]
+    changed = [
+        f"{metric} {before[metric]:.6g} -> {after[metric]:.6g}"
+        for metric, _ in directions
+        if before[metric] != after[metric]
+    ]
+    title = f"program {child.program.id} by {child.program.operator}"
+    if _is_known(parent, child, evidence):
+        title = ", ".join(changed) or "same score, another program"
+    lines = [f"evolver: {title}", ""]
     if child.program.summary:
         lines += [visible(child.program.summary), ""]
-    lines += [f"{gains[metric]} ({direction}d)" for metric, direction in directions]
     lines += [
+        *_known(parent, child, directions, evidence),
         "",
         f"Program {child.program.id} by {child.program.operator}, from program "
         f"{parent.program.id}; isolation {child.evaluation.isolation or 'unknown'}.",
         source,
     ]
     return "\n".join(lines)
+
+
+def _is_known(parent: Elite, child: Elite, evidence: Evidence) -> bool:
+    """Tell whether the values of both are more than what was measured once."""
+    return evidence.is_exact or {parent.program.id, child.program.id} <= set(evidence.confirmed)
+
+
+def _known(
+    parent: Elite, child: Elite, directions: Sequence[tuple[str, str]], evidence: Evidence
+) -> list[str]:
+    """Write each objective of both, with bounds where they are confirmed, and what that says."""
+    lines = []
+    for number, (metric, direction) in enumerate(directions):
+        ends = []
+        for elite in (parent, child):
+            known = evidence.confirmed.get(elite.program.id)
+            bounds = "" if known is None else _bounds(known.intervals[number], direction)
+            ends.append(f"{elite.evaluation.metrics[metric]:.6g}{bounds}")
+        lines.append(f"{metric} {ends[0]} -> {ends[1]} ({direction}d)")
+    return [*lines, _worth(parent, child, evidence)]
+
+
+def _bounds(found: Interval, direction: str) -> str:
+    if not math.isfinite(found.low) or found.low == found.high:
+        return ""
+    own = -found if direction == "minimize" else found
+    return f" [{own.low:.6g}, {own.high:.6g}]"
+
+
+def _worth(parent: Elite, child: Elite, evidence: Evidence) -> str:
+    """Say what is known of a step's gain."""
+    number = child.program.id
+    if evidence.is_exact:
+        return "Measured again on fresh inputs: the evaluator repeats itself exactly."
+    if not _is_known(parent, child, evidence):
+        return "Not confirmed: what was measured once may be luck."
+    told = f"Confirmed on {len(evidence.confirmed[number].repeats)} fresh inputs"
+    if parent.program.id != SEED:
+        return f"{told}."
+    if evidence.establishes(number):
+        return f"{told}: better than the seed by more than the noise."
+    return f"{told}: no better than the seed within the noise."
 
 
 def _check_branch(repository: Repo, branch: str) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from evolver.cli.places import BEST, program_named, say
 from evolver.errors import UsageError
 from evolver.wording import counted, shell
+
+if TYPE_CHECKING:
+    from evolver.runs import Run
 
 
 def init(
@@ -88,10 +91,16 @@ def apply(
     lineage: Annotated[
         bool, typer.Option("--lineage", help="A commit for every step from the seed.")
     ] = False,
+    anyway: Annotated[
+        bool,
+        typer.Option("--anyway", help="Apply a program that is no better within the noise, too."),
+    ] = False,
 ) -> None:
     """Put the winner on a new branch of its repository.
 
-    The current branch, the index and the working tree are not touched.
+    What was not confirmed is measured again first, beside the seed, and refused where it is no
+    better by more than the noise. The current branch, the index and the working tree are not
+    touched.
     """
     from importlib.metadata import version
 
@@ -99,7 +108,24 @@ def apply(
     from evolver.runs import Run
 
     run = Run.open(directory)
-    winner = program_named(run, program)
+    if run.best is None:
+        raise UsageError(f"{run.directory} has no program that passed its evaluation")
+    asked = None if program == BEST else program_named(run, program)
+    if asked is not None:
+        run.lineage(asked)  # refuses what was not judged
+    name = branch or f"evolver/{_for_git(run.directory.name)}"
+    place = Path(run.facts["source"])
+    recorded = (run.facts.get("repository") or {}).get("commit", "")
+    repository.check(place, run.elites[0].program.files, name, recorded=recorded)
+    run = _confirmed(run, asked)
+    winner = _winner(run, asked)
+    doubt = _doubt(run, winner)
+    if doubt and not anyway:
+        raise UsageError(
+            f"program {winner} is not established to be better than the seed: {doubt}. Give the "
+            "run more evaluations, or set [objective] repeats, or average more within an "
+            "evaluation; --anyway applies it as it is"
+        )
     chain = list(run.lineage(winner))
     if chain[0].program.id != 0:  # it began with the program of another run
         chain.insert(0, run.elites[0])
@@ -107,22 +133,54 @@ def apply(
         f"Found by evolver {version('evolver')} in {counted(run.evaluations, 'evaluation')}, "
         f"run {run.directory.name}."
     )
-    if winner in run.deviations and not lineage:
-        source += f" Measured twice, {100 * run.deviations[winner]:.2g} % apart."
-    if winner in run.elites and not run.elites[winner].evaluation.trusted:
+    if doubt:
+        source += f" Applied anyway, though it is not established to be better: {doubt}."
+    if not run.elites[winner].evaluation.trusted:
         source += " Untrusted: its evaluator ran beside it and believed what it said."
-    steps = repository.steps_of(chain, run.objective.directions, source, each=lineage)
-    name = branch or f"evolver/{_for_git(run.directory.name)}"
-    commit = repository.apply(
-        Path(run.facts["source"]),
-        chain[0].program.files,
-        steps,
-        name,
-        recorded=(run.facts.get("repository") or {}).get("commit", ""),
-    )
+    steps = repository.steps_of(chain, run.objective.directions, run.evidence, source, each=lineage)
+    commit = repository.apply(place, chain[0].program.files, steps, name, recorded=recorded)
     say(f"{name} is at {commit[:10]}; look at it with: {shell('git', 'show', name)}")
 
 
 def _for_git(name: str) -> str:
     """Return a name that a branch can have."""
     return re.sub(r"[^\w.+-]+|\.{2,}|^[.-]+|\.(lock)?$", "-", name).strip("-") or "run"
+
+
+def _confirmed(run: Run, program: int | None) -> Run:
+    """Measure again what was not, with its progress on a terminal."""
+    from evolver import display, sessions
+    from evolver.cli.places import console
+
+    if run.is_unconfirmed if program is None else program not in run.evidence.confirmed:
+        with display.view(console(to_stderr=True), run.directory.name) as listener:
+            return sessions.confirm(run.directory, program, listener=listener)
+    return run
+
+
+def _winner(run: Run, program: int | None) -> int:
+    """Return what to apply: where the best is the seed itself, the best of the others."""
+    if program is not None:
+        return program
+    others = [
+        elite
+        for id_, elite in run.elites.items()
+        if id_ != 0 and id_ not in run.failed and id_ in run.evidence.confirmed
+    ]
+    if run.best is not None and run.best.program.id != 0:
+        return run.best.program.id
+    if not others:
+        raise UsageError(f"{run.directory} has found nothing better than its seed to apply")
+    return max(others, key=lambda elite: (elite.objectives, -elite.program.id)).program.id
+
+
+def _doubt(run: Run, program: int) -> str:
+    """Return why a program may be no better than the seed; "" where it is."""
+    from evolver import lines
+
+    if program in run.failed:
+        return "it failed when it was measured again"
+    found = run.evidence.compared(program)
+    if found is None:
+        return "it or the seed could not be measured again"
+    return "" if found.is_better else lines.compared(found, run.objective)

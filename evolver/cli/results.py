@@ -133,7 +133,8 @@ def overview(run: Run, out: Console) -> None:
     if run.best is None:
         out.print(f"No program {'passed its evaluation' if run.evaluations else 'was judged'}.")
         return
-    out.print(f"Best score: {lines.score(run.score, run.best)}")
+    for sentence in _best(run):
+        out.print(sentence)
     if not run.best.evaluation.trusted:
         out.print(UNTRUSTED)
     out.print()
@@ -141,10 +142,6 @@ def overview(run: Run, out: Console) -> None:
     references = run.facts.get("references") or {}
     comparison = report.compare(points, references, run.objective)
     out.print(display.front_table(run.front))
-    if run.deviations:
-        largest = max(run.deviations.values())
-        off = f"at most {100 * largest:.2g} % away" if largest else "exactly the same"
-        out.print(f"{len(run.deviations)} of {len(run.front)} measured again: {off}.")
     if comparison is not None:
         out.print()
         out.print(report.comparison_table(comparison))
@@ -168,6 +165,39 @@ def _print_failures(run: Run, out: Console) -> None:
         out.print(line)
 
 
+def _best_facts(run: Run) -> dict[str, str]:
+    """Return what a report says of the best."""
+    if run.best is None:
+        return {"best": "none"}
+    best, *others = (sentence.partition(": ")[2].rstrip(".") for sentence in _best(run))
+    return {"best": best, **({"beside it": others[0]} if others else {})}
+
+
+def _best(run: Run) -> list[str]:
+    """Say what was found, in its own unit, and what is known of it."""
+    from evolver import lines
+
+    objective, best = run.objective, run.best
+    assert best is not None
+    trust = lines.trust(best)
+    if not run.evidence.confirmed:
+        told = f"{objective.value_name} {lines.number(objective.value(run.score or 0.0))}{trust}"
+        found = [run.deviations[e.program.id] for e in run.front if e.program.id in run.deviations]
+        if not found:
+            return [f"Best: {told}, not confirmed: it was not measured again."]
+        off = f"at most {100 * max(found):.2g} % away" if max(found) else "exactly the same"
+        return [f"Best: {told}.", f"{len(found)} of {len(run.front)} measured again: {off}."]
+    said = [f"Best: {lines.announced(run.evidence, run.front, objective)}{trust}."]
+    if not run.evidence.is_exact and run.search_front:
+        luckiest = run.search_front[0]
+        which = f" (program {luckiest.program.id})" if len(objective.names) == 1 else ""
+        value = lines.number(objective.value(run.search_score or 0.0))
+        said.append(
+            f"By the search alone, which measures once: {objective.value_name} {value}{which}."
+        )
+    return said
+
+
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
     from evolver import gate, lines, report
@@ -177,7 +207,7 @@ def write_report(run: Run) -> str:
     stopped = run.stopped
     facts = {
         "task": str(run.facts["task"]),
-        "best score": lines.score(run.score, best),
+        **_best_facts(run),
         "evaluations": str(run.evaluations),
         "attempts": str(len(run.outcomes)),
         "time": lines.duration(run.seconds),
@@ -200,6 +230,9 @@ def write_report(run: Run) -> str:
         references=run.facts.get("references") or {},
         objective=run.objective,
         history=report.history(run.outcomes, run.objective),
+        confirmed=None
+        if run.score is None or not run.evidence.confirmed or run.evidence.is_exact
+        else run.objective.value(run.score),
         best={} if best is None else best.program.files,
     )
     path = run.directory / REPORT
@@ -276,7 +309,7 @@ def _run_record(run: Run) -> dict[str, Any]:
         **run.summary(),
         "task": run.facts["task"],
         "repository": run.facts.get("repository"),
-        "front": [_elite_record(elite) for elite in run.front],
+        "front": [_elite_record(run, elite) for elite in run.front],
         "operators": {name: dict(counts) for name, counts in _operators(run).items()},
         "failures": run.failures.records(),
         "gate": run.facts.get("gate"),
@@ -296,7 +329,7 @@ def _run_record(run: Run) -> dict[str, Any]:
     }
 
 
-def _elite_record(elite: Elite) -> dict[str, Any]:
+def _elite_record(run: Run, elite: Elite) -> dict[str, Any]:
     evaluation = elite.evaluation
     return {
         "id": elite.program.id,
@@ -304,6 +337,19 @@ def _elite_record(elite: Elite) -> dict[str, Any]:
         "objectives": evaluation.objectives,
         "operator": elite.program.operator,
         "trusted": evaluation.trusted,
+        "search_metrics": dict(run.searched[elite.program.id].evaluation.metrics),
+        **_confirmation(run, elite.program.id),
+    }
+
+
+def _confirmation(run: Run, number: int) -> dict[str, Any]:
+    """Return what repeated measurements say of a program, for `--json`."""
+    known = run.evidence.confirmed.get(number)
+    return {
+        "confirmed": None if known is None else dict(known.metrics),
+        "intervals": run.bounds(number),
+        "n": 0 if known is None else len(known.repeats),
+        "established": run.evidence.establishes(number),
     }
 
 
@@ -314,10 +360,13 @@ def _record(run: Run, number: int) -> dict[str, Any]:
     record = next(export.records(chosen))
     if number in run.elites:
         record["lineage"] = [elite.program.id for elite in run.lineage(number)]
+        record |= _confirmation(run, number)
     return record
 
 
 def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out: Console) -> None:
+    from evolver import lines
+
     parents = ", ".join(str(parent) for parent in program.parents) or "none"
     model = next((o.attempt.model for o in run.outcomes if o.attempt.id == program.id), "")
     asked = f" with {model}" if model else ""
@@ -336,6 +385,16 @@ def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out
             out.print(f"private: {_written(evaluation.private)}")
         if evaluation.complaint:
             out.print(evaluation.complaint)
+    found = run.evidence.compared(program.id)
+    if found is not None:
+        out.print(f"measured again: {lines.compared(found, run.objective)}")
+    elif program.id in run.evidence.confirmed:
+        n = len(run.evidence.confirmed[program.id].repeats)
+        out.print(
+            f"measured again, n = {n}: {_written(run.evidence.confirmed[program.id].metrics)}"
+        )
+    elif program.id in run.failed:
+        out.print("it failed when it was measured again")
     if program.id in run.elites:
         chain = run.lineage(program.id)
         out.print("lineage: " + " -> ".join(str(elite.program.id) for elite in chain))
@@ -497,11 +556,11 @@ def export(
     outcomes = [o for o in run.outcomes if not ids or o.attempt.id in ids]
     write = exporting.write_csv if format_ == "csv" else exporting.write_jsonl
     if out is None:
-        write(outcomes, sys.stdout)
+        write(outcomes, sys.stdout, run.evidence)
         return
     try:
         with out.open("w", encoding="utf-8", newline="") as stream:
-            count = write(outcomes, stream)
+            count = write(outcomes, stream, run.evidence)
     except OSError as error:
         raise UsageError(
             f"{out} cannot be written: {error.strerror}; choose another --out"

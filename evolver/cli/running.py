@@ -20,7 +20,12 @@ Evaluations = Annotated[
 Seconds = Annotated[float | None, typer.Option(help="Stop after that many seconds.")]
 Dollars = Annotated[float | None, typer.Option(help="Stop when models have cost that much.")]
 Tokens = Annotated[int | None, typer.Option(help="Stop after that many tokens of models.")]
-Target = Annotated[float | None, typer.Option(help="Stop when the best score reaches this.")]
+Target = Annotated[
+    float | None,
+    typer.Option(
+        help="Stop when a confirmed best reaches this: the metric's value, or the hypervolume."
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Seed of all random decisions.")]
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Evaluations at once (default: one per core).")

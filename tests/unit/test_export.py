@@ -6,8 +6,9 @@ import csv
 import io
 import json
 
+from evolver.evidence import Evidence, Verdict
 from evolver.export import write_csv, write_jsonl
-from evolver.facts import Attempt, Outcome
+from evolver.facts import Attempt, Confirmation, Outcome, Round
 from evolver.types import Evaluation, Program
 
 
@@ -46,3 +47,15 @@ def test_csv_has_a_column_for_each_metric() -> None:
     assert rows[2]["private:held"] == "2.0"
     assert rows[2]["parents"] == "0 1"
     assert rows[2]["summary"] == 'a, b\n"c"'
+
+
+def test_what_was_measured_again_stands_beside_what_was_measured_once() -> None:
+    again = Evaluation("ok", {"score": 0.3}, objectives=(0.3,))
+    found = Evidence()
+    rows = [Confirmation(2, again, 3, 3, 1, 0)]
+    found.add(Verdict.of(Round(1, (2, 0), 1, 1, 1, seen=3, begun=3), rows))
+    stream = io.StringIO(newline="")
+    write_csv(OUTCOMES, stream, found)
+    table = list(csv.DictReader(io.StringIO(stream.getvalue(), newline="")))
+    assert [row["confirmed:score"] for row in table] == ["", "", "0.3"]
+    assert table[2]["score"] == "1e-17"

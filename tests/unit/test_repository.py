@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import subprocess
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from evolver import repository
 from evolver.errors import UsageError
+from evolver.evidence import Evidence, Verdict
+from evolver.facts import Confirmation, Round
 from evolver.repository import Step
 from evolver.types import Elite, Evaluation, Program
 
@@ -149,27 +152,97 @@ def test_an_unknown_author_is_named(
         repository.apply(task, SEED, [Step({**SEED, "solver.py": b"x = 2\n"}, "b")], "evolved")
 
 
-def test_messages_state_the_change_and_the_gain() -> None:
-    lineage = [
-        Elite(
-            Program(number, SEED, operator=operator, summary=summary),
-            Evaluation("ok", {"digits": digits, "operations": 4.0}, isolation="A"),
-        )
-        for number, operator, summary, digits in [
-            (0, "seed", "", 2.0), (7, "mutate", "swap a and b", 3.0), (9, "mutate", "", 3.5),
-        ]
-    ]  # fmt: skip
-    directions = (("digits", "maximize"), ("operations", "minimize"))
-    each = repository.steps_of(lineage, directions, "Run r1.", each=True)
-    assert [step.message.splitlines()[0] for step in each] == [
+LINEAGE = [
+    Elite(
+        Program(number, SEED, operator=operator, summary=summary),
+        Evaluation(
+            "ok", {"digits": digits, "cost": 4.0}, objectives=(digits, -4.0), isolation="A"
+        ),
+    )
+    for number, operator, summary, digits in [
+        (0, "seed", "", 2.0), (7, "mutate", "swap a and b", 3.0), (9, "mutate", "", 3.5),
+    ]
+]  # fmt: skip
+DIRECTIONS = (("digits", "maximize"), ("cost", "minimize"))
+
+
+def evidence(*programs: int, noise: float = 0.0, gain: float = 0.0) -> Evidence:
+    """Return what is known after a round of seven repeats; each program is better by the gain."""
+    found = Evidence()
+    chance = Random(0)
+    rows = []
+    for program in programs:
+        for repeat in range(7):
+            value = 2.0 + gain * (program > 0) + chance.gauss(0, noise)
+            metrics = {"digits": value, "cost": 4.0}
+            made = Evaluation("ok", metrics, objectives=(value, -4.0))
+            rows.append(Confirmation(program, made, 9, 9, 1, repeat))
+    found.add(Verdict.of(Round(1, programs, 1, 7, 7, seen=9, begun=9, is_exact=not noise), rows))
+    return found
+
+
+def messages(found: Evidence, *, each: bool) -> list[str]:
+    chain = [
+        found.confirmed[elite.program.id].revalued(elite)
+        if elite.program.id in found.confirmed
+        else elite
+        for elite in LINEAGE
+    ]
+    steps = repository.steps_of(chain, DIRECTIONS, found, "Run r1.", each=each)
+    return [step.message for step in steps]
+
+
+def test_messages_state_the_change_and_the_gain_where_the_evaluator_repeats_itself() -> None:
+    found = evidence(0)  # nothing was found to vary, so what the search measured once stands
+    each = messages(found, each=True)
+    assert [message.splitlines()[0] for message in each] == [
         "evolver: digits 2 -> 3",
         "evolver: digits 3 -> 3.5",
     ]
-    assert "swap a and b" in each[0].message
-    (whole,) = repository.steps_of(lineage, directions, "Run r1.", each=False)
-    assert "digits 2 -> 3.5 (maximized)" in whole.message
-    assert "operations 4 -> 4 (minimized)" in whole.message
-    assert whole.message.endswith("Run r1.")
+    assert "swap a and b" in each[0]
+    assert "the evaluator repeats itself exactly" in each[0]
+    (whole,) = messages(found, each=False)
+    assert "digits 2 -> 3.5 (maximized)" in whole
+    assert "cost 4 -> 4 (minimized)" in whole
+    assert whole.endswith("Run r1.")
+
+
+def test_a_step_that_was_measured_once_is_no_gain() -> None:
+    found = evidence(0, 9, noise=0.1, gain=1.0)
+    first, last = messages(found, each=True)
+    for message in (first, last):  # program 7 was not confirmed
+        assert message.splitlines()[0].startswith("evolver: program ")
+        assert "Not confirmed" in message
+    assert "All steps together:\ndigits " in last
+    assert last.endswith(
+        "Confirmed on 7 fresh inputs: better than the seed by more than the noise."
+    )
+    assert "All steps" not in first
+    (whole,) = messages(found, each=False)
+    own, seed = (found.confirmed[program] for program in (9, 0))
+    title = f"evolver: digits {seed.objectives[0]:.6g} -> {own.objectives[0]:.6g}"
+    assert whole.splitlines()[0] == title
+    low, high = own.intervals[0][1:]
+    assert f"{own.objectives[0]:.6g} [{low:.6g}, {high:.6g}] (maximized)" in whole
+    assert "Confirmed on 7 fresh inputs: better than the seed by more than the noise." in whole
+
+
+def test_what_is_no_better_within_the_noise_is_said_to_be_so() -> None:
+    (whole,) = messages(evidence(0, 9, noise=0.5), each=False)
+    assert "no better than the seed within the noise" in whole
+
+
+def test_what_would_be_refused_is_refused_before_anything_is_measured(
+    task: Path, tmp_path: Path
+) -> None:
+    repository.check(task, SEED, "new")
+    git(tmp_path / "project", "branch", "taken")
+    with pytest.raises(UsageError, match="'taken' exists already"):
+        repository.check(task, SEED, "taken")
+    with pytest.raises(UsageError, match="not committed"):
+        repository.check(task, {**SEED, "solver.py": b"x = 9\n"}, "new")
+    with pytest.raises(UsageError, match="lies in no git repository"):
+        repository.check(tmp_path, SEED, "new")
 
 
 def test_without_git_nothing_is_known_and_nothing_can_be_applied(
