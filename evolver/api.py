@@ -33,6 +33,10 @@ def run(
 ) -> Run:
     """Evolve the program of a task folder.
 
+    What is returned holds confirmed values: `run.best` was measured again beside the seed,
+    `run.established` says whether it is better by more than the noise, `run.evidence` why, and
+    `run.search_score` what the search measured once.
+
     Args:
         task: a folder with a task.toml.
         out: directory of the run; default: runs/<task>-<time>.
