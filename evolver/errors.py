@@ -134,7 +134,16 @@ class CandidateCrashed(CandidateError):
 
 
 class CandidateTimeout(CandidateError):
-    """The candidate was killed at its deadline."""
+    """The candidate was killed at its deadline.
+
+    Attributes:
+        output: what it printed until then, as far as that was kept: of a call the end of it, of a
+            command its stdout and then its stderr.
+    """
+
+    def __init__(self, message: str, output: bytes = b"") -> None:
+        super().__init__(message)
+        self.output = output
 
 
 class CandidateOutputError(CandidateError):

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from evolver.sandboxes.candidate import PRINTED
+from evolver.sandboxes.evaluation import PRINTED
 from evolver.types import Evaluation, Files
 
 _FRAME = re.compile(r'^\s*File "(?P<path>[^"\n]+)", line (?P<line>\d+), in (?P<name>.+)$', re.M)

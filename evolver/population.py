@@ -16,7 +16,7 @@ from evolver.evidence import Evidence, Verdict
 from evolver.facts import NOT_MENDED, Attempt, Outcome
 from evolver.filters import normalised_hash, structure_hash
 from evolver.objective import Objective, dominates, front
-from evolver.sandboxes.candidate import PRINTED
+from evolver.sandboxes.evaluation import PRINTED
 from evolver.types import Archive, Elite, Evaluation, Files, Policy, Trial
 
 _REASON_LENGTH = 200  # characters

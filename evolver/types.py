@@ -333,6 +333,14 @@ class Output:
     stdout: bytes
     stderr: bytes
     is_cut: bool = False  # it printed more than was kept
+    # Both are measured by the trusted side, and no part of what is compared:
+    seconds: float = field(default=0.0, compare=False)  # by the wall clock
+    cpu: float = field(default=0.0, compare=False)  # CPU seconds of all processes meanwhile
+
+
+#: Says of the arguments and the result of a call what is wrong with them: nothing (None or True),
+#: False, or a sentence.
+Check = Callable[[tuple[Any, ...], Any], Any]
 
 
 class Account(NamedTuple):
@@ -355,7 +363,7 @@ class Timing:
         samples: arguments and results: of all calls of the quickest batch, which is the one that
             counts, and of one call of each other, chosen afterwards. A result is as untrusted as
             any: verify them all, or what was timed may have computed nothing.
-        reference: the median of the reference; None without one.
+        reference: the median of the reference, by the same rule; None without one.
         speedup: the least of the reference, which was called in turn, over `least`.
     """
 
@@ -375,6 +383,9 @@ class Candidate(Protocol):
     Calls are plain and synchronous. Values are None, bool, int, float, str, bytes, numpy arrays,
     and lists, tuples and string-keyed dicts of them: never pickled objects. NaN and infinities
     are allowed inside arrays and as floats; the evaluator checks what it gets.
+
+    Threads may share a candidate, and so may tasks of asyncio by `asyncio.to_thread`: its methods
+    take turns, so that two calls never overlap. A timeout begins when the call has its turn.
     """
 
     files: Files
@@ -399,12 +410,14 @@ class Candidate(Protocol):
             function: "name" in the first program file, "module:name" in another,
                 "guest:name" in the evaluator's guest code.
             *args: positional arguments.
-            timeout: seconds for this call; never more than what is left of the evaluation's.
+            timeout: seconds for this call; never more than what is left of the evaluation's. A
+                call that overruns them is killed with its process, and the next call gets a fresh
+                one, as after `restart`.
             **kwargs: keyword arguments.
 
         Raises:
             CandidateCrashed: it raised (the message ends with its traceback) or its process died.
-            CandidateTimeout: it was killed at the deadline.
+            CandidateTimeout: it was killed at its deadline; `output` is the end of what it printed.
             CandidateOutputError: the value is of a type that is not allowed, or too large.
             SandboxError: the sandbox itself failed.
         """
@@ -431,14 +444,16 @@ class Candidate(Protocol):
         *,
         repeats: int,
         reference: Callable[..., Any] | None = None,
+        check: Check | None = None,
     ) -> Timing:
         """Time calls of a function on one core, by clocks that the candidate cannot reach.
 
-        The calls are made in batches of some milliseconds, each on inputs of its own. The larger
-        counts of the wall time of a batch, less that of calling nothing and that in which the
-        kernel kept it waiting for a processor, and of the CPU time that
-        all processes of the candidate took since the last one, less what carrying the values
-        takes: work done ahead, behind or aside counts as work, and so does that of other threads.
+        The calls are made in batches of some milliseconds, each on inputs of its own. What counts
+        is the CPU time that all processes of the candidate took during a batch, or the wall time
+        where they slept, less that of calling nothing. CPU time before and after counts too, but
+        for what carrying the values takes: work done ahead, behind or aside is work, and so is that
+        of other threads. A call counts for no less than a third of that CPU time, so functions
+        that are lighter than carrying their values are not told apart.
         The first call is not timed: what a program does when it is imported or first called, such
         as compiling itself, is limited by the evaluation's time and no more.
 
@@ -448,10 +463,16 @@ class Candidate(Protocol):
                 nobody can know them; an iterator without an end.
             repeats: batches that are timed.
             reference: a function of the evaluator's own that does the same work; it is called
-                here, in turn with the candidate's batches, on the same inputs.
+                here, in turn with the candidate's batches, on copies of the same inputs, as often
+                as its own time needs. All CPU time of this process counts meanwhile, so let no
+                other thread of the evaluator work.
+            check: says what is wrong with a call: it returns None or True for nothing, else False
+                or a sentence, or raises. It is asked of the first call, before anything is timed,
+                and of all `samples`.
 
         Raises:
             ValueError: the inputs ran out.
+            CandidateOutputError: `check` found a result wrong.
             CandidateError: as `call` does.
             SandboxError: the sandbox itself failed.
         """
@@ -478,11 +499,18 @@ class Candidate(Protocol):
         Args:
             command: the program and its arguments; no shell reads it.
             stdin: its standard input.
-            timeout: seconds for this command; never more than what is left of the evaluation's.
+            timeout: seconds for this command; never more than what is left of the evaluation's. A
+                command that overruns them is killed with all that the candidate has running; then
+                the next use of the candidate gets a fresh process and, as after `restart`, a
+                directory with nothing but the program's files: compile again what was compiled.
+
+        Returns:
+            What it printed and how it ended, with its wall time and the CPU time that the kernel
+            counted for all processes of the candidate meanwhile, to within some milliseconds.
 
         Raises:
             CandidateCrashed: there is no such command, or the candidate's process died.
-            CandidateTimeout: it was killed at the deadline.
+            CandidateTimeout: it was killed at its deadline; `output` is what it printed until then.
             SandboxError: the sandbox itself failed.
         """
         ...

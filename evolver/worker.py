@@ -36,7 +36,7 @@ from evolver.objective import Condition, Objective
 from evolver.plugins import find
 from evolver.preflight import fly
 from evolver.sandboxes import SandboxSettings, die_with, protect_process
-from evolver.sandboxes.candidate import PRINTED
+from evolver.sandboxes.evaluation import PRINTED
 from evolver.tuning import Fit, evolve, fit
 from evolver.types import (
     Candidate,

@@ -136,6 +136,8 @@ class Session:
             case "results":
                 value, self._results, self._staged = self._results, [], (_nothing, [])
                 return value
+            case "lay out":
+                return self._workdir.lay_out()
             case "run":
                 return self._workdir.run(*arguments)
             case "read":

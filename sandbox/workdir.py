@@ -12,6 +12,7 @@ import os
 import select
 import signal
 import stat
+import time
 from collections.abc import Sequence
 from io import FileIO
 
@@ -50,14 +51,17 @@ class WorkingDirectory:
         self._packages = packages
         self._is_laid_out = False
 
-    def run(self, command: Sequence[str], stdin: bytes) -> tuple[int, bytes, bytes, bool]:
-        """Run a command to its end.
+    def run(
+        self, command: Sequence[str], stdin: bytes, seconds: float | None
+    ) -> tuple[int, bytes, bytes, bool, bool]:
+        """Run a command to its end, or until its time is over: then the host kills all that runs.
 
         What it started and left behind runs on until the evaluation ends, but is not listened to.
 
         Returns:
             Its exit code (-N for signal N), the first bytes of what it wrote to stdout and to
-            stderr (of each a quarter of the limit), and whether there was more.
+            stderr (of each a quarter of the limit), whether there was more, and whether it still
+            runs.
 
         Raises:
             RefusedError: there is no such command.
@@ -83,9 +87,9 @@ class WorkingDirectory:
             for end in theirs:
                 end.close()
             talk = _Talk(to_it, stdin, (from_it, errors), self._limit // 4)
-            talk.follow(pid)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        return code, bytes(talk.heard[0]), bytes(talk.heard[1]), talk.is_cut
+            has_ended = talk.follow(pid, seconds)
+        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) if has_ended else 0
+        return code, bytes(talk.heard[0]), bytes(talk.heard[1]), talk.is_cut, not has_ended
 
     def _spawn(self, command: Sequence[str], ends: Sequence[FileIO]) -> int:
         return os.posix_spawnp(
@@ -204,8 +208,13 @@ class _Talk:
         self._most = most
         self._poll = select.poll()
 
-    def follow(self, pid: int) -> None:
-        """Return when this process has ended and what it wrote is read."""
+    def follow(self, pid: int, seconds: float | None) -> bool:
+        """Return when this process has ended and what it wrote is read, or when time is over.
+
+        Returns:
+            Whether it has ended.
+        """
+        ends = None if seconds is None else time.monotonic() + seconds
         for end in (self._sink, *self._sources):
             os.set_blocking(end.fileno(), False)
             self._poll.register(end, select.POLLOUT if end is self._sink else select.POLLIN)
@@ -213,7 +222,10 @@ class _Talk:
             self._poll.register(ended, select.POLLIN)
             is_alive = True
             while is_alive:
-                events = {fd for fd, _ in self._poll.poll()}
+                left = None if ends is None else 1000 * (ends - time.monotonic())
+                if left is not None and left <= 0:
+                    return False
+                events = {fd for fd, _ in self._poll.poll(left)}
                 is_alive = ended.fileno() not in events
                 for source, heard in zip(self._sources, self.heard, strict=True):
                     # Once it is dead the pipe holds all that is still to come: no more than this.
@@ -221,6 +233,7 @@ class _Talk:
                         self._hear(source, heard)
                 if not self._sink.closed and self._sink.fileno() in events:
                     self._say()
+        return True
 
     def _hear(self, source: FileIO, heard: bytearray) -> None:
         piece = source.read(_PIECE)

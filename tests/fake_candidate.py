@@ -21,7 +21,7 @@ from typing import Any
 from evolver import literals
 from evolver.errors import CandidateCrashed, CandidateOutputError, CandidateTimeout
 from evolver.sandboxes import timing, wire
-from evolver.types import Account, Files, Output, Timing
+from evolver.types import Account, Check, Files, Output, Timing
 
 
 class _Parameterised(ast.NodeTransformer):
@@ -95,8 +95,9 @@ class InProcessCandidate:
         *,
         repeats: int,
         reference: Callable[..., Any] | None = None,
+        check: Check | None = None,
     ) -> Timing:
-        return timing.measure(_Bench(self, function), inputs, repeats, reference)
+        return timing.measure(_Bench(self, function), inputs, repeats, reference, check)
 
     def account(self) -> Account:
         return Account(time.process_time(), 0.0)
@@ -109,7 +110,7 @@ class InProcessCandidate:
                 command, input=stdin, capture_output=True, timeout=timeout, cwd=self._directory
             )
         except subprocess.TimeoutExpired as error:
-            raise CandidateTimeout(str(error)) from None
+            raise CandidateTimeout(str(error), error.stdout or b"") from None
         except OSError as error:
             raise CandidateCrashed(str(error)) from None
         return Output(done.returncode, done.stdout, done.stderr)

@@ -14,6 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandbox_attacks import NAMED, SETTINGS, SandboxAttacks, processes_named, program
 from sandbox_timing import SandboxTiming
+from sandbox_turns import SandboxTurns
 
 from evolver.errors import (
     CandidateCrashed,
@@ -77,7 +78,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-class SandboxContract(SandboxTiming, SandboxAttacks):
+class SandboxContract(SandboxTurns, SandboxTiming, SandboxAttacks):
     """What every sandbox does."""
 
     base = BASE
@@ -342,8 +343,7 @@ def recall():
             candidate.call("f", 0, timeout=1)
             with pytest.raises(CandidateTimeout, match=r"f did not return in its 0\.2 s"):
                 candidate.call("f", 30, timeout=0.2)
-            with pytest.raises(CandidateTimeout):  # it is dead, and stays so
-                candidate.call("f", 0)
+            candidate.call("f", 0)
         assert time.monotonic() - started < 2
 
     def test_time_runs_while_the_evaluator_thinks(self, sandbox: Sandbox) -> None:
@@ -599,8 +599,7 @@ sys.stdout.buffer.write(content)
         with sandbox.open(program(""), seed=1, timeout=20) as candidate:
             with pytest.raises(CandidateTimeout, match=r"python3 did not return in its 0\.3 s"):
                 candidate.run(["python3", "-c", script], timeout=0.3)
-            with pytest.raises(CandidateTimeout):
-                candidate.read("main.py")
+            assert candidate.read("main.py") == b""
         assert time.monotonic() - started < 1.3
         self.check_honest(sandbox)
 

@@ -8,8 +8,11 @@ machine may add anything.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+import statistics
+import time
+from collections.abc import Callable, Iterator
 from random import Random
+from typing import Any
 
 import pytest
 from sandbox_attacks import program
@@ -110,6 +113,25 @@ def f(x):
     os.close(writing)
     return Later([reading])
 """
+#: Functions and how their arguments are drawn: quick and slow calls, of light and heavy values.
+SAME: dict[str, tuple[str, Callable[[Random], Any]]] = {
+    "a list of ints": (
+        "[sum(1 for y in x if y < z) for z in x]",
+        lambda rng: [rng.getrandbits(20) for _ in range(100)],
+    ),
+    "an int": ("sum(range(x, x + 500))", lambda rng: rng.getrandbits(40)),
+    "nested lists": (
+        "[[y * 0.5 for y in row] for _ in range(20) for row in x]",
+        lambda rng: [[rng.random() for _ in range(10)] for _ in range(10)],
+    ),
+    "text": (
+        "[x.replace('a', str(i)).count('b') for i in range(200)]",
+        lambda rng: "".join(rng.choices("abcdefä", k=500)),
+    ),
+    "a slow call": ("sum(y * y for y in range(x, x + 200_000))", lambda rng: rng.getrandbits(20)),
+}
+_WITHIN = 0.03
+_ROUNDS = (7, 25)  # of which the median is taken, at least and at most
 
 
 def draws(seed: int = 0) -> Iterator[tuple[int]]:
@@ -117,6 +139,10 @@ def draws(seed: int = 0) -> Iterator[tuple[int]]:
     rng = Random(seed)
     while True:
         yield (rng.getrandbits(62),)
+
+
+def work_never(_x: int) -> None:
+    raise AssertionError("the reference was called")
 
 
 def are_right(timing: Timing) -> bool:
@@ -143,11 +169,94 @@ class SandboxTiming:
             assert WORK * 0.9 < timing.least <= timing.low <= timing.seconds <= timing.high
             assert are_right(timing)
             assert len(timing.samples) == 6 + timing.calls
-            assert len(seen) == len(set(seen)) == 7 * timing.calls
+            assert len(set(seen)) == 7 * timing.calls  # a quick one is called again on each
             assert timing.reference is not None
             assert timing.speedup is not None
             assert 0 < timing.speedup < 0.5
             assert candidate.call("f", 1) == 2
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize("name", SAME)
+    def test_identical_code_is_as_fast(self, sandbox: Sandbox, name: str) -> None:
+        body, draw = SAME[name]
+        source = f"def f(x):\n    return {body}\n"
+        space: dict[str, Any] = {}
+        exec(source, space)
+
+        def inputs(seed: int) -> Iterator[tuple[Any]]:
+            rng = Random(seed)
+            while True:
+                yield (draw(rng),)
+
+        found: list[float] = []
+        for seed in range(_ROUNDS[1]):
+            with sandbox.open(program(source), seed=seed, timeout=60) as candidate:
+                timing = candidate.time("f", inputs(seed), repeats=5, reference=space["f"])
+            assert timing.speedup is not None
+            found.append(timing.speedup)
+            # Other work on the machine spoils a few; what favours one side spoils all.
+            if len(found) >= _ROUNDS[0] and abs(statistics.median(found) - 1) <= _WITHIN:
+                return
+        pytest.fail(f"identical code has speed-ups of {sorted(found)}")
+
+    def test_the_reference_is_called_for_its_own_time(self, sandbox: Sandbox) -> None:
+        calls = 0
+
+        def slow(x: int) -> int:
+            nonlocal calls
+            calls += 1
+            time.sleep(0.02)
+            return x
+
+        with sandbox.open(program("def f(x):\n    return None\n"), seed=1, timeout=20) as candidate:
+            timing = candidate.time("f", draws(), repeats=5, reference=slow)
+        assert timing.calls > 100
+        assert calls <= 5 * 4 + 1
+        assert timing.reference is not None
+        assert timing.reference > 0.018
+
+    def test_the_reference_spoils_no_sample(self, sandbox: Sandbox) -> None:
+        inputs = ([x, x + 1] for (x,) in draws())
+        with sandbox.open(program("def f(x):\n    return x\n"), seed=1, timeout=20) as candidate:
+            timing = candidate.time(
+                "f", ((pair,) for pair in inputs), repeats=2, reference=lambda pair: pair.clear()
+            )
+        assert all(arguments == (result,) for arguments, result in timing.samples)
+
+    @pytest.mark.parametrize("answer", [False, "it is off by 1", ArithmeticError("no number")])
+    def test_what_is_wrong_is_not_timed(self, sandbox: Sandbox, answer: Any) -> None:
+        def check(arguments: tuple[Any, ...], result: Any) -> Any:
+            assert result == arguments[0] + 1
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+        def drawn() -> Iterator[tuple[int]]:
+            yield (7,)
+            raise AssertionError("another input was drawn")
+
+        with sandbox.open(program(HONEST), seed=1, timeout=20) as candidate:
+            reason = "wrong result" if answer is False else str(answer)
+            with pytest.raises(CandidateOutputError, match=reason):
+                candidate.time("f", drawn(), repeats=2, reference=work_never, check=check)
+            assert candidate.call("f", 1) == 2
+
+    def test_all_that_is_timed_is_checked(self, sandbox: Sandbox) -> None:
+        seen = []
+
+        def check(arguments: tuple[Any, ...], result: Any) -> bool:
+            seen.append(arguments)
+            return bool(result == arguments[0] + 1)
+
+        late = "calls = []\ndef f(x):\n    calls.append(x)\n    return x + (len(calls) < 2)\n"
+        with sandbox.open(program(HONEST), seed=1, timeout=20) as candidate:
+            timing = candidate.time("f", draws(), repeats=3, check=check)
+            assert [arguments for arguments, _ in timing.samples] == seen[1:]
+        with (
+            sandbox.open(program(late), seed=1, timeout=20) as candidate,
+            pytest.raises(CandidateOutputError, match="wrong result"),
+        ):
+            candidate.time("f", draws(), repeats=3, check=check)
 
     def test_quick_calls_are_timed_in_batches(self, sandbox: Sandbox) -> None:
         with sandbox.open(program("def f(x):\n    return x + 1\n"), seed=1, timeout=20) as c:

@@ -14,8 +14,8 @@ from docker.types import DeviceRequest, Mount, Ulimit
 
 from evolver.errors import SandboxError
 from evolver.sandboxes import daemon, owners, runner
-from evolver.sandboxes.candidate import Evaluation
 from evolver.sandboxes.channel import Channel
+from evolver.sandboxes.evaluation import Evaluation
 from evolver.sandboxes.settings import MIB, SandboxSettings
 from evolver.sandboxes.warm import SCRATCH, WarmSandbox
 from evolver.sandboxes.wire import Buffer

@@ -1,15 +1,20 @@
 """How long calls of a candidate take, by what it cannot reach: our clock and the kernel's accounts.
 
 A batch of calls is timed at once. Its inputs are sent before the clock starts, and all that it
-returned is fetched after the clock has stopped. What the candidate could do meanwhile, before or
-after, in threads or in processes, is work, and the kernel counts work: whatever CPU time its
-processes took between two batches and is not explained by carrying values counts as if the calls
-had taken it. So nothing is gained by working ahead, by returning what is computed when somebody
-looks, or by more than one core. What is carried is carried here once more, for the time it takes.
+returned is fetched after the clock has stopped. The CPU time that the kernel counts between start
+and stop is the calls' own. What the candidate could do before or after, in threads or in processes,
+is work too, and the kernel counts it: CPU time outside of the clock counts as if the calls had
+taken it, but for an allowance for carrying the values. So nothing is gained by working ahead, by
+returning what is computed when somebody looks, or by more than one core.
 
-Where other work has the processors, the wall clock tells how busy the machine is. So the time in
-which the kernel kept threads waiting for one is subtracted; what is left above the CPU time was
-slept.
+The allowance comes from carrying the same values in this process, and must do for memory that the
+candidate's process touches for the first time. What could hide behind it is bounded: a call is
+never believed to take less than a third of the CPU time outside of the clock, and the same holds
+for the reference. So functions that are lighter than their values are not told apart.
+
+The reference goes the candidate's way: its arguments are decoded afresh, its results are kept until
+its clock stops, and wall and CPU time are joined by the same rule (`_joined`). So identical code
+takes the same time on both sides.
 
 The clocks, seeds and counters of the candidate's own process are never asked.
 """
@@ -22,29 +27,36 @@ import socket
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
-from evolver.errors import CandidateOutputError
+from evolver.errors import CandidateOutputError, EvolverError
 from evolver.sandboxes import wire
-from evolver.types import Account, Timing
+from evolver.types import Account, Check, Timing
 
 Arguments = Sequence[Any]
 Call = tuple[tuple[Any, ...], Any]  # what was passed, and what came back
 
-_BATCH = 4e-3  # seconds that a batch takes at least; carrying the word is known to some 1e-5
+_BATCH = 8e-3  # seconds that a batch takes at least; the CPU time of its overhead is known to 1e-4
 _MOST = 1000  # calls of a batch
 _LEAST = 1e-9  # seconds: no batch takes less, whatever is subtracted
+_PATIENCE = 4  # times the time of a batch that the reference may take for one
 _NULLS = 5  # how often the call of nothing is timed
 # The candidate's process could slow the call of nothing, so no more of it than this is believed.
+# It is also what the wall clock may show above the CPU time before it counts: waking a process up
+# takes a while, and how long depends on what else the machine does.
 _NULL_SHARE = 0.05
-# What carrying takes in the candidate's process, where most memory is touched for the first time,
-# over what it takes here: 0.7 to 3.2 were measured. Were it all believed, work as long as the
-# difference could hide behind it, so of the CPU time half counts as work in any case.
-_FRESH = 3.0
-_CARRIED_SHARE = 0.5
+# Carrying in the candidate's process over carrying here: 1.0 to 1.5 were measured, and for what
+# consists of large buffers up to 1.6e-9 s a byte besides, because their memory is touched for the
+# first time.
+_SLOWER = 1.5
+_FRESH = 2e-9  # seconds a byte
+# What hides behind the allowance makes a program three times as fast at most: no call counts for
+# less than this share of the CPU time outside of the clock.
+_FLOOR = 1 / 3
 
 
 class Bench(Protocol):
@@ -75,38 +87,40 @@ def measure(
     inputs: Iterable[Arguments],
     repeats: int,
     reference: Callable[..., Any] | None,
+    check: Check | None = None,
 ) -> Timing:
     """Time batches of calls, in turn with batches of the reference; see `Candidate.time`.
 
     Raises:
         ValueError: the inputs ran out.
     """
-    clock = _Clock(bench, iter(inputs))
+    clock = _Clock(bench, iter(inputs), reference)
+    first = clock.call_once()  # a warm-up
+    if check is not None:
+        _check(check, first)
     calls = _calibrate(clock)
-    seconds, references, samples = list[float](), [], list[Call]()
-    quickest, place = list[Call](), 0
-    for _ in range(repeats):
-        took, batch, results = clock.time(calls)
-        made = list(zip(batch, results, strict=True))
-        samples.append(made[bench.rng.randrange(calls)])
-        if not seconds or took / calls < min(seconds):
-            quickest, place = made, len(seconds)
-        seconds.append(took / calls)
-        if reference is not None:
-            references.append(_time_here(reference, batch) / calls)
-    samples[place : place + 1] = (
-        quickest  # who skips calls in one batch would be the quickest there
-    )
+    batches = [clock.time(calls, with_reference=True) for _ in range(repeats)]
+    quickest = min(batches, key=lambda batch: batch.seconds)
+    samples = list[Call]()
+    for batch in batches:
+        # Who skips calls in one batch is the quickest there, so all of that one are shown.
+        one = batch.calls[bench.rng.randrange(calls)]
+        samples += batch.calls if batch is quickest else [one]
+    if check is not None:
+        for sample in samples:
+            _check(check, sample)
+    seconds = [batch.seconds for batch in batches]
+    references = [batch.reference for batch in batches if batch.reference is not None]
     low, high = interval(seconds)
     return Timing(
         seconds=statistics.median(seconds),
         low=low,
         high=high,
-        least=min(seconds),
+        least=quickest.seconds,
         calls=calls,
         samples=tuple(samples),
         reference=statistics.median(references) if references else None,
-        speedup=min(references) / min(seconds) if references else None,
+        speedup=min(references) / quickest.seconds if references else None,
     )
 
 
@@ -125,70 +139,219 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return ordered[outside], ordered[-1 - outside]
 
 
+def _check(check: Check, call: Call) -> None:
+    """Ask an evaluator whether a result is right.
+
+    Raises:
+        CandidateOutputError: it is not.
+    """
+    try:
+        answer = check(*call)
+    except EvolverError:
+        raise
+    except Exception as error:  # noqa: BLE001 - a wrong result makes a check raise whatever it likes
+        answer = f"{type(error).__name__}: {error}"
+    if isinstance(answer, str) and answer:
+        raise CandidateOutputError(f"a timed call returned a wrong result: {answer}")
+    if answer is not None and not answer:
+        raise CandidateOutputError("a timed call returned a wrong result")
+
+
+def _draw(drawn: Iterator[Arguments], calls: int) -> list[tuple[Any, ...]]:
+    batch = [tuple(one) for one in islice(drawn, calls)]
+    if len(batch) < calls:
+        raise ValueError(
+            "the inputs to be timed ran out: give an iterator that draws fresh ones for ever"
+        )
+    return batch
+
+
+def _as_many(results: Any, batch: Sequence[Any]) -> list[Any]:
+    if type(results) is not list or len(results) != len(batch):
+        raise CandidateOutputError("not every timed call gave a result")
+    return results
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """A batch of calls that were timed; the seconds are those of one call."""
+
+    calls: list[Call]
+    seconds: float
+    reference: float | None
+    size: int  # bytes of the arguments or of the results, whichever are more
+
+
 class _Clock:
-    """Times batches by the rule above, on inputs that it draws.
+    """Times batches by the rules above, on inputs that it draws.
 
     Args:
         bench: where the calls are made.
         drawn: their arguments.
+        reference: a function of this process, or None.
     """
 
-    def __init__(self, bench: Bench, drawn: Iterator[Arguments]) -> None:
+    def __init__(
+        self, bench: Bench, drawn: Iterator[Arguments], reference: Callable[..., Any] | None
+    ) -> None:
         self.bench = bench
         self._drawn = drawn
+        self._reference = None if reference is None else _Reference(reference, bench.room)
         self._account = bench.account()  # when the last batch was over
-        nulls = [self._run(None)[:2] for _ in range(_NULLS)]
-        self._null_wall, self._null_cpu = map(min, zip(*nulls, strict=True))
+        nulls = [self._run(None)[:3] for _ in range(_NULLS)]
+        self._null_wall, self._null_cpu, self._null_aside = map(
+            statistics.median, zip(*nulls, strict=True)
+        )
 
-    def time(self, calls: int) -> tuple[float, list[tuple[Any, ...]], list[Any]]:
-        """Have a batch of calls made; return its seconds, its arguments and its results."""
-        batch = [tuple(one) for one in islice(self._drawn, calls)]
-        if len(batch) < calls:
-            raise ValueError(
-                "the inputs to be timed ran out: give an iterator that draws fresh ones for ever"
-            )
-        wall, cpu, results = self._run(batch)
-        if type(results) is not list or len(results) != len(batch):
-            raise CandidateOutputError("not every timed call gave a result")
-        carried = _FRESH * (_carrying(batch) + _carrying(results))
-        worked = _less(_less(cpu, self._null_cpu, _NULL_SHARE), carried, _CARRIED_SHARE)
-        return max(_less(wall, self._null_wall, _NULL_SHARE), worked), batch, results
+    def call_once(self) -> Call:
+        """Have one call made that is not timed; return it."""
+        (arguments,) = batch = _draw(self._drawn, 1)
+        (result,) = _as_many(self._run(batch)[-1], batch)
+        return arguments, result
 
-    def _run(self, batch: list[tuple[Any, ...]] | None) -> tuple[float, float, Any]:
-        """Return a batch's wall time, the CPU time since the last one's end, and its results."""
+    def time(self, calls: int, *, with_reference: bool = False) -> _Batch:
+        """Have a batch of calls made, and then of the reference where that is wished."""
+        batch = _draw(self._drawn, calls)
+        wall, cpu, aside, results = self._run(batch)
+        results = _as_many(results, batch)
+        sent = _Parcel(batch)
+        returned = _Parcel(results)
+        allowance = _SLOWER * (sent.unpacking + returned.packing)
+        allowance += _FRESH * (sent.size + returned.size)
+        took = _joined(
+            _less(wall, self._null_wall, _NULL_SHARE), _less(cpu, self._null_cpu, _NULL_SHARE)
+        )
+        hidden = aside - allowance - min(self._null_aside, _NULL_SHARE * cpu)
+        floor = _FLOOR * aside / calls
+        reference = None
+        if with_reference and self._reference is not None:
+            reference = max(self._reference.time(sent), floor)
+        return _Batch(
+            calls=list(zip(batch, results, strict=True)),
+            seconds=max((took + max(0.0, hidden)) / calls, floor),
+            reference=reference,
+            size=max(sent.size, returned.size),
+        )
+
+    def _run(self, batch: list[tuple[Any, ...]] | None) -> tuple[float, float, float, Any]:
+        """Run a batch.
+
+        Returns:
+            Its wall time; the CPU time meanwhile; the CPU time before it since the last one's end,
+            and after it until its results had come; and these.
+        """
         self.bench.stage(batch)
         start = self.bench.account()
         wall = self.bench.go()
-        wall -= self.bench.account().waited - start.waited
+        stop = self.bench.account()
         results = self.bench.results()
         before, self._account = self._account, self.bench.account()
-        return max(wall, _LEAST), self._account.cpu - before.cpu, results
+        cpu = stop.cpu - start.cpu
+        wall = max(wall - (stop.waited - start.waited), _LEAST)
+        return wall, cpu, self._account.cpu - before.cpu - cpu, results
+
+
+class _Parcel:
+    """Values as they are carried, and what it takes to carry them, measured here.
+
+    Attributes:
+        size: bytes.
+        packing: CPU seconds of encoding them and writing them to a socket.
+        unpacking: CPU seconds of reading them from there and decoding them.
+    """
+
+    def __init__(self, values: list[Any]) -> None:
+        self.packing = self.unpacking = 0.0
+        self._tree: Any = None
+        self._body = bytearray()
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.setblocking(False)
+            outbox, frames = wire.Outbox(ours.fileno()), wire.Frames(1 << 40)
+            started = time.thread_time()
+            tree, buffers = wire.encode(values)
+            pieces = wire.frame({"value": tree}, *buffers)
+            outbox.add(pieces)
+            self.size = sum(map(len, pieces))
+            while True:
+                outbox.flush()
+                started, before = time.thread_time(), started
+                self.packing += started - before
+                frames.read(theirs.fileno())
+                message = frames.take()
+                started, before = time.thread_time(), started
+                self.unpacking += started - before
+                if message is not None:
+                    break
+        self._tree, self._body = message[0]["value"], message[1]
+        self.open()
+        self.unpacking += time.thread_time() - started
+
+    def open(self) -> list[Any]:
+        """Return the values afresh, as a candidate gets them."""
+        values: list[Any] = wire.decode(self._tree, self._body)
+        return values
 
 
 def _less(taken: float, overhead: float, share: float) -> float:
     """Subtract an overhead, but no more than a share of what it is subtracted from."""
-    return taken - min(overhead, share * taken)
+    return taken - max(0.0, min(overhead, share * taken))
+
+
+def _joined(wall: float, cpu: float) -> float:
+    """Return how long calls took by two clocks: the CPU time, unless they slept or waited."""
+    return max(cpu, (1 - _NULL_SHARE) * wall, _LEAST)
 
 
 def _calibrate(clock: _Clock) -> int:
-    """Return how many calls make a batch that is long enough; the first call is a warm-up."""
-    clock.time(1)
+    """Return how many calls make a batch that is long enough."""
     calls = 1
-    took, batch, results = min((clock.time(calls) for _ in range(2)), key=lambda timed: timed[0])
-    most = max(1, min(_MOST, clock.bench.room // max(_size(batch), _size(results))))
-    while took < _BATCH and calls < most:
-        wanted = math.ceil(1.2 * calls * _BATCH / took)
+    batch = min((clock.time(calls) for _ in range(2)), key=lambda batch: batch.seconds)
+    took = batch.seconds
+    most = max(1, min(_MOST, clock.bench.room // batch.size))
+    while took * calls < _BATCH and calls < most:
+        wanted = math.ceil(1.2 * _BATCH / took)
         calls = min(most, max(2 * calls, min(wanted, 16 * calls)))
-        took = min(clock.time(calls)[0] for _ in range(2))  # other work may come between
+        took = min(clock.time(calls).seconds for _ in range(2))  # other work may come between
     return calls
 
 
-def _time_here(reference: Callable[..., Any], batch: Sequence[Arguments]) -> float:
-    """Call the reference in this process; return its seconds, by the rule for candidates."""
-    wall, cpu = now(), time.process_time()
-    for arguments in batch:
-        reference(*arguments)
-    return max(now() - wall, time.process_time() - cpu)
+class _Reference:
+    """A function of this process, timed as candidates are.
+
+    Args:
+        function: it.
+        room: bytes that the arguments of a batch may have.
+    """
+
+    def __init__(self, function: Callable[..., Any], room: int) -> None:
+        self._function = function
+        self._room = room
+        self._expected = 0.0  # seconds a call; 0: it was not called yet
+
+    def time(self, inputs: _Parcel) -> float:
+        """Call it with a candidate's inputs; return its seconds a call.
+
+        It is called as often as its own time needs, whatever the candidate's: some of the inputs
+        will do where it is slow, and where it is quick they are used again.
+        """
+        if not self._expected:
+            self._expected = self._clock(inputs.open()[:1])
+        enough = math.ceil(_BATCH / self._expected)
+        batch = inputs.open()[: _PATIENCE * enough]
+        most = min(_MOST // len(batch), self._room // inputs.size)
+        for _ in range(min(math.ceil(enough / len(batch)), most) - 1):
+            batch += inputs.open()
+        self._expected = self._clock(batch)
+        return self._expected
+
+    def _clock(self, batch: list[Arguments]) -> float:
+        function = self._function
+        wall, cpu = now(), time.process_time()  # in this order: reading `now` takes CPU time
+        results = [function(*arguments) for arguments in batch]
+        cpu = time.process_time() - cpu
+        wall = now() - wall
+        return _joined(wall, cpu) / len(results)
 
 
 def now() -> float:
@@ -203,24 +366,3 @@ def _waited() -> float:
     with contextlib.suppress(OSError, IndexError):  # not every kernel counts it
         return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
     return 0.0
-
-
-def _size(value: Any) -> int:
-    tree, buffers = wire.encode(value)
-    return sum(map(len, wire.frame({"value": tree}, *buffers)))
-
-
-def _carrying(value: Any) -> float:
-    """Return the CPU seconds of writing a value to a socket and reading it from there."""
-    ours, theirs = socket.socketpair()
-    with ours, theirs:
-        ours.setblocking(False)
-        started = time.thread_time()
-        tree, buffers = wire.encode(value)
-        outbox, frames = wire.Outbox(ours.fileno()), wire.Frames(1 << 40)
-        outbox.add(wire.frame({"value": tree}, *buffers))
-        while (message := frames.take()) is None:
-            outbox.flush()
-            frames.read(theirs.fileno())
-        wire.decode(message[0]["value"], message[1])
-        return time.thread_time() - started

@@ -15,8 +15,9 @@ from typing import Any
 from evolver import devices, literals
 from evolver.errors import SandboxError, UsageError
 from evolver.sandboxes import wire
-from evolver.sandboxes.candidate import Evaluation, SandboxedCandidate, is_inner
+from evolver.sandboxes.candidate import SandboxedCandidate, is_inner
 from evolver.sandboxes.channel import Channel, RunnerError
+from evolver.sandboxes.evaluation import Evaluation
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Candidate, Files, Program
 

@@ -13,7 +13,7 @@ from evolver.archives import BestN, First
 from evolver.facts import Attempt, Outcome
 from evolver.objective import Objective
 from evolver.population import Island, Population, trial_of
-from evolver.sandboxes.candidate import PRINTED
+from evolver.sandboxes.evaluation import PRINTED
 from evolver.selection import Tournament
 from evolver.types import Elite, Evaluation, Program, Trial
 

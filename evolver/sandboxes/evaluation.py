@@ -1,0 +1,372 @@
+"""One candidate process, as the evaluator's process sees it: everything it says is checked."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import secrets
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from evolver import literals
+from evolver.errors import (
+    CandidateCrashed,
+    CandidateError,
+    CandidateOutputError,
+    CandidateTimeout,
+    SandboxError,
+)
+from evolver.sandboxes import wire
+from evolver.sandboxes.channel import Channel, RunnerError
+from evolver.sandboxes.settings import SandboxSettings
+from evolver.types import Account, Program
+
+PRINTED = "it printed, at the end:"  # the line that parts what it printed from what went wrong
+_PIECE = 1 << 17  # bytes sent to the relay in one frame
+_ENVELOPE = 1 << 16  # bytes of a frame besides the value
+_TEXT = 20_000  # characters of a message that are kept
+_TAIL = 4096  # bytes of what was printed that a message shows
+#: Control characters, as what stands for them: a terminal that shows a message obeys none of them.
+_CONTROLS = {n: f"\\x{n:02x}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
+
+
+class Evaluation:
+    """One candidate process, from the runner's "open" to its "closed".
+
+    After a request that overran a time of its own the process is dead, and the next request gets
+    another one.
+
+    Args:
+        channel: to a runner that has no candidate at the moment.
+        settings: limits on what is believed.
+        timeout: seconds for all of it.
+        decoy: a key in the candidate's environment that no honest program gives away.
+
+    Attributes:
+        turn: held by whoever asks for something, so that threads take turns.
+    """
+
+    def __init__(
+        self, channel: Channel, settings: SandboxSettings, timeout: float, decoy: str
+    ) -> None:
+        self.turn = threading.RLock()
+        self._channel = channel
+        self._settings = settings
+        self.result_bytes = settings.result_bytes
+        self.timeout = timeout
+        self.deadline = time.monotonic() + timeout
+        self._frames = wire.Frames(settings.result_bytes + _ENVELOPE)
+        self.is_laid_out = False  # are its files in its working directory?
+        self.parameters_on_disk: tuple[float, ...] | None = None  # None: as in the source
+        self.is_out_of_memory = False  # the kernel killed it, and may have killed more
+        self._verdict: CandidateError | None = None  # once it is dead for good
+        self._is_overrun = False  # the process was killed, and the next request gets another one
+        self._is_closing = self._is_closed = False
+        self._decoy = decoy.encode()
+        self._tail = b""  # the end of what came last
+        self._gave_decoy = False
+        self._opened: tuple[str, ...] = ()  # decoys
+        self.memory = 0  # bytes that the largest of its processes took at its peak, once it is dead
+        self._last_words = b""  # the end of what it printed, where the relay killed it
+        self._frame: dict[str, Any] = {}  # the first one that the process gets
+        self._buffers: Sequence[wire.Buffer] = ()
+
+    def start(
+        self, program: Program, main: str, seed: int, places: Sequence[literals.Literal]
+    ) -> None:
+        """Have the process made and confined; the program is not executed yet.
+
+        Functions without a module's name are looked for in the file `main`.
+
+        Raises:
+            SandboxError: there is no such process.
+        """
+        tree, self._buffers = wire.encode(dict(program.files))
+        self._frame = {
+            "files": tree,
+            "first": main,
+            "literals": [[place.path, place.line, place.column] for place in places],
+            "values": [place.value for place in places],
+            "seed": _guest_seed(seed),
+        }
+        self._begin(self.timeout)
+
+    def _begin(self, seconds: float) -> None:
+        """Have a process made that has so many seconds.
+
+        Raises:
+            SandboxError: there is no such process.
+        """
+        self._channel.prepare({"op": "open", "timeout": seconds})
+        self._send({**self._frame, "timeout": seconds}, self._buffers, self.deadline)
+        try:
+            header, _ = self._receive(self.deadline)
+        except CandidateError as error:
+            raise SandboxError(f"the candidate's process did not start: {error}") from None
+        if header.get("op") != "confined":
+            raise SandboxError(
+                f"the sandbox could not confine its process: {header.get('message')}"
+            )
+
+    def restart(self) -> None:
+        """Kill the process and all that it started, and have another one made in its place.
+
+        Raises:
+            CandidateError: it was dead already, or its time is over.
+            SandboxError: the runner broke.
+        """
+        if self._verdict is not None:
+            raise self._verdict
+        self._kill()
+        self._is_overrun = False
+        seconds = self.deadline - time.monotonic()
+        self._verdict = None if seconds > 0 else self._overdue()
+        if self._verdict is not None:
+            raise self._verdict
+        self._is_closing = self._is_closed = False
+        self._frames = wire.Frames(self._settings.result_bytes + _ENVELOPE)
+        self.parameters_on_disk, self.is_laid_out = None, False
+        try:
+            self._begin(seconds)
+        except TimeoutError:
+            self._end(self._overdue())
+
+    def ready(self) -> None:
+        """See to it that there is a process to ask; raises as `restart` does."""
+        if self._is_overrun:
+            self.restart()
+        if self._verdict is not None:
+            raise self._verdict
+
+    def ask(
+        self,
+        request: dict[str, Any],
+        arguments: Any,
+        timeout: float | None,
+        name: str,
+        *,
+        grace: float = 0.0,
+    ) -> Any:
+        """Have something done in the candidate's process; return the value of its answer.
+
+        Args:
+            request: what: its "op", and what that needs.
+            arguments: a value.
+            timeout: seconds for it; None for what is left of the evaluation's.
+            name: what an error's message calls it.
+            grace: seconds beyond the timeout in which an answer is taken.
+
+        Raises:
+            CandidateError: as `evolver.types.Candidate` says.
+            SandboxError: the runner broke.
+            UnsupportedValueError: the arguments may not travel.
+        """
+        tree, buffers = wire.encode(arguments)
+        self.ready()
+        token = secrets.token_hex(8)
+        ends = self.deadline
+        if timeout is not None:
+            ends = min(ends, time.monotonic() + timeout + grace)
+        try:
+            self._send({**request, "arguments": tree, "token": token}, buffers, ends)
+            header, body = self._receive(ends)
+            return self._value(request["op"], header, body, token)
+        except TimeoutError:
+            if ends == self.deadline:
+                self._last_words = self._tail_of_output()
+                self._end(self._overdue())
+            assert timeout is not None
+            self.overrun(timeout, name, self._tail_of_output())
+        except wire.WireError as error:
+            self._end(CandidateOutputError(f"{name} returned {error}"))
+
+    def overrun(self, timeout: float, name: str, output: bytes) -> NoReturn:
+        """Kill the process for a request that took too long; the next one gets another process.
+
+        Args:
+            timeout: seconds that the request had.
+            name: what the error's message calls it.
+            output: what was printed meanwhile.
+
+        Raises:
+            CandidateTimeout: always.
+            SandboxError: the runner broke.
+        """
+        self._is_overrun, self._verdict = True, None  # it may have died just now
+        self._kill()
+        said = f"{name} did not return in its {timeout:g} s and was killed"
+        raise CandidateTimeout(said + _paragraph(output), output=output)
+
+    def _value(self, op: str, header: dict[str, Any], body: bytearray, token: str) -> Any:
+        if header.get("token") != token:
+            self._end(CandidateOutputError("it wrote to the sandbox's channel by itself"))
+        match header:
+            case {"value": tree}:
+                return wire.decode(tree, body)
+            case {"refused": str(reason)}:
+                error = CandidateCrashed if op == "run" else CandidateOutputError
+                raise error(_printable(reason))
+            case {"error": str(text)}:
+                raise CandidateCrashed(_printable(text) + _paragraph(self._tail_of_output()))
+        raise wire.WireError("an answer that is none")
+
+    def _send(
+        self, header: dict[str, Any], buffers: Sequence[wire.Buffer], deadline: float
+    ) -> None:
+        for buffer in wire.frame(header, *buffers):
+            # In pieces, so that the relay hands on the first while the next is on its way.
+            for start in range(0, len(buffer), _PIECE):
+                self._channel.prepare({"op": "data"}, memoryview(buffer)[start : start + _PIECE])
+        self._channel.flush(deadline)
+
+    def _receive(self, deadline: float) -> tuple[dict[str, Any], bytearray]:
+        """Return the candidate's next frame; its death is a verdict."""
+        while True:
+            message = self._frames.take()
+            if message is not None:
+                return message
+            header, body = self._channel.receive(deadline)
+            if header["op"] == "data":
+                self._look_for_decoy(body)
+                self._frames.feed(body)
+            elif header["op"] == "ended":
+                self._died(header, body)
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """What it did that no honest program does, in sentences; all of it once it is closed."""
+        opened = [f"it opened the decoy {name}" for name in self._opened]
+        return (*opened, *["it gave away the decoy key"] * self._gave_decoy)
+
+    def _look_for_decoy(self, piece: bytes | bytearray) -> None:
+        """See whether the decoy key is in the bytes that come back, also across two pieces."""
+        before = len(self._decoy) - 1
+        self._gave_decoy |= self._decoy in piece or self._decoy in self._tail + piece[:before]
+        self._tail = bytes((self._tail + piece[-before:])[-before:])
+
+    def _tail_of_output(self) -> bytes:
+        """Ask the relay for the end of what the candidate printed."""
+        try:
+            return bytes(self._ask_relay("printed", time.monotonic() + self._channel.grace)[1])
+        except CandidateCrashed:
+            return b""
+        except TimeoutError:  # or it was killed at its deadline, and these are its last words
+            return self._last_words
+
+    def printed(self) -> str:
+        """Return the end of what it has printed so far; nothing where it is dead."""
+        is_dead = self._verdict is not None or self._is_overrun
+        return "" if is_dead else _printable(self._tail_of_output().decode("utf-8", "replace"))
+
+    def account(self) -> Account:
+        """Return what the kernel has counted for all its processes.
+
+        Raises:
+            CandidateError: it died.
+            SandboxError: the runner broke.
+        """
+        self.ready()
+        try:
+            header, _ = self._ask_relay("cpu", self.deadline)
+            return Account(header["taken"] / 1e9, header["waited"] / 1e9)
+        except TimeoutError:
+            self._end(self._overdue())
+
+    def _ask_relay(self, op: str, deadline: float) -> tuple[dict[str, Any], bytearray]:
+        self._channel.send({"op": op}, deadline=deadline)
+        while True:
+            header, body = self._channel.receive(deadline)
+            if header["op"] == op:
+                return header, body
+            if header["op"] == "ended":
+                self._died(header, body)
+
+    def _overdue(self) -> CandidateTimeout:
+        said = f"the evaluation did not end in its {self.timeout:g} s and was killed"
+        return CandidateTimeout(said + _paragraph(self._last_words), output=self._last_words)
+
+    def _died(self, header: dict[str, Any], printed: bytearray) -> None:
+        if header["status"] is None:
+            raise SandboxError(f"no process could be started: {header['excess']}")
+        if header["late"]:
+            self._last_words = bytes(printed)
+            raise TimeoutError
+        if header["excess"]:
+            text = f"killed: {header['excess']}"
+        elif header["out_of_memory"]:
+            self.is_out_of_memory = True
+            text = f"killed: it used more than [sandbox] memory = {self._settings.memory} MiB"
+        else:
+            text = describe_status(header["status"])
+        self._verdict = CandidateCrashed(text + _paragraph(printed))
+        raise self._verdict
+
+    def _end(self, verdict: CandidateError) -> NoReturn:
+        self._verdict = verdict
+        with contextlib.suppress(RunnerError):  # burying may take longer; who opened it waits
+            self.close()
+        raise verdict
+
+    def close(self) -> None:
+        """Kill the process and all that it started, for good; return when they are dead.
+
+        Raises:
+            SandboxError: the runner does not answer; it has to be replaced.
+        """
+        with self.turn:
+            if self._verdict is None:
+                self._verdict = CandidateCrashed("the evaluation is over")
+            self._kill()
+
+    def _kill(self) -> None:
+        if self._is_closed:
+            return
+        deadline = time.monotonic() + self._channel.grace
+        try:
+            if not self._is_closing:
+                self._is_closing = True
+                self._channel.send({"op": "close"}, deadline=deadline)
+            while (header := self._channel.receive(deadline)[0])["op"] != "closed":
+                pass
+            self.memory = max(self.memory, header["memory"])
+            self._opened = tuple(dict.fromkeys((*self._opened, *header["decoys"])))
+            self._is_closed = True
+        except TimeoutError:
+            raise RunnerError("the sandbox's runner does not answer") from None
+
+
+def describe_status(status: int) -> str:
+    """Say in words how a process ended, from its wait status."""
+    code = status >> 8 & 0xFF
+    number = status & 0x7F
+    if not number:
+        return f"its process exited with code {code}"
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        name = f"signal {number}"
+    hint = {
+        "SIGSEGV": " (segmentation fault or stack overflow)",
+        "SIGKILL": " (out of memory, or it closed the sandbox's channel)",
+        "SIGXCPU": " (too much CPU time)",
+        "SIGXFSZ": " (a file grew too large)",
+    }.get(name, "")
+    return f"its process was killed by {name}{hint}"
+
+
+def _guest_seed(seed: int) -> int:
+    """Derive the candidate's seed, from which it cannot tell what `Candidate.rng` will draw."""
+    return int.from_bytes(hashlib.sha256(b"guest %d" % seed).digest()[:8], "big")
+
+
+def _printable(text: str) -> str:
+    return text[:_TEXT].translate(_CONTROLS).encode("utf-8", "replace").decode()
+
+
+def _paragraph(printed: bytes | bytearray) -> str:
+    """Return the end of what a candidate printed as the end of a message."""
+    text = _printable(printed[-_TAIL:].decode("utf-8", "replace").rstrip())
+    return f"\n{PRINTED}\n{text}" if text else ""
