@@ -36,6 +36,7 @@ WORK = {
     "text": "len(x.replace('a', 'bb').split('c'))",
     "bytes": "sum(x) + x.count(b'a')",
     "array": "float((x * x).sum())",
+    "matrix": "(x @ x)[0, 0]",
 }
 DRAW: dict[str, Callable[[Random], Any]] = {
     "int": lambda rng: rng.getrandbits(40),
@@ -46,6 +47,7 @@ DRAW: dict[str, Callable[[Random], Any]] = {
     "text": lambda rng: "".join(rng.choices("abcdef ä", k=200)),
     "bytes": lambda rng: rng.randbytes(200),
     "array": lambda rng: numpy.random.default_rng(rng.getrandbits(60)).random(500),
+    "matrix": lambda rng: numpy.random.default_rng(rng.getrandbits(60)).random((100, 100)),
 }
 #: A light result is a number, a heavy one is as large as the argument.
 RESULTS = {

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, fields, replace
 from random import Random
 from typing import Any, cast
 
-from evolver import config, gate, prompts
+from evolver import auditing, config, gate, prompts
 from evolver.assemble import make_endpoints, make_executor, make_operators
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Options
@@ -130,6 +130,7 @@ class Inspection:
             "deviation": dict(self.variation.deviation),
             "inputs": self.variation.evaluations,
             "luck": self.luck,
+            "timing": auditing.record(self.seed.references),
             "seconds": self.seconds,
             "limit": self.limit,
             "memory": self.seed.memory,

@@ -92,8 +92,8 @@ async def repeat(
     """
     started = time.monotonic()
     tell("judging the seed")
-    first = await executor.evaluate(Job(program, chance))
-    took = time.monotonic() - started
+    first = await executor.evaluate(Job(program, chance, times_references=True))
+    took = first.seconds
     same, others = [first], [first]
     rng = Random(chance)
 

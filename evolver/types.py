@@ -77,6 +77,7 @@ class Evaluation:
     flags: tuple[str, ...] = ()  # what it did that no honest program does, in sentences
     fingerprint: str = ""  # hash of its outputs on the evaluator's probe inputs; "" without a probe
     memory: int = 0  # bytes that the largest of its processes took at its peak; 0: not known
+    references: tuple[float, ...] = ()  # speed-ups of references over themselves, where asked for
 
     @property
     def complaint(self) -> str:
@@ -568,9 +569,8 @@ class Job:
     seed: int  # from (run seed, attempt)
     tune: Tune | None = None
     is_confirmation: bool = False  # to be measured by the evaluator's `confirm`, where it has one
-    limit: float | None = (
-        None  # seconds for an evaluation; None: as many as the evaluator's timeout
-    )
+    limit: float | None = None  # seconds for an evaluation; None: the whole of its timeout
+    times_references: bool = False  # against themselves, afterwards, where it is timed against any
 
     @property
     def is_seed(self) -> bool:

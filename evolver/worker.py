@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from evolver import devices, literals
+from evolver.auditing import AuditedCandidate, Timed, against_themselves
 from evolver.errors import (
     CandidateCrashed,
     CandidateError,
@@ -133,6 +134,7 @@ class Judge:
         self._guest = guest_files(self._stages[0])
         self._sandbox = self._start()
         self._flags: dict[str, None] = {}  # of the job at hand
+        self._timed: list[Timed] = []  # references of the job at hand, where they are to be timed
 
     def _start(self) -> Sandbox:
         make = find(
@@ -167,6 +169,7 @@ class Judge:
         """
         started = time.monotonic()
         self._flags.clear()
+        self._timed.clear()
         begun = 0
 
         def begin() -> None:
@@ -204,9 +207,13 @@ class Judge:
             )
         if not self._is_trusted and evaluation.fault:
             evaluation = replace(evaluation, fault="candidate")  # who can tell, in one process?
+        seconds = time.monotonic() - started
+        if self._timed:
+            tell(Begun(begun))  # it has the time of another evaluation
         return replace(
             evaluation,
-            seconds=time.monotonic() - started,
+            seconds=seconds,
+            references=against_themselves(self._timed),
             isolation=self._sandbox.isolation,
             trusted=self._is_trusted,
             memory=getattr(self._sandbox, "memory", 0),
@@ -243,7 +250,8 @@ class Judge:
         opened = self._sandbox.open(job.program, seed=job.seed, timeout=self._limit_of(job))
         try:
             with opened as candidate:
-                yield candidate
+                audited: Any = AuditedCandidate(candidate, self._timed)
+                yield audited if job.times_references else candidate
         finally:  # whatever came of it
             self._flags |= dict.fromkeys(getattr(self._sandbox, "flags", ()))
 

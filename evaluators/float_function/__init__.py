@@ -283,12 +283,13 @@ class Evaluator:
         repeats: int,
     ) -> float:
         """Return the least seconds a value, timed in turn with a reference."""
-        inputs = self._inputs(candidate.rng)
-        arguments = next(inputs)  # before many are timed
-        self._check(values, arguments, candidate.call("compiled:checksum", *arguments))
-        timing = candidate.time("compiled:checksum", inputs, repeats=repeats, reference=reference)
-        for arguments, returned in timing.samples:
-            self._check(values, arguments, returned)
+        timing = candidate.time(
+            "compiled:checksum",
+            self._inputs(candidate.rng),
+            repeats=repeats,
+            reference=reference,
+            check=partial(self._check, values),
+        )
         return timing.least / _CALLED
 
     def _inputs(self, rng: Random) -> Iterator[tuple[int, int, int, int]]:

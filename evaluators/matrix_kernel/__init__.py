@@ -73,9 +73,6 @@ class Evaluator:
         """
         function = self._prepare(candidate)
         rng = np.random.default_rng(candidate.rng.getrandbits(63))
-        for shape in (*self.shapes, *self.held_out):
-            pair = next(self._draw(rng, shape))
-            self._check(pair, candidate.call(function, *pair))
         timings = [self._time(candidate, function, rng, shape) for shape in self.shapes]
         held_out = [self._time(candidate, function, rng, shape) for shape in self.held_out]
         rates = [_gflops(*pair) for pair in zip(self.shapes, timings, strict=True)]
@@ -137,10 +134,9 @@ class Evaluator:
         self, candidate: Candidate, function: str, rng: np.random.Generator, shape: Shape
     ) -> Timing:
         inputs = self._draw(rng, shape)
-        timing = candidate.time(function, inputs, repeats=self.repeats, reference=np.matmul)
-        for arguments, result in timing.samples:
-            self._check(arguments, result)
-        return timing
+        return candidate.time(
+            function, inputs, repeats=self.repeats, reference=np.matmul, check=self._check
+        )
 
     def _check(self, pair: Sequence[NDArray[Any]], product: object) -> None:
         a, b = (one.astype(np.float64) for one in pair)

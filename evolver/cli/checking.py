@@ -155,7 +155,7 @@ def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) 
 
 
 def _about_task(found: Inspection) -> Lines:
-    from evolver import gate
+    from evolver import auditing, gate
     from evolver.cli.results import UNTRUSTED
 
     task, seed = found.task, found.seed
@@ -177,6 +177,8 @@ def _about_task(found: Inspection) -> Lines:
                 "by which a run confirms its best, or average over more inputs in the evaluator"
             ),
         )
+    if seed.references:
+        yield "timing", auditing.describe(seed.references)
     yield (
         "time",
         (

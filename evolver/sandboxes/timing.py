@@ -289,7 +289,8 @@ class _Parcel:
 
     def open(self) -> list[Any]:
         """Return the values afresh, as a candidate gets them."""
-        values: list[Any] = wire.decode(self._tree, self._body)
+        # A candidate's process is left with the memory in which they came, and has results in it.
+        values: list[Any] = wire.decode(self._tree, bytearray(self._body))
         return values
 
 

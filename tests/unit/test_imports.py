@@ -59,7 +59,17 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "bench",
         "repository",
     ),
-    ("operators", "population", "budget", "choice", "endpoint", "tuning", "preflight", "worker"),
+    (
+        "operators",
+        "population",
+        "budget",
+        "choice",
+        "endpoint",
+        "tuning",
+        "preflight",
+        "auditing",
+        "worker",
+    ),
     (
         "failures",
         "progress",
