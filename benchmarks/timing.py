@@ -21,10 +21,13 @@ from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
-import numpy
+for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[_name] = "1"  # as in a worker, where references are called
 
-from evolver.sandboxes import LocalSandbox, SandboxSettings, image
-from evolver.types import Program, Sandbox
+import numpy  # noqa: E402
+
+from evolver.sandboxes import LocalSandbox, SandboxSettings, image  # noqa: E402
+from evolver.types import Program, Sandbox  # noqa: E402
 
 #: What is done with an argument again and again, until the call has lasted long enough.
 WORK = {

@@ -21,6 +21,19 @@ def score(candidate):
     x = candidate.rng.random()
     return {"error": abs(candidate.call("curve", x) - 2.0**x)}
 """
+TIMED = """
+def reference(x):
+    return sum(range(1000)) * 0.0 + 2.0**x
+
+
+def score(candidate):
+    def inputs():
+        while True:
+            yield (candidate.rng.random(),)
+
+    timing = candidate.time("curve", inputs(), repeats=6, reference=reference)
+    return {"error": abs(candidate.call("curve", 1.0) - 2.0), "speedup": timing.speedup}
+"""
 
 
 def test_a_machine(cli: CommandLine) -> None:
@@ -53,6 +66,7 @@ def test_a_task(cli: CommandLine, task: Path) -> None:
     assert found["status"] == "ok"
     assert found["noise"] == found["variation"] == {"error": 0.0}
     assert found["workers"] == 3
+    assert found["timing"] is None
     assert found["evaluations_per_hour"] == round(3600 * 3 / found["seconds"])
     assert 2**20 < found["memory"] < 2**30
     assert found["operators"] == ["mutate"]
@@ -67,6 +81,14 @@ def test_noise_is_told_apart_from_other_inputs(cli: CommandLine, make_task: Make
     secret = cli.json("doctor", make_task(score=SECRET))
     assert secret["noise"] == {"error": 0.0}
     assert secret["variation"]["error"] > 0.001
+
+
+def test_a_reference_is_timed_against_itself(cli: CommandLine, make_task: MakeTask) -> None:
+    done = cli("doctor", make_task(score=TIMED), "--json")
+    timing = json.loads(done.stdout)["timing"]
+    assert timing["low"] <= timing["speedup"] <= timing["high"]
+    assert 0.7 < timing["speedup"] < 1.4  # other work on this machine may spoil some
+    assert "the reference against itself " in done.stderr
 
 
 def test_what_is_wrong_is_told_with_exit_code_2(cli: CommandLine, make_task: MakeTask) -> None:
