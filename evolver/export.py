@@ -86,20 +86,15 @@ def write_jsonl(
     return count
 
 
-def write_csv(
-    outcomes: Sequence[Outcome], stream: IO[str], evidence: Evidence | None = None
-) -> int:
+def write_csv(outcomes: Sequence[Outcome], stream: IO[str]) -> int:
     """Write a table without file contents, a column for each metric; return the number of rows.
 
-    Confirmed means are headed `confirmed:name`, private metrics `private:name`, features
-    `feature:name`; parents are separated by spaces.
+    Private metrics are headed `private:name`, features `feature:name`; parents are separated by
+    spaces. What repeated measurements say is not in it: a program's row never changes.
     """
-    groups = (
-        ("", "metrics"), ("confirmed:", "confirmed"), ("private:", "private"),
-        ("feature:", "features"),
-    )  # fmt: skip
+    groups = (("", "metrics"), ("private:", "private"), ("feature:", "features"))
     rows, names = [], dict[str, None]()  # a dict keeps the order of first appearance
-    for record in records(outcomes, evidence):
+    for record in records(outcomes):
         row = {column: record.get(column, "") for column in _COLUMNS}
         row["parents"] = " ".join(str(parent) for parent in record["parents"])
         for prefix, group in groups:

@@ -6,7 +6,7 @@ import sys
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -554,13 +554,18 @@ def export(
     for number in ids:
         run.program(number)  # refuses one that the run has not
     outcomes = [o for o in run.outcomes if not ids or o.attempt.id in ids]
-    write = exporting.write_csv if format_ == "csv" else exporting.write_jsonl
+
+    def write(stream: IO[str]) -> int:
+        if format_ == "csv":
+            return exporting.write_csv(outcomes, stream)
+        return exporting.write_jsonl(outcomes, stream, run.evidence)
+
     if out is None:
-        write(outcomes, sys.stdout, run.evidence)
+        write(sys.stdout)
         return
     try:
         with out.open("w", encoding="utf-8", newline="") as stream:
-            count = write(outcomes, stream, run.evidence)
+            count = write(stream)
     except OSError as error:
         raise UsageError(
             f"{out} cannot be written: {error.strerror}; choose another --out"

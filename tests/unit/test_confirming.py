@@ -306,7 +306,7 @@ def test_a_run_in_which_nothing_is_better_says_so(tmp_path):
             claims += claimed
             population = engine.population
             ends.append(population.score)
-            assert population.search_score > population.score
+            assert population.search_score >= population.score
     assert claims <= 0.05 * runs + 2.5 * math.sqrt(0.05 * 0.95 * runs)
     assert abs(sum(ends) / runs - 1.0) < 15.0  # the best of a few means, not of many draws
 

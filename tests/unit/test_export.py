@@ -54,8 +54,8 @@ def test_what_was_measured_again_stands_beside_what_was_measured_once() -> None:
     found = Evidence()
     rows = [Confirmation(2, again, 3, 3, 1, 0)]
     found.add(Verdict.of(Round(1, (2, 0), 1, 1, 1, seen=3, begun=3), rows))
-    stream = io.StringIO(newline="")
-    write_csv(OUTCOMES, stream, found)
-    table = list(csv.DictReader(io.StringIO(stream.getvalue(), newline="")))
-    assert [row["confirmed:score"] for row in table] == ["", "", "0.3"]
-    assert table[2]["score"] == "1e-17"
+    stream = io.StringIO()
+    write_jsonl(OUTCOMES, stream, found)
+    first, _, third = [json.loads(line) for line in stream.getvalue().splitlines()]
+    assert (first["confirmed"], third["confirmed"]) == ({}, {"score": 0.3})
+    assert third["metrics"] == {"score": 1e-17}
