@@ -25,7 +25,7 @@ from evolver.sandboxes import SandboxSettings, daemon, image, owners
 from evolver.sandboxes.docker import DockerSandbox
 from evolver.types import Program
 
-_SECONDS = 0.3  # of a candidate
+_SECONDS = 0.5  # of a candidate
 _GROWTH = {"bytes of memory": 16 << 20}  # what there may be more of
 _WARM_UP = 32  # evaluations before anything is counted: Python's own caches fill
 
@@ -62,7 +62,7 @@ def f(x):
         with open(str(name), "wb") as file:
             file.write(bytes(4 << 20))
 """,
-    "fills the memory": "def f(x):\n    return len([bytes(1 << 20) for _ in range(10**6)])\n",
+    "fills the memory": "def f(x):\n    return len([b'x' * (1 << 20) for _ in range(10**6)])\n",
     "returns too much": "def f(x):\n    return b'x' * (64 << 20)\n",
     "floods its channel": """
 import os
@@ -97,7 +97,7 @@ def soak(count: int, tag: str, *, life: int = 400) -> Report:
     mark = f"soak{secrets.token_hex(4)}"
     verdicts: dict[str, Counter[str]] = {}
     outside = left_of(mark)
-    sandbox = DockerSandbox(SandboxSettings(image=tag, memory=256, processes=24), life=life)
+    sandbox = DockerSandbox(SandboxSettings(image=tag, memory=64, processes=24), life=life)
     try:
         judge_many(sandbox, _WARM_UP, mark, {})
         before = {**inside(sandbox), **of_this_process()}

@@ -58,12 +58,14 @@ class ContainerCells(LandlockCells):
         folders = [*dict.fromkeys((*folders, *self._private))]
         left: dict[int, list[str]] = {}  # owner -> folders, into which root may not look
         for entry in itertools.chain.from_iterable(map(os.scandir, folders)):
+            owner = entry.stat(follow_symlinks=False).st_uid
+            if owner == 0:
+                continue  # what the task shows there, or what the image has
             try:
                 # Root may remove what others own, because the folder is its own.
                 remove = os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink
                 remove(entry.path)
             except OSError:
-                owner = entry.stat(follow_symlinks=False).st_uid
                 left.setdefault(owner, []).append(entry.path)
         for owner, paths in left.items():
             self._wipe_as(owner, paths)

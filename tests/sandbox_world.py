@@ -289,7 +289,9 @@ class SandboxWorld(SandboxAttacks):
         source = """
 import importlib.util, os, shutil
 def f(needs):
-    return bool(os.path.exists(needs) or shutil.which(needs) or importlib.util.find_spec(needs))
+    if needs.startswith("/"):
+        return os.path.exists(needs)
+    return bool(shutil.which(needs) or importlib.util.find_spec(needs))
 """
         found: bool = self.call(sandbox, source, needs)
         return found

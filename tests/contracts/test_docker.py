@@ -223,7 +223,7 @@ def test_the_container_has_next_to_nothing(sandbox: DockerSandbox) -> None:
         "SETUID",
     ]
     assert host["SecurityOpt"] == ["no-new-privileges:true"]
-    assert host["PidsLimit"] == 2 * 64 + 16
+    assert host["PidsLimit"] == 2 * 8 * 64 + 16  # threads too
     # Taken down once the runner had said what the preload takes.
     assert 1024 << 20 < host["Memory"] == host["MemorySwap"] < 1400 << 20
     assert not host["Binds"]
@@ -243,7 +243,8 @@ def f():
         return open("{tmp_path}/table.txt").read()
 """
     with contextlib.closing(DockerSandbox(settings)) as sandbox:
-        assert call(sandbox, source.encode()) == "1 2 3"
+        for _ in range(2):  # what the first one leaves in /tmp is removed, this is not
+            assert call(sandbox, source.encode()) == "1 2 3"
 
 
 class WithoutLandlock(DockerSandbox):
