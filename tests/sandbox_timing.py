@@ -270,6 +270,28 @@ class SandboxTiming:
         assert are_right(timing)
         assert timing.least > WORK * 0.8
 
+    @pytest.mark.parametrize("seconds", [0.0001, 0.0003, 0.003])
+    def test_little_hides_behind_large_values(self, sandbox: Sandbox, seconds: float) -> None:
+        ahead = f"""{HONEST}{SESSION}
+ahead = {{}}
+def f(x):
+    here = type(session())
+    if not hasattr(here, "honest"):
+        here.honest = here._answer
+        def answer(self, header, body):
+            answered = here.honest(self, header, body)
+            if header["op"] == "stage":
+                ahead.update((x[0], work(x[0], {seconds})) for x, in self._staged[1])
+            return answered
+        here._answer = answer
+    return ahead[x[0]] if x[0] in ahead else work(x[0], {seconds})
+"""
+        inputs = ([x, *range(1_000_000, 1_001_500)] for (x,) in draws())
+        with sandbox.open(program(ahead), seed=1, timeout=20) as candidate:
+            timing = candidate.time("f", ((x,) for x in inputs), repeats=4)
+        assert all(result == x[0] + 1 for (x,), result in timing.samples)
+        assert timing.least > seconds / 3 * 0.9
+
     def test_work_of_children_that_nobody_waits_for_counts(self, sandbox: Sandbox) -> None:
         if os.geteuid() != 0:
             pytest.skip("only a control group counts them, and making one takes root")
