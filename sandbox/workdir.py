@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from io import FileIO
 
 _PIECE = 1 << 16  # bytes: what a pipe holds
+_LONG = 60.0  # seconds: no poll takes just any number
 _LARGE = 1 << 20  # bytes from which a file is linked and not copied
 _CLEAN = dict(os.environ)  # the runner's: what a candidate changes in its own is no command's
 #: What Python ignores and a command expects to end it.
@@ -222,10 +223,10 @@ class _Talk:
             self._poll.register(ended, select.POLLIN)
             is_alive = True
             while is_alive:
-                left = None if ends is None else 1000 * (ends - time.monotonic())
-                if left is not None and left <= 0:
+                left = _LONG if ends is None else ends - time.monotonic()
+                if left <= 0:
                     return False
-                events = {fd for fd, _ in self._poll.poll(left)}
+                events = {fd for fd, _ in self._poll.poll(1000 * min(left, _LONG))}
                 is_alive = ended.fileno() not in events
                 for source, heard in zip(self._sources, self.heard, strict=True):
                     # Once it is dead the pipe holds all that is still to come: no more than this.

@@ -62,6 +62,11 @@ def f(x):
             with pytest.raises(CandidateOutputError, match="made"):
                 candidate.read("made")
 
+    @pytest.mark.parametrize("timeout", [10, 1e12, float("inf")])
+    def test_a_command_may_have_all_the_time(self, sandbox: Sandbox, timeout: float) -> None:
+        with sandbox.open(program("print(1)"), seed=1, timeout=20) as candidate:
+            assert candidate.run(["python3", "main.py"], timeout=timeout).stdout == b"1\n"
+
     def test_the_evaluations_time_is_the_last_of_it(self, sandbox: Sandbox) -> None:
         source = "import time\ndef f(x):\n    print('so far')\n    time.sleep(x)\n"
         with sandbox.open(program(source), seed=1, timeout=1.0) as candidate:
