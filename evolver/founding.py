@@ -87,10 +87,11 @@ def _new_under_runs(name: str) -> Path:
     stamp = time.strftime("%Y%m%d-%H%M%S")
     for number in itertools.count(1):
         out = Path(RUNS) / f"{name}-{stamp}{f'-{number}' if number > 1 else ''}"
-        with unmakeable(out), contextlib.suppress(FileExistsError):
+        with unmakeable(out):
             _make_parent(out)
-            out.mkdir()  # who makes it has it: another run may begin in this instant
-            return out.resolve()
+            with contextlib.suppress(FileExistsError):
+                out.mkdir()  # who makes it has it: another run may begin in this instant
+                return out.resolve()
     raise AssertionError  # count() has no end
 
 
