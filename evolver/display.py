@@ -47,10 +47,13 @@ class LiveView:
         self._title = title
         self._live = Live(console=console, refresh_per_second=4, transient=True)
         self._quiet = without_marks(console)
+        self._is_new = True
 
     def __call__(self, progress: Progress) -> None:
         """Draw the snapshot."""
-        self._live.update(picture(progress, self._rate.update(progress), self._title))
+        drawn = picture(progress, self._rate.update(progress), self._title)
+        self._live.update(drawn, refresh=self._is_new)  # the first one at once
+        self._is_new = False
 
     def __enter__(self) -> LiveView:
         self._quiet.__enter__()

@@ -82,7 +82,8 @@ def _said(error: Mapping[str, Any], wanted: str) -> str:
         word, key = _BOUNDS[kind]
         return f"must be {word} {context[key]:g}"
     if kind in _COUNTS:
-        return f"must have {_COUNTS[kind].format(**context)} entries"
+        many = _COUNTS[kind].format(**context)
+        return f"must have {many} {'entry' if many.endswith(' 1') else 'entries'}"
     if kind == "literal_error":
         return f"must be {context['expected']}"
     if kind == "finite_number":

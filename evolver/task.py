@@ -112,7 +112,7 @@ class ObjectiveSection(_Section):
     require: dict[str, str] = Field(default_factory=dict)
     reference: dict[str, float] = Field(default_factory=dict)
     units: dict[str, str] = Field(default_factory=dict)
-    repeats: int | None = Field(default=None, ge=1, le=30)
+    repeats: int | None = Field(default=None, ge=1, le=30, examples=[20])
 
 
 class StageSection(_Section):

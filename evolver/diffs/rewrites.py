@@ -85,6 +85,8 @@ def _blocks(lines: Sequence[str], files: Files) -> list[Fence]:
     if len(blocks) != 1 or blocks[0].language not in ("", "markdown", "text"):
         return blocks
     outer = blocks[0]
+    if path_in(outer.above, files) is not None:
+        return blocks  # what stands under a file's name is the file
     languages = {language(path) for path in files}
     with suppress(EditError):
         inner = [fence for fence in fences(outer.lines) if any(map(str.strip, fence.lines))]

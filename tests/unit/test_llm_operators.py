@@ -320,7 +320,7 @@ class TestRecombine:
         assert "unite" not in model.asked[0].user
 
     def test_there_are_at_least_two_parents(self) -> None:
-        with pytest.raises(UsageError, match="greater than or equal to 2"):
+        with pytest.raises(UsageError, match="must be at least 2, got 1"):
             configure(Recombine, {"parents": 1}, "[[operator]]")
 
 
@@ -393,7 +393,7 @@ class TestPersona:
     def test_an_unknown_role_is_told(self) -> None:
         with pytest.raises(UsageError, match="authority"):
             configure(Persona, {"roles": ["clown"]}, "[[operator]]")
-        with pytest.raises(UsageError, match="at least 1 item"):
+        with pytest.raises(UsageError, match="must have at least 1 entry"):
             configure(Persona, {"changes": []}, "[[operator]]")
 
 
