@@ -81,6 +81,10 @@ def test_every_line_of_it_may_be_uncommented():
     assert sum(old != new for old, new in zip(lines, shown, strict=True)) > 60
     full = validate(TaskSettings, tomllib.loads("\n".join(shown)), "here")
     plain = validate(TaskSettings, CONTENT, "here")
+    assert full.objective.repeats == 20  # a number that stands for none
+    full = full.model_copy(
+        update={"objective": full.objective.model_copy(update={"repeats": None})}
+    )
     for name in set(TaskSettings.model_fields) - SHOWN:
         assert getattr(full, name) == getattr(plain, name), name
     assert full.operator == tuple(dict(table) for table in DEFAULT)
