@@ -39,10 +39,10 @@ class Region:
     label: str
 
 
-def _regions_of(path: str, source: bytes) -> list[Region]:
+def _regions_of(path: str, source: bytes, *, is_recorded: bool) -> list[Region]:
     found: list[Region] = []
     opened: Marker | None = None
-    for marker in markers(path, source):
+    for marker in markers(path, source, is_recorded=is_recorded):
         if marker.is_start and opened is not None:
             raise UsageError(
                 f"{path}:{marker.number}: EVOLVE-BLOCK-START inside the block opened at line "
@@ -80,30 +80,47 @@ def _labelled(regions: list[Region]) -> list[Region]:
     ]
 
 
-def find_regions(files: Files) -> tuple[Region, ...]:
+def find_regions(files: Files, *, is_recorded: bool = False) -> tuple[Region, ...]:
     """Return the editable regions in the order of the files and of their lines.
+
+    Args:
+        files: of a program.
+        is_recorded: see `markers`.
 
     Raises:
         UsageError: markers do not pair, or what looks like one is none.
     """
-    marked = [region for path in files for region in _regions_of(path, files[path])]
+    marked = [
+        region
+        for path in files
+        for region in _regions_of(path, files[path], is_recorded=is_recorded)
+    ]
     if marked:
         return tuple(marked)
     return tuple(Region(path, "", 0, len(files[path]), path) for path in files)
 
 
-def has_markers(files: Files) -> bool:
+def has_markers(files: Files, *, is_recorded: bool = False) -> bool:
     """Tell whether the regions of a program are marked, else each file is one.
 
     Raises:
         UsageError: what looks like a marker is none.
     """
-    return any(markers(path, files[path]) for path in files)
+    return any(markers(path, files[path], is_recorded=is_recorded) for path in files)
 
 
-def skeleton(files: Files) -> dict[str, tuple[bytes, ...]]:
+def _is_recorded(seed: Files) -> bool:
+    """Tell whether only a run of before can have such a seed: a new task's has no slips."""
+    try:
+        has_markers(seed)
+    except UsageError:
+        return True
+    return False
+
+
+def skeleton(files: Files, *, is_recorded: bool = False) -> dict[str, tuple[bytes, ...]]:
     """Return what surrounds the regions of each file: the part no operator may change."""
-    regions = find_regions(files)
+    regions = find_regions(files, is_recorded=is_recorded)
     frame: dict[str, tuple[bytes, ...]] = {}
     for path, source in files.items():
         pieces, position = [], 0
@@ -120,8 +137,10 @@ def violation(seed: Files, child: Files) -> str | None:
     if set(child) != set(seed):
         changed = ", ".join(sorted(set(child) ^ set(seed)))
         return f"the set of files changed: {changed}"
+    is_recorded = _is_recorded(seed)
     try:
-        seed_frame, child_frame = skeleton(seed), skeleton(child)
+        seed_frame = skeleton(seed, is_recorded=is_recorded)
+        child_frame = skeleton(child, is_recorded=is_recorded)
     except UsageError as error:
         return str(error)
     for path, frame in seed_frame.items():

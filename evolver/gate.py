@@ -156,7 +156,7 @@ def _with_bodies(path: str, files: Files, body: str) -> bytes:
     source = files[path]
     spans = [
         (source.count(b"\n", 0, region.start) + 1, source.count(b"\n", 0, region.end))
-        for region in find_regions(files)
+        for region in find_regions(files, is_recorded=True)
         if region.path == path
     ]
 

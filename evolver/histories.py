@@ -61,7 +61,9 @@ async def _walked_again(run: Run) -> Replay:
 
         def engine_of(session: Session) -> Engine:
             configuration = _configuration_of(session, run)
-            task = assemble_task(run.facts["task"], run.directory / TASK, configuration.task)
+            task = assemble_task(
+                run.facts["task"], run.directory / TASK, configuration.task, is_recorded=True
+            )
             endpoints = [Endpoint(one.name, tape, one.terms) for one in make_endpoints(task)]
             operators = watched(make_operators(task, has_model=bool(endpoints)), tape)
             store = Store(database, None, session.id)

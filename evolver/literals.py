@@ -112,7 +112,7 @@ def find(files: Files) -> tuple[Literal, ...]:
 
     Files that are no Python, do not parse, or are in an encoding other than UTF-8, have none.
     """
-    regions = find_regions(files)
+    regions = find_regions(files, is_recorded=True)
     found: list[Literal] = []
     for path in sorted(files):
         spans = [(region.start, region.end) for region in regions if region.path == path]

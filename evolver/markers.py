@@ -35,6 +35,8 @@ _MENTION = re.compile(_ALIKE)
 # A sentence that goes on after the words is no marker with a slip.
 _NEAR_MISS = re.compile(rb"[\W_]*" + _ALIKE)
 _BARE = re.compile(rb"[^\w\r\n]*EVOLVE-BLOCK-(?:START|END)\b(?:[ \t:]+[\w.-]+)?[^\w\r\n]*")
+# What runs of before took for a marker, wherever in a line it stood.
+_OLDER = re.compile(rb"EVOLVE-BLOCK-(?P<word>START|END)\b[ \t]*(?P<name>[\w.-]*)")
 _NEWLINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
 
@@ -67,13 +69,21 @@ class _Slip:
     reason: str
 
 
-def markers(path: str, source: bytes) -> tuple[Marker, ...]:
+def markers(path: str, source: bytes, *, is_recorded: bool = False) -> tuple[Marker, ...]:
     """Return the markers of a file, in order.
 
+    Args:
+        path: of the file.
+        source: its content.
+        is_recorded: a run holds it, so a line that looks like a marker and is none is read as
+            older runs read it.
+
     Raises:
-        UsageError: a line looks like a marker and is none.
+        UsageError: a line looks like a marker and is none, and `is_recorded` is false.
     """
     found, slip = _read(ending(path), source)
+    if is_recorded:
+        return found
     if slip is not None:
         raise UsageError(
             f"{path}:{slip.number}: '{slip.line}' looks like a marker of an editable region and is "
@@ -89,7 +99,8 @@ def is_marker(line: str, path: str = "") -> bool:
     """
     if "EVOLVE-BLOCK-" not in line:
         return False
-    return bool(_read(ending(path), line.encode("utf-8", "surrogateescape"))[0])
+    found, slip = _read(ending(path), line.encode("utf-8", "surrogateescape"))
+    return bool(found) and slip is None
 
 
 def _example(path: str) -> str:
@@ -104,8 +115,9 @@ def _example(path: str) -> str:
 
 @lru_cache(maxsize=512)  # every candidate is asked about several times, children about parents
 def _read(end: str, source: bytes) -> tuple[tuple[Marker, ...], _Slip | None]:
-    """Return the markers up to the first slip, and that slip."""
+    """Return the markers, slips that older runs took for one among them, and the first slip."""
     found: list[Marker] = []
+    slip: _Slip | None = None
     is_known = syntax(end) is not COMMON
     comments: list[_Token] | None = None
     done, number = 0, 1
@@ -124,12 +136,13 @@ def _read(end: str, source: bytes) -> tuple[tuple[Marker, ...], _Slip | None]:
             read = _of_token(line, mention.start() - start, start, source, comments, end)
         if isinstance(read, str):
             text = line.removeprefix(_BOM).decode("utf-8", "replace").strip()[:80]
-            return tuple(found), _Slip(number, text, read)
+            slip = slip or _Slip(number, text, read)
+            read = _OLDER.search(line)
         if read is not None:
             name = (read["name"] or b"").decode("utf-8", "replace")
             found.append(Marker(read["word"] == b"START", name, start, done, number))
         number += 1
-    return tuple(found), None
+    return tuple(found), slip
 
 
 _Token = tuple[int, int, bool]  # start, end, whether it is a comment

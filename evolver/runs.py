@@ -91,7 +91,8 @@ class Run:
     @cached_property
     def task(self) -> Task:
         """The task as it was when the run began."""
-        return assemble_task(self.facts["task"], self.directory / TASK, self.configuration.task)
+        settings = self.configuration.task
+        return assemble_task(self.facts["task"], self.directory / TASK, settings, is_recorded=True)
 
     @cached_property
     def objective(self) -> Objective:

@@ -202,7 +202,7 @@ async def _session(
         contextlib.closing(Store.resume(directory, version("evolver"), settings)) as store,
     ):
         facts = store.facts()
-        task = assemble_task(facts["task"], directory / TASK, configuration.task)
+        task = assemble_task(facts["task"], directory / TASK, configuration.task, is_recorded=True)
         pickle = directory / PICKLE
         pickled = pickle.read_bytes() if pickle.exists() else None
         endpoints = make_endpoints(task)

@@ -417,8 +417,16 @@ def load_task(folder: Path) -> Task:
     return assemble_task(folder.name, folder, settings)
 
 
-def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
+def assemble_task(
+    name: str, root: Path, settings: TaskSettings, *, is_recorded: bool = False
+) -> Task:
     """Read the files that the settings name.
+
+    Args:
+        name: of the task.
+        root: its folder.
+        settings: what its task.toml says.
+        is_recorded: it is a run's own copy; see `markers`.
 
     Raises:
         UsageError: a pattern matches nothing, a file is outside the folder, markers do not pair.
@@ -439,7 +447,7 @@ def assemble_task(name: str, root: Path, settings: TaskSettings) -> Task:
     if "one-region" in settings.ablate:
         wanted = first_region_alone(wanted)
         program |= wanted
-    regions = find_regions(wanted)
+    regions = find_regions(wanted, is_recorded=is_recorded)
     paths = {region.path for region in regions}
     files = {path: content for path, content in program.items() if path in paths}
     context = _without(judges, _read(source, section.context, "[task] context"), section.context)

@@ -127,7 +127,11 @@ def make(before: Files, after: Files) -> str:
     for path, source in before.items():
         changes = [
             change
-            for old, new in zip(find_regions(before), find_regions(after), strict=True)
+            for old, new in zip(
+                find_regions(before, is_recorded=True),
+                find_regions(after, is_recorded=True),
+                strict=True,
+            )
             if old.path == path
             for change in _line_changes(source, old, after[path][new.start : new.end])
         ]

@@ -44,7 +44,7 @@ def rewrite(answer: str, files: Files, readonly: Collection[str] = ()) -> dict[s
     blocks = _blocks(answer_lines(answer), files)
     if not blocks:
         raise EditError("the answer holds no fenced code block")
-    regions = find_regions(files)
+    regions = find_regions(files, is_recorded=True)
     named: dict[Region, list[_Offer]] = {}
     unnamed: list[_Offer] = []
     for block in blocks:

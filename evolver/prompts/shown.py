@@ -113,8 +113,8 @@ def task(brief: Brief) -> ShownTask:
         readonly=tuple(code(path, text) for path, text in texts.items() if text is not None),
         left_out=sum(text is None for text in texts.values()),
         paths=tuple(brief.seed),
-        regions=tuple(region.label for region in find_regions(brief.seed)),
-        has_markers=has_markers(brief.seed),
+        regions=tuple(region.label for region in find_regions(brief.seed, is_recorded=True)),
+        has_markers=has_markers(brief.seed, is_recorded=True),
         marks=needed(lines),
         ticks=longer_than(lines),
     )
@@ -126,7 +126,9 @@ def program(elite: Elite, brief: Brief) -> ShownProgram:
     explain = brief.prompts.explain
     return ShownProgram(
         files=tuple(code(path, decode(source)) for path, source in files.items()),
-        regions=tuple(region_code(region, files) for region in find_regions(files)),
+        regions=tuple(
+            region_code(region, files) for region in find_regions(files, is_recorded=True)
+        ),
         metrics=_metrics(elite.evaluation.metrics, brief),
         feedback=clip(elite.evaluation.feedback) if explain else "",
         summary=elite.program.summary.strip() if explain else "",

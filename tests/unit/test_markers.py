@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import shutil
 import sysconfig
 import tokenize
 from itertools import product
@@ -14,6 +15,8 @@ from evolver.edits import find_regions, first_region_alone, has_markers, replace
 from evolver.errors import UsageError
 from evolver.languages import language, named, tokens
 from evolver.markers import is_marker, markers
+from evolver.runs import Run
+from evolver.task import assemble_task
 
 
 def read(path: str, source: str) -> list[tuple[bool, str, int]]:
@@ -224,3 +227,38 @@ def test_languages_by_the_names_of_files(path: str, name: str) -> None:
 def test_languages_by_the_words_of_fences() -> None:
     words = {"py": "python", "Python3": "python", "c++": "cpp", "js": "javascript", "nonsense": ""}
     assert {word: named(word) for word in words} == words
+
+
+@pytest.mark.parametrize(
+    ("source", "body"),
+    [
+        (b"# --- EVOLVE-BLOCK-START core ---\nx\n# --- EVOLVE-BLOCK-END ---\ny\n", b"x\n"),
+        (b"def f(): # EVOLVE-BLOCK-START\n  x\n# EVOLVE-BLOCK-END of f\ny\n", b"  x\n"),
+        (b"# evolve-block-start\nx\n# evolve-block-end\n", None),
+        (b"# EVOLVE-BLOCK-START_core\nx\n", None),
+    ],
+)
+def test_what_a_run_of_before_has_is_read_as_it_was_then(source: bytes, body: bytes | None) -> None:
+    seed = {"a.py": source}
+    with pytest.raises(UsageError, match="looks like a marker"):
+        find_regions(seed)
+    (region,) = find_regions(seed, is_recorded=True)
+    assert source[region.start : region.end] == (source if body is None else body)
+    assert has_markers(seed, is_recorded=True) == (body is not None)
+    edited = source[region.start : region.end].replace(b"x", b"z")
+    assert violation(seed, replace_regions(seed, {region: edited})) is None
+
+
+def test_a_run_whose_seed_has_a_slip_opens_and_a_task_with_it_does_not(tmp_path: Path) -> None:
+    recorded = tmp_path / "run"
+    shutil.copytree(Path(__file__).parent.parent / "data" / "recorded" / "rules-1", recorded)
+    (main,) = (path for path in Run.open(recorded).task.files if path.endswith(".py"))
+    program = recorded / "task" / main
+    text = program.read_text()
+    assert "EVOLVE-BLOCK-START" in text
+    program.write_text(text.replace("# EVOLVE-BLOCK-START", "# --- EVOLVE-BLOCK-START"))
+    run = Run.open(recorded)
+    assert main in run.task.files
+    assert run.objective.names
+    with pytest.raises(UsageError, match="looks like a marker"):
+        assemble_task("again", recorded / "task", run.configuration.task)

@@ -83,7 +83,7 @@ def read_fragments(files: Files) -> tuple[Fragment, ...]:
     """Return the editable regions that hold Python statements, in the order of `find_regions`."""
     trees: dict[str, ast.Module | None] = {}
     found = []
-    for region in find_regions(files):
+    for region in find_regions(files, is_recorded=True):
         if not region.path.endswith(".py"):
             continue
         if region.path not in trees:

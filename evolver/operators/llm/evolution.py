@@ -71,7 +71,11 @@ class EvolutionOfThought(Asking):
 def _changes(elite: Elite, brief: Brief) -> list[tuple[ShownCode, ShownCode]]:
     """Return the regions in which an elite differs from the seed: of the seed, of the elite."""
     files = elite.program.files
-    pairs = zip(find_regions(brief.seed), find_regions(files), strict=True)
+    pairs = zip(
+        find_regions(brief.seed, is_recorded=True),
+        find_regions(files, is_recorded=True),
+        strict=True,
+    )
     both = [(region_code(old, brief.seed), region_code(new, files)) for old, new in pairs]
     return [(before, after) for before, after in both if before.text != after.text]
 
