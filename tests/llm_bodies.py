@@ -100,6 +100,36 @@ ANSWERS = {
     "a guard before": (b")]}'\n" + said("hello"), "hello"),
     "cut in the middle": (b'{"choices": [{"message": {"content": "hello\\nthere\\u00',
                           "hello\nthere"),
+    "a null before": (b'{"choices": [null, {"message": {"content": "hello"}}]}', "hello"),
+    "choices by number": (b'{"choices": {"0": {"message": {"content": "hello"}}}}', "hello"),
+    "keys twice": (b'{"choices": [{"message": {"content": "hello", "content": null}}], '
+                   b'"choices": null}', "hello"),
+    "thoughts among the parts": (
+        said([{"type": "reasoning_text", "text": "hm"}, {"type": "text", "text": "hello"}]),
+        "hello"),
+    "a number without end": (said("hello").replace(b": 5,", b": " + b"5" * 5000 + b","), "hello"),
+    "a tool of Anthropic's": (message(content=[{"type": "tool_use", "input": {"edit": "hello"}}]),
+                              "hello"),
+    "a tool of one's own": (message(tool_calls=[{"custom": {"input": "hello"}}]), "hello"),
+    "a deep tool call": (message(tool_calls=[{"function": {
+        "arguments": '{"edits": [{"text": "hel"}, {"text": "lo"}]}'}}]), "hel\nlo"),
+    "JSON in a string": (json.dumps(said("hello").decode()).encode(), "hello"),
+    "an event over several lines": (
+        b'data: {"choices": [\ndata: {"delta": {"content": "hello"}}]}\n\ndata: [DONE]\n', "hello"),
+    "events that end in old lines": (streamed("hel", "lo").replace(b"\n", b"\r"), "hello"),
+    "the whole after its pieces": (streamed("hel", "lo") + b"\n\ndata: " + said("hello"), "hello"),
+    "OpenAI's newer events": (
+        b'data: {"type": "response.output_text.delta", "delta": "hel"}\n\n'
+        b'data: {"type": "response.output_text.delta", "delta": "lo"}\n\n'
+        b'data: {"type": "response.output_text.done", "text": "hello"}\n', "hello"),
+    "Gemini's events": (
+        b'data: {"candidates": [{"content": {"parts": [{"text": "hel"}]}}]}\n\n'
+        b'data: {"candidates": [{"content": {"parts": [{"text": "lo"}]}}]}\n', "hello"),
+    "events in a list": (b'[{"choices": [{"delta": {"content": "hel"}}]}, '
+                         b'{"choices": [{"delta": {"content": "lo"}}]}]', "hello"),
+    "documents in a row": (b'{"choices": [{"delta": {"content": "hel"}}]}'
+                           b'{"choices": [{"delta": {"content": "lo"}}]}', "hello"),
+    "events that say nothing": (streamed(), ""),
     "no JSON": (b"hello there", "hello there"),
     "no answer that is known": (b'{"greeting": 1}', '{"greeting": 1}'),
     "no choice": (b'{"choices": []}', '{"choices": []}'),

@@ -12,8 +12,9 @@ import contextlib
 import json
 import re
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Any
 
 _MOST_TOKENS = 10**12  # a larger count is none
@@ -26,10 +27,11 @@ _HTML = re.compile(
 _TITLE = re.compile(r"<(title|h1)\b[^>]*>(.*?)</\1>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 _TORN = re.compile(r'"(?:content|text)"\s*:\s*"((?:[^"\\]|\\.)*)', re.DOTALL)
-_NO_TEXT = {"refusal", "image", "image_url", "audio", "input_audio", "thinking", "reasoning",
-            "redacted_thinking", "tool_use", "function_call"}  # fmt: skip
+_NO_TEXT = re.compile(  # types of parts
+    "refusal|image|audio|think|thought|reason|tool|function", re.IGNORECASE
+)
 _TEXTS = ("content", "text", "output_text", "parts", "value")  # of a message, or of a part of it
-_REASONINGS = ("reasoning_content", "reasoning", "thinking", "thought")
+_REASONINGS = ("reasoning_content", "reasoning", "thinking", "thought", "reasoning_details")
 _WHOLE = (
     "message",
     "delta",
@@ -42,7 +44,7 @@ _WHOLE = (
     "completion",
     "answer",
 )  # where an answer without choices stands
-_WRAPPERS = ("data", "result", "response", "body", "outputs", "output")
+_WRAPPERS = ("data", "result", "response", "body", "outputs", "output", "results", "predictions")
 _ENDS = {
     "max_tokens": "length",
     "max_output_tokens": "length",
@@ -115,11 +117,13 @@ def read(body: bytes | str) -> Answer:
     text = _clean(body if isinstance(body, str) else _decoded(body))
     documents = list(_documents(text))
     answer = _merged(documents) if len(documents) > 1 else _of(documents[0] if documents else None)
-    if answer.choices:
+    if any(choice.text or choice.reasoning for choice in answer.choices):
         return answer
     complaint = _page(text) if _HTML.match(text) else _complaint(documents)
     if complaint is not None:
-        return replace(answer, complaint=complaint)
+        return replace(answer, choices=(), complaint=complaint)
+    if answer.choices:
+        return answer
     return replace(answer, choices=(_torn(text) or Choice(text.strip()),))
 
 
@@ -157,27 +161,56 @@ def _clean(text: str) -> str:
 def _loaded(text: str) -> Any:
     """Return what JSON says; None where it is none, or too deep."""
     try:
-        return json.loads(text, strict=False)
+        return json.loads(
+            text, strict=False, object_pairs_hook=_told, parse_int=lambda digits: int(digits[:400])
+        )
     except (ValueError, RecursionError):
         return None
+
+
+def _told(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object; of a key that stands in it twice, the last value that says something."""
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key not in found or value not in (None, "", [], {}):
+            found[key] = value
+    return found
 
 
 def _documents(text: str) -> Iterator[Any]:
     """Yield the JSON of a body: one document, the events of a stream, or one a line."""
     whole = _loaded(text)
+    if isinstance(whole, str) and isinstance(inner := _loaded(whole), dict | list):
+        whole = inner
+    if isinstance(whole, list) and all(isinstance(one, dict) for one in whole):
+        yield from whole
+        return
     if whole is not None:
         yield whole
         return
-    lines = text.splitlines()
-    events = [line[5:] for line in lines if line.startswith("data:")]
-    found = [one for one in map(_loaded, events or lines) if isinstance(one, dict)]
+    lines = re.split("\r\n|\r|\n", text)
+    found = [one for one in _events(lines) or map(_loaded, lines) if isinstance(one, dict)]
     if found:
         yield from found
         return
     start = text.find("{")
-    if start >= 0:  # with something before or behind it
-        with contextlib.suppress(ValueError, RecursionError):
-            yield json.JSONDecoder(strict=False).raw_decode(text, start)[0]
+    with contextlib.suppress(ValueError, RecursionError):
+        while start >= 0:  # with something before or behind it
+            one, end = json.JSONDecoder(strict=False).raw_decode(text, start)
+            yield one
+            start = text.find("{", end)
+
+
+def _events(lines: Sequence[str]) -> list[Any]:
+    """Return the JSON of the events of a stream; one may go over several lines."""
+    found: list[Any] = []
+    for has_data, group in groupby(lines, lambda line: line.startswith("data:")):
+        if not has_data:
+            continue
+        data = [line[5:] for line in group]
+        whole = _loaded("\n".join(data))
+        found += map(_loaded, data) if whole is None else [whole]
+    return found
 
 
 def _torn(text: str) -> Choice | None:
@@ -202,6 +235,8 @@ def _of(document: Any, depth: int = 0) -> Answer:
     if not isinstance(document, dict) or depth > _DEEPEST:
         return Answer()
     named = document.get("choices") or document.get("candidates") or ()
+    if isinstance(named, dict) and all(key.isdecimal() for key in named):
+        named = list(named.values())
     listed = named if isinstance(named, list) else [named]
     choices = [_choice(one) for one in listed]
     if not any(choices) and any(key in document for key in _WHOLE):
@@ -256,7 +291,7 @@ def _text(value: Any, depth: int = 0) -> str:
         return ""
     if isinstance(value, list):
         return "".join(_text(part, depth + 1) for part in value)
-    if not isinstance(value, dict) or str(value.get("type")) in _NO_TEXT:
+    if not isinstance(value, dict) or _NO_TEXT.search(str(value.get("type"))):
         return ""
     if value.get("thought") is True:
         return ""
@@ -267,18 +302,30 @@ def _arguments(message: Mapping[str, Any]) -> str:
     """Return the text that a model handed to a tool instead of saying it."""
     calls = message.get("tool_calls")
     calls = [*(calls if isinstance(calls, list) else ()), message.get("function_call")]
-    found = []
+    parts = message.get("content")  # as Anthropic has them
+    calls += parts if isinstance(parts, list) else ()
+    found: list[str] = []
     for call in calls:
         if not isinstance(call, dict):
             continue
         function = call.get("function")
-        given = (function if isinstance(function, dict) else call).get("arguments")
+        named = function if isinstance(function, dict) else call.get("custom") or call
+        given = (named.get("arguments") or named.get("input")) if isinstance(named, dict) else None
         values = _loaded(given) if isinstance(given, str) else given
         if isinstance(values, dict):
-            found += [value for value in values.values() if isinstance(value, str)]
+            found += _strings(values)
         elif isinstance(given, str):
             found.append(values if isinstance(values, str) else given)
     return "\n".join(found)
+
+
+def _strings(value: Any, depth: int = 0) -> Iterator[str]:
+    """Yield the texts in what was handed to a tool."""
+    if isinstance(value, str):
+        yield value
+    elif depth < _DEEPEST and isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _strings(inner, depth + 1)
 
 
 def _end(choice: Mapping[str, Any]) -> str:
@@ -289,6 +336,15 @@ def _end(choice: Mapping[str, Any]) -> str:
     return "stop"
 
 
+def _count(value: Any) -> int | None:
+    """Return a number of tokens, in digits perhaps; None where it is none."""
+    if isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return int(value) if 0 <= value <= _MOST_TOKENS else None
+
+
 def _usage(document: Mapping[str, Any]) -> Usage | None:
     """Return what was counted, where the whole of it is told."""
     found = document.get("usage") or document.get("usageMetadata") or document
@@ -296,11 +352,8 @@ def _usage(document: Mapping[str, Any]) -> Usage | None:
         return None
 
     def count(*names: str) -> int | None:
-        for name in names:
-            value = found.get(name)
-            if isinstance(value, int | float) and 0 <= value <= _MOST_TOKENS:
-                return int(value)
-        return None
+        counts = (_count(found.get(name)) for name in names)
+        return next((value for value in counts if value is not None), None)
 
     prompt = count("prompt_tokens", "input_tokens", "promptTokenCount", "prompt_eval_count")
     completion = count("completion_tokens", "output_tokens", "candidatesTokenCount", "eval_count")
@@ -324,13 +377,14 @@ def _merged(events: list[Any]) -> Answer:
     thoughts: dict[int, str] = {}
     calls: dict[int, str] = {}
     ends: dict[int, str] = {}
-    usage, model = None, ""
+    usage, model, is_stream = None, "", False
     for event in events:
         model = model or _said(event.get("model"))
         inner = event.get("message")
         for place in (event, inner if isinstance(inner, dict) else {}):
             usage = _usage(place) or usage
-        listed = event.get("choices")
+        listed = event.get("choices") or event.get("candidates")
+        is_stream |= isinstance(listed, list) and bool(listed)
         for choice in listed if isinstance(listed, list) else [event]:
             if not isinstance(choice, dict):
                 continue
@@ -345,7 +399,9 @@ def _merged(events: list[Any]) -> Answer:
             content = next(
                 filter(None, (_text(piece.get(key)) for key in (*_TEXTS, "response"))), ""
             )
-            texts[index] = texts.get(index, "") + content
+            so_far = texts.get(index, "")
+            is_whole = _is_whole(event, choice) and content.startswith(so_far)
+            texts[index] = content if is_whole else so_far + content
             thought = next(filter(None, (_text(piece.get(key)) for key in _REASONINGS)), "")
             thoughts[index] = thoughts.get(index, "") + thought
             calls[index] = calls.get(index, "") + _pieces(piece)
@@ -355,7 +411,8 @@ def _merged(events: list[Any]) -> Answer:
     said = any(texts.values()) or any(thoughts.values()) or any(calls.values()) or bool(ends)
     if not said:
         # Some servers send the whole answer as one event among others.
-        whole = next((found for found in map(_of, events) if found.choices), Answer())
+        none = Answer((Choice(""),)) if is_stream else Answer()
+        whole = next((found for found in map(_of, events) if found.choices), none)
         return replace(whole, usage=usage or whole.usage)
     choices = (
         Choice(
@@ -366,6 +423,12 @@ def _merged(events: list[Any]) -> Answer:
         for index in sorted(texts)
     )
     return Answer(tuple(choices), usage, model)
+
+
+def _is_whole(event: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
+    """Tell whether an event may repeat what others brought in pieces."""
+    is_message = choice is not event and "message" in choice and not choice.get("delta")
+    return is_message or _said(event.get("type")).endswith(".done")
 
 
 def _pieces(delta: Mapping[str, Any]) -> str:
@@ -406,6 +469,7 @@ def _error(document: Mapping[str, Any]) -> Complaint | None:
             named = choice.get("error")
     kinds = (document.get("object"), document.get("type"))
     is_error = "error" in kinds or any(key in document for key in ("detail", "error_code"))
+    is_error |= document.get("success") is False or document.get("status") in ("fail", "failed")
     if not named and (is_error or (document.get("message") and document.get("code"))):
         named = document
     if not named:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from llm_bodies import BODIES
@@ -75,3 +76,21 @@ def test_a_web_page_is_no_answer_and_one_in_an_answer_is() -> None:
 def test_an_answer_beside_an_error_is_an_answer() -> None:
     body = {"error": {"code": 502}, "choices": [{"message": {"content": "half"}}]}
     assert reading.read(json.dumps(body)).choices[0].text == "half"
+
+
+@pytest.mark.parametrize("content", ["null", '""', "[]"])
+def test_an_error_beside_an_empty_answer_is_an_error(content: str) -> None:
+    body = f'{{"choices": [{{"message": {{"content": {content}}}}}], "error": {{"code": 503}}}}'
+    complaint = reading.read(body).complaint
+    assert complaint is not None
+    assert complaint.status == 503
+
+
+def test_tokens_are_counted_in_digits_too_and_not_in_truths() -> None:
+    def counted(tokens: str) -> str:
+        usage = f'"prompt_tokens": {tokens}, "completion_tokens": {tokens}'
+        return f'{{"choices": [{{"text": "a"}}], "usage": {{{usage}}}}}'
+
+    assert reading.read(counted('"7"')).usage == reading.Usage(7, 7)
+    for unknown in ("true", '"many"', '"-7"', "-7", "NaN", "[7]"):
+        assert reading.read(counted(unknown)).usage is None
