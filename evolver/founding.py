@@ -210,8 +210,10 @@ def copy_task(task: Task, directory: Path) -> TaskSettings:
         return {p.name for p in paths if is_aside(p) or p.resolve() in own or _is_loop(p)}
 
     target, source, settings = directory / TASK, task.program_root, task.settings
+    # Relative, so that the run reads its copy where the task names a folder of its own from "/".
     is_inside = source.is_relative_to(task.root.resolve())
-    beside = target / settings.task.root if is_inside else directory / PROGRAM
+    inner = source.relative_to(task.root.resolve()).as_posix() if is_inside else f"../{PROGRAM}"
+    beside = target / inner if is_inside else directory / PROGRAM
     try:
         shutil.copytree(task.root, target, ignore=ignored, copy_function=_copy)
         for name in task.named:
@@ -221,9 +223,9 @@ def copy_task(task: Task, directory: Path) -> TaskSettings:
     except shutil.Error as error:  # of several files
         place, _, reason = error.args[0][0]
         raise UsageError(f"{place} cannot be copied into the run: {reason}") from error
-    if is_inside:
+    if inner == settings.task.root:
         return settings
-    section = settings.task.model_copy(update={"root": f"../{PROGRAM}"})
+    section = settings.task.model_copy(update={"root": inner})
     return settings.model_copy(update={"task": section})
 
 

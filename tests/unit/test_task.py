@@ -104,6 +104,19 @@ def test_links_are_followed_unless_they_lead_nowhere_or_home(tmp_path):
     assert copied(task, tmp_path / "out").files == task.files
 
 
+@pytest.mark.parametrize("absolute", [False, True])
+def test_a_run_reads_its_copy_of_a_folder_in_the_task(tmp_path, absolute):
+    root = tmp_path / "task" / "src" if absolute else "src"
+    folder = tmp_path / "task"
+    put(folder, "src/p.py")
+    task = load_task(write(folder, task=f'root = "{root}"\nprogram = ["p.py"]'))
+    settings = kept(task, tmp_path / "out")
+    (folder / "src").rename(folder / "gone")
+    again = assemble_task(task.name, tmp_path / "out" / TASK, settings)
+    assert again.files == task.files
+    assert again.program_root == tmp_path / "out" / TASK / "src"
+
+
 @pytest.mark.skipif(os.getuid() == 0, reason="root may read every file")
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     folder = write(tmp_path / "task")
