@@ -338,7 +338,9 @@ def _check_free(staged: Path, folder: Path) -> None:
     """
     for path in staged.rglob("*"):
         target = folder / path.relative_to(staged)
-        if path.is_file() and target.exists() and target.read_bytes() != path.read_bytes():
+        if not path.is_file() or not os.path.lexists(target):
+            continue
+        if not target.is_file() or target.read_bytes() != path.read_bytes():
             raise UsageError(f"{target} is there already, and differs; choose another --out")
 
 

@@ -146,6 +146,8 @@ def test_what_is_there_already_is_not_replaced(cli: CommandLine) -> None:
     said = cli.refuses("init", "curve.py", "score.py", "--out", "here")
     assert "here/score.py is there already, and differs" in said
     assert names(cli.folder / "here") == {"score.py"}
+    (cli.folder / "folder" / "score.py").mkdir(parents=True)
+    assert "is there already" in cli.refuses("init", "curve.py", "score.py", "--out", "folder")
 
 
 # --- what travels ---------------------------------------------------------------------------------
