@@ -327,9 +327,9 @@ async def _until_confirmed(
             raise UsageError(
                 "interrupted before the program was measured again; what was measured is kept"
             )
-        store.stop(reason)
     finally:
         watcher.cancel()
+        store.stop(reason)
 
 
 async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:

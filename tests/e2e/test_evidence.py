@@ -135,6 +135,40 @@ def test_kill_9_in_the_middle_of_a_confirmation(cli: CommandLine, make_task: Mak
     assert "same programs, scores and order" in cli("replay", "one").stdout
 
 
+def test_a_run_is_as_it_was_where_a_further_measurement_is_cut_short(
+    cli: CommandLine, make_task: MakeTask
+) -> None:
+    slow = cli.folder / "slow"
+    sleep = (
+        f"    import os, time\n    time.sleep(1000 * os.path.exists({str(slow)!r}))\n    error ="
+    )
+    make_task(score=TRUE.replace("    error =", sleep).replace("0.3)", "0.0)"))
+    committed(cli, "curve")
+    told = cli.json("run", "curve", "--evaluations", 20, "--skip-gate", "--out", "one")
+    rows = map(json.loads, cli("export", "one", "--format", "jsonl").stdout.splitlines())
+    other = next(
+        row["id"]
+        for row in rows
+        if row["status"] == "ok" and row["id"] not in (0, told["best_program"])
+    )
+    slow.touch()
+    process = cli.start("apply", "one", "--program", other)
+
+    def has_planned() -> bool:
+        with closing(sqlite3.connect(cli.folder / "one" / "evolver.db")) as opened:
+            asked = opened.execute("SELECT count(*) FROM rounds WHERE asked IS NOT NULL").fetchone()
+        return bool(asked[0])
+
+    deadline = time.monotonic() + 60
+    while not has_planned():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=30)
+    assert "interrupted before the program was measured again" in said
+    assert cli.json("show", "one")["stopped"] == told["stopped"] == "evaluations"
+
+
 def test_an_older_run_is_shown_and_confirmed_before_it_is_applied(cli: CommandLine) -> None:
     recorded = Path(__file__).parents[1] / "data" / "recorded" / "rules-1"
     shutil.copytree(recorded, cli.folder / "old")
