@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import math
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Any
+from typing import IO
 
 from evolver.evidence import SEED, Comparison, Evidence, Interval, establishes
 from evolver.facts import Bill
 from evolver.objective import Objective
 from evolver.progress import Progress
 from evolver.types import Elite
-from evolver.wording import counted, visible, visible_line
+from evolver.wording import counted, visible_line
 
 _QUIET = 5.0  # seconds without a line after which plain output says that it is alive
 _BETWEEN = 1.0  # seconds between two plain lines: early on, many programs improve at once
@@ -253,15 +252,6 @@ def line(progress: Progress, rate: float | None) -> str:
     measuring = f"measured again: {progress.confirming}" if progress.confirming else ""
     parts += [cost(progress), measuring, progress.message, *progress.troubles]
     return "  ".join(part for part in parts if part)
-
-
-class VisibleLog(io.FileIO):
-    """A file that shows the control characters of what is written to it."""
-
-    def write(self, piece: Any) -> int:
-        """Write what a worker said, or a line of ours."""
-        super().write(visible(bytes(piece).decode("utf-8", "backslashreplace")).encode())
-        return len(piece)
 
 
 class PlainView:

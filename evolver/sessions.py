@@ -33,7 +33,7 @@ from evolver.endpoint import Endpoint, check_all
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import EvolverError, UsageError
 from evolver.founding import founded
-from evolver.lines import PlainView, VisibleLog
+from evolver.lines import PlainView
 from evolver.operators.mix import Mix, Weighted
 from evolver.progress import Progress
 from evolver.recording import Models
@@ -207,7 +207,7 @@ async def _session(
         pickled = pickle.read_bytes() if pickle.exists() else None
         endpoints = make_endpoints(task)
         operators = make_operators(task, has_model=bool(endpoints))
-        with VisibleLog(directory / LOG, "ab") as log, _logged(log, listener) as told:
+        with (directory / LOG).open("ab", buffering=0) as log, _logged(log, listener) as told:
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
                 for endpoint in endpoints if asks else ():

@@ -23,14 +23,13 @@ from evolver.sandboxes import wire
 from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Account, Program
+from evolver.wording import visible
 
 PRINTED = "it printed, at the end:"  # the line that parts what it printed from what went wrong
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
 _TEXT = 20_000  # characters of a message that are kept
 _TAIL = 4096  # bytes of what was printed that a message shows
-#: Control characters, as what stands for them: a terminal that shows a message obeys none of them.
-_CONTROLS = {n: f"\\x{n:02x}" for n in (*range(32), *range(127, 160)) if chr(n) not in "\n\t"}
 
 
 class Evaluation:
@@ -363,7 +362,7 @@ def _guest_seed(seed: int) -> int:
 
 
 def _printable(text: str) -> str:
-    return text[:_TEXT].translate(_CONTROLS).encode("utf-8", "replace").decode()
+    return visible(text[:_TEXT])
 
 
 def _paragraph(printed: bytes | bytearray) -> str:
