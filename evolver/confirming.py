@@ -80,7 +80,7 @@ class Confirming:
         self._report = report
         rounds = store.rounds()
         self._open = next((one for one in rounds if not one.is_closed), None)
-        self._number = len(rounds)
+        self._number = max((one.number for one in rounds), default=0)  # one may be lost
         self._made = sum(row.round > 0 for row in store.confirmations())
         self.told = ""  # how far a round is, while it is at work
 

@@ -178,11 +178,17 @@ def recover(directory: Path, out: Path) -> Salvage:
     migrate(database, salvage.version)  # the tables that the rows were in
     outcomes = salvage.outcomes
     attempts = {row["attempt"] for row in outcomes}
+    rounds = {0} | {  # 0: of what is in no round
+        row["number"]
+        for row in salvage.rows["rounds"]
+        if set(json.loads(row["programs"])) <= attempts
+    }
     keep: dict[str, Callable[[sqlite3.Row], bool]] = {
         "attempts": lambda row: row["id"] in attempts,
         "programs": lambda row: row["id"] in attempts,
-        "evaluations": lambda row: row["program"] in attempts,
-        "rounds": lambda row: set(json.loads(row["programs"])) <= attempts,
+        "evaluations": lambda row: row["program"] in attempts and _round_of(row) in rounds,
+        "rounds": lambda row: row["number"] in rounds,
+        "closings": lambda row: row["round"] in rounds,
     }
     for table in _TABLES:
         rows = outcomes if table == "outcomes" else filter(keep.get(table), salvage.rows[table])
@@ -191,6 +197,11 @@ def recover(directory: Path, out: Path) -> Salvage:
     migrate(database)
     database.close()
     return salvage
+
+
+def _round_of(evaluation: sqlite3.Row) -> int:
+    """Return the round of an evaluation; 0 for none, as in tables before there were any."""
+    return int(evaluation["round"]) if "round" in evaluation.keys() else 0  # noqa: SIM118
 
 
 def _insert(database: sqlite3.Connection, table: str, rows: Sequence[sqlite3.Row]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import sqlite3
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -12,6 +13,7 @@ import pytest
 from number_runs import OBJECTIVE, engine_on, measure
 
 from evolver.budget import Budget
+from evolver.database import DATABASE
 from evolver.evidence import establishes
 from evolver.executors.inline import InlineExecutor
 from evolver.objective import Objective
@@ -405,6 +407,23 @@ def test_a_kill_in_the_middle_repeats_no_measurement(tmp_path, stop_at):
     assert sorted(rows) == sorted(whole)
     assert again == score
     assert len(after.asked) == len(whole) - stop_at
+
+
+def test_after_a_round_was_lost_the_next_has_a_number_of_its_own(tmp_path):
+    Store.create(tmp_path, {}, "test").close()
+    for evaluations in (20, 40, 60):
+        if evaluations == 60:
+            with closing(sqlite3.connect(tmp_path / DATABASE)) as database, database:
+                database.execute("DELETE FROM rounds WHERE number = 1")
+                database.execute("DELETE FROM closings WHERE round = 1")
+                database.execute("DELETE FROM evaluations WHERE round = 1")
+        with closing(Store.resume(tmp_path, "test")) as store:
+            engine = engine_on(
+                store, executor=Noisy(measure, OBJECTIVE), evaluations=evaluations, in_flight=1
+            )
+            asyncio.run(session(engine))
+            numbers = [one.number for one in store.rounds()]
+    assert numbers == [2, 3]
 
 
 # --- targets -------------------------------------------------------------------------------------

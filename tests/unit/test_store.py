@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import sqlite3
 from contextlib import closing
+from dataclasses import replace
 
 import pytest
 
 from evolver.database import DATABASE, lock
 from evolver.errors import UsageError
-from evolver.facts import Attempt, Bill, Outcome, Request
+from evolver.facts import Attempt, Bill, Confirmation, Outcome, Request, Round
 from evolver.runs import Run
 from evolver.salvage import examine, recover
 from evolver.schema import migrate
@@ -206,6 +207,27 @@ def test_of_a_damaged_database_what_is_whole_comes_back_and_goes_on(tmp_path):
     assert all(o.program.files["p.py"].startswith(b"x = ") for o in outcomes)
     store.close()
     assert (tmp_path / "new" / "settings.json").exists()
+
+
+def test_a_round_whose_program_is_lost_goes_with_its_measurements(tmp_path):
+    run = tmp_path / "run"
+    run.mkdir()
+    filled(run, 5)
+    store = Store.resume(run, "test")
+    for number, program in ((1, 2), (2, 3)):
+        planned = Round(number, (program, 0), first=1, least=1, most=1)
+        store.plan(planned)
+        for one in planned.programs:
+            store.confirm(Confirmation(one, Evaluation("ok", {}, {}, (1.0,)), 5, 5, number, 0))
+        store.close_round(replace(planned, seen=5, begun=5))
+    store.close()
+    with closing(sqlite3.connect(run / DATABASE)) as database, database:
+        database.execute("DELETE FROM outcomes WHERE attempt = 2")
+    recover(run, tmp_path / "new")
+    store = Store.read(tmp_path / "new")
+    assert [one.number for one in store.rounds()] == [*store.closings()] == [2]
+    assert [(row.program, row.round) for row in store.confirmations()] == [(3, 2), (0, 2)]
+    store.close()
 
 
 def test_an_undamaged_run_is_said_to_be_whole(tmp_path):
