@@ -123,8 +123,8 @@ def apply(
     if doubt and not anyway:
         raise UsageError(
             f"program {winner} is not established to be better than the seed: {doubt}. Give the "
-            "run more evaluations, or set [objective] repeats, or average more within an "
-            "evaluation; --anyway applies it as it is"
+            "run more evaluations, or a new run more [objective] repeats, or average more within "
+            "an evaluation; --anyway applies it as it is"
         )
     chain = list(run.lineage(winner))
     if chain[0].program.id != 0:  # it began with the program of another run
