@@ -12,9 +12,8 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
-from evolver.evidence import SEED, Verdict, fewest, is_same, mean
+from evolver.evidence import SEED, Verdict, fewest, is_coarse, is_same, mean
 from evolver.executors import together
 from evolver.facts import Confirmation, Round
 from evolver.population import Population
@@ -25,7 +24,6 @@ _USUAL = 20  # repeats, where the evaluator is noisy and quick
 _MOST = 30
 _SHARE = 0.1  # of the run's seconds so far, for repeats beyond the fewest that can show anything
 _COST = 0.25  # measurements of rounds for a target, as a share of the evaluations
-_COARSE = 1000  # a number with a denominator up to this may be a count or a rate
 
 
 @dataclass(frozen=True)
@@ -184,8 +182,8 @@ class Confirming:
         if evidence.verdicts and not evidence.is_exact:
             return min(fewest(number), _MOST)
         values = [self._population.elites[program].objectives for program in programs]
-        is_coarse = all(_is_coarse(value) for point in values for value in point)
-        needed = math.ceil(fewest(number) / len(programs)) if is_coarse else 1
+        are_coarse = all(is_coarse(value) for point in values for value in point)
+        needed = math.ceil(fewest(number) / len(programs)) if are_coarse else 1
         return max(needed, 2 if self._plan.is_strict else 1)
 
     async def _measure(self, round_: Round) -> Verdict:
@@ -301,11 +299,6 @@ def _failed(rows: Sequence[Confirmation]) -> set[int]:
         for row in rows
         if row.evaluation.objectives is None and row.evaluation.fault != "evaluator"
     }
-
-
-def _is_coarse(value: float) -> bool:
-    """Tell whether a number may be a count or a rate, which come out twice by chance."""
-    return is_same(float(Fraction(value).limit_denominator(_COARSE)), value)
 
 
 async def confirm_once(

@@ -13,6 +13,7 @@ import statistics
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
@@ -23,6 +24,7 @@ from evolver.types import Elite
 SEED = 0  # the program that all others are compared with
 ERROR = 0.05  # probability of calling anything of a run better that is not
 ROUNDING = 1e-9  # relative: what arithmetic in another order may do to a number
+_COARSE = 1000  # a number with a denominator up to this may be a count or a rate
 
 
 class Interval(NamedTuple):
@@ -40,6 +42,14 @@ class Interval(NamedTuple):
 def error_of(round_: int) -> float:
     """Return the error probability that a round may spend, from 1 on."""
     return ERROR / (round_ * (round_ + 1))
+
+
+def share(error: float, candidates: int, objectives: int) -> float:
+    """Return the two-sided error probability of one objective of one of some candidates.
+
+    Each may be called better by its upper half alone.
+    """
+    return 2 * error / (max(2, candidates) * max(1, objectives))
 
 
 def fewest(round_: int) -> int:
@@ -81,6 +91,12 @@ def mean(values: Sequence[float]) -> float:
 def is_same(one: float, other: float) -> bool:
     """Tell whether two numbers differ by no more than rounding."""
     return math.isclose(one, other, rel_tol=ROUNDING, abs_tol=1e-300)
+
+
+def is_coarse(value: float) -> bool:
+    """Tell whether a number may be a count or a rate, which come out twice by chance."""
+    # Stricter than `is_same`: of large numbers that would find such a fraction near any.
+    return math.isclose(float(Fraction(value).limit_denominator(_COARSE)), value, rel_tol=1e-12)
 
 
 def is_above(gains: Sequence[float], error: float, *, is_continuous: bool) -> bool:
@@ -258,9 +274,6 @@ def _compared(own: Confirmed, seed: Confirmed, verdict: Verdict) -> Comparison:
         for our, their in zip(ours, theirs, strict=True)
     ]
     error = error_of(verdict.round.number)
-    # Two-sided: each of the candidates may be called better by its upper half alone.
-    candidates = max(2, len(verdict.round.programs) - 1)
-    share = 2 * error / (candidates * max(1, len(gains)))
     is_exact = verdict.round.is_exact
     if is_exact:
         is_better = any(
@@ -268,8 +281,9 @@ def _compared(own: Confirmed, seed: Confirmed, verdict: Verdict) -> Comparison:
             for gain, our, their in zip(gains, ours, theirs, strict=True)
         )
     else:
+        each = share(error, len(verdict.round.programs) - 1, len(gains))
         is_better = any(
-            is_above(gain, share, is_continuous=len(set(their)) == len(their))
+            is_above(gain, each, is_continuous=len(set(their)) == len(their))
             for gain, their in zip(gains, theirs, strict=True)
         )
     return Comparison(

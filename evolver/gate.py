@@ -6,6 +6,8 @@ would be gamed at once. Some of them are generated from the seed, others a task 
 generated one may dominate it, and none that is named may raise the score, which is the hypervolume:
 a program of no operations and no digits is bad, and yet no better one has fewer operations.
 
+What scores above the seed once may have been lucky (`evolver.suspects`).
+
 A constant that beats the seed stops a run too, although the seed may just be poor: nobody but the
 user can tell which of the two it is, and --skip-gate costs one word where it is the seed.
 """
@@ -14,7 +16,6 @@ from __future__ import annotations
 
 import ast
 import asyncio
-import statistics
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +27,9 @@ from evolver.edits import find_regions
 from evolver.errors import UsageError
 from evolver.executors import together
 from evolver.objective import Objective
+from evolver.suspects import Suspect, measure_again
 from evolver.task import Task
 from evolver.types import Evaluation, Executor, Files, Job, Preflight, Program
-
-Objectives = tuple[float, ...]
-
-_REPEATS = 3  # how often what looks better than the seed is measured again beside it
 
 _FUNCTIONS = {
     "no-op": ("every function returns nothing", "pass"),
@@ -203,8 +201,8 @@ async def judge_all(
 ) -> list[Verdict]:
     """Judge bad programs beside the seed, with its inputs.
 
-    What looks better than the seed is measured again, as the seed is: with the same inputs, for the
-    noise, and once with others, for luck. It passes where it is better by more than the noise.
+    What scores above the seed is a suspect, and passes where `evolver.suspects` establishes that
+    it is better.
 
     Args:
         executor: judges; as many at once as it has slots.
@@ -221,52 +219,19 @@ async def judge_all(
     async def measure(files: Files, chance: int) -> Evaluation:
         return await executor.evaluate(Job(Program(-1, files, seed.base), chance))
 
-    def is_above(number: int, bad: Sequence[Evaluation], good: Sequence[Evaluation]) -> bool:
-        points = [e.objectives for e in bad], [e.objectives for e in good]
-        return _is_above(*points, objective, is_named=programs[number].is_named)
-
-    first = await together([measure(program.files, job_seed) for program in programs])
-    suspects = [n for n, found in enumerate(first) if is_above(n, [found], [measured])]
-    holes = set[int]()
-    if suspects:
-        chances = [*[job_seed] * _REPEATS, Random(job_seed).getrandbits(63)]
-        subjects = [seed.files, *(programs[number].files for number in suspects)]
-        found = await together([measure(files, chance) for files in subjects for chance in chances])
-        rows = [found[n : n + len(chances)] for n in range(0, len(found), len(chances))]
-        again, other = [measured, *rows[0][:-1]], rows[0][-1]
-        for number, row in zip(suspects, rows[1:], strict=True):
-            repeats = [first[number], *row[:-1]]
-            if is_above(number, repeats, again) and is_above(number, [row[-1]], [other]):
-                holes.add(number)
-    return [Verdict(p, e, n in holes) for n, (p, e) in enumerate(zip(programs, first, strict=True))]
-
-
-def _is_above(
-    bad: Sequence[Objectives | None],
-    good: Sequence[Objectives | None],
-    objective: Objective,
-    *,
-    is_named: bool,
-) -> bool:
-    """Tell whether the worst of some measurements is above the best of others and their noise.
-
-    The noise is how far the best of them is above their median: what is slow once in a while, on a
-    busy machine, says nothing of how quick the others are.
-    """
-    goods = [point for point in good if point is not None]
-    bads = [point for point in bad if point is not None]
-    if not goods or len(bads) < len(bad):
-        return False
-    worst = tuple(map(min, zip(*bads, strict=True)))
-    lows = tuple(map(min, zip(*goods, strict=True)))
-    highs = tuple(2 * max(one) - statistics.median(one) for one in zip(*goods, strict=True))
-    if is_named and len(worst) > 1:
-        raised, before = objective.score([worst, highs]), objective.score([highs])
-        assert raised is not None
-        assert before is not None
-        return raised > before
-    no_worse = all(b >= low for b, low in zip(worst, lows, strict=True))
-    return no_worse and any(b > high for b, high in zip(worst, highs, strict=True))
+    found = await together([measure(program.files, job_seed) for program in programs])
+    judged = [
+        Suspect(program.files, program.is_named, (evaluation, measured))
+        for program, evaluation in zip(programs, found, strict=True)
+    ]
+    suspects = [one for one in judged if one.looks_better(objective)]
+    await measure_again(
+        suspects, seed.files, objective, measure, rng=Random(job_seed), slots=executor.slots
+    )
+    return [
+        Verdict(program, one.first[0], one in suspects and one.is_better(objective, len(suspects)))
+        for program, one in zip(programs, judged, strict=True)
+    ]
 
 
 def complaint(verdicts: Sequence[Verdict], measured: Evaluation, objective: Objective) -> str:

@@ -84,6 +84,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
         "engine",
         "replay",
         "executors",
+        "suspects",
         "gate",
     ),
     ("assignments", "config", "runs", "founding"),
