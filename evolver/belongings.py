@@ -180,9 +180,11 @@ def grow_program(belongings: Belongings, told: Told, judge: Path) -> bool:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
+    """Yield what can be copied: no hidden file, no pipe, no link that leads nowhere."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if f not in _FOREIGN and not f.startswith("."))
-        yield from (Path(place, name) for name in sorted(names) if not name.startswith("."))
+        files = (Path(place, name) for name in sorted(names) if not name.startswith("."))
+        yield from (file for file in files if file.is_file())
 
 
 def written(paths: Sequence[str], most: int = 6) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import tomllib
 from pathlib import Path
@@ -316,6 +317,17 @@ def test_a_large_folder_goes_along_as_far_as_it_was_read(cli: CommandLine) -> No
     said = cli("init", "curve.py", "score.py").stdout
     assert "data holds more than 64 MiB or 5000 files: only those" in said
     assert names(cli.folder / "curve") == {"task.toml", "curve.py", "score.py", "data/7.txt"}
+
+
+def test_of_a_folder_of_data_goes_along_what_can_be_copied(cli: CommandLine) -> None:
+    lay(cli.folder, {"curve.py": CURVE, "data/known.txt": "2.0", "data/more.txt": ""})
+    (cli.folder / "score.py").write_text(f"TARGET = float(open('data/known.txt').read())\n{JUDGE}")
+    (cli.folder / "data" / "broken.txt").symlink_to("nowhere")
+    os.mkfifo(cli.folder / "data" / "pipe.txt")
+    cli("init", "curve.py", "score.py", "--out", "task")
+    assert {"data/known.txt", "data/more.txt"} == {
+        n for n in names(cli.folder / "task") if "/" in n
+    }
 
 
 def test_what_does_not_travel_is_found_out(tmp_path: Path) -> None:
