@@ -156,7 +156,7 @@ def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) 
 
 def _about_task(found: Inspection) -> Lines:
     from evolver import auditing, gate
-    from evolver.cli.results import UNTRUSTED
+    from evolver.cli.concluding import UNTRUSTED
 
     task, seed = found.task, found.seed
     yield "task", f"{task.name}: {', '.join(task.files)} can be edited"

@@ -138,7 +138,7 @@ def fork(
     What is not said is as it was. What was spent before counts: budgets are totals.
     """
     from evolver import display
-    from evolver.cli.results import conclude
+    from evolver.cli.concluding import conclude
     from evolver.config import Options
     from evolver.histories import fork as branch
     from evolver.runs import latest_directory

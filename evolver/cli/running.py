@@ -104,7 +104,7 @@ def run(
 ) -> None:
     """Evolve the program of a task."""
     from evolver import display, sessions
-    from evolver.cli.results import conclude
+    from evolver.cli.concluding import conclude
     from evolver.config import Options
     from evolver.task import load_task
 
@@ -142,7 +142,7 @@ def resume(
     Budgets are totals over all its sessions: give more, and a finished run goes on.
     """
     from evolver import display, sessions
-    from evolver.cli.results import conclude
+    from evolver.cli.concluding import conclude
     from evolver.config import Options
     from evolver.runs import Run, latest_directory
 
@@ -185,7 +185,7 @@ def evaluate(
 
     from evolver import sessions
     from evolver.assignments import assigned
-    from evolver.cli.results import UNTRUSTED
+    from evolver.cli.concluding import UNTRUSTED
     from evolver.config import in_sandbox
     from evolver.edits import violation
     from evolver.task import load_task

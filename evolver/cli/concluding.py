@@ -1,0 +1,216 @@
+"""What a finished run says: its outcome, its report, and how to go on."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from evolver.cli.places import print_json, resume_command, say
+from evolver.wording import counted, shell
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from evolver.runs import Run
+
+REPORT = "report.html"
+INTERRUPTED = "interrupted"
+UNTRUSTED = (
+    "Untrusted: the evaluator takes a program's path, so it ran beside the candidate, which can "
+    "write itself any score. One that takes a candidate runs outside of it."
+)
+
+_STOPPED = {
+    "evaluations": "all evaluations are spent",
+    "seconds": "the time is up",
+    "dollars": "the dollars that are left are too few for another request and max_tokens of answer",
+    "tokens": "the tokens that are left are too few for another request and max_tokens of answer",
+    "target": "the target is reached",
+    "exhausted": "a thousand attempts in a row brought nothing new to evaluate",
+    "useless": "twenty requests to models in a row gave nothing to evaluate",
+    INTERRUPTED: "interrupted",
+}
+
+
+def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None:
+    """Tell what a run found, write its report, and exit 130 where it was interrupted.
+
+    Where it had as many attempts `before` it went on, the user is told how to give it more.
+    """
+    print_origin(run, out)
+    overview(run, out)
+    out.print()
+    if run.best is not None:
+        out.print(f"Best program: {run.directory / 'best'}", soft_wrap=True)
+    out.print(write_report(run), soft_wrap=True)
+    if as_json:
+        print_json(run.summary())
+    if run.stopped == INTERRUPTED:
+        say(f"Stopped. Go on with: {resume_command(run.directory)}", err=True)
+        raise typer.Exit(130)
+    if run.stopped == "useless":
+        last = [o for o in run.outcomes if o.attempt.model and o.evaluation is None][-1]
+        asked = shell("evolver", "prompt", run.directory, "--attempt", str(last.attempt.id))
+        say(
+            f"Models are asked for nothing, the last time: {last.reason.partition(chr(10))[0]}\n"
+            f"See what was asked: {asked}\n"
+            f"Go on with: {resume_command(run.directory)}",
+            err=True,
+        )
+        return
+    if len(run.outcomes) == before:
+        more = f" --evaluations {2 * run.evaluations}"
+        if run.stopped == "target":
+            more = " --target VALUE, with one that is not reached yet"
+        say(
+            "Nothing was left to do. Give it more, for example: "
+            f"{resume_command(run.directory)}{more}",
+            err=True,
+        )
+
+
+def print_origin(run: Run, out: Console) -> None:
+    """Print what a run was forked from."""
+    if origin := run.facts.get("forked_from"):
+        after = counted(origin["at"], "attempt")
+        out.print(f"forked from {origin['run']} after {after}", soft_wrap=True)
+
+
+def overview(run: Run, out: Console) -> None:
+    """Print a run's outcome: front, comparison with what was known, plot."""
+    from evolver import display, lines, report
+
+    stopped = run.stopped
+    end = "not finished" if stopped is None else _STOPPED.get(stopped, stopped)
+    out.print(
+        f"{counted(run.evaluations, 'evaluation')} of {counted(len(run.outcomes), 'attempt')} in "
+        f"{lines.duration(run.seconds)}; {end}."
+    )
+    _print_models(run, out)
+    if run.flights.failed:
+        out.print(
+            f"{counted(run.flights.failed, 'child', 'children')} failed in pre-flight, before an "
+            f"evaluation; {run.flights.mended} mended."
+        )
+    if len(run.bills) > 1:
+        out.print(display.model_table(run.models, run.bills))
+    flagged = [o.attempt.id for o in run.outcomes if o.evaluation and o.evaluation.flags]
+    if flagged:
+        first = ", ".join(map(str, flagged[:5]))
+        out.print(
+            f"Flagged and rejected, for touching a canary: {counted(len(flagged), 'program')} "
+            f"(see `show DIR ID`): {first}{', ...' if len(flagged) > 5 else ''}"
+        )
+    _print_failures(run, out)
+    if run.best is None:
+        out.print(f"No program {'passed its evaluation' if run.evaluations else 'was judged'}.")
+        return
+    for sentence in _best(run):
+        out.print(sentence)
+    if not run.best.evaluation.trusted:
+        out.print(UNTRUSTED)
+    out.print()
+    points = [elite.evaluation.metrics for elite in run.front]
+    references = run.facts.get("references") or {}
+    comparison = report.compare(points, references, run.objective)
+    out.print(display.front_table(run.front))
+    if comparison is not None:
+        out.print()
+        out.print(report.comparison_table(comparison))
+    plot = report.terminal_plot(points, references, run.objective, width=min(out.width, 100))
+    if plot is not None and len(points) > 1:
+        out.print(plot)
+
+
+def _print_models(run: Run, out: Console) -> None:
+    """Print what models cost, and which of them give empty answers."""
+    from evolver import lines
+
+    if run.bills:
+        out.print(f"Models: {lines.written(run.bill)}.")
+    for trouble in lines.emptiness(run.bills):
+        out.print(f"{trouble}.")
+
+
+def _print_failures(run: Run, out: Console) -> None:
+    for line in run.failures.lines():
+        out.print(line)
+
+
+def _best_facts(run: Run) -> dict[str, str]:
+    """Return what a report says of the best."""
+    if run.best is None:
+        return {"best": "none"}
+    best, *others = (sentence.partition(": ")[2].rstrip(".") for sentence in _best(run))
+    return {"best": best, **({"beside it": others[0]} if others else {})}
+
+
+def _best(run: Run) -> list[str]:
+    """Say what was found, in its own unit, and what is known of it."""
+    from evolver import lines
+
+    objective, best = run.objective, run.best
+    assert best is not None
+    trust = lines.trust(best)
+    if not run.evidence.confirmed:
+        told = f"{objective.value_name} {lines.number(objective.value(run.score or 0.0))}{trust}"
+        found = [run.deviations[e.program.id] for e in run.front if e.program.id in run.deviations]
+        if not found:
+            return [f"Best: {told}, not confirmed: it was not measured again."]
+        off = f"at most {100 * max(found):.2g} % away" if max(found) else "exactly the same"
+        return [f"Best: {told}.", f"{len(found)} of {len(run.front)} measured again: {off}."]
+    said = [f"Best: {lines.announced(run.evidence, run.front, objective)}{trust}."]
+    if not run.evidence.is_exact and run.search_front:
+        luckiest = run.search_front[0]
+        which = f" (program {luckiest.program.id})" if len(objective.names) == 1 else ""
+        value = lines.number(objective.value(run.search_score or 0.0))
+        said.append(
+            f"By the search alone, which measures once: {objective.value_name} {value}{which}."
+        )
+    return said
+
+
+def write_report(run: Run) -> str:
+    """Write the page into the run's directory; return a line that says where, or why not."""
+    from evolver import gate, lines, report
+    from evolver.page import PLOTS_NEED, Page, write_html
+
+    best = run.best
+    stopped = run.stopped
+    facts = {
+        "task": str(run.facts["task"]),
+        **_best_facts(run),
+        "evaluations": str(run.evaluations),
+        "attempts": str(len(run.outcomes)),
+        "time": lines.duration(run.seconds),
+        "stopped": "no" if stopped is None else _STOPPED.get(stopped, stopped),
+        "gate": gate.summary(run.facts.get("gate")) or "none",
+        "flagged": str(sum(bool(o.evaluation and o.evaluation.flags) for o in run.outcomes)),
+    }
+    if run.failures.lines():
+        facts["failures"] = "; ".join(line.strip() for line in run.failures.lines())
+    if run.bills:
+        facts["models"] = lines.written(run.bill)
+    if run.configuration.task.ablate:
+        facts["left out"] = ", ".join(run.configuration.task.ablate)
+    if origin := run.facts.get("forked_from"):
+        facts["forked from"] = f"{origin['run']} after {counted(origin['at'], 'attempt')}"
+    shown = Page(
+        title=f"evolver: {run.facts['task']}",
+        facts=facts,
+        front=[elite.evaluation.metrics for elite in run.front],
+        references=run.facts.get("references") or {},
+        objective=run.objective,
+        history=report.history(run.outcomes, run.objective),
+        confirmed=None
+        if run.score is None or not run.evidence.confirmed or run.evidence.is_exact
+        else run.objective.value(run.score),
+        best={} if best is None else best.program.files,
+    )
+    path = run.directory / REPORT
+    try:
+        has_plots = write_html(shown, path)
+    except OSError as error:  # the run itself is whole: its facts were written before
+        return f"{path} could not be written: {error.strerror}"
+    return f"Report: {path}" if has_plots else f"Report: {path} ({PLOTS_NEED})"
