@@ -200,7 +200,8 @@ class Engine:
 
     def _limit_by(self, seconds: float) -> None:
         """Let the evaluations of children take as long as those of the seeds allow."""
-        if self._settings.limit is not None and self._settings.rules >= 2:
+        by_clock = self._settings.rules >= 2 and not self._settings.deterministic
+        if self._settings.limit is not None and by_clock:
             self._walk.limit = max(self._walk.limit or 0.0, self._settings.limit(seconds))
 
     def _beats_parent(self, outcome: Outcome) -> bool:

@@ -307,7 +307,8 @@ class Run:
         """Seconds that the evaluation of a child may take; see `EvaluatorSection.limit`."""
         section = self.configuration.task.evaluator
         seeds = [elite for elite in self.elites.values() if elite.program.operator == "seed"]
-        if self.configuration.rules < 2 or not seeds:
+        by_clock = self.configuration.rules >= 2 and not self.configuration.deterministic
+        if not by_clock or not seeds:
             return section.timeout
         return max(section.limit(elite.evaluation.seconds) for elite in seeds)
 

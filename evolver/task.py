@@ -71,7 +71,7 @@ class EvaluatorSection(_Section):
             comes with evolver or is installed.
         timeout: seconds for one evaluation, at most.
         times_seed: how many times longer than the seed's the evaluation of a child may take, at
-            least half a second; 0: as long as `timeout` allows.
+            least half a second; 0, and in a run with --deterministic: as long as `timeout` allows.
         with: the evaluator's own settings: keywords of the function, or fields of the class.
         must_reject: files or globs of programs that it must not prefer to the seed; a run does not
             start if it does.

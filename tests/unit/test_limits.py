@@ -59,11 +59,14 @@ class Noting(InlineExecutor):
         return {job.limit for job in self.jobs if (job.program.id == 0) is of_seed}
 
 
-@pytest.mark.parametrize(("rules", "limit"), [(2, 2.0), (1, None)])
+@pytest.mark.parametrize(
+    ("rules", "deterministic", "limit"), [(2, False, 2.0), (1, False, None), (2, True, None)]
+)
 def test_children_have_the_limit_also_after_a_resume(
-    tmp_path: Path, rules: int, limit: float | None
+    tmp_path: Path, rules: int, deterministic: bool, limit: float | None
 ) -> None:
     settings = {"limit": EvaluatorSection(use="x").limit, "rules": rules}
+    settings["deterministic"] = deterministic
     for total, opened in ((10, Store.create(tmp_path, {}, "test")), (20, None)):
         with closing(opened or Store.resume(tmp_path, "test")) as store:
             executor = Noting()
