@@ -175,16 +175,14 @@ class Confirming:
         """Return after how many repeats an evaluator that repeats itself is taken for exact.
 
         Numbers with many digits do not come out twice by chance. Counts and rates do: then as many
-        must as a sign test would ask for. `confirm` measures something else than the search did,
-        so it is compared with itself.
+        must as a sign test would ask for.
         """
         evidence = self._population.evidence
         if evidence.verdicts and not evidence.is_exact:
             return min(fewest(number), _MOST)
         values = [self._population.elites[program].objectives for program in programs]
         are_coarse = all(is_coarse(value) for point in values for value in point)
-        needed = math.ceil(fewest(number) / len(programs)) if are_coarse else 1
-        return max(needed, 2 if self._plan.is_strict else 1)
+        return math.ceil(fewest(number) / len(programs)) if are_coarse else 1
 
     async def _measure(self, round_: Round) -> Verdict:
         rows = [row for row in self._store.confirmations() if row.round == round_.number]
@@ -255,9 +253,11 @@ class Confirming:
             wanted = [(program, k) for k in range(repeats) for program in programs]
             return [pair for pair in wanted if pair not in made]
 
-        first = lacking(round_.first)
-        if first or self._is_exact(round_, rows):
-            return first
+        # `confirm` may find another number than the search: a second repeat shows that it is exact.
+        again = [min(2, round_.most)] if round_.is_strict else []
+        for repeats in (round_.first, *again):
+            if (left := lacking(repeats)) or self._is_exact(round_, rows):
+                return left
         return lacking(self._wanted(round_, rows))
 
     @staticmethod
@@ -273,7 +273,11 @@ class Confirming:
         return max(round_.least, min(round_.most, int(round_.allowance / cost)))
 
     def _is_exact(self, round_: Round, rows: Sequence[Confirmation]) -> bool:
-        """Whether every measurement came out as the search had it, or as `confirm` had it first."""
+        """Whether every measurement came out as it did before.
+
+        `confirm` may find another number than the search, so it is compared with itself: within the
+        round, or with an earlier round that measured the seed too.
+        """
         evidence, found = self._population.evidence, dict[int, list[tuple[float, ...]]]()
         if evidence.verdicts and not evidence.is_exact:
             return False
@@ -284,7 +288,8 @@ class Confirming:
                 found.setdefault(row.program, []).append(row.evaluation.objectives)
         for program, points in found.items():
             known = self._population.elites[program].objectives
-            if round_.is_strict and len(points) > 1:
+            is_new = program not in evidence.confirmed
+            if round_.is_strict and is_new and (len(points) > 1 or evidence.is_exact):
                 known = points[0]
             if not all(
                 is_same(x, y) for point in points for x, y in zip(point, known, strict=True)

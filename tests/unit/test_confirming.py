@@ -174,24 +174,46 @@ def test_all_programs_of_a_round_have_the_same_fresh_inputs(store):
     assert all(own == first for own in others)
 
 
-def test_an_evaluator_with_a_measurement_of_its_own_is_compared_with_itself(store):
-    """`confirm` says something else than `evaluate`, and may repeat that exactly."""
+@dataclass(frozen=True)
+class Strict(Telling):
+    """`confirm` finds a multiple of what `evaluate` finds, and repeats it exactly."""
 
-    class Strict(Telling):
-        async def evaluate(self, job):
-            evaluation = await super().evaluate(job)
-            if not job.is_confirmation or evaluation.objectives is None:
-                return evaluation
-            value = evaluation.objectives[0] / math.pi
-            return replace(evaluation, metrics={"value": value}, objectives=(value,))
+    factor: float = 1.0
 
-    executor = Strict(lambda p: {"value": measure(p)["value"] * math.pi**2}, OBJECTIVE)
+    async def evaluate(self, job):
+        evaluation = await super().evaluate(job)
+        if not job.is_confirmation or evaluation.objectives is None:
+            return evaluation
+        value = evaluation.objectives[0] * self.factor
+        return replace(evaluation, metrics={"value": value}, objectives=(value,))
+
+
+@pytest.mark.parametrize(("factor", "repeats"), [(1.0, 1), (1 / math.pi, 2)])
+def test_a_confirm_that_repeats_itself_is_asked_no_more_than_it_takes(store, factor, repeats):
+    """Once where it finds what the search found, else once more; in later rounds once."""
+    executor = Strict(
+        lambda p: {"value": measure(p)["value"] * math.pi**2}, OBJECTIVE, factor=factor
+    )
     engine = engine_on(store, executor=executor, evaluations=20, is_strict=True)
     asyncio.run(session(engine))
     (round_,) = store.rounds()
     assert round_.is_exact
-    assert len(executor.asked) == 2 * len(round_.programs)
+    assert len(executor.asked) == repeats * len(round_.programs)
     assert established(engine)
+    before = len(executor.asked)
+    other = next(n for n in engine.population.elites if n not in round_.programs)
+    asyncio.run(engine.measure_again(other))
+    _, later = store.rounds()
+    assert later.is_exact
+    assert executor.measured[before:] == [other, 0]
+
+
+def test_a_noisy_confirm_is_asked_as_often_as_any_noisy_evaluator(store):
+    executor = Noisy(measure, OBJECTIVE)
+    asyncio.run(session(engine_on(store, executor=executor, evaluations=20, is_strict=True)))
+    (round_,) = store.rounds()
+    assert not round_.is_exact
+    assert len(executor.asked) == 20 * len(round_.programs)
 
 
 # --- what it changes -----------------------------------------------------------------------------
