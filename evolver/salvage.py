@@ -111,7 +111,7 @@ def _padded_copy(path: Path, folder: Path) -> Path:
 
 
 def _examine(path: Path) -> Salvage:
-    database = connect(path)
+    database = sqlite3.connect(path, timeout=10)  # as it is: a damaged one takes no settings
     database.row_factory = sqlite3.Row
     try:
         try:

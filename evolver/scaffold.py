@@ -75,6 +75,8 @@ def make_task(
         UsageError: a file is missing, the function fails on the program, the direction of its
             metrics has to be given, or the folder cannot be written.
     """
+    if not program.exists():
+        raise UsageError(f"{program} does not exist; name the file of the program to evolve")
     file, function = _scoring_function(scoring)
     _check_program(program, file)
     place = _folder_of(program, folder)
@@ -127,8 +129,6 @@ def _check_program(program: Path, scoring: Path) -> None:
             f"{program} is a folder; name the file in it that is to be evolved ({some}): what that "
             "file imports goes along"
         )
-    if not program.is_file():
-        raise UsageError(f"{program} does not exist; name the file of the program to evolve")
     if any("\ud800" <= sign <= "\udfff" for sign in program.name):
         raise UsageError(f"the name of {program} is not UTF-8, as {TASK_FILE} has to be; rename it")
     if scoring.name == program.name:
