@@ -24,10 +24,13 @@ _PLACEHOLDER = re.compile(
 def answer_lines(answer: str) -> list[str]:
     r"""Return the answer's lines, without thoughts and with ``\n`` alone between them.
 
+    Where none ends in it, ``\r`` ends a line.
+
     Raises:
         EditError: a thought never ends, or where it ends cannot be told.
     """
     text = answer.replace("\r\n", "\n").removeprefix("\ufeff")
+    text = text if "\n" in text else text.replace("\r", "\n")
     return without_thoughts(text).split("\n")
 
 

@@ -17,6 +17,7 @@ of more than one, nothing is guessed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -31,6 +32,12 @@ from evolver.edits import Region, find_regions, violation
 from evolver.errors import EditError
 from evolver.types import Files
 
+# A line that sets off one proposal from another.
+_PROPOSAL = re.compile(
+    r"[\W_]*(?:(?:option|alternative|variant|approach|possibility)\b[\W_]*"
+    r"(?:\d+|[a-z]|one|two|three|first|second)\b|alternatively\b)",
+    re.IGNORECASE,
+)
 _CONTEXT = 2  # lines around a change that `make` writes where fewer would do
 
 
@@ -42,16 +49,19 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
         paths: the paths that a line above a block may name.
 
     Raises:
-        EditError: there is no block, one is not finished, or its marks can be read in more ways
-            than the program could tell apart.
+        EditError: there is no block, one is not finished, its marks can be read in more ways than
+            the program could tell apart, or they are of several proposals.
     """
     lines = answer_lines(answer)
     edits: list[Edit] = []
+    proposals: set[int] = set()  # how many blocks stand above each
     index = 0
     while index < len(lines):
         opening = marks.OPEN.match(lines[index])
         if opening is None:
             _check_stray(lines[index], len(edits))
+            if _PROPOSAL.match(lines[index]):
+                proposals.add(len(edits))
             index += 1
             continue
         closing = marks.end(lines, index)
@@ -66,6 +76,8 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
         index = closing + 1
     if not edits:
         raise EditError("the answer holds no SEARCH/REPLACE block")
+    if proposals & set(range(1, len(edits))):
+        raise EditError("the answer holds several proposals; write the blocks of one, alone")
     return tuple(edits)
 
 

@@ -204,6 +204,11 @@ def _chosen(offers: Sequence[_Offer], region: Region, files: Files) -> bytes:
         )
     new = [offer for offer in code if [line.rstrip() for line in offer.lines] != old] or code
     ranks = [_rank(offer.block, region.path) for offer in new]
+    if min(ranks) == 2 and language(region.path) in _PROSE:
+        raise EditError(
+            f"the fenced block is {code[0].block.language} code, and {region.path} is a text; put "
+            "the whole text in one block with a longer fence (````)"
+        )
     first = [offer for offer, rank in zip(new, ranks, strict=True) if rank == min(ranks)]
     offer = _only_whole(first, new, old, region)
     lines = list(offer.lines)

@@ -15,18 +15,21 @@ from evolver.diffs.fences import closing, is_fence
 from evolver.errors import EditError
 
 _TAG = re.compile(
-    r"<(?P<slash>/?)(?:\w+:)?(?P<name>think(?:ing)?|thoughts?|reason(?:ing)?|reflection|scratchpad"
-    r"|analysis|inner_monologue|ant_?thinking)\s*>"
-    r"|(?-i:\[(?P<slash_>/?)(?P<name_>THINK(?:ING)?|THOUGHTS?|REASONING)\])"
-    r"|◁(?P<slash__>/?)(?P<name__>think)▷"
-    r"|<\|(?:begin_of_thought|start_thinking|inner_prefix)\|>"
-    r"|(?P<end><\|(?:end_of_thought|end_thinking|inner_suffix)\|>)",
+    r"<\|(?:begin_of_thought|start_thinking|inner_prefix)\|>|<unused94>|<\|channel>thought\b"
+    r"|(?P<end><\|(?:end_of_thought|end_thinking|inner_suffix)\|>|<unused95>|<channel\|>)"
+    r"|(?:<|&lt;)\|?(?P<slash>/?)(?:\w+[:_])?(?P<name>(?:ant_?)?think(?:ing)?|thoughts?"
+    r"|reason(?:ing)?|reflect(?:ion)?|scratch_?pad|analysis|monologue|cot|deliberation|internal"
+    r"|brainstorm(?:ing)?|plan(?:ning)?|drafts?)(?:_\w+)?\s*\|?(?:>|&gt;)"
+    r"|\[(?P<slash_>/?)(?P<name_>think(?:ing)?|(?-i:THOUGHTS?|REASONING))\](?!\()"
+    r"|◁(?P<slash__>/?)(?P<name__>think)▷",
     re.IGNORECASE,
 )
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<\n]*(?:<\|constrain\|>[^<\n]*)?<\|message\|>")
 _LAST_TOKENS = re.compile(r"(?:\s*<\|(?:end|return|call|start)\|>(?:assistant)?)+\s*\Z")
 # As the same channels look where a server drops what are no words.
-_BARE_CHANNELS = re.compile(r"\A\s*analysis(?=\S)(?:(?!assistantfinal).)*assistantfinal", re.DOTALL)
+_BARE_CHANNELS = re.compile(
+    r"\A\s*analysis(?=\S|\s*\n)(?:(?!assistantfinal).)*assistantfinal", re.DOTALL
+)
 _QUOTES = "\"'`\u201c\u201d\u2018\u2019"
 
 

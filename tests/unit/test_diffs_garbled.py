@@ -221,7 +221,12 @@ TAGS = [
     ("[THINK]", "[/THINK]"), ("<thought>", "</thought>"), ("<thoughts>", "</thoughts>"),
     ("<seed:think>", "</seed:think>"), ("<reasoning>", "</reasoning>"),
     ("◁think▷", "◁/think▷"), ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("<|START_THINKING|>", "<|END_THINKING|>"),
+    ("<|START_THINKING|>", "<|END_THINKING|>"), ("<|think|>", "<|/think|>"),
+    ("[think]", "[/think]"),
+    ("<unused94>thought", "<unused95>"), ("<|channel>thought", "<channel|>"),
+    ("<inner_thoughts>", "</inner_thoughts>"), ("<longcat_think>", "</longcat_think>"),
+    ("<chain_of_thought>", "</chain_of_thought>"), ("<think_fast>", "</think_fast>"),
+    ("<plan>", "</plan>"), ("<draft>", "</draft>"), ("&lt;think&gt;", "&lt;/think&gt;"),
 ]  # fmt: skip
 
 
@@ -389,3 +394,30 @@ def test_what_stands_to_the_letter_goes_first_and_two_near_misses_are_refused() 
 
 def test_a_rewrite_keeps_a_byte_order_mark() -> None:
     assert read(FINAL, BOM) == "\ufeff" + BETTER
+
+
+@pytest.mark.parametrize(
+    "heads",
+    [("Option A:", "Option B:"), ("### Alternative 1", "### Alternative 2"), ("", "Alternatively:"),
+     ("**Approach one**", "**Approach two**")],
+)  # fmt: skip
+def test_blocks_of_several_proposals_are_asked_for_again(heads: tuple[str, str]) -> None:
+    files = {"p.py": "a = 1\nb = 2\n"}
+    first, second = block("a = 1", "a = 3"), block("b = 2", "b = 4")
+    with pytest.raises(EditError, match="several proposals"):
+        read(f"{heads[0]}\n{first}\n{heads[1]}\n{second}", files, "diff")
+    assert read(f"{heads[0]}\n{heads[1]}\nBoth.\n{first}\n{second}", files, "diff") == (
+        "a = 3\nb = 4\n"
+    )
+
+
+def test_code_in_another_language_is_not_the_text_that_it_illustrates() -> None:
+    with pytest.raises(EditError, match="is python code"):
+        read("# New\n\n```python\nx\n```\n\nEnd.\n", TEXT)
+    assert read("````markdown\n# New\n````\n", TEXT) == "# New\n"
+
+
+def test_carriage_returns_alone_end_the_lines_of_an_answer() -> None:
+    assert read(FINAL.replace("\n", "\r"), PYTHON) == BETTER
+    edit = block("    return x", "    return 2").replace("\n", "\r")
+    assert read(edit, PYTHON, "diff") == BETTER
