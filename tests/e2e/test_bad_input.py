@@ -73,7 +73,7 @@ def test_a_wrong_task_file(
         ("return {}", "returned no metric"),
         ("return {'error': float('nan')}", "'error' is nan"),
         ("return {'error': 'low'}", "'error' is 'low', which is no number"),
-        ("return 3.0", "must return a mapping"),
+        ("return 'low'", "must return a number, a mapping"),
         ("return {'mistake': 1.0}", "error"),
     ],
 )
