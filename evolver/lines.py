@@ -130,7 +130,7 @@ def best(progress: Progress) -> str:
         return told
     if progress.search_value == progress.best_value:
         return f"{told} (confirmed)"
-    return f"{told} (confirmed; {number(progress.search_value)} by the search alone)"
+    return f"{told} (confirmed; {number(progress.search_value)} measured once)"
 
 
 def trust(elite: Elite | None) -> str:

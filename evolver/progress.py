@@ -52,7 +52,7 @@ class Progress:
     # What the score stands for: the only metric, or the hypervolume; in its own unit and direction.
     value_name: str = "score"
     best_value: float | None = None
-    search_value: float | None = None  # of the search, with what is not confirmed
+    search_value: float | None = None  # of the front in which what is not confirmed counts too
     target: float | None = None
     is_confirmed: bool = False  # whether what is best was measured again
     confirming: str = ""  # how far the measurements are that are made again

@@ -146,7 +146,7 @@ def test_the_best_is_told_in_the_metrics_own_unit_and_what_is_confirmed_of_it() 
     assert "confirmed" not in told
     known = replace(cheap, is_confirmed=True, search_value=2.0, confirming="7 of 60 measurements")
     told = lines.line(known, None)
-    assert "operations 4, target 3 (confirmed; 2 by the search alone)" in told
+    assert "operations 4, target 3 (confirmed; 2 measured once)" in told
     assert "measured again: 7 of 60 measurements" in told
 
 
