@@ -473,6 +473,7 @@ class Candidate(Protocol):
 
         Raises:
             ValueError: the inputs ran out.
+            TypeError: `inputs` or one of them is nothing that can be iterated over.
             CandidateOutputError: `check` found a result wrong.
             CandidateError: as `call` does.
             SandboxError: the sandbox itself failed.

@@ -346,3 +346,13 @@ def f(x):
             with pytest.raises(ValueError, match="ran out"):
                 c.time("f", [(1,), (2,)], repeats=3)
             assert c.call("f", 1) == 2
+
+    @pytest.mark.parametrize("inputs", [7, [7, 8], ["ab"], None])
+    def test_inputs_that_are_no_arguments_of_calls_are_told(
+        self, sandbox: Sandbox, inputs: Any
+    ) -> None:
+        with (
+            sandbox.open(program("def f(x):\n    return x + 1\n"), seed=1, timeout=20) as c,
+            pytest.raises(TypeError, match=r"the arguments of each call, such as \(7,\)"),
+        ):
+            c.time("f", inputs, repeats=3)

@@ -94,7 +94,7 @@ def measure(
     Raises:
         ValueError: the inputs ran out.
     """
-    clock = _Clock(bench, iter(inputs), reference)
+    clock = _Clock(bench, _arguments(inputs), reference)
     first = clock.call_once()  # a warm-up
     if check is not None:
         _check(check, first)
@@ -122,6 +122,21 @@ def measure(
         reference=statistics.median(references) if references else None,
         speedup=min(references) / quickest.seconds if references else None,
     )
+
+
+def _arguments(inputs: Iterable[Arguments]) -> Iterator[Arguments]:
+    """Iterate over the arguments of each call.
+
+    Raises:
+        TypeError: the inputs cannot be iterated over, or those of one call cannot.
+    """
+    wanted = "time() wants an iterator of the arguments of each call, such as (7,), without end"
+    if not isinstance(inputs, Iterable):
+        raise TypeError(f"{wanted}; it was given {type(inputs).__name__}")
+    for arguments in inputs:
+        if not isinstance(arguments, Iterable) or isinstance(arguments, str | bytes):
+            raise TypeError(f"{wanted}; one was {type(arguments).__name__}")
+        yield arguments
 
 
 def interval(values: Sequence[float]) -> tuple[float, float]:
