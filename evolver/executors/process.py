@@ -219,7 +219,8 @@ class Worker:
         begun = 0
         self._words = b""
         self._is_quiet.clear()
-        self._output.end(f"program {job.program.id}")
+        number = job.program.id
+        self._output.end(f"program {number}" if number >= 0 else "gate")
         try:
             self._send(message)
             while True:

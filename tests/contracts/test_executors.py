@@ -190,6 +190,10 @@ def test_what_an_evaluator_prints_is_in_the_log(tmp_path: Path) -> None:
     log = io.BytesIO()
     judge(setup_of(tmp_path, code), job(0.5), log=log)
     assert log.getvalue() == b"program 1: hello\n"
+    gates = io.BytesIO()
+    bad = job(0.5)
+    judge(setup_of(tmp_path, code), replace(bad, program=replace(bad.program, id=-1)), log=gates)
+    assert gates.getvalue() == b"gate: hello\n"
 
 
 def test_a_start_that_takes_too_long_is_the_hosts_fault(tmp_path: Path) -> None:
