@@ -118,6 +118,11 @@ def project_of(folder: Path) -> Path | None:
 
 
 def _repository_of(folder: Path) -> Repo:
+    if not folder.is_dir():
+        raise UsageError(
+            f"the folder of the task's program, {folder}, is not there any more; put it back, or "
+            "take the program from the run directory"
+        )
     repository = _open(folder)
     if repository is None:
         raise UsageError(

@@ -132,6 +132,8 @@ def test_refusals(task: Path, tmp_path: Path) -> None:
         repository.apply(task, SEED, better, "two..dots")
     with pytest.raises(UsageError, match="nothing to apply"):
         repository.apply(task, SEED, [Step(SEED, "same")], "evolved")
+    with pytest.raises(UsageError, match="is not there any more"):
+        repository.apply(tmp_path / "gone", SEED, better, "evolved")
     outside = tmp_path / "outside"
     outside.mkdir()
     with pytest.raises(UsageError, match="lies in no git repository"):
