@@ -242,8 +242,8 @@ def _noise(found: Inspection) -> str:
     if varied > noise:
         deviation = max(found.variation.deviation.values())
         said += (
-            f"; {found.variation.evaluations} secret inputs up to {_percent(varied)}, with a "
-            f"standard deviation of {_percent(deviation)}"
+            f"; {found.variation.evaluations} draws of secret inputs give scores up to "
+            f"{_percent(varied)} apart, with a standard deviation of {_percent(deviation)}"
         )
     return said
 
