@@ -49,5 +49,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def shell(*words: str | Path) -> str:
-    """Write a command as a shell reads it, names with spaces or signs in quotes."""
-    return shlex.join(map(str, words))
+    """Write a command as a shell reads it, names with spaces or signs in quotes.
+
+    A path that begins with a dash is written so that the command takes it for no option.
+    """
+    return shlex.join(
+        f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)
+        for word in words
+    )

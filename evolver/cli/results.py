@@ -322,6 +322,8 @@ def diff(
         names = (f"{path} (program {old.id})", f"{path} (program {new.id})")
         for line in difflib.unified_diff(before, after, *names, lineterm=""):
             out.print(visible_line(line), style=styles.get(line[:1], ""), soft_wrap=True)
+    if old.files == new.files:
+        say(f"Programs {old.id} and {new.id} are the same.", err=True)
 
 
 def _lines(content: bytes) -> list[str]:

@@ -56,11 +56,12 @@ def test_every_command_in_and_on_what_has_an_odd_name(place: Path) -> None:
     assert "error" in beside("show", name, "best").stdout
     assert beside("best", name, "seed").stdout == (task / "curve.py").read_text()
     beside("diff", name, "seed", "best")
+    assert "0 and 0 are the same" in beside("diff", name, "seed", "seed").stderr
     beside("export", name, "--format", "jsonl", "--out", f"{name}.l")
     exported = Path(task, f"{inner}.l").read_text().splitlines()
     programs = [json.loads(line) for line in exported]
     changed = next(p["id"] for p in programs if p["id"] and p.get("status") == "ok")
-    assert "is at" in beside("apply", name, "--program", changed).stdout
+    assert "is at" in beside("apply", name, "--program", changed, "--anyway").stdout
     assert beside.json("replay", name, "--re-evaluate")["same"] is True
     beside("fork", name, "--at", 3, "--out", f"{name}2", "--evaluations", 5)
     assert "whole" in beside("doctor", name).stdout
