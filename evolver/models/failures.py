@@ -34,13 +34,15 @@ _LENGTH = re.compile(
     r"context[ _-]?length|context[ _-]?window|maximum context|context size|exceed_context"
     r"|(?:prompt|input|message)s? (?:is|are) too long|too many (?:input |prompt )?tokens"
     r"|input length|reduce (?:the length|your (?:message|prompt|input))|request too large"
-    r"|string_above_max_length|prompt[ _]too[ _]long",
+    r"|string_above_max_length|prompt[ _]too[ _]long|token count.{0,40}exceed"
+    r"|max_position_embeddings|tokens. must be <=|^too long: expected at most",
     re.IGNORECASE,
 )
+_TOO_LARGE = re.compile("request too large", re.IGNORECASE)  # for a minute's limit: it never passes
 _FILTER = re.compile(
     r"content[ _-]?(?:filter|policy|management|moderation|safety)|flagged|moderat"
     r"|policy[ _]violation|usage polic|responsible ?ai|safety (?:system|filter|setting)"
-    r"|prohibited (?:content|use)|harmful",
+    r"|prohibited (?:content|use)|harmful|content exists risk|inappropriate content",
     re.IGNORECASE,
 )
 # What an error in the place of an answer calls itself, and the status that means the same.
@@ -276,7 +278,7 @@ def _of_status(status: int, said: str, words: str, model: Asked) -> Failure:
         return Failure(f"{where} redirects requests {told}; set api_base to where they belong")
     if status == 402 or (status == 429 and "insufficient_quota" in words):
         return Failure(f"{where}: the account has no credit left {told}", "model", words)
-    if 400 <= status < 500 and status not in (401, 429) and _LENGTH.search(words):
+    if status != 401 and _LENGTH.search(words) and (status != 429 or _TOO_LARGE.search(words)):
         sentence = f"{where} refuses the request {told}; set [prompts] tokens to fewer"
         return Failure(sentence, "length", words)
     if status in (400, 403, 422, 451) and _FILTER.search(words):

@@ -27,8 +27,8 @@ _TOO_MUCH = re.compile(
     re.IGNORECASE,
 )
 _SEVERAL = re.compile(
-    r"['\"`]n['\"`]|\bparameter:? n\b|\bn\s*(?:>|=|!=|must|should|is|has)|multiple (?:completions"
-    r"|choices|candidates|responses)",
+    r"['\"`]n['\"`]|\bparameter:? n\b|\bn\s*(?:>|=|!=|must|should|is|has)"
+    r"|(?:multiple|only one) (?:completion|choice|candidate|response)",
     re.IGNORECASE,
 )
 

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 from llm_bodies import BODIES
 
 from evolver.models import reading
+from evolver.models.failures import explain_complaint
+from evolver.models.openai import OpenAIModel
 
 
 def check(body: bytes | str) -> None:
@@ -94,3 +96,24 @@ def test_tokens_are_counted_in_digits_too_and_not_in_truths() -> None:
     assert reading.read(counted('"7"')).usage == reading.Usage(7, 7)
     for unknown in ("true", '"many"', '"-7"', "-7", "NaN", "[7]"):
         assert reading.read(counted(unknown)).usage is None
+
+
+@pytest.mark.parametrize(
+    ("status", "words", "kind"),
+    [
+        (400, "This model's maximum context length is 8192 tokens.", "length"),
+        (400, "The input token count (12) exceeds the maximum number of tokens allowed", "length"),
+        (422, "`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 5000", "length"),
+        (500, "the request exceeds the available context size", "length"),
+        (429, "Request too large for gpt-4 on tokens per min: Limit 10, Requested 15", "length"),
+        (429, "Rate limit reached for requests", "outage"),
+        (401, "maximum context length", "model"),
+        (400, "Content Exists Risk", "prompt"),
+        (400, "Input data may contain inappropriate content.", "prompt"),
+        (403, "Your request was blocked by our content policy", "prompt"),
+        (500, "out of order", "outage"),
+    ],
+)
+def test_refusals_are_told_apart(status: int, words: str, kind: str) -> None:
+    complaint = reading.Complaint(words, status=status)
+    assert explain_complaint(complaint, OpenAIModel("any", api_base="http://x/v1")).kind == kind
