@@ -102,6 +102,8 @@ class LiteLLMModel(ChatModel):
             ) from error
         if provider in _OTHER_KEYS:
             return []
+        for name in [n for n, value in os.environ.items() if n.endswith("_KEY") and not value]:
+            del os.environ[name]  # litellm takes an empty variable for a key
         found = litellm.validate_environment(model=self.name)
         if not found["keys_in_environment"]:
             names: list[str] = found["missing_keys"]

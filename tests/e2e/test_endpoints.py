@@ -37,7 +37,16 @@ def test_a_model_without_a_key_is_refused_at_the_start(
     provider = model.partition("/")[0] if "/" in model else "openai"
     is_off = model == "gpt-5"  # no request beyond this machine may go out in tests
     assert "switched off" in said if is_off else f"set {provider.upper()}_API_KEY" in said
-    assert not list((cli.folder / "runs").iterdir())
+    assert not (cli.folder / "runs").exists()
+
+
+def test_an_empty_variable_is_no_key(
+    cli: CommandLine, make_task: MakeTask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = {**cli.environment, "OPENAI_API_KEY": ""}
+    monkeypatch.setattr(CommandLine, "environment", environment)
+    said = cli.refuses("run", make_task(toml=DIFF), "--model", "openai/gpt-5")
+    assert "set OPENAI_API_KEY" in said
 
 
 def test_answers_in_other_forms_are_used_and_paid_once(
