@@ -115,14 +115,14 @@ class _Walk:
             self.statement(statement, here, scope)
 
     def read(self, node: cst.BaseStatement, path: Path, scope: _Scope) -> Line:
-        is_vital = self.is_vital(node, scope)
         return Line(
             path,
             node,
             scope.in_scope(),
             scope.function,
             scope.in_loop,
-            is_vital,
+            scope.table,
+            scope.vital,
             scope.in_while,
         )
 
@@ -365,7 +365,7 @@ class _Walk:
                     own,
                     scope.in_scope(),
                     line,
-                    place.is_risky or (own.kind == INTEGER and own.root.is_strict),
+                    place.is_at_risk_of(own),
                     place.decides,
                 )
             )

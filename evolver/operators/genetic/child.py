@@ -120,6 +120,7 @@ def first_new(
     Raises:
         ProposalError: none was new.
     """
+    known = [parent.files, *(each.program.files for each in context.inspirations)]
     exhausted: Proposal | None = None
     for _ in range(tries):
         drawn = draw()
@@ -150,7 +151,7 @@ def first_new(
             )
         ]
         files = write_fragments(parent.files, fragments)
-        if files == parent.files or not is_sound(context.brief, files) or context.is_seen(files):
+        if files in known or not is_sound(context.brief, files) or context.is_seen(files):
             continue
         proposal = Proposal(files, drawn.summary, drawn.parents, tune)
         if tune is None or context.fits(files) < refits:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
@@ -31,10 +32,17 @@ from evolver.operators.genetic.draft import (
     replace_line,
 )
 from evolver.operators.genetic.grammar import Grammar, derive
-from evolver.operators.genetic.kinds import NUMBER, Names, fitting, of_same_type
+from evolver.operators.genetic.kinds import NUMBER, Names, Type, alike, fitting, of_same_type
+from evolver.operators.genetic.reads import is_there
 from evolver.operators.genetic.survey import Line, Site, Survey
+from evolver.operators.genetic.syntax import (
+    leaves_function,
+    leaves_loop,
+    names_bound,
+    names_in,
+)
 from evolver.operators.genetic.tree import Path, at, replaced, rewritten
-from evolver.operators.genetic.writing import brief, key, number, placed
+from evolver.operators.genetic.writing import brief, key, number
 from evolver.types import Context, Program, Proposal, Tune
 
 _WAYS = {"subtree": 3.0, "statement": 1.0, "function": 1.0}
@@ -151,14 +159,21 @@ def _renamed(node: cst.BaseExpression, names: Mapping[str, str]) -> cst.BaseExpr
 
 
 def _rebound(
-    names: Sequence[str], draft: Draft, other: Draft, in_scope: Names
+    names: Sequence[str], draft: Draft, other: Names, in_scope: Names
 ) -> dict[str, str] | None:
-    """Map variables of the other program to those in scope: the same name, else one alike."""
+    """Map variables of the other program to those in scope: the same name, else one alike.
+
+    Args:
+        names: to map.
+        draft: for chance.
+        other: the types that the names have in the other program.
+        in_scope: what they may become.
+    """
     found: dict[str, str] = {}
     for name in names:
-        if name in in_scope:
+        own = other.get(name)
+        if name in in_scope and (own is None or _may_be(in_scope[name], own)):
             continue
-        own = other.survey.types.get(name)
         if own is not None and own.kind:
             fits = list(of_same_type(in_scope, own))
         else:
@@ -168,6 +183,10 @@ def _rebound(
             return None
         found[name] = draft.rng.choice(fits)
     return found
+
+
+def _may_be(here: Type, there: Type) -> bool:
+    return not (here.kind and there.kind) or alike(here, there)
 
 
 def _definition(other: Draft, name: str, line: Path) -> Line | None:
@@ -182,10 +201,36 @@ def _definition(other: Draft, name: str, line: Path) -> Line | None:
         value = assigned(each.node)
         if is_above and value is not None and value[0] == name:
             found = each
-    if found is None:
+    if found is None or _changes_before(other, name, found, line):
         return None
     value = assigned(found.node)
     return found if value is not None and other.grammar.is_pure(value[1]) else None
+
+
+def _changes_before(other: Draft, name: str, definition: Line, line: Path) -> bool:
+    """May another statement bind `name` between its definition and the one at `line`?"""
+    start = definition.path
+    lines = [each for each in other.survey.lines if each.function == definition.function]
+    loops = [
+        each.path
+        for each in lines
+        if isinstance(each.node, cst.For | cst.While)
+        and line[: len(each.path)] == each.path
+        and start[: len(each.path)] != each.path
+    ]
+    later = [each for each in lines if each.path > start and name in _binds(each.node)]
+    return any(
+        each.path < line or any(each.path[: len(loop)] == loop for loop in loops) for each in later
+    )
+
+
+def _binds(node: cst.BaseStatement) -> set[str]:
+    """Return the names that a statement itself binds, without those in its suites."""
+    if isinstance(node, cst.For):
+        node = node.with_changes(body=cst.IndentedBlock([]), orelse=None)
+    elif not isinstance(node, cst.SimpleStatementLine):
+        return set()
+    return set(names_bound(node))
 
 
 @dataclass
@@ -199,7 +244,9 @@ class _Transplant:
     names: dict[str, str] = field(default_factory=dict)  # of the other program -> of the child
     lines: list[cst.SimpleStatementLine] = field(default_factory=list)
 
-    def bring(self, node: cst.BaseExpression, line: Path) -> cst.BaseExpression | None:
+    def bring(
+        self, node: cst.BaseExpression, line: Path, types: Names
+    ) -> cst.BaseExpression | None:
         """Return the expression in the child's names; the assignments needed go to `lines`."""
         names = dict(self.names)
         for name in loads(node):
@@ -207,7 +254,7 @@ class _Transplant:
                 continue
             definition = _definition(self.other, name, line)
             if definition is None:
-                rebound = _rebound([name], self.draft, self.other, self.in_scope)
+                rebound = _rebound([name], self.draft, types, self.in_scope)
                 if rebound is None:
                     return None
                 names.update(rebound)
@@ -222,7 +269,7 @@ class _Transplant:
         found = assigned(definition.node)
         if found is None or len(self.lines) >= _MOST_LINES_BROUGHT:
             return None
-        value = self.bring(found[1], definition.path)
+        value = self.bring(found[1], definition.path, definition.names)
         if value is None:
             return None
         for line in self.lines:
@@ -262,6 +309,8 @@ def _subtree(draft: Draft, other: Draft) -> Change | None:
     new, lines = _moved(draft, other, source, site)
     if new is None or key(new) == key(site.node):
         return None
+    if not is_there(draft.survey, site, new) and not draft.is_bold():
+        return None
     module = draft.put(site, new)
     if lines and site.line is not None:
         module = insert_lines(module, site.line, lines)
@@ -275,11 +324,11 @@ def _moved(
     variables = _variables(other.survey)
     if source.line is not None and site.line is not None:
         transplant = _Transplant(draft, other, site.names, variables)
-        new = transplant.bring(source.node, source.line)
+        new = transplant.bring(source.node, source.line, source.names)
         if new is not None:
             return new, transplant.lines
     read = [name for name in loads(source.node) if name in variables]
-    names = _rebound(read, draft, other, site.names)
+    names = _rebound(read, draft, source.names, site.names)
     return (None if names is None else _renamed(source.node, names)), []
 
 
@@ -294,41 +343,91 @@ def _statement(draft: Draft, other: Draft) -> Change | None:
     same = [line for line in targets if line.function == source.function]
     if same:
         target = rng.choice(same)
-    statement = _statement_renamed(draft, other, source, target)
-    if statement is None:
+    if not _may_stand(source.node, target):
         return None
-    if is_movable(target) and rng.random() < 0.5:
+    statement = _statement_renamed(draft, source, target)
+    if statement is None or (target.may_stall(statement) and not draft.is_bold()):
+        return None
+    if _may_go(draft, target, statement) and rng.random() < 0.5:
         module = replace_line(draft.module, target.path, [statement])
         return Change(module, f"{brief(target.node)} -> {brief(statement)}")
     module = insert_lines(draft.module, target.path, [statement])
     return Change(module, f"insert {brief(statement)}")
 
 
-def _statement_renamed(
-    draft: Draft, other: Draft, source: Line, target: Line
-) -> cst.BaseStatement | None:
+def _may_stand(node: cst.BaseStatement, target: Line) -> bool:
+    """May a statement stand in place of another, for what it breaks off?"""
+    if leaves_loop(node) and (not target.is_in_loop or target.in_while):
+        return False
+    return bool(target.function) or not leaves_function(node)
+
+
+def _may_go(draft: Draft, target: Line, new: cst.BaseStatement) -> bool:
+    """May a statement be replaced, for what else needs it?"""
+    if not is_movable(target) or (target.is_vital and not draft.is_bold()):
+        return False
+    fresh = set(names_bound(target.node)) - target.names.keys() - set(names_bound(new))
+    if not fresh:
+        return True
+    whole = at(draft.module, draft.survey.functions.get(target.function, ()))
+    left = Counter(names_in(whole)) - Counter(names_in(target.node))
+    return not fresh & left.keys()
+
+
+def _statement_renamed(draft: Draft, source: Line, target: Line) -> cst.BaseStatement | None:
     """Return a statement of the other program in the names that are in scope at `target`."""
-    read = [name for name in loads(source.node) if name in source.names]
-    names = _rebound(read, draft, other, target.names)
+    found = assigned(source.node)
+    read = loads(source.node) if found is None else loads(found[1])
+    read = [name for name in read if name in source.names]
+    names = _rebound(read, draft, source.names, target.names)
     if names is None:
         return None
-    found = assigned(source.node)
     if found is not None:
-        numbers = fitting(target.names, NUMBER)
-        goal = found[0] if found[0] in target.names or not numbers else draft.rng.choice(numbers)
-        return assignment(goal, _renamed(found[1], names))
-    statement = source.node.with_changes(leading_lines=[])
-    start = len(source.path)
-    for site in other.survey.sites:
-        inside = site.path[:start] == source.path and isinstance(site.node, cst.Name)
-        if inside and site.node.value in names:  # type: ignore[attr-defined]
-            new = placed(cst.Name(names[site.node.value]), site.floor)  # type: ignore[attr-defined]
-            statement = replaced(statement, site.path[start:], new)
-    match statement:
-        case cst.SimpleStatementLine(body=[cst.AugAssign(target=cst.Name(value=name))]):
-            if name in names:
-                statement = replaced(statement, ("body", 0, "target"), cst.Name(names[name]))
-    return statement
+        goals = _goals(draft, found[0], source, target)
+        if not goals:
+            return None
+        return assignment(draft.rng.choice(goals), _renamed(found[1], names))
+    for name in names_bound(source.node):
+        name = names.get(name, name)
+        if name in target.names and not _is_own(draft, target, name):
+            return None  # it would become a variable of the function, unbound where that reads it
+    statement = source.node.with_changes(leading_lines=[]).visit(_Renamer(names))
+    return statement if isinstance(statement, cst.BaseStatement) else None
+
+
+def _goals(draft: Draft, name: str, source: Line, target: Line) -> list[str]:
+    """Return the variables that may be assigned at `target` what `name` was at `source`."""
+    value = source.own.get(name, Type())
+    own = {each: its for each, its in target.names.items() if _is_own(draft, target, each)}
+    if name in own and _may_be(own[name], value):
+        return [name]
+    return list(of_same_type(own, value))
+
+
+def _is_own(draft: Draft, line: Line, name: str) -> bool:
+    """Is it a variable of the scope that the line stands in?"""
+    around = draft.fragment.around.shared if draft.fragment.is_in_function else ()
+    return name in line.own and (bool(line.function) or name not in around)
+
+
+class _Renamer(cst.CSTTransformer):
+    """Renames variables, those that are assigned too."""
+
+    def __init__(self, names: Mapping[str, str]) -> None:
+        super().__init__()
+        self.names = names
+
+    def leave_Name(self, original_node: cst.Name, updated_node: cst.Name) -> cst.Name:  # noqa: N802
+        new = self.names.get(original_node.value)
+        return updated_node if new is None else updated_node.with_changes(value=new)
+
+    def leave_Attribute(  # noqa: N802
+        self, original_node: cst.Attribute, updated_node: cst.Attribute
+    ) -> cst.Attribute:
+        return updated_node.with_changes(attr=original_node.attr)
+
+    def leave_Arg(self, original_node: cst.Arg, updated_node: cst.Arg) -> cst.Arg:  # noqa: N802
+        return updated_node.with_changes(keyword=original_node.keyword)
 
 
 def _function(draft: Draft, other: Draft) -> Change | None:

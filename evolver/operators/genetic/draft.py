@@ -12,12 +12,11 @@ import libcst as cst
 from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, OTHER, SEQUENCE, Type, alike
-from evolver.operators.genetic.survey import Line, Site, Survey
+from evolver.operators.genetic.survey import SAFE, Line, Site, Survey
 from evolver.operators.genetic.tree import Path, at, replaced, walk
 from evolver.operators.genetic.writing import number, placed
 
 _DECIDING = 1.5  # more weight of a site for what it decides
-_SAFE = 0.85  # how often sites at risk are left alone
 
 
 class Change(NamedTuple):
@@ -51,12 +50,16 @@ class Draft:
 
         Where all are at risk, mostly none, so that another edit has its turn.
         """
-        if self.rng.random() < _SAFE:
+        if not self.is_bold():
             sites = [site for site in sites if not site.is_risky]
         if not sites:
             return None
         weights = [1.0 + _DECIDING * site.decides for site in sites]
         return self.rng.choices(sites, weights)[0]
+
+    def is_bold(self) -> bool:
+        """Do, this time, what may well make the program raise or never end?"""
+        return self.rng.random() >= SAFE
 
     def put(self, site: Site, new: cst.BaseExpression) -> cst.Module:
         """Return the tree with another expression at a site."""
@@ -97,14 +100,6 @@ def overlap(one: Path, other: Path) -> bool:
     """Does one path lead through the other?"""
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
-
-
-def follows(path: Path, line: Path) -> bool:
-    """Does a path lead into the statement at `line` or into one after it in the same suite?"""
-    last = len(line) - 1
-    return (
-        len(path) >= len(line) and path[:last] == line[:last] and int(path[last]) >= int(line[last])
-    )
 
 
 def loads(node: cst.CSTNode) -> list[str]:

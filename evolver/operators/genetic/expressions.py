@@ -13,8 +13,10 @@ from evolver.operators.genetic.draft import (
     loads,
     overlap,
 )
-from evolver.operators.genetic.grammar import DIVISIONS, Grammar, may_be_zero
+from evolver.operators.genetic.grammar import Grammar, may_be_zero
+from evolver.operators.genetic.inference import DIVISIONS
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, TRUTH
+from evolver.operators.genetic.reads import is_there
 from evolver.operators.genetic.survey import Line, Site
 from evolver.operators.genetic.tree import AUGMENTED, COMPARISONS, replaced, symbol
 from evolver.operators.genetic.writing import boolean, brief, join, key, literal, number, placed
@@ -182,10 +184,12 @@ def delete(draft: Draft) -> Change | None:
         and not isinstance(above.node, cst.Attribute | cst.Subscript | cst.List | cst.Dict)
         and (accepts(above, site.kind, site.type) or not (above.kind or site.kind))
     ]
-    site = draft.pick(sites)
-    if site is None:
+    above = draft.pick([parents[site.path] for site in sites])
+    if above is None:
         return None
-    above = parents[site.path]
+    site = draft.rng.choice([site for site in sites if parents[site.path] is above])
+    if not (is_there(draft.survey, above, site.node) or draft.is_bold()):
+        return None
     return Change(draft.put(above, site.node), described(above, site.node))
 
 
@@ -234,6 +238,9 @@ def swap(draft: Draft) -> Change | None:
     ]
     other = draft.pick(others)
     if other is None:
+        return None
+    here, there = is_there(draft.survey, one, other.node), is_there(draft.survey, other, one.node)
+    if not (here and there) and not draft.is_bold():
         return None
     module = replaced(draft.put(one, other.node), other.path, placed(one.node, other.floor))
     return Change(module, f"{brief(one.node)} <-> {brief(other.node)}")

@@ -9,7 +9,7 @@ from random import Random
 import libcst as cst
 
 from evolver.errors import UsageError
-from evolver.operators.genetic.inference import zero_of
+from evolver.operators.genetic.inference import DIVISIONS, zero_of
 from evolver.operators.genetic.kinds import (
     INTEGER,
     NUMBER,
@@ -118,7 +118,7 @@ class Grammar:
     def leaf(self, rng: Random, survey: Survey, site: Site, kind: int) -> cst.BaseExpression:
         """Return a variable in scope at `site`, or a constant."""
         found: list[cst.BaseExpression] = [cst.Name(name) for name in fitting(site.names, kind)]
-        found += readable(survey.sites, site, kind)
+        found += readable(survey, site, kind, rng)
         if not found and kind & REAL:  # what the program makes no use of may well be a number
             found = [cst.Name(name) for name, each in site.names.items() if not each.is_known]
         if found and rng.random() < 0.6:
@@ -190,9 +190,6 @@ class Grammar:
             if isinstance(part, cst.Await | cst.Yield | cst.NamedExpr | cst.Lambda):
                 return False
         return True
-
-
-DIVISIONS = ("/", "//", "%")
 
 
 def may_be_zero(node: cst.BaseExpression, names: Names) -> bool:

@@ -9,7 +9,6 @@ from evolver.operators.genetic.draft import (
     Draft,
     accepts,
     assignment,
-    follows,
     insert_lines,
     loads,
     overlap,
@@ -17,9 +16,10 @@ from evolver.operators.genetic.draft import (
 from evolver.operators.genetic.expressions import described, rounded
 from evolver.operators.genetic.grammar import Function, call, may_be_zero
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, TEXT, TRUTH, fitting
-from evolver.operators.genetic.reads import readable
+from evolver.operators.genetic.reads import is_there, readable
 from evolver.operators.genetic.survey import Site
-from evolver.operators.genetic.tree import LAMBDA, operands, replaced, rewritten
+from evolver.operators.genetic.syntax import is_computed
+from evolver.operators.genetic.tree import LAMBDA, follows, operands, replaced, rewritten
 from evolver.operators.genetic.writing import (
     boolean,
     brief,
@@ -110,14 +110,21 @@ def _siblings(draft: Draft, site: Site, together: list[set[str]]) -> list[cst.Ba
         names = {name for group in together if node.value in group for name in group}
         names.discard(node.value)
         return [cst.Name(name) for name in fitting(site.names, site.wants) if name in names]
-    if not isinstance(node, cst.Subscript | cst.Attribute):
-        return []
-    own = set(loads(node))
     return [
         each
-        for each in readable(draft.survey.sites, site, site.wants)
-        if key(each) != key(node) and own & set(loads(each))
+        for each in readable(draft.survey, site, site.wants, draft.rng)
+        if key(each) != key(node) and _is_of_same_thing(node, each)
     ]
+
+
+def _is_of_same_thing(one: cst.BaseExpression, other: cst.BaseExpression) -> bool:
+    """Are both read of one thing, as `item[0]` and `item[1]`, or by one index?"""
+    if type(one) is not type(other) or not isinstance(one, cst.Subscript | cst.Attribute):
+        return False
+    assert isinstance(other, cst.Subscript | cst.Attribute)
+    if isinstance(one, cst.Subscript) and isinstance(other, cst.Subscript) and is_computed(one):
+        return [code(each) for each in one.slice] == [code(each) for each in other.slice]
+    return key(one.value) == key(other.value)
 
 
 def _insert_condition(draft: Draft) -> Change | None:
@@ -224,7 +231,7 @@ def reuse(draft: Draft) -> Change | None:
         if accepts(site, each.kind, each) or not (site.kind or each.kind)
     ]
     if site.wants & NUMBER:
-        found += readable(draft.survey.sites, site, site.wants)
+        found += readable(draft.survey, site, site.wants, rng)
     found = [each for each in found if key(each) != key(site.node)]
     if not found:
         return None
@@ -287,7 +294,10 @@ def compose(draft: Draft) -> Change | None:
             placed(substitute, floor) if isinstance(node, cst.Name) and node.value == name else None
         )
 
-    module = draft.put(site, rewritten(site.node, put))
+    new = rewritten(site.node, put)
+    if not is_there(draft.survey, site, new) and not draft.is_bold():
+        return None
+    module = draft.put(site, new)
     if count > 1:
         assert site.line is not None
         module = insert_lines(module, site.line, [assignment(new_name, graft)])
@@ -310,6 +320,7 @@ def _graft(draft: Draft, site: Site, name: str) -> cst.BaseExpression | None:
         and set(loads(other.node)) <= set(site.names)
         and name in loads(other.node)
         and grammar.is_pure(other.node)
+        and is_there(draft.survey, site, other.node)
         and len(code(other.node)) < 60
     ]
     if existing and rng.random() < 0.5:

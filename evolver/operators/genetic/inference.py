@@ -31,6 +31,7 @@ from evolver.operators.genetic.tree import Path, symbol
 from evolver.operators.genetic.writing import number
 
 WHOLE = frozenset(("<<", ">>", "&", "|", "^"))
+DIVISIONS = frozenset(("/", "//", "%"))
 
 
 def flow(value: Type, sink: Type) -> None:
@@ -119,6 +120,7 @@ def _binary(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> 
         own.be(INTEGER)
     else:
         own.compute()
+    right.root.is_divisor |= operator in DIVISIONS
     own.root.may_be_zero |= zero_of(operator, left.root.may_be_zero, right.root.may_be_zero)
     if operator != "/":
         own.take(left)

@@ -28,6 +28,7 @@ class Type:
         is_computed: is it used in arithmetic?
         is_floating: does it meet floats there?
         is_strict: must a number in its place be an integer?
+        is_divisor: is something divided by it?
         may_be_zero: was it seen to be 0, as the first value of a range is?
         flavours: names of the containers that it was seen to be.
         indices: the constants that it is subscripted by.
@@ -43,6 +44,7 @@ class Type:
         self._to: Type | None = None
         self.kinds = kinds
         self.is_computed = self.is_floating = self.is_strict = self.may_be_zero = False
+        self.is_divisor = False
         self.flavours = {flavour} if flavour else set[str]()
         self.indices = set[Index]()
         self.element = element
@@ -96,6 +98,7 @@ class Type:
         one.is_floating |= two.is_floating
         one.is_strict |= two.is_strict
         one.may_be_zero |= two.may_be_zero
+        one.is_divisor |= two.is_divisor
         one.flavours |= two.flavours
         one.indices |= two.indices
         one.element = _joined(one.element, two.element, depth)

@@ -7,13 +7,11 @@ from typing import Any, NamedTuple
 
 import libcst as cst
 
-from evolver.operators.genetic.inference import WHOLE, Inference
+from evolver.operators.genetic.inference import DIVISIONS, WHOLE, Inference
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, OTHER, SEQUENCE, TEXT, TRUTH, Type
 from evolver.operators.genetic.library import INTEGER_ARGUMENTS, PARTIAL
 from evolver.operators.genetic.syntax import name_of
 from evolver.operators.genetic.tree import Path, operands, symbol
-
-_DIVISIONS = frozenset(("/", "//", "%"))
 
 
 class Place(NamedTuple):
@@ -44,6 +42,13 @@ class Place(NamedTuple):
         if self.is_strict or (self.sink is not None and self.sink.root.is_strict):
             return INTEGER
         return kind if self.sink is None and not self.kind and kind == INTEGER else NUMBER
+
+    def is_at_risk_of(self, own: Type) -> bool:
+        """Does an edit of what stands here often make the program raise or never end?"""
+        if self.is_risky or (own.kind == INTEGER and own.root.is_strict):
+            return True
+        sink = None if self.sink is None else self.sink.root
+        return sink is not None and sink.is_divisor and sink.kind == INTEGER  # a float is seldom 0
 
     def at_risk(self) -> Place:
         """Return the same place where edits are dangerous."""
@@ -76,7 +81,7 @@ def _in_binary(of: Inference, parent: Any, step: Path, path: Path, outer: Place)
     kind = 0 if others & {SEQUENCE, TEXT} else NUMBER
     whole = outer.is_strict or (outer.sink is not None and outer.sink.root.is_strict)
     is_repeated = operator == "*" and SEQUENCE in others
-    divides = step == ("right",) and operator in _DIVISIONS
+    divides = step == ("right",) and operator in DIVISIONS
     return Place(None, kind, whole or operator in WHOLE or is_repeated, divides, outer.decides)
 
 

@@ -2,34 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from random import Random
+from typing import Any
 
 import libcst as cst
 
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, SEQUENCE, Names, Type, alike
-from evolver.operators.genetic.survey import Site
-from evolver.operators.genetic.syntax import constant_index
-from evolver.operators.genetic.tree import replaced, rewritten, walk
+from evolver.operators.genetic.survey import SAFE, Site, Survey
+from evolver.operators.genetic.syntax import (
+    constant_index,
+    is_computed,
+    may_be_skipped,
+    names_bound,
+    names_in,
+)
+from evolver.operators.genetic.tree import Path, at, follows, replaced, rewritten, walk
 from evolver.operators.genetic.writing import key, literal
 
 
-def readable(sites: Iterable[Site], site: Site, kind: int) -> list[cst.BaseExpression]:
+def readable(survey: Survey, site: Site, kind: int, rng: Random) -> list[cst.BaseExpression]:
     """Return what can be read at a site and surely is of this kind.
 
     That is what the program reads itself, also by another variable of the same type, and by another
     constant where elements differ: where it reads `item[0]` and unpacks `value, weight = item`,
-    `item[1]` can be read.
+    `item[1]` can be read. Seldom an element that was not read before, see `is_there`.
     """
     found: dict[str, cst.BaseExpression] = {}
-    for other in sites:
+    is_bold = rng.random() >= SAFE
+    for other in survey.sites:
         if not isinstance(other.node, cst.Subscript | cst.Attribute) and not _is_length(other):
             continue
         for node, own in _variants(other):
             is_wanted = own.kind & NUMBER if kind & ~INTEGER else own.kind == INTEGER
             new = _renamed(node, other.names, site.names) if is_wanted else None
-            if new is not None:
+            if new is not None and (is_bold or is_there(survey, site, new)):
                 found.setdefault(key(new), new)
     return list(found.values())
+
+
+def is_there(survey: Survey, site: Site, new: cst.CSTNode) -> bool:
+    """Are the elements that an expression reads surely there when it stands at a site?
+
+    One whose index is computed is, for all that is known, where the program reads it before, or at
+    the site itself: elsewhere a condition may be what keeps the index in its bounds.
+    """
+    return all(
+        any(_comes_first(survey, other, site) for other in survey.reads.get(key(part), ()))
+        for part in walk(new)
+        if isinstance(part, cst.Subscript) and is_computed(part)
+        if not site.names.keys().isdisjoint(names_in(part.slice[0]))
+    )
+
+
+def _comes_first(survey: Survey, other: Site, site: Site) -> bool:
+    """Was an element read, by an index that is still the same, whenever a site is come to?"""
+    if other.path[: len(site.path)] == site.path:
+        return not _may_be_skipped(site.node, other.path[len(site.path) :])
+    if site.path[: len(other.path)] == other.path:
+        return True
+    if other.line is None:  # in the same lambda or comprehension
+        return site.line is None and other.names is site.names
+    if not follows(site.path, other.line):
+        return False
+    read = set(names_in(other.node))
+    return not any(
+        other.line <= line.path < site.path[: len(line.path)] and read & set(names_bound(line.node))
+        for line in survey.lines
+    )
+
+
+def _may_be_skipped(node: Any, path: Path) -> bool:
+    """May what stands at a path not be evaluated when the node is?"""
+    for step in path:
+        if isinstance(step, str) and may_be_skipped(node, (step,)):
+            return True
+        node = at(node, (step,))
+    return False
 
 
 def _is_length(site: Site) -> bool:

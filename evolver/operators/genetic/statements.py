@@ -9,7 +9,6 @@ from evolver.operators.genetic.draft import (
     Draft,
     assigned,
     assignment,
-    follows,
     insert_lines,
     is_movable,
     loads,
@@ -19,7 +18,7 @@ from evolver.operators.genetic.draft import (
 )
 from evolver.operators.genetic.kinds import NUMBER, fitting, of_same_type
 from evolver.operators.genetic.survey import Line, Site
-from evolver.operators.genetic.tree import at, replaced, walk
+from evolver.operators.genetic.tree import at, follows, replaced, walk
 from evolver.operators.genetic.writing import brief, key, placed
 
 
@@ -205,7 +204,14 @@ def guard(draft: Draft) -> Change | None:
         return None
     first = line.names[numbers[0]]
     place = Site(
-        line.path, cst.Name(numbers[0]), 1, first.kind, NUMBER, first, line.names, line.path
+        (*line.path, "guard"),  # nothing of the statement is read before
+        cst.Name(numbers[0]),
+        1,
+        first.kind,
+        NUMBER,
+        first,
+        line.names,
+        line.path,
     )
     test = grammar.condition(rng, draft.survey, place)
     if test is None:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import libcst as cst
 
-from evolver.operators.genetic.kinds import (
-    Names,
-    Type,
-)
+from evolver.operators.genetic.kinds import Names, Type
+from evolver.operators.genetic.syntax import is_computed, names_changed
 from evolver.operators.genetic.tree import Path
+from evolver.operators.genetic.writing import key
 
-_PASSES = 2  # the first learns what the last one writes down
+SAFE = 0.85  # how often what may well make a program raise is left alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +54,18 @@ class Line:
     names: Names  # the variables that are bound before it
     function: str  # qualified name of the function that it stands in, "" at the top level
     is_in_loop: bool
-    is_vital: bool = False  # does a `while` around it perhaps never end without it?
+    own: Names  # the variables that its scope binds anywhere: others are of the scopes around
+    vital: frozenset[str] = frozenset()  # what the tests of the `while`s around it read
     in_while: bool = False  # is the innermost loop around it a `while`?
+
+    @property
+    def is_vital(self) -> bool:
+        """May a `while` around it never end without it?"""
+        return self.may_stall(self.node)
+
+    def may_stall(self, node: cst.CSTNode) -> bool:
+        """May a `while` around it never end where this statement stands here, or not?"""
+        return bool(self.vital) and not self.vital.isdisjoint(names_changed(node))
 
 
 @dataclass(frozen=True)
@@ -68,6 +78,15 @@ class Survey:
     kinds: Mapping[str, int]  # variable -> its kind, 0 where scopes differ
     types: Mapping[str, Type]  # variable -> its type in the first scope that binds it
     taken: frozenset[str]  # names that the file uses
+
+    @cached_property
+    def reads(self) -> Mapping[str, tuple[Site, ...]]:
+        """Where elements are read by an index that is computed: by the text of the expression."""
+        found: dict[str, list[Site]] = {}
+        for site in self.sites:
+            if is_computed(site.node):
+                found.setdefault(key(site.node), []).append(site)
+        return {text: tuple(sites) for text, sites in found.items()}
 
     def fresh_name(self, also_taken: Iterable[str] = ()) -> str:
         """Return the first of t1, t2, ... that the file does not use."""

@@ -33,6 +33,36 @@ def names_changed(node: cst.CSTNode) -> Iterator[str]:
             yield from names_in(at(part, ("func", "value")))
 
 
+def names_bound(node: cst.CSTNode) -> Iterator[str]:
+    """Yield the variables that a statement binds in its own scope, with repetitions."""
+    for part in walk(node):
+        if type(part) in (cst.AugAssign, cst.AssignTarget, cst.AnnAssign, cst.For, cst.NamedExpr):
+            yield from _names_of_target(at(part, ("target",)))
+
+
+def _names_of_target(target: cst.CSTNode) -> Iterator[str]:
+    match target:
+        case cst.Name(value=name):
+            yield name
+        case cst.Tuple() | cst.List():
+            for element in target.elements:
+                yield from _names_of_target(element.value)
+
+
+def leaves_loop(node: cst.CSTNode) -> bool:
+    """Does a statement `break` or `continue` a loop around it?"""
+    if isinstance(node, cst.For | cst.While):
+        return node.orelse is not None and leaves_loop(node.orelse)
+    if isinstance(node, cst.Break | cst.Continue):
+        return True
+    return any(leaves_loop(each) for each in node.children)
+
+
+def leaves_function(node: cst.CSTNode) -> bool:
+    """Does a statement return?"""
+    return any(isinstance(part, cst.Return | cst.Yield) for part in walk(node))
+
+
 def is_slice(node: cst.Subscript) -> bool:
     """Is it `a[i:j]`, or has it such an index among others?"""
     return any(isinstance(each.slice, cst.Slice) for each in node.slice)
@@ -105,6 +135,14 @@ def name_of(node: cst.BaseExpression) -> str:
         case cst.Attribute(value=value, attr=cst.Name(value=name)):
             return f"{name_of(value)}.{name}"
     return ""
+
+
+def is_computed(node: cst.CSTNode) -> bool:
+    """Is it an element read by an index that is no constant? There may be none at that index."""
+    match node:
+        case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=index))]):
+            return number(index) is None and not isinstance(index, cst.SimpleString)
+    return False
 
 
 def constant_index(node: cst.CSTNode) -> Index | None:

@@ -265,6 +265,14 @@ def replaced(root: Node, path: Path, new: object) -> Node:
     return cast(Node, dataclasses.replace(cast(Any, root), **{step: changed}))
 
 
+def follows(path: Path, line: Path) -> bool:
+    """Does a path lead into the statement at `line` or into one after it in the same suite?"""
+    last = len(line) - 1
+    return (
+        len(path) >= len(line) and path[:last] == line[:last] and int(path[last]) >= int(line[last])
+    )
+
+
 def rewritten(
     node: Node, change: Callable[[cst.BaseExpression, int], cst.BaseExpression | None]
 ) -> Node:
