@@ -1,6 +1,6 @@
 """Measure the genetic operators: `python benchmarks/genetic.py [CHILDREN]`.
 
-With `--knapsack [SEEDS] [EVALUATIONS]`: see `knapsack`.
+With `--knapsack` or `--jobs`, and `[SEEDS] [EVALUATIONS]`: see `ratios`.
 
 A row for each operator and program: processor milliseconds a child, the share of contexts in which
 a child was found, the share of children that are new among their siblings, that run without an
@@ -12,17 +12,18 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import random
-import signal
 import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import deepcopy
 from typing import Any
 
-import knapsack
+import ratios
 from genetic_programs import PROGRAMS
+from inside import deadline
 
 from evolver.errors import ProposalError
 from evolver.filters import normalised_hash
@@ -49,21 +50,6 @@ def run(operator: Operator, at: Context) -> Files | None:
     except ProposalError:
         return None
     raise AssertionError("a genetic operator awaited something")
-
-
-@contextlib.contextmanager
-def deadline(seconds: float) -> Iterator[None]:
-    """Raise TimeoutError in the main thread after some seconds: children loop for ever."""
-
-    def stop(number: int, frame: object) -> None:
-        raise TimeoutError
-
-    signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    try:
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
 
 
 def behaviour(source: bytes, inputs: list[Any]) -> str:
@@ -108,6 +94,19 @@ def measure(operator: Operator, name: str, count: int, grown: list[Files]) -> li
     ]
 
 
+def descendants(name: str) -> list[Files]:
+    """Return programs to cross with: eight that run, as those of an archive do."""
+    source, inputs = PROGRAMS[name]
+    found: list[Files] = []
+    for seed in itertools.count():
+        child = run(Mutate(edits=(0, 0, 1)), context({"f.py": source}, seed, []))
+        if child is not None and not behaviour(child["f.py"], inputs).startswith("failed"):
+            found.append(child)
+        if len(found) == 8:
+            break
+    return found
+
+
 def table(rows: list[list[str]]) -> None:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
@@ -119,14 +118,7 @@ def table(rows: list[list[str]]) -> None:
 def main(count: int) -> None:
     head = ["median ms", "95 % ms", "found", "new", "run", "differ"]
     rows = [["operator, program", *head]]
-    grown = {
-        name: [
-            child
-            for seed in range(8)
-            if (child := run(Mutate(edits=(0, 0, 1)), context({"f.py": source}, seed, [])))
-        ]
-        for name, (source, _) in PROGRAMS.items()
-    }
+    grown = {name: descendants(name) for name in PROGRAMS}
     operators: dict[str, Callable[[], Operator]] = {
         "mutate": Mutate,
         "mutate, tuned": lambda: Mutate(tune=True),
@@ -145,8 +137,10 @@ def main(count: int) -> None:
 
 
 if __name__ == "__main__":
-    if "--knapsack" in sys.argv:
+    problem = next((each for each in ratios.PROBLEMS if f"--{each}" in sys.argv), None)
+    if problem is not None:
         numbers = [int(each) for each in sys.argv[1:] if each.isdigit()]
-        knapsack.main(*(numbers + [10, 2000][len(numbers) :]))
+        is_sandboxed = "--sandboxed" in sys.argv
+        ratios.main(problem, *(numbers + [10, 2000][len(numbers) :]), is_sandboxed=is_sandboxed)
     else:
         main(int(sys.argv[1]) if len(sys.argv) > 1 else 200)

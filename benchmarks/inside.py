@@ -1,0 +1,122 @@
+"""A run whose programs are judged in this very process, where the sandbox would only cost time.
+
+Engine, population, operators and credit are the real ones, as is the record of the run. These
+programs come of seeds that do no harm: nothing here confines them but a clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from base64 import b64encode
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import Any
+
+from evolver import config
+from evolver.assemble import make_operators
+from evolver.config import Options
+from evolver.objective import Objective
+from evolver.sessions import make_engine
+from evolver.store import Store
+from evolver.task import load_task
+from evolver.types import Elite, Evaluation, Job, Preflight
+
+_SECONDS = 0.5  # of one evaluation
+
+
+@contextlib.contextmanager
+def deadline(seconds: float) -> Iterator[None]:
+    """Raise TimeoutError in the main thread after some seconds: children loop for ever."""
+
+    def stop(number: int, frame: object) -> None:
+        raise TimeoutError
+
+    signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0.0)
+
+
+@dataclass(frozen=True)
+class Called:
+    """What a scoring function sees of a program: its functions, and chance."""
+
+    functions: dict[str, Any]
+    rng: Random
+
+    def call(self, name: str, *arguments: Any) -> Any:
+        """Call a function of the program."""
+        return self.functions[name](*arguments)
+
+
+@dataclass(frozen=True)
+class InsideExecutor:
+    """Judges programs of one file by a scoring function, both in this process."""
+
+    score: Callable[[Called], dict[str, float]]
+    objective: Objective
+    slots: int = 2
+
+    async def evaluate(self, job: Job) -> Evaluation:
+        """Judge one program."""
+        (source,) = job.program.files.values()
+        functions: dict[str, Any] = {}
+        try:
+            with deadline(_SECONDS):
+                exec(compile(source, "program.py", "exec"), functions)
+                metrics = self.score(Called(functions, Random(job.seed)))
+        except TimeoutError:
+            return Evaluation("timeout", fault="candidate")
+        except Exception as error:  # noqa: BLE001 - a child may raise anything
+            return Evaluation("crashed", feedback=repr(error), fault="candidate")
+        return Evaluation("ok", metrics=metrics, objectives=self.objective.objectives(metrics))
+
+    async def preflight(self, job: Job) -> Preflight:
+        """Let every program pass."""
+        return Preflight()
+
+    async def close(self) -> None:
+        """Nothing to end."""
+
+
+@dataclass(frozen=True)
+class Inside:
+    """What came of a run: what it announces, and the status of each evaluation."""
+
+    best: Elite
+    statuses: list[str]
+
+
+def run_inside(folder: Path, score: str, *, evaluations: int, seed: int) -> Inside:
+    """Evolve the program of a task's folder; `score` is the source of its scoring function.
+
+    With the same seed the same comes of it.
+    """
+    options = Options(evaluations=evaluations, seed=seed, workers=2, deterministic=True)
+    task = load_task(folder)
+    configuration = config.resolve(task.settings, options)
+    scoring: dict[str, Any] = {}
+    exec(score, scoring)
+    directory = folder.parent / "run"
+    directory.mkdir()
+    seed_files = {name: b64encode(content).decode() for name, content in task.files.items()}
+    facts = {"task": task.name, "secret": "", "seeds": [seed_files]}
+    executor = InsideExecutor(scoring["evaluate"], task.objective)
+
+    async def work(store: Store) -> Inside:
+        operators = make_operators(task, has_model=False)
+        engine = make_engine(task, configuration, store, executor, operators, [])
+        await engine.run()
+        await engine.confirm()
+        best = engine.population.best()
+        assert best is not None
+        return Inside(best, [o.evaluation.status for o in store.outcomes() if o.evaluation])
+
+    with contextlib.closing(Store.create(directory, facts, "")) as store:
+        return asyncio.run(work(store))
