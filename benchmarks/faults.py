@@ -71,7 +71,9 @@ def measure(folder: Path, evaluations: int, shares: Sequence[object]) -> Figures
     bill = store.bill()
     spent = sum(o.evaluation.evaluations for o in store.outcomes() if o.evaluation is not None)
     store.close()
-    # A whole answer is either a completion, or a failure that knows its bill.
+    # A whole answer is either a completion, or a failure that knows its bill. A body that is no
+    # JSON is a completion too: it arrived, and nothing says that it was free.
+    whole = len(served["answers"]) + served["faults"].get("invalid", 0)
     known = rows(out, "SELECT count(*) FROM completions") + rows(
         out, "SELECT count(*) FROM failures WHERE prompt_tokens > 0"
     )
@@ -82,7 +84,7 @@ def measure(folder: Path, evaluations: int, shares: Sequence[object]) -> Figures
         rows(out, "SELECT count(*) FROM requests")[0][0],
         (bill.prompt_tokens, bill.completion_tokens),
         bill.unknown,
-        len(served["answers"]) - known[0][0] - known[1][0],
+        whole - known[0][0] - known[1][0],
         seconds,
         served,
     )
