@@ -43,12 +43,15 @@ def f():
     return True
 """),
     "a private /tmp": Row("""
-import os
+import os, sys
 def f():
-    is_empty = not os.listdir("/tmp")
+    # This Python may lie there.
+    own = {path.split("/")[2] for path in (sys.prefix, *sys.path) if path.startswith("/tmp/")}
+    is_empty = set(os.listdir("/tmp")) <= own
     with open("/tmp/new", "w") as file:
         file.write("x" * (80 << 20))
-    return is_empty and os.listdir("/tmp") == ["new"] and os.stat("/tmp").st_mode & 0o7777 == 0o1777
+    is_there = set(os.listdir("/tmp")) - own == {"new"}
+    return is_empty and is_there and os.stat("/tmp").st_mode & 0o7777 == 0o1777
 """),
     "shared memory": Row("""
 import os
