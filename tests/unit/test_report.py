@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import math
 import sys
 from pathlib import Path
@@ -60,7 +61,7 @@ def test_nothing_to_compare() -> None:
 def test_the_table_fits_a_terminal() -> None:
     comparison = report.compare(FRONT, REFERENCES, OBJECTIVE)
     assert comparison is not None
-    console = Console(width=60, record=True, file=open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    console = Console(width=60, record=True, file=io.StringIO())
     console.print(report.comparison_table(comparison))
     text = console.export_text()
     console.file.close()

@@ -112,13 +112,13 @@ REFUSED = {
         "import own_module\ndef f(x): return own_module.K\n",
         "own_module is a module of your own.*'from own_module import ...'",
     ),
-    "an open file": ("import os\nK = open(os.devnull)\ndef f(x): return K\n", "K is a _io."),
+    "a file": ("import os\nK = open(os.devnull)\nK.close()\ndef f(x): return K\n", "K is a _io."),
     "an array": ("import numpy\nK = numpy.ones(3)\ndef f(x): return K\n", "K is a numpy.ndarray"),
     "an object": ("class C: pass\nK = [C()]\ndef f(x): return K\n", "K is a own_[0-9]+.C"),
     "much": ("K = list(range(99999))\ndef f(x): return K\n", "K has [0-9]+ characters"),
     "two things": (
         "K = print\nK.__self__\nL = open('/dev/null')\nM = open('/dev/null')\n"
-        "def f(x): return L, M\n",
+        "L.close()\nM.close()\ndef f(x): return L, M\n",
         "L is a _io.*; M is a _io",
     ),
     "two things of a name": (
