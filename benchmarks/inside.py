@@ -55,7 +55,7 @@ class Called:
         return self.functions[name](*arguments)
 
 
-@dataclass(frozen=True)
+@dataclass
 class InsideExecutor:
     """Judges programs of one file by a scoring function, both in this process."""
 

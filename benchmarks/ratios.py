@@ -159,7 +159,7 @@ def main(name: str, seeds: int, evaluations: int, *, is_sandboxed: bool) -> None
                 out = Path(folder) / "run"
                 run = evolver.run(task, evaluations=evaluations, seed=seed, out=out)
                 best = run.best
-                statuses = [o.evaluation.status for o in run.outcomes if o.evaluation]
+                statuses: list[Any] = [o.evaluation.status for o in run.outcomes if o.evaluation]
             else:
                 inside = run_inside(task, problem.score, evaluations=evaluations, seed=seed)
                 best, statuses = inside.best, inside.statuses

@@ -154,7 +154,7 @@ def test_an_integer_that_something_is_divided_by_is_at_risk() -> None:
 SORTED = {
     "pairs": (
         "def f(items):\n    order = sorted(items, key=lambda item: item[0])\n    total = 0\n"
-        "    for one, two in items:\n        total += one * two\n    return order\n",
+        "    for one, two in items:\n        total += one * two\n    return order, total\n",
         {"item[0]", "item[1]"},
     ),
     "columns": (

@@ -15,7 +15,7 @@ from evolver.operators.genetic.draft import Change
 from evolver.operators.genetic.fragment import Fragment, read_fragments, write_fragments
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.simplify import simplify
-from evolver.operators.genetic.survey import Survey
+from evolver.operators.genetic.survey import SAFE, Survey
 from evolver.types import Brief, Context, Files, Proposal, Tune
 
 _LEAST_CREDIT = 0.2
@@ -98,7 +98,7 @@ class Drawn:
 def first_new(
     context: Context,
     parent: Tree,
-    draw: Callable[[], Drawn | None],
+    draw: Callable[[bool], Drawn | None],
     grammar: Grammar,
     tries: int,
     is_simplified: bool,
@@ -110,7 +110,7 @@ def first_new(
     Args:
         context: tells what was seen.
         parent: the program that is edited.
-        draw: returns a child, or None where its dice found nothing to do.
+        draw: returns a child, bold or not (see `Draft`), or None where its dice found nothing.
         grammar: for simplification.
         tries: how often to draw.
         is_simplified: simplify the child?
@@ -122,8 +122,9 @@ def first_new(
     """
     known = [parent.files, *(each.program.files for each in context.inspirations)]
     exhausted: Proposal | None = None
-    for _ in range(tries):
-        drawn = draw()
+    is_bold = context.rng.random() >= SAFE
+    for number in range(tries):
+        drawn = draw(is_bold or 2 * number >= tries)
         if drawn is None:
             continue
         fragments: Sequence[Fragment] = drawn.tree.fragments

@@ -107,8 +107,8 @@ class Crossover:
 
             weights = credited({**_WAYS, **self.weights}, context.credit)
 
-            def draw() -> Drawn | None:
-                drawn = self._draw(parent, donor, grammar, weights, context.rng)
+            def draw(is_bold: bool) -> Drawn | None:
+                drawn = self._draw(parent, donor, grammar, weights, context.rng, is_bold)
                 return drawn and Drawn(drawn.tree, drawn.summary, (own.id, other.id))
 
             tune = Tune(self.limit, self.starts) if self.tune else None
@@ -123,11 +123,12 @@ class Crossover:
         grammar: Grammar,
         weights: Mapping[str, float],
         rng: Random,
+        is_bold: bool,
     ) -> Drawn | None:
         (into,) = rng.choices(range(len(parent.fragments)), parent.sizes())
         (source,) = rng.choices(range(len(donor.fragments)), donor.sizes())
-        draft = Draft(parent.fragments[into], parent.surveys[into], grammar, rng)
-        other = Draft(donor.fragments[source], donor.surveys[source], grammar, rng)
+        draft = Draft(parent.fragments[into], parent.surveys[into], grammar, rng, is_bold)
+        other = Draft(donor.fragments[source], donor.surveys[source], grammar, rng, is_bold)
         (way,) = rng.choices(list(weights), list(weights.values()))
         change = _EXCHANGES[way](draft, other)
         if change is None:
@@ -309,7 +310,7 @@ def _subtree(draft: Draft, other: Draft) -> Change | None:
     new, lines = _moved(draft, other, source, site)
     if new is None or key(new) == key(site.node):
         return None
-    if not is_there(draft.survey, site, new) and not draft.is_bold():
+    if not is_there(draft.survey, site, new) and not draft.is_bold:
         return None
     module = draft.put(site, new)
     if lines and site.line is not None:
@@ -346,7 +347,7 @@ def _statement(draft: Draft, other: Draft) -> Change | None:
     if not _may_stand(source.node, target):
         return None
     statement = _statement_renamed(draft, source, target)
-    if statement is None or (target.may_stall(statement) and not draft.is_bold()):
+    if statement is None or (target.may_stall(statement) and not draft.is_bold):
         return None
     if _may_go(draft, target, statement) and rng.random() < 0.5:
         module = replace_line(draft.module, target.path, [statement])
@@ -364,7 +365,7 @@ def _may_stand(node: cst.BaseStatement, target: Line) -> bool:
 
 def _may_go(draft: Draft, target: Line, new: cst.BaseStatement) -> bool:
     """May a statement be replaced, for what else needs it?"""
-    if not is_movable(target) or (target.is_vital and not draft.is_bold()):
+    if not is_movable(target) or (target.is_vital and not draft.is_bold):
         return False
     fresh = set(names_bound(target.node)) - target.names.keys() - set(names_bound(new))
     if not fresh:

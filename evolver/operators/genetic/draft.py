@@ -12,11 +12,12 @@ import libcst as cst
 from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.kinds import INTEGER, NUMBER, OTHER, SEQUENCE, Type, alike
-from evolver.operators.genetic.survey import SAFE, Line, Site, Survey
+from evolver.operators.genetic.survey import Line, Site, Survey
 from evolver.operators.genetic.tree import Path, at, replaced, walk
 from evolver.operators.genetic.writing import number, placed
 
 _DECIDING = 1.5  # more weight of a site for what it decides
+_FEW = 3.0  # weight of all sites at which half of an edit's turns go to others
 
 
 class Change(NamedTuple):
@@ -28,12 +29,17 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Draft:
-    """What an edit gets. It returns a `Change`, or None where it finds nothing to do."""
+    """What an edit gets. It returns a `Change`, or None where it finds nothing to do.
+
+    Attributes:
+        is_bold: may the edit do what often makes a program raise or never end?
+    """
 
     fragment: Fragment
     survey: Survey
     grammar: Grammar
     rng: Random
+    is_bold: bool
 
     @property
     def module(self) -> cst.Module:
@@ -46,20 +52,19 @@ class Draft:
         return known or [site for site in self.survey.sites if not site.kind]
 
     def pick(self, sites: Sequence[Site]) -> Site | None:
-        """Choose a site: more often one that decides something, seldom one at risk.
+        """Choose a site: more often one that decides something, none at risk but in a bold child.
 
-        Where all are at risk, mostly none, so that another edit has its turn.
+        Where there are few, often none, so that another edit has its turn: else the same child
+        would come of them again and again.
         """
-        if not self.is_bold():
+        if not self.is_bold:
             sites = [site for site in sites if not site.is_risky]
         if not sites:
             return None
         weights = [1.0 + _DECIDING * site.decides for site in sites]
+        if self.rng.random() * (sum(weights) + _FEW) > sum(weights):
+            return None
         return self.rng.choices(sites, weights)[0]
-
-    def is_bold(self) -> bool:
-        """Do, this time, what may well make the program raise or never end?"""
-        return self.rng.random() >= SAFE
 
     def put(self, site: Site, new: cst.BaseExpression) -> cst.Module:
         """Return the tree with another expression at a site."""

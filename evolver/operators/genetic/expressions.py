@@ -188,7 +188,7 @@ def delete(draft: Draft) -> Change | None:
     if above is None:
         return None
     site = draft.rng.choice([site for site in sites if parents[site.path] is above])
-    if not (is_there(draft.survey, above, site.node) or draft.is_bold()):
+    if not (is_there(draft.survey, above, site.node) or draft.is_bold):
         return None
     return Change(draft.put(above, site.node), described(above, site.node))
 
@@ -240,7 +240,7 @@ def swap(draft: Draft) -> Change | None:
     if other is None:
         return None
     here, there = is_there(draft.survey, one, other.node), is_there(draft.survey, other, one.node)
-    if not (here and there) and not draft.is_bold():
+    if not (here and there) and not draft.is_bold:
         return None
     module = replaced(draft.put(one, other.node), other.path, placed(one.node, other.floor))
     return Change(module, f"{brief(one.node)} <-> {brief(other.node)}")

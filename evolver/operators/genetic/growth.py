@@ -295,7 +295,7 @@ def compose(draft: Draft) -> Change | None:
         )
 
     new = rewritten(site.node, put)
-    if not is_there(draft.survey, site, new) and not draft.is_bold():
+    if not is_there(draft.survey, site, new) and not draft.is_bold:
         return None
     module = draft.put(site, new)
     if count > 1:

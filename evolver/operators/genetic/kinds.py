@@ -131,6 +131,18 @@ class Type:
             for source in own.sources.values():
                 source.need_integer()
 
+    def is_whole(self, known: set[int]) -> bool:
+        """Is it an integer, and all that flows into it? A sum begins with 0, whatever it is of.
+
+        Args:
+            known: the identities of the types that need not be asked again.
+        """
+        own = self.root
+        if id(own) in known:
+            return True
+        known.add(id(own))
+        return own.kind == INTEGER and all(each.is_whole(known) for each in own.sources.values())
+
     def take(self, source: Type) -> None:
         """Note that a number flows into it, or that it is computed of one."""
         self.root.sources[id(source)] = source
@@ -167,13 +179,13 @@ class Type:
         return own.gives.root
 
     def seal(self, depth: int = 0) -> None:
-        """Note that a container leaves the program: whole numbers in it stay whole."""
+        """Note that a container leaves the program: what surely is whole in it stays whole."""
         own = self.root
         if own.kind != SEQUENCE or depth > _DEEPEST:
             return
         for inner in (own.element, own.key, *own.parts.values()):
             if inner is not None:
-                if inner.kind == INTEGER:
+                if inner.is_whole(set()):
                     inner.need_integer()
                 inner.seal(depth + 1)
 

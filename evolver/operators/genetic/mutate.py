@@ -129,7 +129,7 @@ class Mutate:
             return first_new(
                 context,
                 parent,
-                lambda: self._draw(parent, grammar, weights, context.rng),
+                lambda is_bold: self._draw(parent, grammar, weights, context.rng, is_bold),
                 grammar,
                 self.tries,
                 self.simplify,
@@ -150,14 +150,19 @@ class Mutate:
         return {**weights, **self.weights}
 
     def _draw(
-        self, parent: Tree, grammar: Grammar, weights: Mapping[str, float], rng: Random
+        self,
+        parent: Tree,
+        grammar: Grammar,
+        weights: Mapping[str, float],
+        rng: Random,
+        is_bold: bool,
     ) -> Drawn | None:
         """Return the parent after some edits."""
         (count,) = rng.choices(range(1, len(self.edits) + 1), self.edits)
         tree, summaries = parent, []
         for _ in range(count):
             (index,) = rng.choices(range(len(tree.fragments)), tree.sizes())
-            draft = Draft(tree.fragments[index], tree.surveys[index], grammar, rng)
+            draft = Draft(tree.fragments[index], tree.surveys[index], grammar, rng, is_bold)
             change = _edited(draft, weights)
             if change is not None:
                 tree = tree.with_change(index, change)

@@ -13,7 +13,7 @@ from evolver.operators.genetic.syntax import is_computed, names_changed
 from evolver.operators.genetic.tree import Path
 from evolver.operators.genetic.writing import key
 
-SAFE = 0.85  # how often what may well make a program raise is left alone
+SAFE = 0.8  # share of children in which what may well make a program raise is left alone
 
 
 @dataclass(frozen=True, slots=True)
