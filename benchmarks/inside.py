@@ -1,13 +1,16 @@
-"""A run whose programs are judged in this very process, where the sandbox would only cost time.
+"""A run whose programs are judged in forks of this process, where a sandbox would only cost time.
 
 Engine, population, operators and credit are the real ones, as is the record of the run. These
-programs come of seeds that do no harm: nothing here confines them but a clock.
+programs come of seeds that do no harm: limits of time and memory are all that confines them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import os
+import resource
 import signal
 from base64 import b64encode
 from collections.abc import Callable, Iterator
@@ -19,6 +22,7 @@ from typing import Any
 from evolver import config
 from evolver.assemble import make_operators
 from evolver.config import Options
+from evolver.facts import Outcome
 from evolver.objective import Objective
 from evolver.sessions import make_engine
 from evolver.store import Store
@@ -26,6 +30,7 @@ from evolver.task import load_task
 from evolver.types import Elite, Evaluation, Job, Preflight
 
 _SECONDS = 0.5  # of one evaluation
+_MEMORY = 2**31  # bytes
 
 
 @contextlib.contextmanager
@@ -57,25 +62,43 @@ class Called:
 
 @dataclass
 class InsideExecutor:
-    """Judges programs of one file by a scoring function, both in this process."""
+    """Judges programs of one file by a scoring function, both in forks of this process."""
 
     score: Callable[[Called], dict[str, float]]
     objective: Objective
     slots: int = 2
 
     async def evaluate(self, job: Job) -> Evaluation:
-        """Judge one program."""
+        """Judge one program in a fork, which ends with all that the program made."""
+        end, start = os.pipe()
+        child = os.fork()
+        if child == 0:
+            with contextlib.suppress(BaseException), os.fdopen(start, "w") as answer:
+                resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+                resource.setrlimit(resource.RLIMIT_AS, (_MEMORY, _MEMORY))
+                json.dump(self.judged(job), answer)
+            os._exit(0)
+        os.close(start)
+        with os.fdopen(end) as answer:
+            said = answer.read()
+        os.waitpid(child, 0)
+        status, found = json.loads(said or '["timeout", ""]')  # the kernel has ended it
+        if status != "ok":
+            return Evaluation(status, feedback=found, fault="candidate")
+        return Evaluation("ok", metrics=found, objectives=self.objective.objectives(found))
+
+    def judged(self, job: Job) -> tuple[str, dict[str, float] | str]:
+        """Return the status of a program and its metrics, or what it raised."""
         (source,) = job.program.files.values()
         functions: dict[str, Any] = {}
         try:
             with deadline(_SECONDS):
                 exec(compile(source, "program.py", "exec"), functions)
-                metrics = self.score(Called(functions, Random(job.seed)))
+                return "ok", self.score(Called(functions, Random(job.seed)))
         except TimeoutError:
-            return Evaluation("timeout", fault="candidate")
+            return "timeout", ""
         except Exception as error:  # noqa: BLE001 - a child may raise anything
-            return Evaluation("crashed", feedback=repr(error), fault="candidate")
-        return Evaluation("ok", metrics=metrics, objectives=self.objective.objectives(metrics))
+            return "crashed", repr(error)
 
     async def preflight(self, job: Job) -> Preflight:
         """Let every program pass."""
@@ -87,10 +110,10 @@ class InsideExecutor:
 
 @dataclass(frozen=True)
 class Inside:
-    """What came of a run: what it announces, and the status of each evaluation."""
+    """What came of a run: what it announces, and everything that was judged."""
 
     best: Elite
-    statuses: list[str]
+    outcomes: list[Outcome]
 
 
 def run_inside(folder: Path, score: str, *, evaluations: int, seed: int) -> Inside:
@@ -116,7 +139,7 @@ def run_inside(folder: Path, score: str, *, evaluations: int, seed: int) -> Insi
         await engine.confirm()
         best = engine.population.best()
         assert best is not None
-        return Inside(best, [o.evaluation.status for o in store.outcomes() if o.evaluation])
+        return Inside(best, list(store.outcomes()))
 
     with contextlib.closing(Store.create(directory, facts, "")) as store:
         return asyncio.run(work(store))

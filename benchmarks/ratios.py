@@ -3,8 +3,8 @@
 `python benchmarks/genetic.py --knapsack [SEEDS] [EVALUATIONS]` packs a knapsack, of which the seed
 sorts by the value alone; `--jobs` orders jobs on a machine, of which the seed takes the shortest
 first, where weight / time is best (Smith 1956, https://doi.org/10.1002/nav.3800030106). Each prints
-a row for each seed of the run. Programs are judged in the benchmark's own process; `--sandboxed`
-judges them as any run does.
+a row for each seed of the run. Programs are judged in forks of the benchmark; with `--sandboxed`
+they are judged as in any run.
 """
 
 from __future__ import annotations
@@ -12,13 +12,18 @@ from __future__ import annotations
 import random
 import tempfile
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from inside import Called, run_inside
+from inside import Called, deadline, run_inside
 
 import evolver
+from evolver.facts import Outcome
+from evolver.types import Program
+
+_ENOUGH = 0.999
 
 KNAPSACK = '''def pack(items, capacity):
     """Choose items, each (value, weight), that fit; return their indices."""
@@ -125,12 +130,28 @@ class Problem:
         exec(self.score, score)
         program: dict[str, Any] = {}
         try:
-            exec(source, program)
-            rng = random.Random(1)
-            shares = [score["evaluate"](Called(program, rng))["share"] for _ in range(10)]
+            with deadline(10.0):
+                exec(source, program)
+                rng = random.Random(1)
+                shares = [score["evaluate"](Called(program, rng))["share"] for _ in range(10)]
         except Exception:  # noqa: BLE001 - a winner of a run may still raise somewhere
             return 0.0
         return float(sum(shares) / len(shares))
+
+    def first(self, outcomes: Iterable[Outcome], share: float) -> Program | None:
+        """Return the first program of a run whose mean share is so good."""
+        for outcome in outcomes:
+            program, evaluation = outcome.program, outcome.evaluation
+            if program is not None and evaluation is not None and evaluation.status == "ok":
+                looks_good = evaluation.metrics["share"] > 0.98 * share
+                if looks_good and self.share(program.files["program.py"].decode()) >= share:
+                    return program
+        return None
+
+
+def _key(program: Program) -> str:
+    lines = program.files["program.py"].decode().splitlines()
+    return next((line.strip() for line in reversed(lines) if "key=" in line), "")
 
 
 PROBLEMS = {
@@ -142,7 +163,11 @@ PROBLEMS = {
 
 
 def main(name: str, seeds: int, evaluations: int, *, is_sandboxed: bool) -> None:
-    """Run it with several seeds; found is a mean share within 0.1 % of sorting by the ratio."""
+    """Run it with several seeds; found is a mean share within 0.1 % of sorting by the ratio.
+
+    What a run announces counts. Beside it stands the first program that was as good, by its number
+    and its sort key.
+    """
     problem = PROBLEMS[name]
     wanted = problem.share(problem.program.replace(*problem.key))
     print(f"{name}: {problem.share(problem.program):.4f}, by the ratio {wanted:.4f}")
@@ -158,22 +183,23 @@ def main(name: str, seeds: int, evaluations: int, *, is_sandboxed: bool) -> None
             if is_sandboxed:
                 out = Path(folder) / "run"
                 run = evolver.run(task, evaluations=evaluations, seed=seed, out=out)
-                best = run.best
-                statuses: list[Any] = [o.evaluation.status for o in run.outcomes if o.evaluation]
+                best, outcomes = run.best, list(run.outcomes)
             else:
                 inside = run_inside(task, problem.score, evaluations=evaluations, seed=seed)
-                best, statuses = inside.best, inside.statuses
+                best, outcomes = inside.best, inside.outcomes
             seconds = time.monotonic() - start
         assert best is not None
         source = best.program.files["program.py"].decode()
         share = problem.share(source)
-        is_found = share >= 0.999 * wanted
+        is_found = share >= _ENOUGH * wanted
         found += is_found
+        statuses = [each.evaluation.status for each in outcomes if each.evaluation is not None]
         crashes = sum(status in ("crashed", "timeout") for status in statuses) / len(statuses)
-        key = next((line.strip() for line in source.splitlines() if "key=" in line), "")
+        first = problem.first(outcomes, _ENOUGH * wanted)
         print(
             f"seed {seed:2}  {share:.4f}  {'found' if is_found else '-':5}  "
-            f"program {best.program.id:5}  crashed {100 * crashes:.0f} %  {seconds:.0f} s  {key}",
+            f"first {'-' if first is None else first.id:>5}  crashed {100 * crashes:.0f} %  "
+            f"{seconds:.0f} s  {'' if first is None else _key(first)}",
             flush=True,
         )
     print(f"found by {found} of {seeds} seeds in {evaluations} evaluations")
