@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import time
 from pathlib import Path
 
 _PREFIX = "evolver-"
+_ROUNDS, _PAUSE = 100, 0.01  # of killing what a dead runner left; seconds between them
+_NOBODY = -1  # the parent of a process that is gone
 _FILES = {  # controller: (file of version 1, file of version 2)
     "memory": ("memory.limit_in_bytes", "memory.max"),
     "pids": ("pids.max", "pids.max"),
@@ -197,9 +200,38 @@ def _places(controller: str) -> list[Path]:
 
 
 def _sweep(parent: Path) -> None:
-    """Remove the groups of runners that were killed."""
+    """Remove the groups of runners that were killed, and what they left in them."""
     for folder in parent.glob(f"{_PREFIX}*"):
         pid = folder.name.removeprefix(_PREFIX)
         if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError, ValueError):
+                _kill_orphans(folder)
                 folder.rmdir()
+
+
+def _kill_orphans(folder: Path) -> None:
+    """Kill what a dead runner left in its group, such as a fork bomb that outlived it.
+
+    The runner of another process namespace may live although its number is unknown here: then the
+    first process of its candidate has a parent that is neither init nor in the group.
+    """
+    for _ in range(_ROUNDS):
+        pids = {int(pid) for pid in (folder / "cgroup.procs").read_text().split()}
+        parents = {_parent(pid) for pid in pids}
+        # 0 stands for a process that cannot be seen from here.
+        if not pids or 0 in pids or not parents <= pids | {_NOBODY, 1}:
+            return
+        with contextlib.suppress(OSError):  # there is none in groups of other controllers
+            (folder / "pids.max").write_text("0")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(_PAUSE)
+
+
+def _parent(pid: int) -> int:
+    """Return the pid of a process's parent; `_NOBODY` where the process is gone."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return _NOBODY
