@@ -29,6 +29,7 @@ PRINTED = "it printed, at the end:"  # the line that parts what it printed from 
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
 _TEXT = 20_000  # characters of a message that are kept
+_PATIENCE = 0.5  # seconds for the relay to say it; one that hangs is not waited for twice
 _TAIL = 4096  # bytes of what was printed that a message shows
 
 
@@ -249,7 +250,7 @@ class Evaluation:
     def _tail_of_output(self) -> bytes:
         """Ask the relay for the end of what the candidate printed."""
         try:
-            return bytes(self._ask_relay("printed", time.monotonic() + self._channel.grace)[1])
+            return bytes(self._ask_relay("printed", time.monotonic() + _PATIENCE)[1])
         except CandidateCrashed:
             return b""
         except TimeoutError:  # or it was killed at its deadline, and these are its last words
