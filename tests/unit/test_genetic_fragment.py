@@ -8,7 +8,7 @@ import textwrap
 
 import libcst as cst
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evolver.edits import find_regions
@@ -132,6 +132,7 @@ expressions = st.recursive(
 
 
 @given(expression=expressions, floor=st.integers(0, 16))
+@example(expression="(x and x)", floor=4)
 def test_parentheses_stand_where_the_place_needs_them(expression: str, floor: int) -> None:
     """In the place of each floor, an expression reads as the same tree as in parentheses."""
     places = ["{}", "lambda: {}", "0 if 0 else {}", "{} or 0", "{} and 0", "not {}", "0 < {}"]
@@ -140,4 +141,19 @@ def test_parentheses_stand_where_the_place_needs_them(expression: str, floor: in
     node = placed(cst.parse_expression(expression), {6: 7, 14: 13}.get(floor, floor))
     bare = place.format(code(node))
     wanted = place.format(f"({expression})")
-    assert ast.dump(ast.parse(bare, mode="eval")) == ast.dump(ast.parse(wanted, mode="eval"))
+    assert tree_of(bare) == tree_of(wanted)
+
+
+class Flat(ast.NodeTransformer):
+    """Makes `(a and b) and c` what `a and b and c` is: the same, which Python parses as two trees."""
+
+    def visit_BoolOp(self, node: ast.BoolOp) -> ast.BoolOp:  # noqa: N802
+        self.generic_visit(node)
+        first = node.values[0]
+        if isinstance(first, ast.BoolOp) and type(first.op) is type(node.op):
+            node.values[:1] = first.values
+        return node
+
+
+def tree_of(expression: str) -> str:
+    return ast.dump(Flat().visit(ast.parse(expression, mode="eval")))
