@@ -145,7 +145,7 @@ def test_parentheses_stand_where_the_place_needs_them(expression: str, floor: in
 
 
 class Flat(ast.NodeTransformer):
-    """Makes `(a and b) and c` what `a and b and c` is: the same, which Python parses as two trees."""
+    """Makes `(a and b) and c` what `a and b and c` is: one expression that parses as two trees."""
 
     def visit_BoolOp(self, node: ast.BoolOp) -> ast.BoolOp:
         self.generic_visit(node)
