@@ -151,6 +151,7 @@ def f(x):
         ]
         try:
             with sandbox.open(program(""), seed=1, timeout=60) as candidate:
+                start = candidate.run(["python3", "-c", ""]).cpu
                 one = candidate.run(["python3", "-c", work.format(0.4)])
                 two = candidate.run(["python3", "-c", children])
                 idle = candidate.run(["python3", "-c", "import time; time.sleep(0.4)"])
@@ -158,8 +159,9 @@ def f(x):
             for process in busy:
                 process.kill()
                 process.wait()
-        assert 0.4 <= one.cpu < 0.6
+        most = 0.6 + 2 * start  # an interpreter's start takes longer on a loaded machine
+        assert 0.4 <= one.cpu < most
         assert one.seconds >= one.cpu
-        assert 0.38 <= two.cpu < 0.6  # a child that was waited for counts in hundredths
-        assert idle.cpu < 0.2
+        assert 0.38 <= two.cpu < most  # a child that was waited for counts in hundredths
+        assert idle.cpu < most - 0.4
         assert idle.seconds >= 0.4

@@ -49,7 +49,7 @@ def test_an_evaluator_that_fails_for_other_programs_is_named(
     cli: CommandLine, make_task: MakeTask, form: str
 ) -> None:
     task = make_task(score=form + BREAKS)
-    done = cli("run", task, "--evaluations", 12, "--seed", 1, "--out", "out", "--workers", 1)
+    done = cli("run", task, "--evaluations", 30, "--seed", 1, "--out", "out", "--workers", 1)
     line = next(i for i, text in enumerate((form + BREAKS).splitlines(), 1) if "raise" in text)
     place = f"score.py:{line} in measured: KeyError: 'every other program'"
     for said in (done.stdout, cli("show", "out").stdout):
