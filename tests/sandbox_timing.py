@@ -130,7 +130,7 @@ SAME: dict[str, tuple[str, Callable[[Random], Any]]] = {
     ),
     "a slow call": ("sum(y * y for y in range(x, x + 200_000))", lambda rng: rng.getrandbits(20)),
 }
-# Two processes of the same Python take up to a tenth longer, one than the other, for the same calls:
+# The same calls take up to a tenth longer in one process of a Python than in another, for
 # memory is laid out differently. What is subtracted twice, or from one side only, shows 1.3 to 1.9.
 _WITHIN = 0.12
 _ROUNDS = (7, 25)  # of which the median is taken, at least and at most
