@@ -349,6 +349,7 @@ class Account(NamedTuple):
 
     cpu: float  # CPU time of all threads
     waited: float  # the time in which a thread was ready and other work had the processors
+    processor: int = -1  # on which its first process was last; -1: unknown
 
 
 @dataclass(frozen=True)

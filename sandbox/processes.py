@@ -81,6 +81,14 @@ def waited_below(pid: int) -> int:
     return waited
 
 
+def processor_below(pid: int) -> int:
+    """Return the number of the processor that the oldest child of a process was on; -1: unknown."""
+    with contextlib.suppress(OSError, IndexError):
+        oldest = min(child for children in _children(pid) for child in children[:1])
+        return int(Path(f"/proc/{oldest}/stat").read_text().rpartition(")")[2].split()[36])
+    return -1
+
+
 def tasks_of(uid: int) -> int:
     """Count the threads of a user; RLIMIT_NPROC counts them all, whoever started them."""
     count = 0

@@ -211,13 +211,18 @@ class Relay:
     def _tell_cpu_time(self) -> None:
         """Tell what the kernel has counted for the candidate, its threads and its children.
 
+        And on which processor it was last.
+
         The zygote and the candidate that waits, both idle, are counted too where a group counts.
         """
         taken = self._group.cpu_time() if self._group is not None else None
         if taken is None:
             taken = processes.cpu_below(self._zygote.pid)
         waited = processes.waited_below(self._zygote.pid)
-        self._to_host.add(wire.frame({"op": "cpu", "taken": taken, "waited": waited}))
+        processor = processes.processor_below(self._zygote.pid)
+        self._to_host.add(
+            wire.frame({"op": "cpu", "taken": taken, "waited": waited, "processor": processor})
+        )
 
     def _close(self) -> None:
         """Let nothing more of the candidate through, and report when it is dead."""

@@ -177,6 +177,19 @@ class SandboxTiming:
             assert 0 < timing.speedup < 0.5
             assert candidate.call("f", 1) == 2
 
+    def test_the_reference_is_called_where_the_candidate_was(self, sandbox: Sandbox) -> None:
+        allowed = os.sched_getaffinity(0)
+        seen = []
+
+        def reference(x: int) -> None:
+            seen.append(os.sched_getaffinity(0))
+
+        with sandbox.open(program(HONEST), seed=1, timeout=20) as candidate:
+            candidate.time("f", draws(), repeats=9, reference=reference)
+            assert candidate.account().processor in allowed
+        assert os.sched_getaffinity(0) == allowed
+        assert min(map(len, seen)) == 1  # it may have moved in a batch, but not in all
+
     @pytest.mark.slow
     @pytest.mark.parametrize("name", SAME)
     def test_identical_code_is_as_fast(self, sandbox: Sandbox, name: str) -> None:

@@ -271,7 +271,7 @@ class Evaluation:
         self.ready()
         try:
             header, _ = self._ask_relay("cpu", self.deadline)
-            return Account(header["taken"] / 1e9, header["waited"] / 1e9)
+            return Account(header["taken"] / 1e9, header["waited"] / 1e9, header["processor"])
         except TimeoutError:
             self._end(self._overdue())
 

@@ -14,7 +14,8 @@ for the reference. So functions that are lighter than their values are not told 
 
 The reference goes the candidate's way: its arguments are decoded afresh, its results are kept until
 its clock stops, and wall and CPU time are joined by the same rule (`_joined`). So identical code
-takes the same time on both sides.
+takes the same time on both sides. It is called on the processor that the candidate was on, because
+one processor of a shared machine is often slower than another, for seconds.
 
 The clocks, seeds and counters of the candidate's own process are never asked.
 """
@@ -23,6 +24,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import socket
 import statistics
 import time
@@ -213,6 +215,7 @@ class _Clock:
         self._drawn = drawn
         self._reference = None if reference is None else _Reference(reference, bench.room)
         self._account = bench.account()  # when the last batch was over
+        self._processor = -1  # that the last batch was called on; -1: unknown, or more than one
         nulls = [self._run(None)[:3] for _ in range(_NULLS)]
         self._null_wall, self._null_cpu, self._null_aside = map(
             statistics.median, zip(*nulls, strict=True)
@@ -240,7 +243,8 @@ class _Clock:
         floor = _FLOOR * aside / calls
         reference = None
         if with_reference and self._reference is not None:
-            reference = max(self._reference.time(sent), floor)
+            with _on(self._processor):
+                reference = max(self._reference.time(sent), floor)
         return _Batch(
             calls=list(zip(batch, results, strict=True)),
             seconds=max((took + max(0.0, hidden)) / calls, floor),
@@ -262,6 +266,7 @@ class _Clock:
         results = self.bench.results()
         before, self._account = self._account, self.bench.account()
         cpu = stop.cpu - start.cpu
+        self._processor = stop.processor if start.processor == stop.processor else -1
         wall = max(wall - (stop.waited - start.waited), _LEAST)
         return wall, cpu, self._account.cpu - before.cpu - cpu, results
 
@@ -368,6 +373,20 @@ class _Reference:
         cpu = time.process_time() - cpu
         wall = now() - wall
         return _joined(wall, cpu) / len(results)
+
+
+@contextlib.contextmanager
+def _on(processor: int) -> Iterator[None]:
+    """Keep this thread on a processor, where that is known and allowed."""
+    allowed = os.sched_getaffinity(0)
+    if processor not in allowed:
+        yield
+        return
+    os.sched_setaffinity(0, {processor})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def now() -> float:
