@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evolver import devices
+from evolver import devices, extras
 from evolver.bundled import bundled
 from evolver.errors import UsageError
 from evolver.task import load_task
@@ -35,7 +35,7 @@ def main() -> int:
     seconds = parser.parse_args().seconds
     try:
         devices.require("cuda", (0,))
-        devices.require_modules("torch", "triton")
+        extras.require_modules("torch", "triton")
     except UsageError as error:
         print(f"nothing is measured: {error}")
         return 2

@@ -15,7 +15,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import devices
+from evolver import devices, extras
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.types import Candidate, Result
 
@@ -91,7 +91,7 @@ class Evaluator:
             )
         devices.require(self.device, gpus)
         if self.device == "cuda":
-            devices.require_modules("torch")
+            extras.require_modules("torch")
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `progress`, and what it is made of.

@@ -20,7 +20,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import devices
+from evolver import extras
 from evolver.errors import UsageError
 
 Name = Literal["digits", "textures", "cifar10"]
@@ -87,7 +87,7 @@ def require(name: Name, path: str = "") -> None:
         UsageError: a package or a file is missing; the message says what to do.
     """
     if name == "digits":
-        devices.require_modules("sklearn")
+        extras.require_modules("sklearn")
     if name == "cifar10":
         _cifar10_files(path)
 

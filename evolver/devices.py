@@ -2,24 +2,17 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import shutil
 import subprocess
 from collections.abc import Mapping, Sequence
 from functools import cache
-from importlib.metadata import requires
 from pathlib import Path
 from typing import Any, Literal
 
-from packaging.requirements import Requirement
-
 from evolver.errors import UsageError
-from evolver.wording import shell
 
 Device = Literal["cpu", "cuda"]
-#: Packages whose name is not their module's.
-_PACKAGES = {"sklearn": "scikit-learn"}
 TWIN = 'the same runs on the processor with [evaluator] with = { device = "cpu" }'
 
 
@@ -46,30 +39,6 @@ def require(device: Device, gpus: Sequence[int], twin: str = TWIN) -> None:
         raise UsageError(f"this task runs on a GPU and there is no GPU {missing[0]} here; {twin}")
 
 
-def require_modules(*names: str) -> None:
-    """Check that what an evaluator or its candidates compute with is installed.
-
-    Raises:
-        UsageError: it is not.
-    """
-    missing = [name for name in names if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(f"this task needs {' and '.join(missing)}: {installation(*missing)}")
-
-
-def installation(*names: str) -> str:
-    """Return the command that installs modules: `pip install 'scikit-learn>=1.6' triton`.
-
-    The versions are those that the extras of evolver ask for; other modules have none.
-    """
-    wanted = {
-        requirement.name: f"{requirement.name}{requirement.specifier}"
-        for requirement in map(Requirement, requires("evolver") or ())
-    }
-    packages = [_PACKAGES.get(name, name) for name in names]
-    return shell("pip", "install", *(wanted.get(package, package) for package in packages))
-
-
 def require_compiler() -> None:
     """Check that gcc is here, by which programs in C are compiled.
 
@@ -78,14 +47,6 @@ def require_compiler() -> None:
     """
     if shutil.which("gcc") is None:
         raise UsageError("gcc is not installed here; install it (Debian: apt-get install gcc)")
-
-
-def environment(gpus: Sequence[int]) -> dict[str, str]:
-    """Return the variables that show a process these GPUs, numbered as nvidia-smi numbers them."""
-    return {
-        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
-        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
-    }
 
 
 def describe(about: Mapping[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 
-from evolver import devices
+from evolver import extras
 from evolver.errors import SandboxError
 from evolver.sandboxes import SandboxSettings, local
 
@@ -88,7 +88,7 @@ def examine() -> Host:
         gpus=_gpus(),
         git=shutil.which("git") or "",
         missing={
-            name: devices.installation(name)
+            name: extras.installation(name)
             for name in _OPTIONAL
             if importlib.util.find_spec(name) is None
         },

@@ -10,7 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from evolver.devices import installation
+from evolver.extras import installation
 from evolver.objective import Objective
 from evolver.report import EVOLVED, Comparison, Point, References, axes, compare, entry, wins
 from evolver.types import Files

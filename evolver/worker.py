@@ -21,7 +21,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
 
-from evolver import devices, literals
+import evolver
+from evolver import literals
 from evolver.auditing import AuditedCandidate, Timed, against_themselves
 from evolver.errors import (
     CandidateCrashed,
@@ -36,7 +37,7 @@ from evolver.evaluator import Demanding, EvaluatorSource, guest_files, read_resu
 from evolver.objective import Condition, Objective
 from evolver.plugins import find
 from evolver.preflight import fly
-from evolver.sandboxes import SandboxSettings, die_with, protect_process
+from evolver.sandboxes import SandboxSettings, die_with, gpus, protect_process
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.tuning import Fit, evolve, fit
 from evolver.types import (
@@ -51,7 +52,7 @@ from evolver.types import (
 )
 
 HEADER = struct.Struct(">Q")
-_PACKAGE = Path(__file__).resolve().parent
+_PACKAGE = Path(evolver.__file__).resolve().parent
 #: What the next author is told of a flagged program: that it is out, and not what gave it away.
 _FLAGGED = "it looked for the evaluator instead of solving the task; its score does not count"
 
@@ -467,7 +468,7 @@ def serve(inbox: IO[bytes], outbox: IO[bytes], end_output: Callable[[], None]) -
         os.chdir(setup.evaluator.root)
         sys.path.append(str(setup.evaluator.root))
     if setup.sandbox.gpus:  # a reference runs here on the GPU that candidates have
-        os.environ.update(devices.environment(setup.sandbox.gpus))
+        os.environ.update(gpus.environment(setup.sandbox.gpus))
     try:
         judge = Judge(setup)
         reply(judge.ready())

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evolver import bench, devices, sources
+from evolver import bench, devices, extras, sources
 from evolver.bench import product
 from evolver.errors import UsageError
 from evolver.types import Candidate, Result
@@ -87,7 +87,7 @@ class Evaluator:
         if self.device == "cpu" and self.dtype in ("float16", "bfloat16"):
             raise UsageError(f'there is no {self.dtype} on the processor; set dtype = "float32"')
         if self.device == "cuda":
-            devices.require_modules("torch", "triton")
+            extras.require_modules("torch", "triton")
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `speedup` over the library and `gflops`, geometric means over the shapes.

@@ -17,7 +17,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import bench, devices, objects, sources, verify
+from evolver import bench, devices, extras, objects, sources, verify
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.plugins import nearest
 from evolver.straightline import GUEST, count_operations, trace, trace_parameters
@@ -107,7 +107,7 @@ class Evaluator:
         """Raise UsageError where there is no compiler or no device."""
         devices.require(self.device, gpus, _TWIN)
         if self.device == "cuda":
-            devices.require_modules("torch", "triton")
+            extras.require_modules("torch", "triton")
         devices.require_compiler()
 
     def evaluate(self, candidate: Candidate) -> Result:

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import datasets, devices, verify
+from evolver import datasets, devices, extras, verify
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.types import Candidate, Result
 
@@ -108,7 +108,7 @@ class Evaluator:
             UsageError: they are not.
         """
         devices.require(self.device, gpus)
-        devices.require_modules("torch")
+        extras.require_modules("torch")
         datasets.require(self.data, self.path)
 
     def evaluate(self, candidate: Candidate) -> Result:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import datasets, devices
+from evolver import datasets, devices, extras
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.types import Candidate, Result
 
@@ -105,7 +105,7 @@ class Evaluator:
             UsageError: they cannot; the message says what to do.
         """
         devices.require(self.device, gpus)
-        devices.require_modules("torch")
+        extras.require_modules("torch")
         datasets.require(self.data, self.path)
 
     def evaluate(self, candidate: Candidate) -> Result:

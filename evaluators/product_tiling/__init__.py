@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evolver import bench, devices, verify
+from evolver import bench, devices, extras, verify
 from evolver.bench import product
 from evolver.errors import CandidateOutputError
 from evolver.types import Candidate, Result
@@ -62,7 +62,7 @@ class Evaluator:
     def check_host(self, gpus: Sequence[int]) -> None:
         """Check that there is the device, and what compiles the kernel."""
         devices.require(self.device, gpus, "the same on the processor is examples/matmul-tiling")
-        devices.require_modules(*(("torch", "triton") if self.device == "cuda" else ("numba",)))
+        extras.require_modules(*(("torch", "triton") if self.device == "cuda" else ("numba",)))
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `speedup` over the baseline's tiles and `gflops`, geometric means over the shapes.

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any
 
+import evolver
 from evolver.errors import EvolverError, SandboxError
 from evolver.executors.output import Output
 from evolver.types import Evaluation, Job, Preflight
@@ -115,7 +116,7 @@ class Worker:
                 "-P",
                 "-c",
                 _BOOT,
-                str(Path(__file__).resolve().parents[2]),
+                str(Path(evolver.__file__).resolve().parents[1]),
                 str(os.getpid()),
                 end.strip("\0\n"),
                 stdin=theirs.fileno(),

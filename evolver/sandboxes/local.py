@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from evolver import devices
+import evolver
 from evolver.bundled import bundled
 from evolver.errors import CandidateError, SandboxError
-from evolver.sandboxes import runner
+from evolver.sandboxes import gpus, runner
 from evolver.sandboxes.channel import Channel
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.sandboxes.warm import WarmSandbox
@@ -27,7 +27,7 @@ TIERS = ("A", "B", "C")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 #: What of it is no program: where people put their own sources, evaluators perhaps among them.
 _SOURCES = ("/usr/src", "/usr/local/src")
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(evolver.__file__).resolve().parent
 _PACKAGES = "lib/python3*/*-packages"  # of other Pythons
 
 
@@ -110,7 +110,7 @@ class LocalSandbox(WarmSandbox):
     def _environment(self) -> dict[str, str]:
         environment = {**runner.ENVIRONMENT, "PATH": self._search_path()}
         if self.settings.gpus:
-            environment.update(devices.environment(self.settings.gpus))
+            environment.update(gpus.environment(self.settings.gpus))
             if libraries := os.environ.get("LD_LIBRARY_PATH"):  # where the driver may lie
                 environment["LD_LIBRARY_PATH"] = libraries
         return environment

@@ -12,7 +12,7 @@ from pathlib import Path, PurePosixPath
 from random import Random
 from typing import Any
 
-from evolver import devices, literals
+from evolver import extras, literals
 from evolver.errors import SandboxError, UsageError
 from evolver.sandboxes import wire
 from evolver.sandboxes.candidate import SandboxedCandidate, is_inner
@@ -202,7 +202,7 @@ class WarmSandbox(ABC):
 
     def _advice(self, missing: str) -> str:
         """Say where a module is missing and what installs it: the end of a sentence."""
-        return f"here: {devices.installation(missing)}"
+        return f"here: {extras.installation(missing)}"
 
     def _started(self, report: Mapping[str, Any]) -> None:
         """Take in what a runner says when it is ready; a backend may have more to do then.

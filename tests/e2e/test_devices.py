@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from command_line import CommandLine
 
-from evolver import devices
+from evolver import devices, extras
 from evolver.bundled import bundled
 from evolver.errors import UsageError
 from evolver.plugins import load_module
@@ -25,7 +25,7 @@ from evolver.types import Program
 
 NEEDY = """
 from dataclasses import dataclass
-from evolver import devices
+from evolver import devices, extras
 
 @dataclass(frozen=True)
 class Needy:
@@ -80,10 +80,10 @@ def test_a_preload_that_is_not_installed_is_told_of_in_a_sentence(tmp_path: Path
 
 
 def test_what_is_missing_is_told_with_what_installs_it() -> None:
-    devices.require_modules("json")
+    extras.require_modules("json")
     with pytest.raises(UsageError, match=r"no_such and none: pip install no_such none$"):
-        devices.require_modules("json", "no_such", "none")
-    told = devices.installation("torch", "sklearn", "numba", "triton")
+        extras.require_modules("json", "no_such", "none")
+    told = extras.installation("torch", "sklearn", "numba", "triton")
     assert re.fullmatch(r"pip install torch==\S+ 'scikit-learn>=\S+' 'numba>=\S+' triton", told)
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from bench_products import check, factors
 
-from evolver import bench, devices
+from evolver import bench
 from evolver.errors import CandidateCrashed, CandidateOutputError
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.types import Program
@@ -211,7 +211,7 @@ def sandboxes() -> Iterator[Callable[[str], LocalSandbox]]:
             preload, gpus = (("torch",), (0,)) if device == "cuda" else (("numpy",), ())
             if device == "cuda":
                 pytest.importorskip("torch", reason="torch is not installed here")
-                os.environ.update(devices.environment(gpus))  # as a worker does
+                os.environ.update(gpus.environment(gpus))  # as a worker does
             settings = SandboxSettings(
                 preload=preload, memory=8192, processes=256, gpus=gpus, allow_unisolated=True
             )

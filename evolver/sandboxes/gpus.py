@@ -1,0 +1,13 @@
+"""GPUs as processes see them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def environment(gpus: Sequence[int]) -> dict[str, str]:
+    """Return the variables that show a process these GPUs, numbered as nvidia-smi numbers them."""
+    return {
+        "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
+        "CUDA_VISIBLE_DEVICES": ",".join(map(str, gpus)),
+    }
