@@ -26,8 +26,8 @@ from genetic_programs import PROGRAMS
 from inside import deadline
 
 from evolver.errors import ProposalError
-from evolver.filters import normalised_hash
 from evolver.operators.genetic import EDITS, Crossover, Mutate
+from evolver.programs.filters import normalised_hash
 from evolver.types import Brief, Context, Elite, Evaluation, Files, Operator, Program
 
 

@@ -14,9 +14,9 @@ from evolver.config import Options
 from evolver.errors import UsageError
 from evolver.evaluator import Evaluator, pickle_evaluator
 from evolver.plugins import nearest
+from evolver.programs.standalone import source_of
 from evolver.progress import Progress
 from evolver.runs import Run
-from evolver.standalone import source_of
 from evolver.task import TaskSettings, assemble_task, load_task, validate
 from evolver.types import Result
 

@@ -7,9 +7,9 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from evolver.imports import found, import_base, own_modules
 from evolver.inside import with_packages
 from evolver.probe import Told
+from evolver.programs.imports import found, import_base, own_modules
 from evolver.repository import project_of
 
 LARGEST = 64 * 2**20  # bytes of a folder of data that goes along whole

@@ -23,10 +23,10 @@ from pathlib import PurePosixPath
 from random import Random
 from typing import Any
 
-from evolver.edits import find_regions
 from evolver.errors import UsageError
 from evolver.executors import together
 from evolver.objective import Objective
+from evolver.programs.edits import find_regions
 from evolver.suspects import Suspect, measure_again
 from evolver.task import Task
 from evolver.types import Evaluation, Executor, Files, Job, Preflight, Program

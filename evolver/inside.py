@@ -15,11 +15,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
-from evolver import literals
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
-from evolver.imports import own_modules, parsed
 from evolver.plugins import nearest
+from evolver.programs import literals
+from evolver.programs.imports import own_modules, parsed
 from evolver.types import Candidate, Files, Result
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from evolver.errors import ProposalError, UsageError
 from evolver.facts import NOT_MENDED
-from evolver.filters import FILTERS, already_seen, unparsable
+from evolver.programs.filters import FILTERS, already_seen, unparsable
 from evolver.store import Store
 from evolver.types import Context, Evaluation, Executor, Job, Preflight, Program, Proposal
 

@@ -28,13 +28,13 @@ from evolver.assemble import (
 )
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
-from evolver.edits import violation
 from evolver.endpoint import Endpoint, check_all
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import EvolverError, UsageError
 from evolver.founding import founded
 from evolver.lines import PlainView
 from evolver.operators.mix import Mix, Weighted
+from evolver.programs.edits import violation
 from evolver.progress import Progress
 from evolver.recording import Models
 from evolver.runs import LOG, PICKLE, TASK, Run

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import evolver
-from evolver import literals
 from evolver.auditing import AuditedCandidate, Timed, against_themselves
 from evolver.errors import (
     CandidateCrashed,
@@ -37,6 +36,7 @@ from evolver.evaluator import Demanding, EvaluatorSource, guest_files, read_resu
 from evolver.objective import Condition, Objective
 from evolver.plugins import find
 from evolver.preflight import fly
+from evolver.programs import literals
 from evolver.sandboxes import SandboxSettings, die_with, gpus, protect_process
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.tuning import Fit, evolve, fit

@@ -18,8 +18,8 @@ from random import Random
 from types import CodeType, ModuleType
 from typing import Any
 
-from evolver import literals
 from evolver.errors import CandidateCrashed, CandidateOutputError, CandidateTimeout
+from evolver.programs import literals
 from evolver.sandboxes import timing, wire
 from evolver.types import Account, Check, Files, Output, Timing
 

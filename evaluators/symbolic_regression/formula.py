@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import literals
 from evolver.errors import CandidateOutputError
+from evolver.programs import literals
 from evolver.types import Files
 
 Array = NDArray[np.float64]

@@ -187,7 +187,7 @@ def evaluate(
     from evolver.assignments import assigned
     from evolver.cli.concluding import UNTRUSTED
     from evolver.config import in_sandbox
-    from evolver.edits import violation
+    from evolver.programs.edits import violation
     from evolver.task import load_task
     from evolver.types import Evaluation
 

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from evolver import diffs
 from evolver.errors import EditError, ModelAdapted, ModelError
 from evolver.models import reading
 from evolver.models.failures import Failure, explain, explain_complaint
 from evolver.models.manner import Manner, Role
+from evolver.programs import diffs
 from evolver.types import Bound, Completion, Files, Prompt
 
 _LONGEST_CHECK = 10.0  # seconds

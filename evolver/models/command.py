@@ -17,8 +17,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from evolver import diffs
 from evolver.errors import ModelError, ModelRefused, ModelUnavailable
+from evolver.programs import diffs
 from evolver.types import Bound, Completion, Files, Prompt
 
 # What every command may know of the environment; `env` names what else. No key is among it.

@@ -12,8 +12,8 @@ from jinja2 import FileSystemLoader, StrictUndefined, TemplateNotFound
 from jinja2.sandbox import SandboxedEnvironment
 
 from evolver.bundled import bundled
-from evolver.diffs.fences import longer_than
 from evolver.errors import UsageError
+from evolver.programs.diffs.fences import longer_than
 
 _ENDING = ".md.j2"
 

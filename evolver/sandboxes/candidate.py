@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterable, Sequence
 from random import Random
 from typing import Any
 
-from evolver import literals
 from evolver.errors import CandidateOutputError
+from evolver.programs import literals
 from evolver.sandboxes import timing
 from evolver.sandboxes.evaluation import Evaluation
 from evolver.types import Account, Check, Files, Output, Program, Timing

@@ -11,7 +11,6 @@ import time
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from evolver import literals
 from evolver.errors import (
     CandidateCrashed,
     CandidateError,
@@ -19,6 +18,7 @@ from evolver.errors import (
     CandidateTimeout,
     SandboxError,
 )
+from evolver.programs import literals
 from evolver.sandboxes import wire
 from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.settings import SandboxSettings

@@ -12,8 +12,9 @@ from pathlib import Path, PurePosixPath
 from random import Random
 from typing import Any
 
-from evolver import extras, literals
+from evolver import extras
 from evolver.errors import SandboxError, UsageError
+from evolver.programs import literals
 from evolver.sandboxes import wire
 from evolver.sandboxes.candidate import SandboxedCandidate, is_inner
 from evolver.sandboxes.channel import Channel, RunnerError

@@ -17,12 +17,12 @@ from pathlib import Path
 import pytest
 from model_contract import PROMPT, ModelContract, ask
 
-from evolver import diffs
 from evolver.errors import EditError, ModelError, ModelRefused, ModelUnavailable, UsageError
 from evolver.facts import Attempt, Request
 from evolver.models import CommandModel, ManualModel
 from evolver.models.manual import questions
 from evolver.plugins import configure
+from evolver.programs import diffs
 from evolver.recorded import ReplayModel
 from evolver.store import Store
 from evolver.types import Bound, Completion, Model, Prompt

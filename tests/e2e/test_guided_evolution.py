@@ -12,7 +12,7 @@ from command_line import CommandLine
 from llm_server import Asked, LLMServer
 
 from evolver.bundled import bundled
-from evolver.edits import Region, find_regions
+from evolver.programs.edits import Region, find_regions
 from evolver.runs import Run
 from evolver.types import Files
 

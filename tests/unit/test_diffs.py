@@ -11,10 +11,10 @@ from edit_versions import LINES, MARKED, TWO_REGIONS, ends_alike, versions
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evolver import diffs
-from evolver.diffs.matching import nearest
-from evolver.edits import violation
 from evolver.errors import EditError
+from evolver.programs import diffs
+from evolver.programs.diffs.matching import nearest
+from evolver.programs.edits import violation
 
 
 def block(search: str, replace: str) -> str:

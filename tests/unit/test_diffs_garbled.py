@@ -12,10 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver import prompts
-from evolver.diffs.thoughts import without_thoughts
-from evolver.edits import violation
 from evolver.errors import EditError
 from evolver.operators.llm.asking import Form, applied
+from evolver.programs.diffs.thoughts import without_thoughts
+from evolver.programs.edits import violation
 from evolver.types import Brief, Completion, Context, Elite, Evaluation, Program
 
 PYTHON = {"p.py": "def f(x):\n    return x\n"}

@@ -11,9 +11,9 @@ from textwrap import dedent
 import pytest
 from llm_server import SLIPS
 
-from evolver import diffs
-from evolver.edits import violation
 from evolver.errors import EditError
+from evolver.programs import diffs
+from evolver.programs.edits import violation
 
 SOURCE = dedent(
     """\

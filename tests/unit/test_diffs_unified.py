@@ -11,9 +11,9 @@ from edit_versions import MARKED, TWO_REGIONS, ends_alike, versions
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from evolver import diffs
-from evolver.edits import violation
 from evolver.errors import EditError
+from evolver.programs import diffs
+from evolver.programs.edits import violation
 
 GOOD = """\
 --- a/f.py

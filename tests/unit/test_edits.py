@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver.edits import find_regions, replace_regions, skeleton, violation
 from evolver.errors import UsageError
+from evolver.programs.edits import find_regions, replace_regions, skeleton, violation
 
 START, END = b"# EVOLVE-BLOCK-START\n", b"# EVOLVE-BLOCK-END\n"
 

@@ -7,7 +7,7 @@ from random import Random
 
 import pytest
 
-from evolver.filters import (
+from evolver.programs.filters import (
     FILTERS,
     already_seen,
     normalised_hash,

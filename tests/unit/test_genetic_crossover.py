@@ -6,9 +6,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from evolver import edits
 from evolver.errors import ProposalError, UsageError
 from evolver.operators.genetic import Crossover, Mutate
+from evolver.programs import edits
 
 from .genetic_programs import PROGRAMS, context, descendant, propose
 

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from evolver.edits import find_regions
 from evolver.operators.genetic.analysis import survey
 from evolver.operators.genetic.fragment import read_fragments
 from evolver.operators.genetic.writing import code, placed
+from evolver.programs.edits import find_regions
 
 from .genetic_programs import SEVERAL
 

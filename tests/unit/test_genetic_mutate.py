@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolver import edits, literals
 from evolver.errors import ProposalError, UsageError
 from evolver.operators.genetic import EDITS, Mutate, applies_to
 from evolver.operators.genetic.child import read_tree
 from evolver.operators.genetic.comments import without_untrue
 from evolver.operators.genetic.tree import replaced
 from evolver.operators.genetic.writing import key
+from evolver.programs import edits, literals
 from evolver.types import Brief, Files
 
 from .genetic_programs import PROGRAMS, STRAIGHT, context, descendant, propose

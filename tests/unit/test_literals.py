@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver.literals import find, substitute
+from evolver.programs.literals import find, substitute
 
 BOM = b"\xef\xbb\xbf"
 

@@ -10,7 +10,7 @@ from random import Random
 import pytest
 from llm_server import LLMServer, in_turn
 
-from evolver import diffs, prompts
+from evolver import prompts
 from evolver.errors import EditError, ModelError, ProposalError, UsageError
 from evolver.models import OpenAIModel, ScriptedModel
 from evolver.models.scripted import Answer
@@ -24,6 +24,7 @@ from evolver.operators.llm import (
 )
 from evolver.operators.llm.asking import Asking, summary, thought
 from evolver.plugins import configure
+from evolver.programs import diffs
 from evolver.types import (
     Brief,
     Completion,

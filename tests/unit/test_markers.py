@@ -11,10 +11,16 @@ from pathlib import Path
 
 import pytest
 
-from evolver.edits import find_regions, first_region_alone, has_markers, replace_regions, violation
 from evolver.errors import UsageError
-from evolver.languages import language, named, tokens
-from evolver.markers import is_marker, markers
+from evolver.programs.edits import (
+    find_regions,
+    first_region_alone,
+    has_markers,
+    replace_regions,
+    violation,
+)
+from evolver.programs.languages import language, named, tokens
+from evolver.programs.markers import is_marker, markers
 from evolver.runs import Run
 from evolver.task import assemble_task
 

@@ -16,7 +16,6 @@ from fake_candidate import InProcessCandidate
 
 from evolver import datasets
 from evolver.bundled import bundled
-from evolver.edits import find_regions
 from evolver.errors import (
     CandidateCrashed,
     CandidateError,
@@ -25,6 +24,7 @@ from evolver.errors import (
     UsageError,
 )
 from evolver.plugins import load_module
+from evolver.programs.edits import find_regions
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.types import Candidate, Program
 

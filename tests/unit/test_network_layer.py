@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from fake_candidate import InProcessCandidate
 
-from evolver import literals
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.evaluator import EvaluatorSource, guest_files
 from evolver.operators.genetic import Mutate
 from evolver.plugins import configure, load_module
+from evolver.programs import literals
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.task import load_task
 from evolver.types import Context, Elite, Evaluation, Files, Program

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from evolver.errors import UsageError
-from evolver.imports import import_base, own_modules
+from evolver.programs.imports import import_base, own_modules
 
 CASES = {
     "none": ("import math, os.path\n", set()),

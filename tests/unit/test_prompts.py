@@ -17,7 +17,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver import prompts
-from evolver.diffs.fences import fences
 from evolver.errors import EditError, UsageError
 from evolver.operators.llm import (
     Diff,
@@ -28,6 +27,7 @@ from evolver.operators.llm import (
     Rewrite,
 )
 from evolver.operators.llm.asking import Asking
+from evolver.programs.diffs.fences import fences
 from evolver.types import (
     Brief,
     Context,

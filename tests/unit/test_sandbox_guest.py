@@ -21,8 +21,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver import literals
 from evolver.bundled import bundled
+from evolver.programs import literals
 
 SOURCE = b'''\
 """Floats in all the places where Python takes one, also in a line with an \xc3\xa4."""

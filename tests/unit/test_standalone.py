@@ -10,7 +10,7 @@ from types import ModuleType
 import pytest
 
 from evolver.errors import UsageError
-from evolver.standalone import source_of
+from evolver.programs.standalone import source_of
 
 _number = itertools.count()
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from evolver.database import DATABASE
-from evolver.edits import find_regions
 from evolver.errors import UsageError
 from evolver.founding import copy_task
+from evolver.programs.edits import find_regions
 from evolver.runs import TASK
 from evolver.task import assemble_task, load_task
 

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from evolver.edits import violation
 from evolver.errors import ProposalError
 from evolver.operators.genetic.analysis import survey
 from evolver.operators.genetic.comments import without_untrue
@@ -16,6 +15,7 @@ from evolver.operators.genetic.fragment import Fragment, read_fragments, write_f
 from evolver.operators.genetic.grammar import Grammar
 from evolver.operators.genetic.simplify import simplify
 from evolver.operators.genetic.survey import SAFE, Survey
+from evolver.programs.edits import violation
 from evolver.types import Brief, Context, Files, Proposal, Tune
 
 _LEAST_CREDIT = 0.2

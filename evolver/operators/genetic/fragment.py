@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 import libcst as cst
 
-from evolver.edits import Region, find_regions, replace_regions
 from evolver.operators.genetic.surroundings import Surroundings, surroundings
+from evolver.programs.edits import Region, find_regions, replace_regions
 from evolver.types import Files
 
 _WRAPPER = "if 1:\n"  # makes an indented region a whole program; its printed form is cut off again

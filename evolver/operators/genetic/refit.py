@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from evolver import literals
 from evolver.errors import ProposalError
 from evolver.operators.genetic.child import applies_to
+from evolver.programs import literals
 from evolver.types import Context, Proposal, Tune
 
 

@@ -7,12 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar, Literal
 
-from evolver import diffs, prompts
-from evolver.diffs.answers import answer_lines
-from evolver.diffs.fences import fences
-from evolver.edits import violation
+from evolver import prompts
 from evolver.errors import EditError, ProposalError, UsageError
-from evolver.markers import is_marker
+from evolver.programs import diffs
+from evolver.programs.diffs.answers import answer_lines
+from evolver.programs.diffs.fences import fences
+from evolver.programs.edits import violation
+from evolver.programs.markers import is_marker
 from evolver.types import Completion, Context, Files, Prompt, Proposal, Tune
 
 Form = Literal["diff", "rewrite"]

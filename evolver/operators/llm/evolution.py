@@ -7,8 +7,8 @@ from difflib import unified_diff
 from typing import ClassVar
 
 from evolver import prompts
-from evolver.edits import find_regions
 from evolver.operators.llm.asking import Asking, thought
+from evolver.programs.edits import find_regions
 from evolver.prompts.shown import ShownCode, region_code
 from evolver.types import Brief, Context, Elite, Prompt, Proposal
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from evolver import prompts
-from evolver.diffs.answers import answer_lines
 from evolver.errors import EditError, ProposalError
 from evolver.operators.llm.asking import Asking, applied, complete
+from evolver.programs.diffs.answers import answer_lines
 from evolver.types import Context, Prompt, Proposal
 
 _PLAN_LENGTH = 6000  # characters

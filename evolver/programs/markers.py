@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from evolver.errors import UsageError
-from evolver.languages import COMMON, Syntax, ending, syntax, tokens
+from evolver.programs.languages import COMMON, Syntax, ending, syntax, tokens
 
 _NAME = rb"[\w.\x80-\xff-]+"
 _MARKER = re.compile(

@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from evolver.diffs.typography import mended, plain
+from evolver.programs.diffs.typography import mended, plain
 
 _WORD = re.compile(r"\w+")
 _TAB_WIDTH = 4  # columns, where nothing says otherwise
@@ -51,7 +51,7 @@ def find(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) ->
     The readings: to the letter; ignoring white space at the ends of lines; ignoring blank lines
     around the search as well; ignoring how deep it is indented, as long as what is indented alike
     in the search is indented alike in the text. Then the last three with characters that look
-    alike taken for the same (`evolver.diffs.typography`).
+    alike taken for the same (`evolver.programs.diffs.typography`).
     """
     exactly = find_exactly(lines, search, replace)
     if exactly:

@@ -11,8 +11,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from evolver import languages
 from evolver.errors import EditError
+from evolver.programs import languages
 
 _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<ticks>`{3,}|~{3,})[ \t]*(?P<info>.*?)[ \t]*$")
 _INDENT = 3  # columns beyond its opening's that a fence may stand deeper and still close it

@@ -22,14 +22,14 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
 
-from evolver.diffs import marks
-from evolver.diffs.answers import answer_lines, path_in
-from evolver.diffs.applying import Edit
-from evolver.diffs.fences import line_above
-from evolver.diffs.matching import find
-from evolver.diffs.text import Text
-from evolver.edits import Region, find_regions, violation
 from evolver.errors import EditError
+from evolver.programs.diffs import marks
+from evolver.programs.diffs.answers import answer_lines, path_in
+from evolver.programs.diffs.applying import Edit
+from evolver.programs.diffs.fences import line_above
+from evolver.programs.diffs.matching import find
+from evolver.programs.diffs.text import Text
+from evolver.programs.edits import Region, find_regions, violation
 from evolver.types import Files
 
 # A line that sets off one proposal from another.

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from evolver.diffs.answers import check_nothing_left_out, resolve_path
-from evolver.diffs.fences import is_fence
-from evolver.diffs.matching import Match, find, find_exactly, nearest
-from evolver.diffs.text import Part, Text
-from evolver.edits import violation
 from evolver.errors import EditError
-from evolver.markers import is_marker
+from evolver.programs.diffs.answers import check_nothing_left_out, resolve_path
+from evolver.programs.diffs.fences import is_fence
+from evolver.programs.diffs.matching import Match, find, find_exactly, nearest
+from evolver.programs.diffs.text import Part, Text
+from evolver.programs.edits import violation
+from evolver.programs.markers import is_marker
 from evolver.types import Files
 
 

@@ -7,15 +7,20 @@ from collections.abc import Collection, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from evolver.diffs import marks
-from evolver.diffs.answers import answer_lines, check_nothing_left_out, path_in, resolve_path
-from evolver.diffs.fences import Fence, fences, longer_than
-from evolver.diffs.matching import indent_of
-from evolver.diffs.text import Text
-from evolver.edits import Region, find_regions, replace_regions
 from evolver.errors import EditError, UsageError
-from evolver.languages import language
-from evolver.markers import is_marker, markers
+from evolver.programs.diffs import marks
+from evolver.programs.diffs.answers import (
+    answer_lines,
+    check_nothing_left_out,
+    path_in,
+    resolve_path,
+)
+from evolver.programs.diffs.fences import Fence, fences, longer_than
+from evolver.programs.diffs.matching import indent_of
+from evolver.programs.diffs.text import Text
+from evolver.programs.edits import Region, find_regions, replace_regions
+from evolver.programs.languages import language
+from evolver.programs.markers import is_marker, markers
 from evolver.types import Files
 
 #: Languages in whose files fences are no rarity.

@@ -8,14 +8,14 @@ a repair prompt says to the model.
 
 from collections.abc import Collection, Sequence
 
-from evolver.diffs import blocks, marks, unified
-from evolver.diffs.answers import answer_lines, path_in, summary
-from evolver.diffs.applying import Edit, apply
-from evolver.diffs.blocks import make
-from evolver.diffs.fences import closing, is_fence
-from evolver.diffs.rewrites import make as make_rewrite
-from evolver.diffs.rewrites import rewrite
-from evolver.diffs.unified import make as make_unified
+from evolver.programs.diffs import blocks, marks, unified
+from evolver.programs.diffs.answers import answer_lines, path_in, summary
+from evolver.programs.diffs.applying import Edit, apply
+from evolver.programs.diffs.blocks import make
+from evolver.programs.diffs.fences import closing, is_fence
+from evolver.programs.diffs.rewrites import make as make_rewrite
+from evolver.programs.diffs.rewrites import rewrite
+from evolver.programs.diffs.unified import make as make_unified
 
 __all__ = [
     "Edit",

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 
-from evolver.edits import find_regions
+from evolver.programs.edits import find_regions
 from evolver.types import Files
 
 

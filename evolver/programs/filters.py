@@ -8,8 +8,8 @@ import warnings
 from functools import lru_cache
 from types import CodeType
 
-from evolver import literals
-from evolver.edits import violation
+from evolver.programs import literals
+from evolver.programs.edits import violation
 from evolver.types import Context, Files
 
 

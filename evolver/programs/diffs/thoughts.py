@@ -10,9 +10,9 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from evolver.diffs import marks
-from evolver.diffs.fences import closing, is_fence
 from evolver.errors import EditError
+from evolver.programs.diffs import marks
+from evolver.programs.diffs.fences import closing, is_fence
 
 _TAG = re.compile(
     r"<\|(?:begin_of_thought|start_thinking|inner_prefix)\|>|<unused94>|<\|channel>thought\b"

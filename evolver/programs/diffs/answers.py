@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterable
 
-from evolver.diffs.thoughts import without_thoughts
 from evolver.errors import EditError
+from evolver.programs.diffs.thoughts import without_thoughts
 
 _SUMMARY_LENGTH = 300  # characters
 _CODE = re.compile(  # a fence, an edit block, the head of a unified diff

@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from typing import Literal
 
-from evolver.diffs.answers import answer_lines
-from evolver.diffs.applying import Edit
-from evolver.diffs.fences import is_fence
-from evolver.diffs.text import Text
 from evolver.errors import EditError
-from evolver.markers import is_marker
+from evolver.programs.diffs.answers import answer_lines
+from evolver.programs.diffs.applying import Edit
+from evolver.programs.diffs.fences import is_fence
+from evolver.programs.diffs.text import Text
+from evolver.programs.markers import is_marker
 from evolver.types import Files
 
 _CONTEXT = 3  # lines around a change, as everybody writes them

@@ -1,0 +1,1 @@
+"""A program's text: what may change of it, edits, duplicates."""
