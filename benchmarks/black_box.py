@@ -18,9 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from evolver.bundled import bundled
-from evolver.plugins import load_module
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
+from evolver.tasks.plugins import load_module
 from evolver.types import Program
 
 TASK = bundled("examples") / "black-box-optimisation"

@@ -33,7 +33,7 @@ from evolver import sessions
 from evolver.bundled import bundled
 from evolver.gallery import HYPERVOLUME, MEASURED, Example, Measured, examples
 from evolver.runs import Run
-from evolver.task import Task
+from evolver.tasks.task import Task
 from evolver.types import Files
 
 START, END = "<!-- measured -->", "<!-- end -->"

@@ -30,11 +30,11 @@ import numpy as np
 
 from evolver.bundled import bundled
 from evolver.evaluator import guest_files
-from evolver.plugins import load_module
 from evolver.runs import Run
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
-from evolver.task import load_task
+from evolver.tasks.plugins import load_module
+from evolver.tasks.task import load_task
 from evolver.types import Program
 
 FOLDER = bundled("evaluators") / "optimiser"

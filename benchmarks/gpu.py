@@ -22,7 +22,7 @@ from pathlib import Path
 from evolver import devices, extras
 from evolver.bundled import bundled
 from evolver.errors import UsageError
-from evolver.task import load_task
+from evolver.tasks.task import load_task
 
 ROOT = Path(__file__).resolve().parents[1]
 BY_HAND = Path(__file__).with_name("gpu_programs")

@@ -23,10 +23,10 @@ from evolver import config
 from evolver.assemble import make_operators
 from evolver.config import Options
 from evolver.facts import Outcome
-from evolver.objective import Objective
 from evolver.sessions import make_engine
 from evolver.store import Store
-from evolver.task import load_task
+from evolver.tasks.objective import Objective
+from evolver.tasks.task import load_task
 from evolver.types import Elite, Evaluation, Job, Preflight
 
 _SECONDS = 0.5  # of one evaluation

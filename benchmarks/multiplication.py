@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError
-from evolver.plugins import load_module
+from evolver.tasks.plugins import load_module
 
 CASES = "2,2,2:7 2,2,3:11 2,2,4:14 2,3,3:15 2,3,4:20 3,3,3:23"
 SEED = bundled("examples") / "multiply-2x2x2" / "decompose.py"

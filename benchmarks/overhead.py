@@ -20,12 +20,12 @@ from evolver.archives import BestN, Pareto
 from evolver.budget import Budget
 from evolver.engine import Engine, EngineSettings
 from evolver.executors.inline import InlineExecutor
-from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.progress import Progress
 from evolver.selection import FrontFirst, Tournament
 from evolver.store import Store
+from evolver.tasks.objective import Objective
 from evolver.types import Brief, Context, Files, Program, Proposal
 
 FILLER = b"".join(b"def f%d(x):\n    return x * %d + 1  # unchanged\n" % (i, i) for i in range(40))

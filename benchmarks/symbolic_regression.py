@@ -18,7 +18,7 @@ import numpy as np
 
 import evolver
 from evolver.bundled import bundled
-from evolver.plugins import load_module
+from evolver.tasks.plugins import load_module
 
 MODULE = load_module(bundled("evaluators") / "symbolic_regression")
 NAMES = {1: "x", 2: "a, m", 3: "m, v, c"}  # of a law's inputs

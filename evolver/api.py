@@ -13,11 +13,11 @@ from evolver import sessions
 from evolver.config import Options
 from evolver.errors import UsageError
 from evolver.evaluator import Evaluator, pickle_evaluator
-from evolver.plugins import nearest
 from evolver.programs.standalone import source_of
 from evolver.progress import Progress
 from evolver.runs import Run
-from evolver.task import TaskSettings, assemble_task, load_task, validate
+from evolver.tasks.plugins import nearest
+from evolver.tasks.task import TaskSettings, assemble_task, load_task, validate
 from evolver.types import Result
 
 Listener = Callable[[Progress], None]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from evolver.objective import dominates
+from evolver.tasks.objective import dominates
 from evolver.types import Elite
 
 

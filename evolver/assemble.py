@@ -11,14 +11,14 @@ from evolver.endpoint import Beside, Endpoint, Terms
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource
 from evolver.executors.local import LocalExecutor
-from evolver.objective import Condition
 from evolver.operators import DEFAULT
 from evolver.operators.mix import Weighted
-from evolver.plugins import configure, find
 from evolver.population import Island, Population
 from evolver.programs.filters import syntax_error
 from evolver.sandboxes import SandboxSettings, image
-from evolver.task import BudgetSection, Task
+from evolver.tasks.objective import Condition
+from evolver.tasks.plugins import configure, find
+from evolver.tasks.task import BudgetSection, Task
 from evolver.types import Bounding, Model, Prompt
 from evolver.worker import Setup, Stage
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from evolver.errors import UsageError
 from evolver.operators import DEFAULT
-from evolver.plugins import nearest
-from evolver.task import TABLES, Task, TaskSettings, assemble_task, validate
+from evolver.tasks.plugins import nearest
+from evolver.tasks.task import TABLES, Task, TaskSettings, assemble_task, validate
 
 _TOML = ('"', "'", "[", "{")  # what begins so is TOML or a mistake
 _PLUGINS = {("islands", "archive"), ("islands", "policy")}  # a name, or a table with `use`

@@ -16,8 +16,8 @@ from evolver.assignments import assign
 from evolver.budget import Budget
 from evolver.endpoint import Terms
 from evolver.errors import UsageError
-from evolver.objective import Objective
-from evolver.task import BudgetSection, TaskSettings, validate
+from evolver.tasks.objective import Objective
+from evolver.tasks.task import BudgetSection, TaskSettings, validate
 
 DEFAULT_EVALUATIONS = 1000
 CONFIGURATION = "settings.json"
@@ -42,7 +42,7 @@ class Options:
         deterministic: the same seed gives the same run.
         allow_unisolated: run candidates without isolation, where none works.
         skip_gate: start without asking whether the evaluator prefers bad programs (`evolver.gate`).
-        ablate: parts of the method to leave out, of `evolver.task.Ablation`.
+        ablate: parts of the method to leave out, of `evolver.tasks.task.Ablation`.
         sandbox: where candidates run: "local", "docker" or a plug-in.
         set: keys of the task's task.toml with other values, each "KEY=VALUE"; the options above go
             before.

@@ -22,7 +22,6 @@ from evolver.errors import UsageError
 from evolver.evidence import Verdict, in_order
 from evolver.facts import Attempt, Confirmation, Outcome, Round
 from evolver.failures import paths_of
-from evolver.objective import dominates
 from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population
@@ -30,6 +29,7 @@ from evolver.progress import Progress
 from evolver.recording import Models
 from evolver.store import Store
 from evolver.tally import Tally
+from evolver.tasks.objective import dominates
 from evolver.types import Brief, Conditional, Executor, Files
 from evolver.walk import SEED, Walk
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
 from evolver.inside import InsideEvaluator, InsideResult, find_inside, inside_of
-from evolver.plugins import builtin_evaluators, check_keywords, configure, find
+from evolver.tasks.plugins import builtin_evaluators, check_keywords, configure, find
 from evolver.types import Candidate, Files, Result
 
 

@@ -18,7 +18,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 from evolver.facts import Confirmation, Outcome, Round
-from evolver.objective import Objective
+from evolver.tasks.objective import Objective
 from evolver.types import Elite
 
 SEED = 0  # the program that all others are compared with

@@ -17,7 +17,7 @@ from evolver.database import DATABASE, LOCK
 from evolver.errors import ModelError, SandboxError, UsageError
 from evolver.runs import BEST, LOG, PICKLE, PROGRAM, TASK
 from evolver.store import Store
-from evolver.task import RUNS, Task, TaskSettings, is_aside
+from evolver.tasks.task import RUNS, Task, TaskSettings, is_aside
 from evolver.wording import shell
 
 _LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied

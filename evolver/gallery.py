@@ -12,8 +12,8 @@ from evolver.bundled import bundled
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource
 from evolver.founding import unmakeable
-from evolver.plugins import nearest
-from evolver.task import TASK_FILE, Task, load_task
+from evolver.tasks.plugins import nearest
+from evolver.tasks.task import TASK_FILE, Task, load_task
 
 MEASURED = "measured.json"
 

@@ -25,10 +25,10 @@ from typing import Any
 
 from evolver.errors import UsageError
 from evolver.executors import together
-from evolver.objective import Objective
 from evolver.programs.edits import find_regions
 from evolver.suspects import Suspect, measure_again
-from evolver.task import Task
+from evolver.tasks.objective import Objective
+from evolver.tasks.task import Task
 from evolver.types import Evaluation, Executor, Files, Job, Preflight, Program
 
 _FUNCTIONS = {

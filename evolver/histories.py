@@ -24,7 +24,7 @@ from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_a
 from evolver.runs import PICKLE, TASK, Run
 from evolver.sessions import Listener, go_on, make_engine
 from evolver.store import Store
-from evolver.task import BudgetSection, Task, TaskSettings, assemble_task, load_task
+from evolver.tasks.task import BudgetSection, Task, TaskSettings, assemble_task, load_task
 from evolver.types import Evaluation
 
 _ROUNDING = 1e-9  # relative: what another machine's arithmetic may do to a score

@@ -17,9 +17,9 @@ from typing import Any, ClassVar
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
-from evolver.plugins import nearest
 from evolver.programs import literals
 from evolver.programs.imports import own_modules, parsed
+from evolver.tasks.plugins import nearest
 from evolver.types import Candidate, Files, Result
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef

@@ -21,7 +21,7 @@ from evolver.lines import mend_empty
 from evolver.operators.mix import Weighted
 from evolver.preview import at_the_start, operators_that_ask, preview
 from evolver.spread import Spread, repeat
-from evolver.task import Task, assemble_task
+from evolver.tasks.task import Task, assemble_task
 from evolver.types import Completion, Context, Evaluation, Operator, Program, Prompt
 
 _PATIENCE = 60.0  # seconds for a model to answer

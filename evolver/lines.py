@@ -11,8 +11,8 @@ from typing import IO
 
 from evolver.evidence import SEED, Comparison, Evidence, Interval, establishes
 from evolver.facts import Bill
-from evolver.objective import Objective
 from evolver.progress import Progress
+from evolver.tasks.objective import Objective
 from evolver.types import Elite
 from evolver.wording import counted, visible_line
 

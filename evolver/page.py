@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from evolver.extras import installation
-from evolver.objective import Objective
 from evolver.report import EVOLVED, Comparison, Point, References, axes, compare, entry, wins
+from evolver.tasks.objective import Objective
 from evolver.types import Files
 from evolver.wording import visible
 

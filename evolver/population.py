@@ -14,9 +14,9 @@ from random import Random
 
 from evolver.evidence import Evidence, Verdict
 from evolver.facts import NOT_MENDED, Attempt, Outcome
-from evolver.objective import Objective, dominates, front
 from evolver.programs.filters import normalised_hash, structure_hash
 from evolver.sandboxes.evaluation import PRINTED
+from evolver.tasks.objective import Objective, dominates, front
 from evolver.types import Archive, Elite, Evaluation, Files, Policy, Trial
 
 _REASON_LENGTH = 200  # characters

@@ -12,10 +12,10 @@ from evolver.assemble import make_operators, make_population
 from evolver.errors import UsageError
 from evolver.evidence import Verdict, in_order
 from evolver.facts import Outcome
-from evolver.plugins import nearest
 from evolver.runs import Run
 from evolver.sessions import judge
-from evolver.task import Task
+from evolver.tasks.plugins import nearest
+from evolver.tasks.task import Task
 from evolver.types import Context, Elite, Evaluation, Program, Prompt
 
 

@@ -25,8 +25,8 @@ from evolver.config import Options
 from evolver.endpoint import Terms
 from evolver.evaluator import Evaluator
 from evolver.operators import DEFAULT
-from evolver.plugins import find
-from evolver.task import TABLES, TaskSettings
+from evolver.tasks.plugins import find
+from evolver.tasks.task import TABLES, TaskSettings
 from evolver.types import Candidate, Result, Tune
 
 _MISSING: Any = object()  # the default of a key that has none

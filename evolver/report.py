@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evolver.facts import Outcome
-from evolver.objective import Objective, dominates
+from evolver.tasks.objective import Objective, dominates
 from evolver.wording import visible_line
 
 Point = Mapping[str, float]

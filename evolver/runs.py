@@ -16,12 +16,12 @@ from evolver.errors import UsageError
 from evolver.evidence import SEED, Evidence, Verdict, establishes, in_order
 from evolver.facts import Bill, Confirmation, Flights, Outcome, Round
 from evolver.failures import Failures, paths_of
-from evolver.objective import Objective, dominates
 from evolver.population import front_of
 from evolver.progress import ModelRecord
 from evolver.store import Store
 from evolver.tally import Tally
-from evolver.task import RUNS, Task, assemble_task
+from evolver.tasks.objective import Objective, dominates
+from evolver.tasks.task import RUNS, Task, assemble_task
 from evolver.types import Elite, Evaluation, Program, Prompt
 
 TASK = "task"  # the task's folder as it was at the start

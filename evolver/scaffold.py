@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from evolver.belongings import LARGEST, written
-from evolver.directions import Direction, by_name, by_numbers
 from evolver.errors import UsageError
 from evolver.founding import unmakeable
-from evolver.plugins import nearest
 from evolver.reference import commented
-from evolver.task import TASK_FILE, EvaluatorSection, TaskSettings, validate
+from evolver.tasks.directions import Direction, by_name, by_numbers
+from evolver.tasks.plugins import nearest
+from evolver.tasks.task import TASK_FILE, EvaluatorSection, TaskSettings, validate
 from evolver.tryout import NUMBER, Tryout
 
 _COMBINED = "combined_score"  # what other systems maximise, whatever else there is

@@ -18,7 +18,7 @@ from typing import Any
 from evolver import evidence
 from evolver.evidence import Interval, is_coarse, is_same, mean
 from evolver.executors import together
-from evolver.objective import Objective
+from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Files
 
 Pair = tuple[Evaluation, Evaluation]  # of a suspect and of the seed, on the same inputs

@@ -18,7 +18,6 @@ from evolver.belongings import (
     of_evaluator,
     of_program,
 )
-from evolver.directions import by_name
 from evolver.errors import UsageError
 from evolver.founding import copy_task
 from evolver.gate import bad_programs
@@ -26,7 +25,8 @@ from evolver.inside import InsideEvaluator, find_inside
 from evolver.probe import METRIC, Told
 from evolver.repository import project_of
 from evolver.runs import TASK
-from evolver.task import Task, TaskSettings, assemble_task, validate
+from evolver.tasks.directions import by_name
+from evolver.tasks.task import Task, TaskSettings, assemble_task, validate
 from evolver.types import Evaluation, Files
 
 NUMBER = "score"  # the name of a number whose function's name does not say what it is

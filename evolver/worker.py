@@ -33,12 +33,12 @@ from evolver.errors import (
     UsageError,
 )
 from evolver.evaluator import Demanding, EvaluatorSource, guest_files, read_result
-from evolver.objective import Condition, Objective
-from evolver.plugins import find
 from evolver.preflight import fly
 from evolver.programs import literals
 from evolver.sandboxes import SandboxSettings, die_with, gpus, protect_process
 from evolver.sandboxes.evaluation import PRINTED
+from evolver.tasks.objective import Condition, Objective
+from evolver.tasks.plugins import find
 from evolver.tuning import Fit, evolve, fit
 from evolver.types import (
     Candidate,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from evolver.objective import Condition, Objective
+from evolver.tasks.objective import Condition, Objective
 from evolver.types import Evaluation, Executor, Job, Preflight, Program, Tune
 
 # The metric v is the number that a program returns; the objective is to raise it up to 10.

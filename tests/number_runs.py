@@ -11,11 +11,11 @@ from evolver.endpoint import Endpoint
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ProposalError
 from evolver.executors.inline import InlineExecutor
-from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.recording import Models
 from evolver.selection import Tournament
+from evolver.tasks.objective import Objective
 from evolver.types import Brief, Context, Prompt, Proposal
 
 SEED = {"n.txt": b"1"}

@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 
 from evolver import bench, devices, extras, objects, sources, verify
 from evolver.errors import CandidateOutputError, UsageError
-from evolver.plugins import nearest
 from evolver.straightline import GUEST, count_operations, trace, trace_parameters
+from evolver.tasks.plugins import nearest
 from evolver.types import Candidate, Result
 
 from . import folding

@@ -140,7 +140,7 @@ def _about_host(found: Host) -> Lines:
 
 def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) -> None:
     from evolver.inspection import inspect
-    from evolver.task import load_task
+    from evolver.tasks.task import load_task
 
     with out.status("starting") as status:  # on a terminal
         found = inspect(load_task(folder), options, lambda said: status.update(said))

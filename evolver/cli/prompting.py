@@ -41,7 +41,7 @@ def prompt(
     from evolver.assignments import assigned
     from evolver.database import DATABASE
     from evolver.runs import Run
-    from evolver.task import load_task
+    from evolver.tasks.task import load_task
 
     is_run = (place / DATABASE).exists()
     if attempt is not None:

@@ -243,7 +243,7 @@ def best(
     Its metrics go to standard error, so that its source can be piped: it comes out byte for byte.
     """
     from evolver import lines
-    from evolver.objective import Condition
+    from evolver.tasks.objective import Condition
 
     run, ids = run_and_programs(words or [], most=1)
     if ids and where:
@@ -288,7 +288,7 @@ def _judged(run: Run, number: int) -> Elite:
 
 
 def _check_names(run: Run, conditions: list[Any]) -> None:
-    from evolver.plugins import nearest
+    from evolver.tasks.plugins import nearest
 
     known = {name for elite in run.elites.values() for name in elite.evaluation.metrics}
     for condition in conditions:

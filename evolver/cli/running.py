@@ -11,7 +11,7 @@ from evolver.cli.places import console, print_json, task_folder
 from evolver.errors import UsageError
 
 if TYPE_CHECKING:
-    from evolver.task import Task
+    from evolver.tasks.task import Task
     from evolver.types import Files
 
 Evaluations = Annotated[
@@ -106,7 +106,7 @@ def run(
     from evolver import display, sessions
     from evolver.cli.concluding import conclude
     from evolver.config import Options
-    from evolver.task import load_task
+    from evolver.tasks.task import load_task
 
     loaded = load_task(task_folder(task))
     options = Options(
@@ -188,7 +188,7 @@ def evaluate(
     from evolver.cli.concluding import UNTRUSTED
     from evolver.config import in_sandbox
     from evolver.programs.edits import violation
-    from evolver.task import load_task
+    from evolver.tasks.task import load_task
     from evolver.types import Evaluation
 
     loaded = assigned(load_task(task_folder(task)), set_ or ())

@@ -53,7 +53,7 @@ def build(
     """Build the image in which candidates run."""
     from evolver import assemble
     from evolver.sandboxes import daemon, image
-    from evolver.task import load_task
+    from evolver.tasks.task import load_task
 
     if from_host and (base or apt):
         raise UsageError("--base and --apt do not go with --from-host; leave them out, or that")

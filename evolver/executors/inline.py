@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from random import Random
 
 from evolver.errors import CandidateError
-from evolver.objective import Objective
+from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Job, Preflight, Program
 
 

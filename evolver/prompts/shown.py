@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evolver.objective import dominates
 from evolver.programs.diffs.fences import longer_than
 from evolver.programs.diffs.marks import needed
 from evolver.programs.edits import Region, find_regions, has_markers
 from evolver.programs.languages import language
+from evolver.tasks.objective import dominates
 from evolver.types import Brief, Context, Elite, Files, Trial
 
 _FEEDBACK_HEAD, _FEEDBACK_TAIL = 1000, 3000  # characters; a traceback says most at its end

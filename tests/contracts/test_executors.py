@@ -246,7 +246,7 @@ def test_workers_die_with_a_killed_controller_though_their_evaluator_loops(tmp_p
 import asyncio, pathlib
 from evolver.evaluator import EvaluatorSource
 from evolver.executors.local import LocalExecutor
-from evolver.objective import Objective
+from evolver.tasks.objective import Objective
 from evolver.sandboxes import SandboxSettings
 from evolver.types import Job, Program
 from evolver.worker import Setup, Stage

@@ -26,7 +26,7 @@ from evolver.errors import (
 )
 from evolver.models import LiteLLMModel, OpenAIModel, ScriptedModel, remote
 from evolver.models.chat import ChatModel
-from evolver.plugins import configure
+from evolver.tasks.plugins import configure
 from evolver.types import Completion, Model
 
 

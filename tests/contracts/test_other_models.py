@@ -21,10 +21,10 @@ from evolver.errors import EditError, ModelError, ModelRefused, ModelUnavailable
 from evolver.facts import Attempt, Request
 from evolver.models import CommandModel, ManualModel
 from evolver.models.manual import questions
-from evolver.plugins import configure
 from evolver.programs import diffs
 from evolver.recorded import ReplayModel
 from evolver.store import Store
+from evolver.tasks.plugins import configure
 from evolver.types import Bound, Completion, Model, Prompt
 
 FILES = {"f.py": b"def f(x):\n    return x\n", "src/g.py": b"y = 1", "lib.py": b"z = 0\n"}

@@ -18,9 +18,9 @@ from command_line import CommandLine
 from evolver import devices, extras
 from evolver.bundled import bundled
 from evolver.errors import UsageError
-from evolver.plugins import load_module
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.sandboxes.local import gpu_paths
+from evolver.tasks.plugins import load_module
 from evolver.types import Program
 
 NEEDY = """

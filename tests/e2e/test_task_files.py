@@ -9,7 +9,7 @@ import pytest
 from evolver import sessions
 from evolver.config import Options
 from evolver.histories import fork, replay
-from evolver.task import load_task
+from evolver.tasks.task import load_task
 
 TOML = """
 [task]

@@ -19,7 +19,7 @@ from evolver.errors import UsageError
 from evolver.evaluator import Demanding, EvaluatorSource, guest_files
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
-from evolver.task import Task, load_task
+from evolver.tasks.task import Task, load_task
 from evolver.types import Candidate, Files, Program
 
 #: Evaluators whose inputs are drawn anew for each evaluation, or that measure time.

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.archives import BestN, Pareto
-from evolver.objective import dominates
+from evolver.tasks.objective import dominates
 from evolver.types import Elite, Evaluation, Program
 
 

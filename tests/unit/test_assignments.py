@@ -12,7 +12,7 @@ from evolver import config
 from evolver.assignments import assign, parse
 from evolver.config import Options
 from evolver.errors import UsageError
-from evolver.task import TaskSettings, validate
+from evolver.tasks.task import TaskSettings, validate
 
 TASK: dict[str, Any] = {
     "task": {"program": ["p.py"]},

@@ -10,8 +10,8 @@ import pytest
 from fake_candidate import InProcessCandidate
 
 from evolver.bundled import bundled
-from evolver.plugins import load_module
 from evolver.straightline import GUEST
+from evolver.tasks.plugins import load_module
 
 FOLDER = bundled("evaluators") / "exp2"
 exp2 = load_module(FOLDER)

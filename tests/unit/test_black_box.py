@@ -10,7 +10,7 @@ from fake_candidate import InProcessCandidate
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
-from evolver.plugins import load_module
+from evolver.tasks.plugins import load_module
 
 MODULE = load_module(bundled("evaluators") / "black_box")
 FUNCTIONS, Instance = MODULE.FUNCTIONS, MODULE.Instance

@@ -11,7 +11,7 @@ from fake_candidate import InProcessCandidate
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError
-from evolver.plugins import load_module
+from evolver.tasks.plugins import load_module
 
 FOLDER = bundled("evaluators") / "cluster_scheduling"
 MODULE = load_module(FOLDER)

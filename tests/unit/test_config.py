@@ -10,7 +10,7 @@ import pytest
 from evolver import config, rules
 from evolver.config import CONFIGURATION, Options
 from evolver.errors import UsageError
-from evolver.task import TaskSettings, validate
+from evolver.tasks.task import TaskSettings, validate
 
 TASK = {
     "task": {"program": ["p.py"]},

@@ -16,10 +16,10 @@ from evolver.budget import Budget
 from evolver.database import DATABASE
 from evolver.evidence import establishes
 from evolver.executors.inline import InlineExecutor
-from evolver.objective import Objective
 from evolver.operators.mix import Weighted
 from evolver.rules import CURRENT
 from evolver.store import Store
+from evolver.tasks.objective import Objective
 from evolver.types import Context, Evaluation, Job, Program, Proposal
 
 

@@ -15,8 +15,8 @@ from fake_candidate import InProcessCandidate
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError
-from evolver.plugins import load_module
-from evolver.task import load_task
+from evolver.tasks.plugins import load_module
+from evolver.tasks.task import load_task
 from evolver.types import Result
 
 

@@ -19,8 +19,8 @@ from evolver.bench import product
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.evaluator import EvaluatorSource, guest_files
-from evolver.plugins import load_module
 from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.tasks.plugins import load_module
 from evolver.types import Program, Result
 
 HAS_GPU = Path("/dev/nvidia0").exists()

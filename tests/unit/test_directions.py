@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from evolver.directions import by_name, by_numbers
+from evolver.tasks.directions import by_name, by_numbers
 
 SMALLER = """
     error errors err rmse RMSE mse mae nll loss perplexity regret distance energy violations cost

@@ -14,10 +14,10 @@ from fake_candidate import InProcessCandidate
 from evolver import straightline
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed, CandidateOutputError
-from evolver.plugins import load_module
 from evolver.straightline import GUEST
 from evolver.straightline.line import BINARY
-from evolver.task import load_task
+from evolver.tasks.plugins import load_module
+from evolver.tasks.task import load_task
 from evolver.types import Result
 
 FOLDER = bundled("evaluators") / "exp2"

@@ -23,10 +23,10 @@ from evolver import tuning
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
 from evolver.evaluator import EvaluatorSource, guest_files
-from evolver.plugins import load_module
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.straightline import StraightLine, parse
-from evolver.task import load_task
+from evolver.tasks.plugins import load_module
+from evolver.tasks.task import load_task
 from evolver.types import Candidate, Program, Result, Tune
 
 pytestmark = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed here")

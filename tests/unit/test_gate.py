@@ -16,8 +16,8 @@ import pytest
 from evolver import gate
 from evolver.errors import CandidateCrashed, UsageError
 from evolver.executors.inline import InlineExecutor
-from evolver.objective import Objective
-from evolver.task import Task, TaskSettings, assemble_task
+from evolver.tasks.objective import Objective
+from evolver.tasks.task import Task, TaskSettings, assemble_task
 from evolver.types import Evaluation, Job, Program
 
 SEED = '''"""A module."""

@@ -12,9 +12,9 @@ import pytest
 from evolver.errors import CandidateCrashed, EvaluatorError, UsageError
 from evolver.evaluator import EvaluatorSource, guest_files, pickle_evaluator
 from evolver.inside import InsideEvaluator, find_inside, inside_of, sources
-from evolver.objective import Objective
 from evolver.sandboxes import SandboxSettings
 from evolver.sandboxes.local import LocalSandbox
+from evolver.tasks.objective import Objective
 from evolver.types import Candidate, Files, Job, Program, Result, Tune
 from evolver.worker import Judge, Setup, Stage
 

@@ -11,7 +11,7 @@ import pytest
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError
-from evolver.plugins import load_module
+from evolver.tasks.plugins import load_module
 from evolver.types import Files
 
 MODULE = load_module(bundled("evaluators") / "instructions.py")

@@ -13,7 +13,7 @@ from number_runs import OBJECTIVE, engine_on, measure
 
 from evolver.executors.inline import InlineExecutor
 from evolver.store import Store
-from evolver.task import EvaluatorSection
+from evolver.tasks.task import EvaluatorSection
 from evolver.types import Evaluation, Job
 
 

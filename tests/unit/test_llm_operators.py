@@ -23,8 +23,8 @@ from evolver.operators.llm import (
     Rewrite,
 )
 from evolver.operators.llm.asking import Asking, summary, thought
-from evolver.plugins import configure
 from evolver.programs import diffs
+from evolver.tasks.plugins import configure
 from evolver.types import (
     Brief,
     Completion,

@@ -22,7 +22,7 @@ from evolver.programs.edits import (
 from evolver.programs.languages import language, named, tokens
 from evolver.programs.markers import is_marker, markers
 from evolver.runs import Run
-from evolver.task import assemble_task
+from evolver.tasks.task import assemble_task
 
 
 def read(path: str, source: str) -> list[tuple[bool, str, int]]:

@@ -13,8 +13,8 @@ from fake_candidate import InProcessCandidate
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError
 from evolver.evaluator import EvaluatorSource
-from evolver.plugins import load_module
 from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.tasks.plugins import load_module
 from evolver.types import Program
 
 SHAPES = ((48, 40, 56), (31, 33, 29))

@@ -16,10 +16,10 @@ from hypothesis import strategies as st
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
-from evolver.plugins import load_module
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
-from evolver.task import load_task
+from evolver.tasks.plugins import load_module
+from evolver.tasks.task import load_task
 from evolver.types import Program, Result
 
 #: The shapes of AlphaEvolve's table 3 whose rows are known with certainty, then the others.

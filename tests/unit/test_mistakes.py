@@ -11,8 +11,8 @@ from pydantic import BaseModel
 from evolver import assemble
 from evolver.endpoint import Terms
 from evolver.errors import UsageError
-from evolver.plugins import configure, find
-from evolver.task import TaskSettings, validate
+from evolver.tasks.plugins import configure, find
+from evolver.tasks.task import TaskSettings, validate
 
 TASK: dict[str, Any] = {
     "task": {"program": ["p.py"]},

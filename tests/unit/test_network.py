@@ -23,9 +23,9 @@ from evolver.errors import (
     CandidateTimeout,
     UsageError,
 )
-from evolver.plugins import load_module
 from evolver.programs.edits import find_regions
 from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.tasks.plugins import load_module
 from evolver.types import Candidate, Program
 
 GUEST = bundled("evaluators") / "network" / "guest.py"

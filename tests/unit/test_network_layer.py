@@ -17,10 +17,10 @@ from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.evaluator import EvaluatorSource, guest_files
 from evolver.operators.genetic import Mutate
-from evolver.plugins import configure, load_module
 from evolver.programs import literals
 from evolver.sandboxes import LocalSandbox, SandboxSettings
-from evolver.task import load_task
+from evolver.tasks.plugins import configure, load_module
+from evolver.tasks.task import load_task
 from evolver.types import Context, Elite, Evaluation, Files, Program
 
 FOLDER = bundled("evaluators") / "network_layer"

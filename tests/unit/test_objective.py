@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.errors import EvaluatorError, UsageError
-from evolver.objective import Condition, Objective, dominates, front, hypervolume
+from evolver.tasks.objective import Condition, Objective, dominates, front, hypervolume
 
 points = st.lists(
     st.tuples(*[st.integers(0, 6).map(float)] * 2) | st.tuples(*[st.integers(0, 6).map(float)] * 2),

@@ -17,9 +17,9 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed here")
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
 from evolver.evaluator import guest_files
-from evolver.plugins import load_module
 from evolver.sandboxes import LocalSandbox, SandboxSettings
-from evolver.task import load_task
+from evolver.tasks.plugins import load_module
+from evolver.tasks.task import load_task
 from evolver.types import Program
 
 FOLDER = bundled("evaluators") / "optimiser"

@@ -11,7 +11,7 @@ import pytest
 
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource
-from evolver.plugins import (
+from evolver.tasks.plugins import (
     builtin_evaluators,
     check_keywords,
     configure,

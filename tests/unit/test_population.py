@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from evolver.archives import BestN, First
 from evolver.facts import Attempt, Outcome
-from evolver.objective import Objective
 from evolver.population import Island, Population, trial_of
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.selection import Tournament
+from evolver.tasks.objective import Objective
 from evolver.types import Elite, Evaluation, Program, Trial
 
 

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateError, UsageError
-from evolver.plugins import load_module
+from evolver.tasks.plugins import load_module
 from evolver.types import Result
 
 pytest.importorskip("numba", reason="numba is not installed here")

@@ -13,9 +13,9 @@ from evolver.api import evolve
 from evolver.config import Options
 from evolver.endpoint import Terms
 from evolver.operators import DEFAULT
-from evolver.plugins import find
 from evolver.reference import commented, keys_of, meanings, page
-from evolver.task import TaskSettings, validate
+from evolver.tasks.plugins import find
+from evolver.tasks.task import TaskSettings, validate
 from evolver.types import Candidate, Result
 
 PAGE = Path(__file__).parents[2] / "docs" / "task.md"

@@ -26,7 +26,6 @@ from evolver.excerpts import answers_of, state_after
 from evolver.executors.inline import InlineExecutor
 from evolver.facts import Session
 from evolver.models.scripted import ScriptedModel
-from evolver.objective import Objective
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.recording import Models
@@ -34,6 +33,7 @@ from evolver.replay import Record, Replay, Tape, left_behind, walk_again, watche
 from evolver.rules import CURRENT
 from evolver.selection import Tournament
 from evolver.store import Store
+from evolver.tasks.objective import Objective
 from evolver.types import Brief, Context, Evaluation, Executor, Job, Program, Prompt, Proposal
 
 pytestmark = pytest.mark.slow

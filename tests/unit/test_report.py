@@ -12,8 +12,8 @@ from rich.console import Console
 
 from evolver import report
 from evolver.facts import Attempt, Outcome
-from evolver.objective import Objective
 from evolver.page import Page, write_html
+from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Program
 
 OBJECTIVE = Objective(("digits",), ("operations",), (), {"digits": 0.0, "operations": 20.0})

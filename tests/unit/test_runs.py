@@ -13,7 +13,7 @@ from evolver.database import DATABASE
 from evolver.errors import UsageError
 from evolver.founding import new_directory
 from evolver.runs import latest_directory
-from evolver.task import TaskSettings, assemble_task, validate
+from evolver.tasks.task import TaskSettings, assemble_task, validate
 
 
 @pytest.fixture

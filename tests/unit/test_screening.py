@@ -13,11 +13,11 @@ from number_runs import OBJECTIVE, engine_on, measure
 from evolver.errors import CandidateCrashed, ModelUnavailable, ProposalError, UsageError
 from evolver.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
-from evolver.objective import Objective
 from evolver.operators.mix import Weighted
 from evolver.population import Seen
 from evolver.screening import Admitted, Screening
 from evolver.store import Store
+from evolver.tasks.objective import Objective
 from evolver.types import (
     Brief,
     Context,

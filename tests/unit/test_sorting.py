@@ -13,9 +13,9 @@ import pytest
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed, CandidateError, CandidateOutputError, UsageError
-from evolver.plugins import load_module
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
+from evolver.tasks.plugins import load_module
 from evolver.types import Output, Program, Result
 
 FOLDER = bundled("evaluators") / "sorting"

@@ -11,7 +11,7 @@ import pytest
 
 from evolver import gate
 from evolver.executors.inline import InlineExecutor
-from evolver.objective import Objective
+from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Job, Program
 
 GATES = 200

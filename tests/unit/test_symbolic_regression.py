@@ -12,8 +12,8 @@ from fake_candidate import InProcessCandidate
 from evolver import tuning
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
-from evolver.plugins import load_module
 from evolver.programs import literals
+from evolver.tasks.plugins import load_module
 from evolver.types import Tune
 
 MODULE = load_module(bundled("evaluators") / "symbolic_regression")

@@ -12,7 +12,7 @@ from evolver.errors import UsageError
 from evolver.founding import copy_task
 from evolver.programs.edits import find_regions
 from evolver.runs import TASK
-from evolver.task import assemble_task, load_task
+from evolver.tasks.task import assemble_task, load_task
 
 PROGRAM = "def f(x):\n    return x * 1.5\n"
 

@@ -13,8 +13,8 @@ from fake_candidate import InProcessCandidate
 from evolver import tuning
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed
-from evolver.plugins import load_module
 from evolver.straightline import GUEST
+from evolver.tasks.plugins import load_module
 from evolver.types import Evaluation, Tune
 
 FOLDER = bundled("evaluators") / "exp2"

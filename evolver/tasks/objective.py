@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from evolver.errors import EvaluatorError, UsageError
-from evolver.plugins import nearest
+from evolver.tasks.plugins import nearest
 
 _COMPARISONS: Mapping[str, Callable[[float, float], bool]] = {
     "<=": operator.le,

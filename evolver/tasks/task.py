@@ -15,10 +15,10 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from evolver.errors import UsageError
-from evolver.mistakes import sentence
-from evolver.objective import Condition, Objective
-from evolver.plugins import nearest
 from evolver.programs.edits import find_regions, first_region_alone
+from evolver.tasks.mistakes import sentence
+from evolver.tasks.objective import Condition, Objective
+from evolver.tasks.plugins import nearest
 from evolver.types import Brief, Files, PromptSettings
 
 TASK_FILE = "task.toml"

@@ -25,7 +25,7 @@ from typing import Any
 
 from evolver.bundled import bundled
 from evolver.errors import UsageError
-from evolver.mistakes import sentence
+from evolver.tasks.mistakes import sentence
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -1,0 +1,1 @@
+"""Tasks: task.toml, the plug-ins that it names, what is better."""
