@@ -22,7 +22,7 @@ from typing import Any
 
 from served import ledger, rows, server, start, write_task
 
-from evolver.store import Store
+from evolver.storage.store import Store
 
 
 @dataclass(frozen=True)

@@ -22,9 +22,9 @@ from typing import Any
 from evolver import config
 from evolver.assemble import make_operators
 from evolver.config import Options
-from evolver.facts import Outcome
 from evolver.sessions import make_engine
-from evolver.store import Store
+from evolver.storage.facts import Outcome
+from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import load_task
 from evolver.types import Elite, Evaluation, Job, Preflight

@@ -25,7 +25,7 @@ from pathlib import Path
 from served import ledger, rows, server, start, write_task
 
 from evolver.errors import UsageError
-from evolver.store import Store
+from evolver.storage.store import Store
 
 EVALUATIONS_A_KILL = 12  # so that most kills find work to do
 LONGEST_LIFE = 2.0  # seconds that a session works before it is killed, at most

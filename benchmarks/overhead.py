@@ -24,7 +24,7 @@ from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.progress import Progress
 from evolver.selection import FrontFirst, Tournament
-from evolver.store import Store
+from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.types import Brief, Context, Files, Program, Proposal
 

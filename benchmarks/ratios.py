@@ -20,7 +20,7 @@ from typing import Any
 from inside import Called, deadline, run_inside
 
 import evolver
-from evolver.facts import Outcome
+from evolver.storage.facts import Outcome
 from evolver.types import Program
 
 _ENOUGH = 0.999

@@ -15,9 +15,9 @@ from dataclasses import dataclass, replace
 
 from evolver.evidence import SEED, Verdict, fewest, is_coarse, is_same, mean
 from evolver.executors import together
-from evolver.facts import Confirmation, Round
 from evolver.population import Population
-from evolver.store import Store
+from evolver.storage.facts import Confirmation, Round
+from evolver.storage.store import Store
 from evolver.types import Executor, Job
 
 _USUAL = 20  # repeats, where the evaluator is noisy and quick

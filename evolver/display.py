@@ -16,7 +16,6 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from evolver.facts import Bill
 from evolver.lines import (
     PlainView,
     Rate,
@@ -31,6 +30,7 @@ from evolver.lines import (
     trust,
 )
 from evolver.progress import ModelRecord, Progress
+from evolver.storage.facts import Bill
 from evolver.terminal import without_marks
 from evolver.types import Elite
 from evolver.wording import visible, visible_line

@@ -20,14 +20,14 @@ from evolver.budget import Budget, BudgetSpent, Ledger
 from evolver.confirming import Confirming, Plan, confirm_once
 from evolver.errors import UsageError
 from evolver.evidence import Verdict, in_order
-from evolver.facts import Attempt, Confirmation, Outcome, Round
 from evolver.failures import paths_of
 from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population
 from evolver.progress import Progress
 from evolver.recording import Models
-from evolver.store import Store
+from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
+from evolver.storage.store import Store
 from evolver.tally import Tally
 from evolver.tasks.objective import dominates
 from evolver.types import Brief, Conditional, Executor, Files

@@ -17,7 +17,7 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 from typing import NamedTuple
 
-from evolver.facts import Confirmation, Outcome, Round
+from evolver.storage.facts import Confirmation, Outcome, Round
 from evolver.tasks.objective import Objective
 from evolver.types import Elite
 

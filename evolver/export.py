@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
 from evolver.evidence import Evidence
-from evolver.facts import Outcome
+from evolver.storage.facts import Outcome
 from evolver.types import Files
 from evolver.wording import visible, visible_json
 

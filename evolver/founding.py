@@ -13,10 +13,10 @@ from itertools import islice
 from pathlib import Path
 
 from evolver import config
-from evolver.database import DATABASE, LOCK
 from evolver.errors import ModelError, SandboxError, UsageError
 from evolver.runs import BEST, LOG, PICKLE, PROGRAM, TASK
-from evolver.store import Store
+from evolver.storage.database import DATABASE, LOCK
+from evolver.storage.store import Store
 from evolver.tasks.task import RUNS, Task, TaskSettings, is_aside
 from evolver.wording import shell
 

@@ -17,13 +17,13 @@ from evolver.config import Configuration, Options
 from evolver.endpoint import Endpoint
 from evolver.engine import Engine
 from evolver.errors import UsageError
-from evolver.excerpts import answers_of, state_after
-from evolver.facts import Session
 from evolver.founding import founded
 from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
 from evolver.runs import PICKLE, TASK, Run
 from evolver.sessions import Listener, go_on, make_engine
-from evolver.store import Store
+from evolver.storage.excerpts import answers_of, state_after
+from evolver.storage.facts import Session
+from evolver.storage.store import Store
 from evolver.tasks.task import BudgetSection, Task, TaskSettings, assemble_task, load_task
 from evolver.types import Evaluation
 

@@ -10,8 +10,8 @@ from types import TracebackType
 from typing import IO
 
 from evolver.evidence import SEED, Comparison, Evidence, Interval, establishes
-from evolver.facts import Bill
 from evolver.progress import Progress
+from evolver.storage.facts import Bill
 from evolver.tasks.objective import Objective
 from evolver.types import Elite
 from evolver.wording import counted, visible_line

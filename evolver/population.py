@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from random import Random
 
 from evolver.evidence import Evidence, Verdict
-from evolver.facts import NOT_MENDED, Attempt, Outcome
 from evolver.programs.filters import normalised_hash, structure_hash
 from evolver.sandboxes.evaluation import PRINTED
+from evolver.storage.facts import NOT_MENDED, Attempt, Outcome
 from evolver.tasks.objective import Objective, dominates, front
 from evolver.types import Archive, Elite, Evaluation, Files, Policy, Trial
 

@@ -11,9 +11,9 @@ from evolver import prompts
 from evolver.assemble import make_operators, make_population
 from evolver.errors import UsageError
 from evolver.evidence import Verdict, in_order
-from evolver.facts import Outcome
 from evolver.runs import Run
 from evolver.sessions import judge
+from evolver.storage.facts import Outcome
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import Task
 from evolver.types import Context, Elite, Evaluation, Program, Prompt

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from functools import reduce
 
 from evolver.budget import Budget
-from evolver.facts import Bill
 from evolver.failures import Failures
+from evolver.storage.facts import Bill
 from evolver.types import Elite
 
 

@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from evolver.errors import ModelError
-from evolver.facts import request_name
-from evolver.store import Store
+from evolver.storage.facts import request_name
+from evolver.storage.store import Store
 from evolver.types import Bound, Completion, Prompt
 
 

@@ -21,10 +21,10 @@ from evolver.errors import (
     ProposalError,
     UsageError,
 )
-from evolver.facts import Attempt, Bill, Request
 from evolver.patience import Patience
 from evolver.prompts import tokens
-from evolver.store import Store
+from evolver.storage.facts import Attempt, Bill, Request
+from evolver.storage.store import Store
 from evolver.types import Bound, Bounding, Completion, Prompt
 
 

@@ -20,9 +20,9 @@ from typing import Any
 from evolver import rules
 from evolver.engine import Engine
 from evolver.errors import ProposalError
-from evolver.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Round, Session
 from evolver.operators.mix import Weighted
-from evolver.store import Store
+from evolver.storage.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Round, Session
+from evolver.storage.store import Store
 from evolver.types import (
     Completion,
     Conditional,

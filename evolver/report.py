@@ -15,7 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from evolver.facts import Outcome
+from evolver.storage.facts import Outcome
 from evolver.tasks.objective import Objective, dominates
 from evolver.wording import visible_line
 

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from evolver import config
-from evolver.database import DATABASE, damaged
 from evolver.errors import UsageError
 from evolver.evidence import SEED, Evidence, Verdict, establishes, in_order
-from evolver.facts import Bill, Confirmation, Flights, Outcome, Round
 from evolver.failures import Failures, paths_of
 from evolver.population import front_of
 from evolver.progress import ModelRecord
-from evolver.store import Store
+from evolver.storage.database import DATABASE, damaged
+from evolver.storage.facts import Bill, Confirmation, Flights, Outcome, Round
+from evolver.storage.store import Store
 from evolver.tally import Tally
 from evolver.tasks.objective import Objective, dominates
 from evolver.tasks.task import RUNS, Task, assemble_task

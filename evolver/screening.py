@@ -10,9 +10,9 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from evolver.errors import ProposalError, UsageError
-from evolver.facts import NOT_MENDED
 from evolver.programs.filters import FILTERS, already_seen, unparsable
-from evolver.store import Store
+from evolver.storage.facts import NOT_MENDED
+from evolver.storage.store import Store
 from evolver.types import Context, Evaluation, Executor, Job, Preflight, Program, Proposal
 
 _SLOW = 1.0  # seconds of an evaluation

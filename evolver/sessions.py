@@ -39,7 +39,7 @@ from evolver.progress import Progress
 from evolver.recording import Models
 from evolver.runs import LOG, PICKLE, TASK, Run
 from evolver.sandboxes import protect_process
-from evolver.store import Store, begin_facts
+from evolver.storage.store import Store, begin_facts
 from evolver.tasks.task import Task, TaskSettings, assemble_task
 from evolver.types import (
     Evaluation,

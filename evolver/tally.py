@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Collection
 
 from evolver.errors import UsageError
-from evolver.facts import Outcome
 from evolver.failures import Failures
 from evolver.progress import ModelRecord, OperatorRecord
+from evolver.storage.facts import Outcome
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing
 _USELESS = 20  # requests to models in a row that gave nothing to evaluate: each was paid for

@@ -10,13 +10,13 @@ from random import Random
 
 from evolver.budget import Ledger
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
-from evolver.facts import Attempt, Outcome
 from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population
 from evolver.recording import Models
 from evolver.screening import Repair, Screening, is_slow
-from evolver.store import Store
+from evolver.storage.facts import Attempt, Outcome
+from evolver.storage.store import Store
 from evolver.tally import Tally
 from evolver.types import (
     Brief,

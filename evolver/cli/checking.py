@@ -62,7 +62,7 @@ def doctor(
     for one edit.
     """
     from evolver.config import Options
-    from evolver.database import DATABASE
+    from evolver.storage.database import DATABASE
 
     out = console(to_stderr=as_json)
     if place is None:
@@ -290,7 +290,7 @@ def _answer(answer: Answer) -> str:
 
 
 def _check_run(directory: Path, recover: Path | None, out: Console, *, as_json: bool) -> None:
-    from evolver import salvage
+    from evolver.storage import salvage
 
     found = salvage.examine(directory)
     if recover is not None:

@@ -73,7 +73,7 @@ def program_named(run: Run, word: str) -> int:
 
 
 def _is_program(word: str) -> bool:
-    from evolver.database import DATABASE
+    from evolver.storage.database import DATABASE
 
     return (word.isdecimal() or word in (SEED, BEST)) and not (Path(word) / DATABASE).exists()
 

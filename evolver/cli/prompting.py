@@ -39,8 +39,8 @@ def prompt(
 
     from evolver import preview
     from evolver.assignments import assigned
-    from evolver.database import DATABASE
     from evolver.runs import Run
+    from evolver.storage.database import DATABASE
     from evolver.tasks.task import load_task
 
     is_run = (place / DATABASE).exists()

@@ -10,7 +10,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping
 
-from evolver.facts import Outcome
+from evolver.storage.facts import Outcome
 
 _RATE = 0.05  # of the difference that one child makes: about the last twenty of a kind count
 _LABEL = re.compile(r"(?:^|; )([a-z_]+): ")

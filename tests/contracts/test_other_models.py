@@ -18,12 +18,12 @@ import pytest
 from model_contract import PROMPT, ModelContract, ask
 
 from evolver.errors import EditError, ModelError, ModelRefused, ModelUnavailable, UsageError
-from evolver.facts import Attempt, Request
 from evolver.models import CommandModel, ManualModel
 from evolver.models.manual import questions
 from evolver.programs import diffs
 from evolver.recorded import ReplayModel
-from evolver.store import Store
+from evolver.storage.facts import Attempt, Request
+from evolver.storage.store import Store
 from evolver.tasks.plugins import configure
 from evolver.types import Bound, Completion, Model, Prompt
 

@@ -13,12 +13,12 @@ import pytest
 from number_runs import OBJECTIVE, engine_on, measure
 
 from evolver.budget import Budget
-from evolver.database import DATABASE
 from evolver.evidence import establishes
 from evolver.executors.inline import InlineExecutor
 from evolver.operators.mix import Weighted
 from evolver.rules import CURRENT
-from evolver.store import Store
+from evolver.storage.database import DATABASE
+from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.types import Context, Evaluation, Job, Program, Proposal
 

@@ -13,11 +13,11 @@ from number_runs import OBJECTIVE, Step, engine_on, measure
 
 from evolver.errors import CandidateError
 from evolver.executors.inline import InlineExecutor
-from evolver.facts import Attempt, Outcome
 from evolver.operators.credit import Credit, edits_of, labelled, summary_of
 from evolver.operators.genetic import Crossover, Mutate, Refit
 from evolver.operators.mix import Mix, Weighted
-from evolver.store import Store
+from evolver.storage.facts import Attempt, Outcome
+from evolver.storage.store import Store
 from evolver.types import Context, Evaluation, Preflight, Program, Proposal
 
 from .genetic_programs import PROGRAMS, context, propose

@@ -11,8 +11,8 @@ from rich.console import Console
 from evolver import display, lines
 from evolver.budget import Budget
 from evolver.evidence import Interval
-from evolver.facts import Bill
 from evolver.progress import ModelRecord, OperatorRecord, Progress
+from evolver.storage.facts import Bill
 from evolver.types import Elite, Evaluation, Program
 
 ELITE = Elite(Program(7, {}), Evaluation("ok", {"digits": 3.25, "operations": 4.0}))

@@ -12,7 +12,7 @@ import pytest
 from evolver.choice import Bandit, ByWeight
 from evolver.endpoint import Away, Endpoint, Terms, check_all
 from evolver.errors import ModelError, ModelRefused, ModelUnavailable, PromptRefused
-from evolver.facts import Bill
+from evolver.storage.facts import Bill
 from evolver.types import Completion, Prompt
 
 PROMPT = Prompt("", "")

@@ -21,9 +21,9 @@ from number_runs import (
 from evolver.budget import Budget
 from evolver.errors import CandidateCrashed, ModelError, UsageError
 from evolver.executors.inline import InlineExecutor
-from evolver.facts import Attempt, Outcome, Request
 from evolver.operators.mix import Weighted
-from evolver.store import Store
+from evolver.storage.facts import Attempt, Outcome, Request
+from evolver.storage.store import Store
 from evolver.types import Completion, Evaluation, Program, Prompt
 
 

@@ -15,7 +15,7 @@ from evolver.choice import Bandit
 from evolver.endpoint import Endpoint, Terms
 from evolver.errors import ModelUnavailable
 from evolver.operators.mix import Weighted
-from evolver.store import Store
+from evolver.storage.store import Store
 from evolver.types import Bound, Completion, Prompt, Proposal
 
 

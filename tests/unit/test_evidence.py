@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.evidence import Verdict, error_of, fewest, interval, is_above, mean
-from evolver.facts import Confirmation, Round
+from evolver.storage.facts import Confirmation, Round
 from evolver.types import Evaluation
 
 # Two-sided quantiles of Student's t, from any table.

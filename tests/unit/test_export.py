@@ -8,7 +8,7 @@ import json
 
 from evolver.evidence import Evidence, Verdict
 from evolver.export import write_csv, write_jsonl
-from evolver.facts import Attempt, Confirmation, Outcome, Round
+from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
 from evolver.types import Evaluation, Program
 
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from number_runs import OBJECTIVE, engine_on, measure
 
 from evolver.executors.inline import InlineExecutor
-from evolver.store import Store
+from evolver.storage.store import Store
 from evolver.tasks.task import EvaluatorSection
 from evolver.types import Evaluation, Job
 

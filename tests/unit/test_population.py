@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.archives import BestN, First
-from evolver.facts import Attempt, Outcome
 from evolver.population import Island, Population, trial_of
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.selection import Tournament
+from evolver.storage.facts import Attempt, Outcome
 from evolver.tasks.objective import Objective
 from evolver.types import Elite, Evaluation, Program, Trial
 

@@ -20,10 +20,10 @@ from evolver.budget import Budget, BudgetSpent, Purse
 from evolver.choice import ByWeight
 from evolver.endpoint import Endpoint, Terms
 from evolver.errors import ModelError, ModelUnavailable, PromptTooLong, ProposalError
-from evolver.facts import Attempt, Bill
 from evolver.models import LiteLLMModel, OpenAIModel, ScriptedModel, reading
 from evolver.recording import Models
-from evolver.store import Store
+from evolver.storage.facts import Attempt, Bill
+from evolver.storage.store import Store
 from evolver.types import Bound, Completion, Prompt
 
 PROMPT = Prompt("be brief", "hello")

@@ -18,13 +18,10 @@ import pytest
 from evolver.archives import BestN
 from evolver.budget import Budget
 from evolver.choice import Bandit
-from evolver.database import DATABASE
 from evolver.endpoint import Endpoint, Terms
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ModelError, ProposalError
-from evolver.excerpts import answers_of, state_after
 from evolver.executors.inline import InlineExecutor
-from evolver.facts import Session
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
@@ -32,7 +29,10 @@ from evolver.recording import Models
 from evolver.replay import Record, Replay, Tape, left_behind, walk_again, watched
 from evolver.rules import CURRENT
 from evolver.selection import Tournament
-from evolver.store import Store
+from evolver.storage.database import DATABASE
+from evolver.storage.excerpts import answers_of, state_after
+from evolver.storage.facts import Session
+from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.types import Brief, Context, Evaluation, Executor, Job, Program, Prompt, Proposal
 

@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from evolver import report
-from evolver.facts import Attempt, Outcome
 from evolver.page import Page, write_html
+from evolver.storage.facts import Attempt, Outcome
 from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Program
 

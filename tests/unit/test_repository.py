@@ -11,8 +11,8 @@ import pytest
 from evolver import repository
 from evolver.errors import UsageError
 from evolver.evidence import Evidence, Verdict
-from evolver.facts import Confirmation, Round
 from evolver.repository import Step
+from evolver.storage.facts import Confirmation, Round
 from evolver.types import Elite, Evaluation, Program
 
 SEED = {"solver.py": b"x = 1\n", "lib/part.py": b"y = 1\n"}

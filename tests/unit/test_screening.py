@@ -16,7 +16,7 @@ from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Weighted
 from evolver.population import Seen
 from evolver.screening import Admitted, Screening
-from evolver.store import Store
+from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.types import (
     Brief,

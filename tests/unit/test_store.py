@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from evolver.database import DATABASE, lock
 from evolver.errors import UsageError
-from evolver.facts import Attempt, Bill, Confirmation, Outcome, Request, Round
 from evolver.runs import Run
-from evolver.salvage import examine, recover
-from evolver.schema import migrate
-from evolver.store import Store
+from evolver.storage.database import DATABASE, lock
+from evolver.storage.facts import Attempt, Bill, Confirmation, Outcome, Request, Round
+from evolver.storage.salvage import examine, recover
+from evolver.storage.schema import migrate
+from evolver.storage.store import Store
 from evolver.types import Bound, Completion, Evaluation, Program, Prompt
 
 

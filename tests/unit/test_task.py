@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from evolver.database import DATABASE
 from evolver.errors import UsageError
 from evolver.founding import copy_task
 from evolver.programs.edits import find_regions
 from evolver.runs import TASK
+from evolver.storage.database import DATABASE
 from evolver.tasks.task import assemble_task, load_task
 
 PROGRAM = "def f(x):\n    return x * 1.5\n"

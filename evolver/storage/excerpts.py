@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from evolver.database import DATABASE, connect_to_read, damaged, existing
 from evolver.errors import UsageError
-from evolver.schema import migrate
+from evolver.storage.database import DATABASE, connect_to_read, damaged, existing
+from evolver.storage.schema import migrate
 
 # What hangs on an attempt, and by which column.
 _BY_ATTEMPT = {

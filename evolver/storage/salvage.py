@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from evolver.database import DATABASE, connect, existing
 from evolver.errors import UsageError
-from evolver.schema import MIGRATIONS, migrate
+from evolver.storage.database import DATABASE, connect, existing
+from evolver.storage.schema import MIGRATIONS, migrate
 
 _LARGEST = 64 * 2**30  # bytes: what a header may ask for
 _GAP = 4096  # row ids without a readable row before the rest of a table is given up

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO
 
 from evolver.errors import UsageError
-from evolver.schema import migrate
+from evolver.storage.schema import migrate
 from evolver.wording import shell
 
 DATABASE = "evolver.db"

@@ -18,7 +18,8 @@ from functools import reduce
 from pathlib import Path
 from typing import IO, Any
 
-from evolver.database import (
+from evolver.errors import UsageError
+from evolver.storage.database import (
     DATABASE,
     bring_up_to_date,
     check_integrity,
@@ -28,9 +29,17 @@ from evolver.database import (
     existing,
     lock,
 )
-from evolver.errors import UsageError
-from evolver.facts import Attempt, Bill, Confirmation, Flights, Outcome, Request, Round, Session
-from evolver.schema import is_current, migrate
+from evolver.storage.facts import (
+    Attempt,
+    Bill,
+    Confirmation,
+    Flights,
+    Outcome,
+    Request,
+    Round,
+    Session,
+)
+from evolver.storage.schema import is_current, migrate
 from evolver.types import Bound, Completion, Evaluation, Files, Preflight, Program, Prompt
 
 
