@@ -17,12 +17,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from evolver.archives import BestN, Pareto
-from evolver.budget import Budget
 from evolver.engine import Engine, EngineSettings
 from evolver.executors.inline import InlineExecutor
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.progress import Progress
+from evolver.routing.budget import Budget
 from evolver.selection import FrontFirst, Tournament
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective

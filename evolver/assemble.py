@@ -6,8 +6,6 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
 from typing import IO, Any
 
-from evolver.choice import Bandit, ByWeight, Choice
-from evolver.endpoint import Beside, Endpoint, Terms
 from evolver.errors import UsageError
 from evolver.evaluator import EvaluatorSource
 from evolver.executors.local import LocalExecutor
@@ -15,6 +13,8 @@ from evolver.operators import DEFAULT
 from evolver.operators.mix import Weighted
 from evolver.population import Island, Population
 from evolver.programs.filters import syntax_error
+from evolver.routing.choice import Bandit, ByWeight, Choice
+from evolver.routing.endpoint import Beside, Endpoint, Terms
 from evolver.sandboxes import SandboxSettings, image
 from evolver.tasks.objective import Condition
 from evolver.tasks.plugins import configure, find
@@ -48,7 +48,7 @@ MODELS = {
     "litellm": "evolver.models.litellm:LiteLLMModel",
     "command": "evolver.models.command:CommandModel",
     "manual": "evolver.models.manual:ManualModel",
-    "replay": "evolver.recorded:ReplayModel",
+    "replay": "evolver.routing.recorded:ReplayModel",
     "scripted": "evolver.models.scripted:ScriptedModel",
 }
 SANDBOXES = {

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evolver import rules
 from evolver.assignments import assign
-from evolver.budget import Budget
-from evolver.endpoint import Terms
 from evolver.errors import UsageError
+from evolver.routing.budget import Budget
+from evolver.routing.endpoint import Terms
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import BudgetSection, TaskSettings, validate
 

@@ -16,7 +16,6 @@ from functools import partial
 from random import Random
 
 from evolver import lines, rules
-from evolver.budget import Budget, BudgetSpent, Ledger
 from evolver.confirming import Confirming, Plan, confirm_once
 from evolver.errors import UsageError
 from evolver.evidence import Verdict, in_order
@@ -25,7 +24,8 @@ from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population
 from evolver.progress import Progress
-from evolver.recording import Models
+from evolver.routing.budget import Budget, BudgetSpent, Ledger
+from evolver.routing.recording import Models
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
 from evolver.storage.store import Store
 from evolver.tally import Tally

@@ -22,9 +22,9 @@ from pydantic import BaseModel
 from evolver import api
 from evolver.assemble import ARCHIVES, MODELS, OPERATORS, POLICIES
 from evolver.config import Options
-from evolver.endpoint import Terms
 from evolver.evaluator import Evaluator
 from evolver.operators import DEFAULT
+from evolver.routing.endpoint import Terms
 from evolver.tasks.plugins import find
 from evolver.tasks.task import TABLES, TaskSettings
 from evolver.types import Candidate, Result, Tune

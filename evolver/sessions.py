@@ -28,7 +28,6 @@ from evolver.assemble import (
 )
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
-from evolver.endpoint import Endpoint, check_all
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import EvolverError, UsageError
 from evolver.founding import founded
@@ -36,7 +35,8 @@ from evolver.lines import PlainView
 from evolver.operators.mix import Mix, Weighted
 from evolver.programs.edits import violation
 from evolver.progress import Progress
-from evolver.recording import Models
+from evolver.routing.endpoint import Endpoint, check_all
+from evolver.routing.recording import Models
 from evolver.runs import LOG, PICKLE, TASK, Run
 from evolver.sandboxes import protect_process
 from evolver.storage.store import Store, begin_facts

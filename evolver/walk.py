@@ -8,12 +8,12 @@ from dataclasses import replace
 from functools import partial
 from random import Random
 
-from evolver.budget import Ledger
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
 from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population
-from evolver.recording import Models
+from evolver.routing.budget import Ledger
+from evolver.routing.recording import Models
 from evolver.screening import Repair, Screening, is_slow
 from evolver.storage.facts import Attempt, Outcome
 from evolver.storage.store import Store

@@ -21,7 +21,7 @@ from evolver.errors import EditError, ModelError, ModelRefused, ModelUnavailable
 from evolver.models import CommandModel, ManualModel
 from evolver.models.manual import questions
 from evolver.programs import diffs
-from evolver.recorded import ReplayModel
+from evolver.routing.recorded import ReplayModel
 from evolver.storage.facts import Attempt, Request
 from evolver.storage.store import Store
 from evolver.tasks.plugins import configure

@@ -12,10 +12,10 @@ from random import Random
 import pytest
 from number_runs import OBJECTIVE, engine_on, measure
 
-from evolver.budget import Budget
 from evolver.evidence import establishes
 from evolver.executors.inline import InlineExecutor
 from evolver.operators.mix import Weighted
+from evolver.routing.budget import Budget
 from evolver.rules import CURRENT
 from evolver.storage.database import DATABASE
 from evolver.storage.store import Store

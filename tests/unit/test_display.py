@@ -9,9 +9,9 @@ import pytest
 from rich.console import Console
 
 from evolver import display, lines
-from evolver.budget import Budget
 from evolver.evidence import Interval
 from evolver.progress import ModelRecord, OperatorRecord, Progress
+from evolver.routing.budget import Budget
 from evolver.storage.facts import Bill
 from evolver.types import Elite, Evaluation, Program
 

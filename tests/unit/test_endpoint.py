@@ -9,9 +9,9 @@ from random import Random
 
 import pytest
 
-from evolver.choice import Bandit, ByWeight
-from evolver.endpoint import Away, Endpoint, Terms, check_all
 from evolver.errors import ModelError, ModelRefused, ModelUnavailable, PromptRefused
+from evolver.routing.choice import Bandit, ByWeight
+from evolver.routing.endpoint import Away, Endpoint, Terms, check_all
 from evolver.storage.facts import Bill
 from evolver.types import Completion, Prompt
 

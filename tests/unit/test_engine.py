@@ -18,10 +18,10 @@ from number_runs import (
     measure,
 )
 
-from evolver.budget import Budget
 from evolver.errors import CandidateCrashed, ModelError, UsageError
 from evolver.executors.inline import InlineExecutor
 from evolver.operators.mix import Weighted
+from evolver.routing.budget import Budget
 from evolver.storage.facts import Attempt, Outcome, Request
 from evolver.storage.store import Store
 from evolver.types import Completion, Evaluation, Program, Prompt

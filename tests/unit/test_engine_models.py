@@ -10,11 +10,11 @@ from dataclasses import dataclass
 import pytest
 from number_runs import Step, dying_at, engine_on, history, kill_after
 
-from evolver.budget import Budget
-from evolver.choice import Bandit
-from evolver.endpoint import Endpoint, Terms
 from evolver.errors import ModelUnavailable
 from evolver.operators.mix import Weighted
+from evolver.routing.budget import Budget
+from evolver.routing.choice import Bandit
+from evolver.routing.endpoint import Endpoint, Terms
 from evolver.storage.store import Store
 from evolver.types import Bound, Completion, Prompt, Proposal
 

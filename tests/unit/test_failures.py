@@ -8,13 +8,13 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from evolver.budget import Budget
 from evolver.display import picture
 from evolver.errors import CandidateOutputError, EvaluatorError
 from evolver.evaluator import read_result
 from evolver.executors.output import Output
 from evolver.failures import Failures, failure_of
 from evolver.progress import Progress
+from evolver.routing.budget import Budget
 from evolver.types import Evaluation, Result
 
 PROGRAM = ("src/prog.py", "lib/helper.py")

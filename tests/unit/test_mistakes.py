@@ -9,8 +9,8 @@ import pytest
 from pydantic import BaseModel
 
 from evolver import assemble
-from evolver.endpoint import Terms
 from evolver.errors import UsageError
+from evolver.routing.endpoint import Terms
 from evolver.tasks.plugins import configure, find
 from evolver.tasks.task import TaskSettings, validate
 

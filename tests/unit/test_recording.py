@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from llm_bodies import BODIES
 from llm_server import LLMServer, Reply
 
-from evolver.budget import Budget, BudgetSpent, Purse
-from evolver.choice import ByWeight
-from evolver.endpoint import Endpoint, Terms
 from evolver.errors import ModelError, ModelUnavailable, PromptTooLong, ProposalError
 from evolver.models import LiteLLMModel, OpenAIModel, ScriptedModel, reading
-from evolver.recording import Models
+from evolver.routing.budget import Budget, BudgetSpent, Purse
+from evolver.routing.choice import ByWeight
+from evolver.routing.endpoint import Endpoint, Terms
+from evolver.routing.recording import Models
 from evolver.storage.facts import Attempt, Bill
 from evolver.storage.store import Store
 from evolver.types import Bound, Completion, Prompt

@@ -11,9 +11,9 @@ import pytest
 from evolver import assemble
 from evolver.api import evolve
 from evolver.config import Options
-from evolver.endpoint import Terms
 from evolver.operators import DEFAULT
 from evolver.reference import commented, keys_of, meanings, page
+from evolver.routing.endpoint import Terms
 from evolver.tasks.plugins import find
 from evolver.tasks.task import TaskSettings, validate
 from evolver.types import Candidate, Result

@@ -16,17 +16,17 @@ from typing import Any
 import pytest
 
 from evolver.archives import BestN
-from evolver.budget import Budget
-from evolver.choice import Bandit
-from evolver.endpoint import Endpoint, Terms
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ModelError, ProposalError
 from evolver.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
-from evolver.recording import Models
 from evolver.replay import Record, Replay, Tape, left_behind, walk_again, watched
+from evolver.routing.budget import Budget
+from evolver.routing.choice import Bandit
+from evolver.routing.endpoint import Endpoint, Terms
+from evolver.routing.recording import Models
 from evolver.rules import CURRENT
 from evolver.selection import Tournament
 from evolver.storage.database import DATABASE

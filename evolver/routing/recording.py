@@ -9,9 +9,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from random import Random
 
-from evolver.budget import Budget, Purse
-from evolver.choice import Choice
-from evolver.endpoint import Away, Endpoint, Patient
 from evolver.errors import (
     ModelAdapted,
     ModelError,
@@ -21,8 +18,11 @@ from evolver.errors import (
     ProposalError,
     UsageError,
 )
-from evolver.patience import Patience
 from evolver.prompts import tokens
+from evolver.routing.budget import Budget, Purse
+from evolver.routing.choice import Choice
+from evolver.routing.endpoint import Away, Endpoint, Patient
+from evolver.routing.patience import Patience
 from evolver.storage.facts import Attempt, Bill, Request
 from evolver.storage.store import Store
 from evolver.types import Bound, Bounding, Completion, Prompt

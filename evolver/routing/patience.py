@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection
 
-from evolver.endpoint import Endpoint
 from evolver.errors import ModelUnavailable, ProposalError
+from evolver.routing.endpoint import Endpoint
 
 
 class Patience:
