@@ -29,7 +29,7 @@ from typing import Any
 import numpy as np
 
 from evolver.bundled import bundled
-from evolver.evaluator import guest_files
+from evolver.evaluation.evaluator import guest_files
 from evolver.runs import Run
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings

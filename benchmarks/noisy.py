@@ -23,7 +23,7 @@ from pathlib import Path
 from evolver import lines
 from evolver.assemble import make_executor
 from evolver.background import in_thread
-from evolver.executors import together
+from evolver.evaluation.executors import together
 from evolver.runs import Run
 from evolver.types import Evaluation, Job, Program
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from evolver.archives import BestN, Pareto
 from evolver.engine import Engine, EngineSettings
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.progress import Progress

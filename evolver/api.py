@@ -12,7 +12,7 @@ from typing import Any
 from evolver import sessions
 from evolver.config import Options
 from evolver.errors import UsageError
-from evolver.evaluator import Evaluator, pickle_evaluator
+from evolver.evaluation.evaluator import Evaluator, pickle_evaluator
 from evolver.programs.standalone import source_of
 from evolver.progress import Progress
 from evolver.runs import Run

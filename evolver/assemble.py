@@ -7,8 +7,9 @@ from dataclasses import fields
 from typing import IO, Any
 
 from evolver.errors import UsageError
-from evolver.evaluator import EvaluatorSource
-from evolver.executors.local import LocalExecutor
+from evolver.evaluation.evaluator import EvaluatorSource
+from evolver.evaluation.executors.local import LocalExecutor
+from evolver.evaluation.worker import Setup, Stage
 from evolver.operators import DEFAULT
 from evolver.operators.mix import Weighted
 from evolver.population import Island, Population
@@ -20,7 +21,6 @@ from evolver.tasks.objective import Condition
 from evolver.tasks.plugins import configure, find
 from evolver.tasks.task import BudgetSection, Task
 from evolver.types import Bounding, Model, Prompt
-from evolver.worker import Setup, Stage
 
 OPERATORS = {
     "mutate": "evolver.operators.genetic:Mutate",

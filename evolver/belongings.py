@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from evolver.inside import with_packages
+from evolver.evaluation.inside import with_packages
 from evolver.probe import Told
 from evolver.programs.imports import found, import_base, own_modules
 from evolver.repository import project_of

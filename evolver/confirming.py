@@ -13,8 +13,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from evolver.evaluation.executors import together
 from evolver.evidence import SEED, Verdict, fewest, is_coarse, is_same, mean
-from evolver.executors import together
 from evolver.population import Population
 from evolver.storage.facts import Confirmation, Round
 from evolver.storage.store import Store

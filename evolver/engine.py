@@ -18,8 +18,8 @@ from random import Random
 from evolver import lines, rules
 from evolver.confirming import Confirming, Plan, confirm_once
 from evolver.errors import UsageError
+from evolver.evaluation.failures import paths_of
 from evolver.evidence import Verdict, in_order
-from evolver.failures import paths_of
 from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.population import Population

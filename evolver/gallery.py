@@ -10,7 +10,7 @@ from pathlib import Path
 
 from evolver.bundled import bundled
 from evolver.errors import UsageError
-from evolver.evaluator import EvaluatorSource
+from evolver.evaluation.evaluator import EvaluatorSource
 from evolver.founding import unmakeable
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import TASK_FILE, Task, load_task

@@ -24,7 +24,7 @@ from random import Random
 from typing import Any
 
 from evolver.errors import UsageError
-from evolver.executors import together
+from evolver.evaluation.executors import together
 from evolver.programs.edits import find_regions
 from evolver.suspects import Suspect, measure_again
 from evolver.tasks.objective import Objective

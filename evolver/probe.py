@@ -14,14 +14,14 @@ from typing import Any
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateError
-from evolver.evaluator import (
+from evolver.evaluation.evaluator import (
     EvaluatorSource,
     FunctionEvaluator,
     guest_files,
     is_number,
     read_result,
 )
-from evolver.inside import InsideEvaluator
+from evolver.evaluation.inside import InsideEvaluator
 from evolver.types import Candidate, Files, Result
 
 METRIC = "measured"  # the only one of a probe: what the function returns is told in a file

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import reduce
 
-from evolver.failures import Failures
+from evolver.evaluation.failures import Failures
 from evolver.routing.budget import Budget
 from evolver.storage.facts import Bill
 from evolver.types import Elite

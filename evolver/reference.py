@@ -22,7 +22,7 @@ from pydantic import BaseModel
 from evolver import api
 from evolver.assemble import ARCHIVES, MODELS, OPERATORS, POLICIES
 from evolver.config import Options
-from evolver.evaluator import Evaluator
+from evolver.evaluation.evaluator import Evaluator
 from evolver.operators import DEFAULT
 from evolver.routing.endpoint import Terms
 from evolver.tasks.plugins import find

@@ -12,8 +12,8 @@ from typing import Any
 
 from evolver import config
 from evolver.errors import UsageError
+from evolver.evaluation.failures import Failures, paths_of
 from evolver.evidence import SEED, Evidence, Verdict, establishes, in_order
-from evolver.failures import Failures, paths_of
 from evolver.population import front_of
 from evolver.progress import ModelRecord
 from evolver.storage.database import DATABASE, damaged

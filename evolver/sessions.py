@@ -30,6 +30,7 @@ from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import EvolverError, UsageError
+from evolver.evaluation.worker import Ready
 from evolver.founding import founded
 from evolver.lines import PlainView
 from evolver.operators.mix import Mix, Weighted
@@ -49,7 +50,6 @@ from evolver.types import (
     Program,
 )
 from evolver.wording import shell
-from evolver.worker import Ready
 
 Listener = Callable[[Progress], None]
 Work = Callable[[Engine, Store, asyncio.Event], Coroutine[Any, Any, None]]

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
 
-from evolver.executors import together
+from evolver.evaluation.executors import together
 from evolver.types import Evaluation, Executor, Job, Program
 
 INPUTS = 20  # secret inputs whose scores are compared

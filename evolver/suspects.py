@@ -16,8 +16,8 @@ from random import Random
 from typing import Any
 
 from evolver import evidence
+from evolver.evaluation.executors import together
 from evolver.evidence import Interval, is_coarse, is_same, mean
-from evolver.executors import together
 from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Files
 

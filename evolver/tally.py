@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Collection
 
 from evolver.errors import UsageError
-from evolver.failures import Failures
+from evolver.evaluation.failures import Failures
 from evolver.progress import ModelRecord, OperatorRecord
 from evolver.storage.facts import Outcome
 

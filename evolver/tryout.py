@@ -19,9 +19,9 @@ from evolver.belongings import (
     of_program,
 )
 from evolver.errors import UsageError
+from evolver.evaluation.inside import InsideEvaluator, find_inside
 from evolver.founding import copy_task
 from evolver.gate import bad_programs
-from evolver.inside import InsideEvaluator, find_inside
 from evolver.probe import METRIC, Told
 from evolver.repository import project_of
 from evolver.runs import TASK

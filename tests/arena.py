@@ -25,7 +25,7 @@ from random import Random
 from typing import Any
 
 from evolver.errors import CandidateError, EvaluatorError, SandboxError
-from evolver.evaluator import read_result
+from evolver.evaluation.evaluator import read_result
 from evolver.types import Candidate, Program, Sandbox
 
 _OPEN_PLACES = ("/tmp", "/dev/shm", "/var/tmp", "/run/lock")  # where everybody may write

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from evolver.archives import BestN
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ProposalError
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population
 from evolver.routing.budget import Budget

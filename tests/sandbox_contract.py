@@ -23,7 +23,7 @@ from evolver.errors import (
     SandboxError,
     UsageError,
 )
-from evolver.inside import InsideEvaluator
+from evolver.evaluation.inside import InsideEvaluator
 from evolver.sandboxes import SandboxSettings
 from evolver.types import Output, Program, Sandbox
 

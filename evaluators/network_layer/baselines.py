@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from statistics import mean, stdev
 
-from evolver.evaluator import EvaluatorSource, guest_files
+from evolver.evaluation.evaluator import EvaluatorSource, guest_files
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.types import Program
 

@@ -20,13 +20,13 @@ import pytest
 from executor_contract import OBJECTIVE, ExecutorContract, job, text_job
 
 from evolver.errors import CandidateCrashed, EvolverError, SandboxError
-from evolver.evaluator import EvaluatorSource
-from evolver.executors.inline import InlineExecutor
-from evolver.executors.local import LocalExecutor
-from evolver.executors.process import worker_environment
+from evolver.evaluation.evaluator import EvaluatorSource
+from evolver.evaluation.executors.inline import InlineExecutor
+from evolver.evaluation.executors.local import LocalExecutor
+from evolver.evaluation.executors.process import worker_environment
+from evolver.evaluation.worker import Setup, Stage
 from evolver.sandboxes import SandboxSettings
 from evolver.types import Evaluation, Executor, Job, Preflight, Program, Tune
-from evolver.worker import Setup, Stage
 
 PLAIN = "def evaluate(candidate):\n    return {'v': candidate.call('f')}\n"
 
@@ -244,12 +244,12 @@ def test_workers_die_with_a_killed_controller_though_their_evaluator_loops(tmp_p
     (tmp_path / "evaluate.py").write_text(loop + "    while True: pass\n")
     script = """
 import asyncio, pathlib
-from evolver.evaluator import EvaluatorSource
-from evolver.executors.local import LocalExecutor
+from evolver.evaluation.evaluator import EvaluatorSource
+from evolver.evaluation.executors.local import LocalExecutor
 from evolver.tasks.objective import Objective
 from evolver.sandboxes import SandboxSettings
 from evolver.types import Job, Program
-from evolver.worker import Setup, Stage
+from evolver.evaluation.worker import Setup, Stage
 setup = Setup(
     EvaluatorSource("evaluate.py:evaluate", pathlib.Path.cwd()), Objective(("v",)), (Stage(),),
     60.0, SandboxSettings(allow_unisolated=True), "evolver.sandboxes:LocalSandbox",

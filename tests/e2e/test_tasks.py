@@ -16,7 +16,7 @@ from fake_candidate import InProcessCandidate
 from evolver import gallery
 from evolver.bundled import bundled
 from evolver.errors import UsageError
-from evolver.evaluator import Demanding, EvaluatorSource, guest_files
+from evolver.evaluation.evaluator import Demanding, EvaluatorSource, guest_files
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.tasks.task import Task, load_task

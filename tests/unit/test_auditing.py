@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from evolver.auditing import against_themselves, describe, record
+from evolver.evaluation.auditing import against_themselves, describe, record
 
 
 def draws() -> Iterator[tuple[int]]:

@@ -12,8 +12,8 @@ from random import Random
 import pytest
 from number_runs import OBJECTIVE, engine_on, measure
 
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.evidence import establishes
-from evolver.executors.inline import InlineExecutor
 from evolver.operators.mix import Weighted
 from evolver.routing.budget import Budget
 from evolver.rules import CURRENT

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from number_runs import OBJECTIVE, Step, engine_on, measure
 
 from evolver.errors import CandidateError
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.credit import Credit, edits_of, labelled, summary_of
 from evolver.operators.genetic import Crossover, Mutate, Refit
 from evolver.operators.mix import Mix, Weighted

@@ -18,7 +18,7 @@ from evolver import bench
 from evolver.bench import product
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
-from evolver.evaluator import EvaluatorSource, guest_files
+from evolver.evaluation.evaluator import EvaluatorSource, guest_files
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.tasks.plugins import load_module
 from evolver.types import Program, Result

@@ -19,7 +19,7 @@ from number_runs import (
 )
 
 from evolver.errors import CandidateCrashed, ModelError, UsageError
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.mix import Weighted
 from evolver.routing.budget import Budget
 from evolver.storage.facts import Attempt, Outcome, Request

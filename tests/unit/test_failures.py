@@ -10,9 +10,9 @@ from rich.console import Console
 
 from evolver.display import picture
 from evolver.errors import CandidateOutputError, EvaluatorError
-from evolver.evaluator import read_result
-from evolver.executors.output import Output
-from evolver.failures import Failures, failure_of
+from evolver.evaluation.evaluator import read_result
+from evolver.evaluation.executors.output import Output
+from evolver.evaluation.failures import Failures, failure_of
 from evolver.progress import Progress
 from evolver.routing.budget import Budget
 from evolver.types import Evaluation, Result

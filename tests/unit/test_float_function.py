@@ -19,10 +19,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolver import tuning
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
-from evolver.evaluator import EvaluatorSource, guest_files
+from evolver.evaluation import tuning
+from evolver.evaluation.evaluator import EvaluatorSource, guest_files
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.straightline import StraightLine, parse
 from evolver.tasks.plugins import load_module

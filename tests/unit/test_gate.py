@@ -15,7 +15,7 @@ import pytest
 
 from evolver import gate
 from evolver.errors import CandidateCrashed, UsageError
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import Task, TaskSettings, assemble_task
 from evolver.types import Evaluation, Job, Program

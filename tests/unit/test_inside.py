@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 
 from evolver.errors import CandidateCrashed, EvaluatorError, UsageError
-from evolver.evaluator import EvaluatorSource, guest_files, pickle_evaluator
-from evolver.inside import InsideEvaluator, find_inside, inside_of, sources
+from evolver.evaluation.evaluator import EvaluatorSource, guest_files, pickle_evaluator
+from evolver.evaluation.inside import InsideEvaluator, find_inside, inside_of, sources
+from evolver.evaluation.worker import Judge, Setup, Stage
 from evolver.sandboxes import SandboxSettings
 from evolver.sandboxes.local import LocalSandbox
 from evolver.tasks.objective import Objective
 from evolver.types import Candidate, Files, Job, Program, Result, Tune
-from evolver.worker import Judge, Setup, Stage
 
 PROGRAM = b"def height(x):\n    return x + 0.5\n"
 

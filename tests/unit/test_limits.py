@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from number_runs import OBJECTIVE, engine_on, measure
 
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.storage.store import Store
 from evolver.tasks.task import EvaluatorSection
 from evolver.types import Evaluation, Job

@@ -12,7 +12,7 @@ from fake_candidate import InProcessCandidate
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError
-from evolver.evaluator import EvaluatorSource
+from evolver.evaluation.evaluator import EvaluatorSource
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.tasks.plugins import load_module
 from evolver.types import Program

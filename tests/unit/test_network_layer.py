@@ -15,7 +15,7 @@ from fake_candidate import InProcessCandidate
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
-from evolver.evaluator import EvaluatorSource, guest_files
+from evolver.evaluation.evaluator import EvaluatorSource, guest_files
 from evolver.operators.genetic import Mutate
 from evolver.programs import literals
 from evolver.sandboxes import LocalSandbox, SandboxSettings

@@ -16,7 +16,7 @@ pytest.importorskip("sklearn", reason="scikit-learn is not installed here")
 
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
-from evolver.evaluator import guest_files
+from evolver.evaluation.evaluator import guest_files
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.tasks.plugins import load_module
 from evolver.tasks.task import load_task

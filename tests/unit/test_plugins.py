@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from evolver.errors import UsageError
-from evolver.evaluator import EvaluatorSource
+from evolver.evaluation.evaluator import EvaluatorSource
 from evolver.tasks.plugins import (
     builtin_evaluators,
     check_keywords,

@@ -18,7 +18,7 @@ import pytest
 from evolver.archives import BestN
 from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ModelError, ProposalError
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Mix, Weighted
 from evolver.population import Island, Population

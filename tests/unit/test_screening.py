@@ -11,7 +11,7 @@ import pytest
 from number_runs import OBJECTIVE, engine_on, measure
 
 from evolver.errors import CandidateCrashed, ModelUnavailable, ProposalError, UsageError
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Weighted
 from evolver.population import Seen

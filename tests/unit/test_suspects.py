@@ -10,7 +10,7 @@ from random import Random
 import pytest
 
 from evolver import gate
-from evolver.executors.inline import InlineExecutor
+from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Job, Program
 

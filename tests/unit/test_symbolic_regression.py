@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from fake_candidate import InProcessCandidate
 
-from evolver import tuning
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
+from evolver.evaluation import tuning
 from evolver.programs import literals
 from evolver.tasks.plugins import load_module
 from evolver.types import Tune

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from fake_candidate import InProcessCandidate
 
-from evolver import tuning
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed
+from evolver.evaluation import tuning
 from evolver.straightline import GUEST
 from evolver.tasks.plugins import load_module
 from evolver.types import Evaluation, Tune

@@ -16,9 +16,9 @@ from typing import IO, Any
 
 import evolver
 from evolver.errors import EvolverError, SandboxError
-from evolver.executors.output import Output
+from evolver.evaluation.executors.output import Output
+from evolver.evaluation.worker import HEADER, Begun, Check, Ready, Setup
 from evolver.types import Evaluation, Job, Preflight
-from evolver.worker import HEADER, Begun, Check, Ready, Setup
 
 _WORDS = 2000  # bytes of its standard error that are told when it dies
 _LAST_BREATH = 1.0  # seconds that a worker with a closed channel has to end by itself
@@ -41,7 +41,7 @@ spec = PathFinder.find_spec("evolver", [root])
 sys.modules["evolver"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["evolver"])
 sys.path += [root, os.getcwd()]
-from evolver.worker import main
+from evolver.evaluation.worker import main
 main(int(controller), end.encode())
 """
 

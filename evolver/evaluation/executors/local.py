@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import IO, TypeVar
 
 from evolver.errors import SandboxError
-from evolver.executors.process import Worker, WorkerDied, WorkerOverdue
-from evolver.preflight import LIMIT
+from evolver.evaluation.executors.process import Worker, WorkerDied, WorkerOverdue
+from evolver.evaluation.preflight import LIMIT
+from evolver.evaluation.worker import Ready, Setup
 from evolver.types import Evaluation, Job, Preflight
-from evolver.worker import Ready, Setup
 
 _GRACE = 5.0  # seconds past an evaluation's own deadline before its worker is killed
 _T = TypeVar("_T")

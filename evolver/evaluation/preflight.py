@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from evolver.errors import CandidateError, CandidateTimeout
-from evolver.evaluator import Evaluator
+from evolver.evaluation.evaluator import Evaluator
 from evolver.sandboxes import wire
 from evolver.types import Candidate, Preflight
 
@@ -28,7 +28,7 @@ def fly(evaluator: Evaluator, start: Open, *, imports: bool, probes: bool) -> Pr
     """Import a program, give it a smoke run, probe it: as far as the evaluator offers them.
 
     Args:
-        evaluator: may have `smoke` and `probe`, see `evolver.evaluator.Evaluator`.
+        evaluator: may have `smoke` and `probe`, see `evolver.evaluation.evaluator.Evaluator`.
         start: starts the program in a fresh process.
         imports: is its first file one that Python can import?
         probes: is its fingerprint wanted?

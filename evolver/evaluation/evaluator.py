@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol, TypeGuard, runtime_checkable
 
 from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
-from evolver.inside import InsideEvaluator, InsideResult, find_inside, inside_of
+from evolver.evaluation.inside import InsideEvaluator, InsideResult, find_inside, inside_of
 from evolver.tasks.plugins import builtin_evaluators, check_keywords, configure, find
 from evolver.types import Candidate, Files, Result
 
@@ -37,7 +37,7 @@ class Evaluator(Protocol):
       long for every candidate: of all inputs instead of some. It is called instead of `evaluate`
       (of the last stage) where the front is measured again before it is announced, within the same
       `[evaluator] timeout`,
-    - `residuals(candidate)`: see `evolver.tuning.Residuals`,
+    - `residuals(candidate)`: see `evolver.evaluation.tuning.Residuals`,
     - `references()`: series name -> points in metric space that reports show beside the results,
     - `check_host(gpus)`: see `Demanding`.
     """

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import IO, Any
 
 import evolver
-from evolver.auditing import AuditedCandidate, Timed, against_themselves
 from evolver.errors import (
     CandidateCrashed,
     CandidateError,
@@ -32,14 +31,15 @@ from evolver.errors import (
     SandboxError,
     UsageError,
 )
-from evolver.evaluator import Demanding, EvaluatorSource, guest_files, read_result
-from evolver.preflight import fly
+from evolver.evaluation.auditing import AuditedCandidate, Timed, against_themselves
+from evolver.evaluation.evaluator import Demanding, EvaluatorSource, guest_files, read_result
+from evolver.evaluation.preflight import fly
+from evolver.evaluation.tuning import Fit, evolve, fit
 from evolver.programs import literals
 from evolver.sandboxes import SandboxSettings, die_with, gpus, protect_process
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.tasks.objective import Condition, Objective
 from evolver.tasks.plugins import find
-from evolver.tuning import Fit, evolve, fit
 from evolver.types import (
     Candidate,
     Evaluation,
