@@ -20,11 +20,11 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolver import lines
 from evolver.assemble import make_executor
 from evolver.background import in_thread
 from evolver.evaluation.executors import together
 from evolver.runs import Run
+from evolver.search import lines
 from evolver.types import Evaluation, Job, Program
 
 FURTHER = 100  # inputs for what is true

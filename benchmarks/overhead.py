@@ -16,14 +16,14 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolver.archives import BestN, Pareto
-from evolver.engine import Engine, EngineSettings
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.mix import Mix, Weighted
-from evolver.population import Island, Population
-from evolver.progress import Progress
 from evolver.routing.budget import Budget
-from evolver.selection import FrontFirst, Tournament
+from evolver.search.archives import BestN, Pareto
+from evolver.search.engine import Engine, EngineSettings
+from evolver.search.population import Island, Population
+from evolver.search.progress import Progress
+from evolver.search.selection import FrontFirst, Tournament
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.types import Brief, Context, Files, Program, Proposal

@@ -14,8 +14,8 @@ from evolver.config import Options
 from evolver.errors import UsageError
 from evolver.evaluation.evaluator import Evaluator, pickle_evaluator
 from evolver.programs.standalone import source_of
-from evolver.progress import Progress
 from evolver.runs import Run
+from evolver.search.progress import Progress
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import TaskSettings, assemble_task, load_task, validate
 from evolver.types import Result

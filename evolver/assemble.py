@@ -12,11 +12,11 @@ from evolver.evaluation.executors.local import LocalExecutor
 from evolver.evaluation.worker import Setup, Stage
 from evolver.operators import DEFAULT
 from evolver.operators.mix import Weighted
-from evolver.population import Island, Population
 from evolver.programs.filters import syntax_error
 from evolver.routing.choice import Bandit, ByWeight, Choice
 from evolver.routing.endpoint import Beside, Endpoint, Terms
 from evolver.sandboxes import SandboxSettings, image
+from evolver.search.population import Island, Population
 from evolver.tasks.objective import Condition
 from evolver.tasks.plugins import configure, find
 from evolver.tasks.task import BudgetSection, Task
@@ -34,14 +34,14 @@ OPERATORS = {
     "evolution-of-thought": "evolver.operators.llm:EvolutionOfThought",
 }
 ARCHIVES = {
-    "best": "evolver.archives:BestN",
-    "pareto": "evolver.archives:Pareto",
-    "first": "evolver.archives:First",
+    "best": "evolver.search.archives:BestN",
+    "pareto": "evolver.search.archives:Pareto",
+    "first": "evolver.search.archives:First",
 }
 POLICIES = {
-    "tournament": "evolver.selection:Tournament",
-    "power-law": "evolver.selection:PowerLaw",
-    "front": "evolver.selection:FrontFirst",
+    "tournament": "evolver.search.selection:Tournament",
+    "power-law": "evolver.search.selection:PowerLaw",
+    "front": "evolver.search.selection:FrontFirst",
 }
 MODELS = {
     "openai": "evolver.models.openai:OpenAIModel",

@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from evolver.lines import (
+from evolver.search.lines import (
     PlainView,
     Rate,
     best,
@@ -29,7 +29,7 @@ from evolver.lines import (
     share_done,
     trust,
 )
-from evolver.progress import ModelRecord, Progress
+from evolver.search.progress import ModelRecord, Progress
 from evolver.storage.facts import Bill
 from evolver.terminal import without_marks
 from evolver.types import Elite

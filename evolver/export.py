@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from typing import IO, Any
 
-from evolver.evidence import Evidence
+from evolver.search.evidence import Evidence
 from evolver.storage.facts import Outcome
 from evolver.types import Files
 from evolver.wording import visible, visible_json

@@ -14,12 +14,12 @@ from evolver.assemble import make_endpoints, make_executor, make_operators
 from evolver.assignments import assigned
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
-from evolver.engine import Engine
 from evolver.errors import UsageError
 from evolver.founding import founded
-from evolver.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
 from evolver.routing.endpoint import Endpoint
 from evolver.runs import PICKLE, TASK, Run
+from evolver.search.engine import Engine
+from evolver.search.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
 from evolver.sessions import Listener, go_on, make_engine
 from evolver.storage.excerpts import answers_of, state_after
 from evolver.storage.facts import Session

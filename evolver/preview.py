@@ -10,8 +10,8 @@ from typing import Protocol, runtime_checkable
 from evolver import prompts
 from evolver.assemble import make_operators, make_population
 from evolver.errors import UsageError
-from evolver.evidence import Verdict, in_order
 from evolver.runs import Run
+from evolver.search.evidence import Verdict, in_order
 from evolver.sessions import judge
 from evolver.storage.facts import Outcome
 from evolver.tasks.plugins import nearest

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evolver.errors import UsageError
-from evolver.evidence import SEED, Evidence, Interval
+from evolver.search.evidence import SEED, Evidence, Interval
 from evolver.types import Elite, Files
 from evolver.wording import shell, visible
 

@@ -13,13 +13,13 @@ from typing import Any
 from evolver import config
 from evolver.errors import UsageError
 from evolver.evaluation.failures import Failures, paths_of
-from evolver.evidence import SEED, Evidence, Verdict, establishes, in_order
-from evolver.population import front_of
-from evolver.progress import ModelRecord
+from evolver.search.evidence import SEED, Evidence, Verdict, establishes, in_order
+from evolver.search.population import front_of
+from evolver.search.progress import ModelRecord
+from evolver.search.tally import Tally
 from evolver.storage.database import DATABASE, damaged
 from evolver.storage.facts import Bill, Confirmation, Flights, Outcome, Round
 from evolver.storage.store import Store
-from evolver.tally import Tally
 from evolver.tasks.objective import Objective, dominates
 from evolver.tasks.task import RUNS, Task, assemble_task
 from evolver.types import Elite, Evaluation, Program, Prompt

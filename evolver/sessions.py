@@ -18,7 +18,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
-from evolver import config, gate, repository
+from evolver import config, repository
 from evolver.assemble import (
     make_choice,
     make_endpoints,
@@ -28,18 +28,19 @@ from evolver.assemble import (
 )
 from evolver.background import in_thread, unless_interrupted
 from evolver.config import Configuration, Options
-from evolver.engine import Engine, EngineSettings
 from evolver.errors import EvolverError, UsageError
 from evolver.evaluation.worker import Ready
 from evolver.founding import founded
-from evolver.lines import PlainView
 from evolver.operators.mix import Mix, Weighted
 from evolver.programs.edits import violation
-from evolver.progress import Progress
 from evolver.routing.endpoint import Endpoint, check_all
 from evolver.routing.recording import Models
 from evolver.runs import LOG, PICKLE, TASK, Run
 from evolver.sandboxes import protect_process
+from evolver.search import gate
+from evolver.search.engine import Engine, EngineSettings
+from evolver.search.lines import PlainView
+from evolver.search.progress import Progress
 from evolver.storage.store import Store, begin_facts
 from evolver.tasks.task import Task, TaskSettings, assemble_task
 from evolver.types import (

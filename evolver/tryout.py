@@ -21,17 +21,20 @@ from evolver.belongings import (
 from evolver.errors import UsageError
 from evolver.evaluation.inside import InsideEvaluator, find_inside
 from evolver.founding import copy_task
-from evolver.gate import bad_programs
 from evolver.probe import METRIC, Told
 from evolver.repository import project_of
 from evolver.runs import TASK
+from evolver.search.gate import bad_programs
 from evolver.tasks.directions import by_name
 from evolver.tasks.task import Task, TaskSettings, assemble_task, validate
 from evolver.types import Evaluation, Files
 
 NUMBER = "score"  # the name of a number whose function's name does not say what it is
 _PATIENCE = 300.0  # seconds for an evaluation of the seed
-_WORST = ("constant", "no-op")  # bad programs that numbers are compared with, of `evolver.gate`
+_WORST = (
+    "constant",
+    "no-op",
+)  # bad programs that numbers are compared with, of `evolver.search.gate`
 
 
 class Tryout:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evolver.archives import BestN
-from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ProposalError
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.mix import Mix, Weighted
-from evolver.population import Island, Population
 from evolver.routing.budget import Budget
 from evolver.routing.choice import ByWeight
 from evolver.routing.endpoint import Endpoint
 from evolver.routing.recording import Models
-from evolver.selection import Tournament
+from evolver.search.archives import BestN
+from evolver.search.engine import Engine, EngineSettings
+from evolver.search.population import Island, Population
+from evolver.search.selection import Tournament
 from evolver.tasks.objective import Objective
 from evolver.types import Brief, Context, Prompt, Proposal
 

@@ -155,9 +155,9 @@ def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) 
 
 
 def _about_task(found: Inspection) -> Lines:
-    from evolver import gate
     from evolver.cli.concluding import UNTRUSTED
     from evolver.evaluation import auditing
+    from evolver.search import gate
 
     task, seed = found.task, found.seed
     yield "task", f"{task.name}: {', '.join(task.files)} can be edited"

@@ -79,7 +79,8 @@ def print_origin(run: Run, out: Console) -> None:
 
 def overview(run: Run, out: Console) -> None:
     """Print a run's outcome: front, comparison with what was known, plot."""
-    from evolver import display, lines, report
+    from evolver import display, report
+    from evolver.search import lines
 
     stopped = run.stopped
     end = "not finished" if stopped is None else _STOPPED.get(stopped, stopped)
@@ -125,7 +126,7 @@ def overview(run: Run, out: Console) -> None:
 
 def _print_models(run: Run, out: Console) -> None:
     """Print what models cost, and which of them give empty answers."""
-    from evolver import lines
+    from evolver.search import lines
 
     if run.bills:
         out.print(f"Models: {lines.written(run.bill)}.")
@@ -148,7 +149,7 @@ def _best_facts(run: Run) -> dict[str, str]:
 
 def _best(run: Run) -> list[str]:
     """Say what was found, in its own unit, and what is known of it."""
-    from evolver import lines
+    from evolver.search import lines
 
     objective, best = run.objective, run.best
     assert best is not None
@@ -173,8 +174,9 @@ def _best(run: Run) -> list[str]:
 
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
-    from evolver import gate, lines, report
+    from evolver import report
     from evolver.page import PLOTS_NEED, Page, write_html
+    from evolver.search import gate, lines
 
     best = run.best
     stopped = run.stopped

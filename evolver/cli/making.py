@@ -176,7 +176,7 @@ def _winner(run: Run, program: int | None) -> int:
 
 def _doubt(run: Run, program: int) -> str:
     """Return why a program may be no better than the seed; "" where it is."""
-    from evolver import lines
+    from evolver.search import lines
 
     if program in run.failed:
         return "it failed when it was measured again"

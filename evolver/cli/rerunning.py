@@ -28,7 +28,7 @@ from evolver.cli.running import (
 from evolver.wording import counted
 
 if TYPE_CHECKING:
-    from evolver.replay import Replay
+    from evolver.search.replay import Replay
 
 _TOLD = 10  # differences
 

@@ -49,7 +49,7 @@ def show(words: Words = None, as_json: Json = False) -> None:
 
     A program is shown with its verdict, its lineage and its source.
     """
-    from evolver import gate
+    from evolver.search import gate
 
     run, ids = run_and_programs(words or [], most=1)
     if ids:
@@ -101,7 +101,7 @@ def _operators(run: Run) -> dict[str, Counter[str]]:
 def _run_record(run: Run) -> dict[str, Any]:
     from dataclasses import asdict
 
-    from evolver.progress import ModelRecord
+    from evolver.search.progress import ModelRecord
 
     return {
         **run.summary(),
@@ -163,7 +163,7 @@ def _record(run: Run, number: int) -> dict[str, Any]:
 
 
 def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out: Console) -> None:
-    from evolver import lines
+    from evolver.search import lines
 
     parents = ", ".join(str(parent) for parent in program.parents) or "none"
     model = next((o.attempt.model for o in run.outcomes if o.attempt.id == program.id), "")
@@ -242,7 +242,7 @@ def best(
 
     Its metrics go to standard error, so that its source can be piped: it comes out byte for byte.
     """
-    from evolver import lines
+    from evolver.search import lines
     from evolver.tasks.objective import Condition
 
     run, ids = run_and_programs(words or [], most=1)

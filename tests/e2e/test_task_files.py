@@ -142,7 +142,7 @@ def test_nothing_is_left_beside_the_users_files(folder, tmp_path, monkeypatch):
         "    return {'error': helper.A - late.B * candidate.call('f', 1.0)}\n"
     )
     (folder / "own.py").write_text(
-        "import dataclasses\nfrom evolver.selection import Tournament\n\n"
+        "import dataclasses\nfrom evolver.search.selection import Tournament\n\n"
         "@dataclasses.dataclass(frozen=True)\nclass Own(Tournament):\n    pass\n"
     )
     toml = folder / "task.toml"

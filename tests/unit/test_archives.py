@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver.archives import BestN, Pareto
+from evolver.search.archives import BestN, Pareto
 from evolver.tasks.objective import dominates
 from evolver.types import Elite, Evaluation, Program
 

@@ -13,10 +13,10 @@ import pytest
 from number_runs import OBJECTIVE, engine_on, measure
 
 from evolver.evaluation.executors.inline import InlineExecutor
-from evolver.evidence import establishes
 from evolver.operators.mix import Weighted
 from evolver.routing.budget import Budget
 from evolver.rules import CURRENT
+from evolver.search.evidence import establishes
 from evolver.storage.database import DATABASE
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective

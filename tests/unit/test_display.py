@@ -8,10 +8,11 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from evolver import display, lines
-from evolver.evidence import Interval
-from evolver.progress import ModelRecord, OperatorRecord, Progress
+from evolver import display
 from evolver.routing.budget import Budget
+from evolver.search import lines
+from evolver.search.evidence import Interval
+from evolver.search.progress import ModelRecord, OperatorRecord, Progress
 from evolver.storage.facts import Bill
 from evolver.types import Elite, Evaluation, Program
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver.evidence import Verdict, error_of, fewest, interval, is_above, mean
+from evolver.search.evidence import Verdict, error_of, fewest, interval, is_above, mean
 from evolver.storage.facts import Confirmation, Round
 from evolver.types import Evaluation
 

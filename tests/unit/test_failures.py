@@ -13,8 +13,8 @@ from evolver.errors import CandidateOutputError, EvaluatorError
 from evolver.evaluation.evaluator import read_result
 from evolver.evaluation.executors.output import Output
 from evolver.evaluation.failures import Failures, failure_of
-from evolver.progress import Progress
 from evolver.routing.budget import Budget
+from evolver.search.progress import Progress
 from evolver.types import Evaluation, Result
 
 PROGRAM = ("src/prog.py", "lib/helper.py")

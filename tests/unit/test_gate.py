@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from evolver import gate
 from evolver.errors import CandidateCrashed, UsageError
 from evolver.evaluation.executors.inline import InlineExecutor
+from evolver.search import gate
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import Task, TaskSettings, assemble_task
 from evolver.types import Evaluation, Job, Program

@@ -191,7 +191,7 @@ def test_nothing_imports_in_a_circle() -> None:
 
 def test_an_import_inside_a_function_is_seen(tmp_path: Path) -> None:
     source = tmp_path / "module.py"
-    source.write_text("def f():\n    from evolver import store\n    import evolver.engine\n")
+    source.write_text("def f():\n    from evolver import store\n    import evolver.search.engine\n")
     assert _imports_of(source) == {"store", "engine"}
 
 

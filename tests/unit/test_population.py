@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver.archives import BestN, First
-from evolver.population import Island, Population, trial_of
 from evolver.sandboxes.evaluation import PRINTED
-from evolver.selection import Tournament
+from evolver.search.archives import BestN, First
+from evolver.search.population import Island, Population, trial_of
+from evolver.search.selection import Tournament
 from evolver.storage.facts import Attempt, Outcome
 from evolver.tasks.objective import Objective
 from evolver.types import Elite, Evaluation, Program, Trial

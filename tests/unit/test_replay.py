@@ -15,20 +15,20 @@ from typing import Any
 
 import pytest
 
-from evolver.archives import BestN
-from evolver.engine import Engine, EngineSettings
 from evolver.errors import CandidateCrashed, ModelError, ProposalError
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Mix, Weighted
-from evolver.population import Island, Population
-from evolver.replay import Record, Replay, Tape, left_behind, walk_again, watched
 from evolver.routing.budget import Budget
 from evolver.routing.choice import Bandit
 from evolver.routing.endpoint import Endpoint, Terms
 from evolver.routing.recording import Models
 from evolver.rules import CURRENT
-from evolver.selection import Tournament
+from evolver.search.archives import BestN
+from evolver.search.engine import Engine, EngineSettings
+from evolver.search.population import Island, Population
+from evolver.search.replay import Record, Replay, Tape, left_behind, walk_again, watched
+from evolver.search.selection import Tournament
 from evolver.storage.database import DATABASE
 from evolver.storage.excerpts import answers_of, state_after
 from evolver.storage.facts import Session

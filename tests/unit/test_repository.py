@@ -10,8 +10,8 @@ import pytest
 
 from evolver import repository
 from evolver.errors import UsageError
-from evolver.evidence import Evidence, Verdict
 from evolver.repository import Step
+from evolver.search.evidence import Evidence, Verdict
 from evolver.storage.facts import Confirmation, Round
 from evolver.types import Elite, Evaluation, Program
 

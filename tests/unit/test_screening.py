@@ -14,8 +14,8 @@ from evolver.errors import CandidateCrashed, ModelUnavailable, ProposalError, Us
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Weighted
-from evolver.population import Seen
-from evolver.screening import Admitted, Screening
+from evolver.search.population import Seen
+from evolver.search.screening import Admitted, Screening
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.types import (

@@ -9,8 +9,8 @@ from random import Random
 
 import pytest
 
-from evolver import gate
 from evolver.evaluation.executors.inline import InlineExecutor
+from evolver.search import gate
 from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Job, Program
 

@@ -7,7 +7,7 @@ from collections.abc import Collection
 
 from evolver.errors import UsageError
 from evolver.evaluation.failures import Failures
-from evolver.progress import ModelRecord, OperatorRecord
+from evolver.search.progress import ModelRecord, OperatorRecord
 from evolver.storage.facts import Outcome
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing

@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO
 
-from evolver.evidence import SEED, Comparison, Evidence, Interval, establishes
-from evolver.progress import Progress
+from evolver.search.evidence import SEED, Comparison, Evidence, Interval, establishes
+from evolver.search.progress import Progress
 from evolver.storage.facts import Bill
 from evolver.tasks.objective import Objective
 from evolver.types import Elite

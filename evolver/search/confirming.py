@@ -14,8 +14,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from evolver.evaluation.executors import together
-from evolver.evidence import SEED, Verdict, fewest, is_coarse, is_same, mean
-from evolver.population import Population
+from evolver.search.evidence import SEED, Verdict, fewest, is_coarse, is_same, mean
+from evolver.search.population import Population
 from evolver.storage.facts import Confirmation, Round
 from evolver.storage.store import Store
 from evolver.types import Executor, Job

@@ -11,13 +11,13 @@ from random import Random
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
 from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
-from evolver.population import Population
 from evolver.routing.budget import Ledger
 from evolver.routing.recording import Models
-from evolver.screening import Repair, Screening, is_slow
+from evolver.search.population import Population
+from evolver.search.screening import Repair, Screening, is_slow
+from evolver.search.tally import Tally
 from evolver.storage.facts import Attempt, Outcome
 from evolver.storage.store import Store
-from evolver.tally import Tally
 from evolver.types import (
     Brief,
     Context,

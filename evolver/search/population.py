@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from evolver.evidence import Evidence, Verdict
 from evolver.programs.filters import normalised_hash, structure_hash
 from evolver.sandboxes.evaluation import PRINTED
+from evolver.search.evidence import Evidence, Verdict
 from evolver.storage.facts import NOT_MENDED, Attempt, Outcome
 from evolver.tasks.objective import Objective, dominates, front
 from evolver.types import Archive, Elite, Evaluation, Files, Policy, Trial

@@ -4,7 +4,7 @@ Suspects are measured again together with the seed, on the same fresh secret inp
 is fixed before the first, by their time alone. Where a suspect and the seed come out as they did
 at first, the evaluator is exact and they are measured no more. Else the suspect must be better than
 the seed by more than chance; all suspects share the error probability of a round
-(`evolver.evidence`).
+(`evolver.search.evidence`).
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any
 
-from evolver import evidence
 from evolver.evaluation.executors import together
-from evolver.evidence import Interval, is_coarse, is_same, mean
+from evolver.search import evidence
+from evolver.search.evidence import Interval, is_coarse, is_same, mean
 from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Files
 

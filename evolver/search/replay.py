@@ -18,9 +18,9 @@ from operator import itemgetter
 from typing import Any
 
 from evolver import rules
-from evolver.engine import Engine
 from evolver.errors import ProposalError
 from evolver.operators.mix import Weighted
+from evolver.search.engine import Engine
 from evolver.storage.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Round, Session
 from evolver.storage.store import Store
 from evolver.types import (

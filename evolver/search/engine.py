@@ -15,23 +15,24 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from evolver import lines, rules
-from evolver.confirming import Confirming, Plan, confirm_once
+from evolver import rules
 from evolver.errors import UsageError
 from evolver.evaluation.failures import paths_of
-from evolver.evidence import Verdict, in_order
 from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
-from evolver.population import Population
-from evolver.progress import Progress
 from evolver.routing.budget import Budget, BudgetSpent, Ledger
 from evolver.routing.recording import Models
+from evolver.search import lines
+from evolver.search.confirming import Confirming, Plan, confirm_once
+from evolver.search.evidence import Verdict, in_order
+from evolver.search.population import Population
+from evolver.search.progress import Progress
+from evolver.search.tally import Tally
+from evolver.search.walk import SEED, Walk
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
 from evolver.storage.store import Store
-from evolver.tally import Tally
 from evolver.tasks.objective import dominates
 from evolver.types import Brief, Conditional, Executor, Files
-from evolver.walk import SEED, Walk
 
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
 

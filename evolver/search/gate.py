@@ -6,7 +6,7 @@ would be gamed at once. Some of them are generated from the seed, others a task 
 generated one may dominate it, and none that is named may raise the score, which is the hypervolume:
 a program of no operations and no digits is bad, and yet no better one has fewer operations.
 
-What scores above the seed once may have been lucky (`evolver.suspects`).
+What scores above the seed once may have been lucky (`evolver.search.suspects`).
 
 A constant that beats the seed stops a run too, although the seed may just be poor: nobody but the
 user can tell which of the two it is, and --skip-gate costs one word where it is the seed.
@@ -26,7 +26,7 @@ from typing import Any
 from evolver.errors import UsageError
 from evolver.evaluation.executors import together
 from evolver.programs.edits import find_regions
-from evolver.suspects import Suspect, measure_again
+from evolver.search.suspects import Suspect, measure_again
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import Task
 from evolver.types import Evaluation, Executor, Files, Job, Preflight, Program
@@ -201,7 +201,7 @@ async def judge_all(
 ) -> list[Verdict]:
     """Judge bad programs beside the seed, with its inputs.
 
-    What scores above the seed is a suspect, and passes where `evolver.suspects` establishes that
+    What scores above the seed is a suspect, and passes where `evolver.search.suspects` establishes that
     it is better.
 
     Args:

@@ -1,0 +1,1 @@
+"""The engine and what it decides by: population, selection, evidence, the gate."""
