@@ -29,10 +29,10 @@ from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evolver import sessions
 from evolver.bundled import bundled
 from evolver.gallery import HYPERVOLUME, MEASURED, Example, Measured, examples
-from evolver.runs import Run
+from evolver.runs import sessions
+from evolver.runs.run import Run
 from evolver.tasks.task import Task
 from evolver.types import Files
 

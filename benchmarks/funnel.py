@@ -30,7 +30,7 @@ import numpy as np
 
 from evolver.bundled import bundled
 from evolver.evaluation.evaluator import guest_files
-from evolver.runs import Run
+from evolver.runs.run import Run
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.tasks.plugins import load_module

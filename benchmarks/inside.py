@@ -19,10 +19,10 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
-from evolver import config
-from evolver.assemble import make_operators
-from evolver.config import Options
-from evolver.sessions import make_engine
+from evolver.runs import config
+from evolver.runs.assemble import make_operators
+from evolver.runs.config import Options
+from evolver.runs.sessions import make_engine
 from evolver.storage.facts import Outcome
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective

@@ -20,10 +20,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from evolver.assemble import make_executor
-from evolver.background import in_thread
 from evolver.evaluation.executors import together
-from evolver.runs import Run
+from evolver.runs.assemble import make_executor
+from evolver.runs.background import in_thread
+from evolver.runs.run import Run
 from evolver.search import lines
 from evolver.types import Evaluation, Job, Program
 

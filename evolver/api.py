@@ -9,12 +9,12 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from evolver import sessions
-from evolver.config import Options
 from evolver.errors import UsageError
 from evolver.evaluation.evaluator import Evaluator, pickle_evaluator
 from evolver.programs.standalone import source_of
-from evolver.runs import Run
+from evolver.runs import sessions
+from evolver.runs.config import Options
+from evolver.runs.run import Run
 from evolver.search.progress import Progress
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import TaskSettings, assemble_task, load_task, validate
@@ -42,7 +42,7 @@ def run(
         out: directory of the run; default: runs/<task>-<time>.
         start_from: another run's directory, whose front becomes seeds.
         listener: is told of progress, on another thread.
-        **options: the fields of `evolver.config.Options`: evaluations, seconds, seed, workers...
+        **options: the fields of `evolver.runs.config.Options`: evaluations, seconds, seed, workers...
 
     Raises:
         UsageError: what you can mend, with how.
@@ -98,7 +98,7 @@ def evolve(
             those that the arguments make, such as {"evaluator": {"with": {"points": 9}}}.
         out: directory of the run; default: runs/program-<time>.
         listener: is told of progress, on another thread.
-        **options: the fields of `evolver.config.Options`.
+        **options: the fields of `evolver.runs.config.Options`.
 
     Raises:
         UsageError: what you can mend, with how.

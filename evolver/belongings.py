@@ -10,7 +10,7 @@ from pathlib import Path
 from evolver.evaluation.inside import with_packages
 from evolver.probe import Told
 from evolver.programs.imports import found, import_base, own_modules
-from evolver.repository import project_of
+from evolver.runs.repository import project_of
 
 LARGEST = 64 * 2**20  # bytes of a folder of data that goes along whole
 _MOST = 5000  # files in one

@@ -11,7 +11,7 @@ from pathlib import Path
 from evolver.bundled import bundled
 from evolver.errors import UsageError
 from evolver.evaluation.evaluator import EvaluatorSource
-from evolver.founding import unmakeable
+from evolver.runs.founding import unmakeable
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import TASK_FILE, Task, load_task
 

@@ -10,15 +10,16 @@ from dataclasses import dataclass, field, fields, replace
 from random import Random
 from typing import Any, cast
 
-from evolver import config, prompts
-from evolver.assemble import make_endpoints, make_executor, make_operators
-from evolver.background import in_thread, unless_interrupted
-from evolver.config import Options
+from evolver import prompts
 from evolver.errors import EvolverError, ModelAdapted, ModelError, UsageError
 from evolver.evaluation import auditing
 from evolver.operators.mix import Weighted
 from evolver.preview import at_the_start, operators_that_ask, preview
 from evolver.routing.endpoint import Endpoint, Filing
+from evolver.runs import config
+from evolver.runs.assemble import make_endpoints, make_executor, make_operators
+from evolver.runs.background import in_thread, unless_interrupted
+from evolver.runs.config import Options
 from evolver.search import gate
 from evolver.search.lines import mend_empty
 from evolver.spread import Spread, repeat

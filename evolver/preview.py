@@ -8,11 +8,11 @@ from random import Random
 from typing import Protocol, runtime_checkable
 
 from evolver import prompts
-from evolver.assemble import make_operators, make_population
 from evolver.errors import UsageError
-from evolver.runs import Run
+from evolver.runs.assemble import make_operators, make_population
+from evolver.runs.run import Run
+from evolver.runs.sessions import judge
 from evolver.search.evidence import Verdict, in_order
-from evolver.sessions import judge
 from evolver.storage.facts import Outcome
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import Task

@@ -20,11 +20,11 @@ from typing import Any, Literal, Union
 from pydantic import BaseModel
 
 from evolver import api
-from evolver.assemble import ARCHIVES, MODELS, OPERATORS, POLICIES
-from evolver.config import Options
 from evolver.evaluation.evaluator import Evaluator
 from evolver.operators import DEFAULT
 from evolver.routing.endpoint import Terms
+from evolver.runs.assemble import ARCHIVES, MODELS, OPERATORS, POLICIES
+from evolver.runs.config import Options
 from evolver.tasks.plugins import find
 from evolver.tasks.task import TABLES, TaskSettings
 from evolver.types import Candidate, Result, Tune

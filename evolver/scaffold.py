@@ -17,8 +17,8 @@ from typing import Any
 
 from evolver.belongings import LARGEST, written
 from evolver.errors import UsageError
-from evolver.founding import unmakeable
 from evolver.reference import commented
+from evolver.runs.founding import unmakeable
 from evolver.tasks.directions import Direction, by_name, by_numbers
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import TASK_FILE, EvaluatorSection, TaskSettings, validate

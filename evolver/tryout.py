@@ -10,7 +10,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evolver import sessions
 from evolver.belongings import (
     Belongings,
     grow_evaluator,
@@ -20,10 +19,11 @@ from evolver.belongings import (
 )
 from evolver.errors import UsageError
 from evolver.evaluation.inside import InsideEvaluator, find_inside
-from evolver.founding import copy_task
 from evolver.probe import METRIC, Told
-from evolver.repository import project_of
-from evolver.runs import TASK
+from evolver.runs import sessions
+from evolver.runs.founding import copy_task
+from evolver.runs.repository import project_of
+from evolver.runs.run import TASK
 from evolver.search.gate import bad_programs
 from evolver.tasks.directions import by_name
 from evolver.tasks.task import Task, TaskSettings, assemble_task, validate

@@ -38,7 +38,7 @@ def answer(
     For runs with a [[model]] that has use = "manual". Each prompt is opened in $EDITOR; without one
     it is shown, and the answer is read up to Ctrl-D. What is piped in answers the first prompt.
     """
-    from evolver.runs import latest_directory
+    from evolver.runs.run import latest_directory
 
     found = directory or latest_directory()
     folders = list(_folders(found))
@@ -68,8 +68,8 @@ def answer(
 
 def _folders(run: Path) -> Iterator[Path]:
     """Yield where the manual models of a run have their prompts."""
-    from evolver import config
     from evolver.models.manual import ManualModel
+    from evolver.runs import config
 
     for table in config.read(run).task.model:
         if table.get("use") == "manual":

@@ -25,9 +25,9 @@ from evolver.wording import counted, shell
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evolver.config import Options
     from evolver.host import Host
     from evolver.inspection import Answer, Inspection
+    from evolver.runs.config import Options
 
 _MIB = 1 << 20
 _NO_LUCK = 1e-6  # relative: rounding
@@ -61,7 +61,7 @@ def doctor(
     Of a task, the seed is judged a few times and known-bad programs once, and each model is asked
     for one edit.
     """
-    from evolver.config import Options
+    from evolver.runs.config import Options
     from evolver.storage.database import DATABASE
 
     out = console(to_stderr=as_json)

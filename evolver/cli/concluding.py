@@ -12,7 +12,7 @@ from evolver.wording import counted, shell
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evolver.runs import Run
+    from evolver.runs.run import Run
 
 REPORT = "report.html"
 INTERRUPTED = "interrupted"

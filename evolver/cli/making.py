@@ -13,7 +13,7 @@ from evolver.errors import UsageError
 from evolver.wording import counted, shell
 
 if TYPE_CHECKING:
-    from evolver.runs import Run
+    from evolver.runs.run import Run
 
 
 def init(
@@ -104,8 +104,8 @@ def apply(
     """
     from importlib.metadata import version
 
-    from evolver import repository
-    from evolver.runs import Run
+    from evolver.runs import repository
+    from evolver.runs.run import Run
 
     run = Run.open(directory)
     if run.best is None:
@@ -149,8 +149,9 @@ def _for_git(name: str) -> str:
 
 def _confirmed(run: Run, program: int | None) -> Run:
     """Measure again what was not, with its progress on a terminal."""
-    from evolver import display, sessions
+    from evolver import display
     from evolver.cli.places import console
+    from evolver.runs import sessions
 
     if run.is_unconfirmed if program is None else program not in run.evidence.confirmed:
         with display.view(console(to_stderr=True), run.directory.name) as listener:

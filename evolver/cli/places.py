@@ -15,7 +15,7 @@ from evolver.wording import counted, shell, visible, visible_json
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evolver.runs import Run
+    from evolver.runs.run import Run
 
 SEED, BEST = "seed", "best"  # programs by name
 
@@ -41,7 +41,7 @@ def run_and_programs(words: Sequence[str], most: int | None = None) -> tuple[Run
     Raises:
         UsageError: there is no such run, or the words are not a directory and programs.
     """
-    from evolver.runs import Run
+    from evolver.runs.run import Run
 
     rest = list(words)
     directory = rest.pop(0) if rest and not _is_program(rest[0]) else None

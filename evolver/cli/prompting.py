@@ -12,7 +12,7 @@ from evolver.cli.running import Assignments
 from evolver.errors import UsageError
 
 if TYPE_CHECKING:
-    from evolver.runs import Run
+    from evolver.runs.run import Run
     from evolver.types import Prompt
 
 
@@ -38,8 +38,8 @@ def prompt(
     from dataclasses import replace
 
     from evolver import preview
-    from evolver.assignments import assigned
-    from evolver.runs import Run
+    from evolver.runs.assignments import assigned
+    from evolver.runs.run import Run
     from evolver.storage.database import DATABASE
     from evolver.tasks.task import load_task
 

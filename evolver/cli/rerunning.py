@@ -49,8 +49,8 @@ def replay(
 
     Without a network, a model or an evaluator. Exit code 1 where something differs.
     """
-    from evolver.histories import replay as walk
-    from evolver.runs import latest_directory
+    from evolver.runs.histories import replay as walk
+    from evolver.runs.run import latest_directory
 
     found = walk(directory or latest_directory(), re_evaluate=re_evaluate)
     if as_json:
@@ -139,9 +139,9 @@ def fork(
     """
     from evolver import display
     from evolver.cli.concluding import conclude
-    from evolver.config import Options
-    from evolver.histories import fork as branch
-    from evolver.runs import latest_directory
+    from evolver.runs.config import Options
+    from evolver.runs.histories import fork as branch
+    from evolver.runs.run import latest_directory
 
     found = directory or latest_directory()
     options = Options(

@@ -27,7 +27,7 @@ from evolver.wording import counted, shell, visible, visible_line
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evolver.runs import Run
+    from evolver.runs.run import Run
     from evolver.types import Elite, Evaluation, Program
 
 _REASONS = 3  # why attempts came to no evaluation, the most frequent ones

@@ -103,9 +103,10 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Evolve the program of a task."""
-    from evolver import display, sessions
+    from evolver import display
     from evolver.cli.concluding import conclude
-    from evolver.config import Options
+    from evolver.runs import sessions
+    from evolver.runs.config import Options
     from evolver.tasks.task import load_task
 
     loaded = load_task(task_folder(task))
@@ -141,10 +142,11 @@ def resume(
 
     Budgets are totals over all its sessions: give more, and a finished run goes on.
     """
-    from evolver import display, sessions
+    from evolver import display
     from evolver.cli.concluding import conclude
-    from evolver.config import Options
-    from evolver.runs import Run, latest_directory
+    from evolver.runs import sessions
+    from evolver.runs.config import Options
+    from evolver.runs.run import Run, latest_directory
 
     found = directory or latest_directory()
     options = Options(
@@ -183,11 +185,11 @@ def evaluate(
     """
     from dataclasses import replace
 
-    from evolver import sessions
-    from evolver.assignments import assigned
     from evolver.cli.concluding import UNTRUSTED
-    from evolver.config import in_sandbox
     from evolver.programs.edits import violation
+    from evolver.runs import sessions
+    from evolver.runs.assignments import assigned
+    from evolver.runs.config import in_sandbox
     from evolver.tasks.task import load_task
     from evolver.types import Evaluation
 

@@ -51,7 +51,7 @@ def build(
     ] = None,
 ) -> None:
     """Build the image in which candidates run."""
-    from evolver import assemble
+    from evolver.runs import assemble
     from evolver.sandboxes import daemon, image
     from evolver.tasks.task import load_task
 

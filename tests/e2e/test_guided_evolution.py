@@ -13,7 +13,7 @@ from llm_server import Asked, LLMServer
 
 from evolver.bundled import bundled
 from evolver.programs.edits import Region, find_regions
-from evolver.runs import Run
+from evolver.runs.run import Run
 from evolver.types import Files
 
 TASK = bundled("examples") / "network-digits"

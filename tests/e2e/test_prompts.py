@@ -12,7 +12,7 @@ from command_line import CURVE, TASK_TOML, CommandLine, MakeTask, wait_for_line
 from llm_answers import Asked, nudge_a_constant
 from llm_server import LLMServer
 
-from evolver.runs import Run
+from evolver.runs.run import Run
 from evolver.types import Prompt
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from evolver import sessions
-from evolver.config import Options
-from evolver.histories import fork, replay
+from evolver.runs import sessions
+from evolver.runs.config import Options
+from evolver.runs.histories import fork, replay
 from evolver.tasks.task import load_task
 
 TOML = """

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from evolver.assemble import make_choice, make_endpoints
 from evolver.errors import UsageError
 from evolver.models import LiteLLMModel, OpenAIModel
 from evolver.routing.choice import Bandit, ByWeight
+from evolver.runs.assemble import make_choice, make_endpoints
 from evolver.tasks.task import Task, TaskSettings
 
 LOCAL = "http://127.0.0.1:9/v1"

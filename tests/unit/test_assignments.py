@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver import config
-from evolver.assignments import assign, parse
-from evolver.config import Options
 from evolver.errors import UsageError
+from evolver.runs import config
+from evolver.runs.assignments import assign, parse
+from evolver.runs.config import Options
 from evolver.tasks.task import TaskSettings, validate
 
 TASK: dict[str, Any] = {

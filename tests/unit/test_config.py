@@ -7,9 +7,10 @@ from datetime import date
 
 import pytest
 
-from evolver import config, rules
-from evolver.config import CONFIGURATION, Options
+from evolver import rules
 from evolver.errors import UsageError
+from evolver.runs import config
+from evolver.runs.config import CONFIGURATION, Options
 from evolver.tasks.task import TaskSettings, validate
 
 TASK = {

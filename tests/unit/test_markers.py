@@ -21,7 +21,7 @@ from evolver.programs.edits import (
 )
 from evolver.programs.languages import language, named, tokens
 from evolver.programs.markers import is_marker, markers
-from evolver.runs import Run
+from evolver.runs.run import Run
 from evolver.tasks.task import assemble_task
 
 

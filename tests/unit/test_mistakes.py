@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from evolver import assemble
 from evolver.errors import UsageError
 from evolver.routing.endpoint import Terms
+from evolver.runs import assemble
 from evolver.tasks.plugins import configure, find
 from evolver.tasks.task import TaskSettings, validate
 

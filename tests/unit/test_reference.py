@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from evolver import assemble
 from evolver.api import evolve
-from evolver.config import Options
 from evolver.operators import DEFAULT
 from evolver.reference import commented, keys_of, meanings, page
 from evolver.routing.endpoint import Terms
+from evolver.runs import assemble
+from evolver.runs.config import Options
 from evolver.tasks.plugins import find
 from evolver.tasks.task import TaskSettings, validate
 from evolver.types import Candidate, Result

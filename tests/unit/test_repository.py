@@ -8,9 +8,9 @@ from random import Random
 
 import pytest
 
-from evolver import repository
 from evolver.errors import UsageError
-from evolver.repository import Step
+from evolver.runs import repository
+from evolver.runs.repository import Step
 from evolver.search.evidence import Evidence, Verdict
 from evolver.storage.facts import Confirmation, Round
 from evolver.types import Elite, Evaluation, Program

@@ -10,8 +10,8 @@ from threading import Barrier
 import pytest
 
 from evolver.errors import UsageError
-from evolver.founding import new_directory
-from evolver.runs import latest_directory
+from evolver.runs.founding import new_directory
+from evolver.runs.run import latest_directory
 from evolver.storage.database import DATABASE
 from evolver.tasks.task import TaskSettings, assemble_task, validate
 

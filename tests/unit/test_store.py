@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from evolver.errors import UsageError
-from evolver.runs import Run
+from evolver.runs.run import Run
 from evolver.storage.database import DATABASE, lock
 from evolver.storage.facts import Attempt, Bill, Confirmation, Outcome, Request, Round
 from evolver.storage.salvage import examine, recover

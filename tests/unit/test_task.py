@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from evolver.errors import UsageError
-from evolver.founding import copy_task
 from evolver.programs.edits import find_regions
-from evolver.runs import TASK
+from evolver.runs.founding import copy_task
+from evolver.runs.run import TASK
 from evolver.storage.database import DATABASE
 from evolver.tasks.task import assemble_task, load_task
 

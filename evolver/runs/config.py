@@ -12,10 +12,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from evolver import rules
-from evolver.assignments import assign
 from evolver.errors import UsageError
 from evolver.routing.budget import Budget
 from evolver.routing.endpoint import Terms
+from evolver.runs.assignments import assign
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import BudgetSection, TaskSettings, validate
 

@@ -18,24 +18,24 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import IO, Any
 
-from evolver import config, repository
-from evolver.assemble import (
+from evolver.errors import EvolverError, UsageError
+from evolver.evaluation.worker import Ready
+from evolver.operators.mix import Mix, Weighted
+from evolver.programs.edits import violation
+from evolver.routing.endpoint import Endpoint, check_all
+from evolver.routing.recording import Models
+from evolver.runs import config, repository
+from evolver.runs.assemble import (
     make_choice,
     make_endpoints,
     make_executor,
     make_operators,
     make_population,
 )
-from evolver.background import in_thread, unless_interrupted
-from evolver.config import Configuration, Options
-from evolver.errors import EvolverError, UsageError
-from evolver.evaluation.worker import Ready
-from evolver.founding import founded
-from evolver.operators.mix import Mix, Weighted
-from evolver.programs.edits import violation
-from evolver.routing.endpoint import Endpoint, check_all
-from evolver.routing.recording import Models
-from evolver.runs import LOG, PICKLE, TASK, Run
+from evolver.runs.background import in_thread, unless_interrupted
+from evolver.runs.config import Configuration, Options
+from evolver.runs.founding import founded
+from evolver.runs.run import LOG, PICKLE, TASK, Run
 from evolver.sandboxes import protect_process
 from evolver.search import gate
 from evolver.search.engine import Engine, EngineSettings

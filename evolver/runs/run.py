@@ -10,9 +10,9 @@ from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any
 
-from evolver import config
 from evolver.errors import UsageError
 from evolver.evaluation.failures import Failures, paths_of
+from evolver.runs import config
 from evolver.search.evidence import SEED, Evidence, Verdict, establishes, in_order
 from evolver.search.population import front_of
 from evolver.search.progress import ModelRecord

@@ -9,18 +9,18 @@ import shutil
 from dataclasses import asdict, replace
 from pathlib import Path
 
-from evolver import config
-from evolver.assemble import make_endpoints, make_executor, make_operators
-from evolver.assignments import assigned
-from evolver.background import in_thread, unless_interrupted
-from evolver.config import Configuration, Options
 from evolver.errors import UsageError
-from evolver.founding import founded
 from evolver.routing.endpoint import Endpoint
-from evolver.runs import PICKLE, TASK, Run
+from evolver.runs import config
+from evolver.runs.assemble import make_endpoints, make_executor, make_operators
+from evolver.runs.assignments import assigned
+from evolver.runs.background import in_thread, unless_interrupted
+from evolver.runs.config import Configuration, Options
+from evolver.runs.founding import founded
+from evolver.runs.run import PICKLE, TASK, Run
+from evolver.runs.sessions import Listener, go_on, make_engine
 from evolver.search.engine import Engine
 from evolver.search.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
-from evolver.sessions import Listener, go_on, make_engine
 from evolver.storage.excerpts import answers_of, state_after
 from evolver.storage.facts import Session
 from evolver.storage.store import Store

@@ -12,9 +12,9 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
-from evolver import config
 from evolver.errors import ModelError, SandboxError, UsageError
-from evolver.runs import BEST, LOG, PICKLE, PROGRAM, TASK
+from evolver.runs import config
+from evolver.runs.run import BEST, LOG, PICKLE, PROGRAM, TASK
 from evolver.storage.database import DATABASE, LOCK
 from evolver.storage.store import Store
 from evolver.tasks.task import RUNS, Task, TaskSettings, is_aside
