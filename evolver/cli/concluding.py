@@ -79,7 +79,7 @@ def print_origin(run: Run, out: Console) -> None:
 
 def overview(run: Run, out: Console) -> None:
     """Print a run's outcome: front, comparison with what was known, plot."""
-    from evolver import display, report
+    from evolver.reports import display, report
     from evolver.search import lines
 
     stopped = run.stopped
@@ -174,8 +174,8 @@ def _best(run: Run) -> list[str]:
 
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
-    from evolver import report
-    from evolver.page import PLOTS_NEED, Page, write_html
+    from evolver.reports import report
+    from evolver.reports.page import PLOTS_NEED, Page, write_html
     from evolver.search import gate, lines
 
     best = run.best

@@ -149,8 +149,8 @@ def _for_git(name: str) -> str:
 
 def _confirmed(run: Run, program: int | None) -> Run:
     """Measure again what was not, with its progress on a terminal."""
-    from evolver import display
     from evolver.cli.places import console
+    from evolver.reports import display
     from evolver.runs import sessions
 
     if run.is_unconfirmed if program is None else program not in run.evidence.confirmed:

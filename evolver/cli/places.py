@@ -83,7 +83,7 @@ def _is_program(word: str) -> bool:
 
 def console(*, to_stderr: bool = False) -> Console:
     """Return a console for people; text is printed as it is."""
-    from evolver.terminal import Terminal
+    from evolver.reports.terminal import Terminal
 
     return Terminal(to_stderr=to_stderr)
 

@@ -137,8 +137,8 @@ def fork(
 
     What is not said is as it was. What was spent before counts: budgets are totals.
     """
-    from evolver import display
     from evolver.cli.concluding import conclude
+    from evolver.reports import display
     from evolver.runs.config import Options
     from evolver.runs.histories import fork as branch
     from evolver.runs.run import latest_directory

@@ -152,7 +152,7 @@ def _confirmation(run: Run, number: int) -> dict[str, Any]:
 
 
 def _record(run: Run, number: int) -> dict[str, Any]:
-    from evolver import export
+    from evolver.reports import export
 
     chosen = [o for o in run.outcomes if o.program is not None and o.program.id == number]
     record = next(export.records(chosen))
@@ -348,7 +348,7 @@ def export(
     ] = None,
 ) -> None:
     """Write every program with its metrics and parents."""
-    from evolver import export as exporting
+    from evolver.reports import export as exporting
 
     run, ids = run_and_programs(words or [])
     for number in ids:

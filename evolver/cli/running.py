@@ -103,8 +103,8 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Evolve the program of a task."""
-    from evolver import display
     from evolver.cli.concluding import conclude
+    from evolver.reports import display
     from evolver.runs import sessions
     from evolver.runs.config import Options
     from evolver.tasks.task import load_task
@@ -142,8 +142,8 @@ def resume(
 
     Budgets are totals over all its sessions: give more, and a finished run goes on.
     """
-    from evolver import display
     from evolver.cli.concluding import conclude
+    from evolver.reports import display
     from evolver.runs import sessions
     from evolver.runs.config import Options
     from evolver.runs.run import Run, latest_directory

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from evolver import display
+from evolver.reports import display
 from evolver.routing.budget import Budget
 from evolver.search import lines
 from evolver.search.evidence import Interval

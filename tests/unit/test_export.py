@@ -6,7 +6,7 @@ import csv
 import io
 import json
 
-from evolver.export import write_csv, write_jsonl
+from evolver.reports.export import write_csv, write_jsonl
 from evolver.search.evidence import Evidence, Verdict
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
 from evolver.types import Evaluation, Program

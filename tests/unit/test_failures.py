@@ -8,11 +8,11 @@ from typing import Literal
 import pytest
 from rich.console import Console
 
-from evolver.display import picture
 from evolver.errors import CandidateOutputError, EvaluatorError
 from evolver.evaluation.evaluator import read_result
 from evolver.evaluation.executors.output import Output
 from evolver.evaluation.failures import Failures, failure_of
+from evolver.reports.display import picture
 from evolver.routing.budget import Budget
 from evolver.search.progress import Progress
 from evolver.types import Evaluation, Result

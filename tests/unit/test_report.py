@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evolver import report
-from evolver.page import Page, write_html
+from evolver.reports import report
+from evolver.reports.page import Page, write_html
 from evolver.storage.facts import Attempt, Outcome
 from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Program

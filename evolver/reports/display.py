@@ -16,6 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from evolver.reports.terminal import without_marks
 from evolver.search.lines import (
     PlainView,
     Rate,
@@ -31,7 +32,6 @@ from evolver.search.lines import (
 )
 from evolver.search.progress import ModelRecord, Progress
 from evolver.storage.facts import Bill
-from evolver.terminal import without_marks
 from evolver.types import Elite
 from evolver.wording import visible, visible_line
 

@@ -11,7 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from evolver.extras import installation
-from evolver.report import EVOLVED, Comparison, Point, References, axes, compare, entry, wins
+from evolver.reports.report import (
+    EVOLVED,
+    Comparison,
+    Point,
+    References,
+    axes,
+    compare,
+    entry,
+    wins,
+)
 from evolver.tasks.objective import Objective
 from evolver.types import Files
 from evolver.wording import visible
