@@ -42,7 +42,7 @@ lint: environment
 check: lint test
 
 reference: environment
-	$(BIN)/python -m evolver.reference > docs/task.md
+	$(BIN)/python -m evolver.checks.reference > docs/task.md
 
 environment: $(STAMP)
 

@@ -30,7 +30,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from evolver.bundled import bundled
-from evolver.gallery import HYPERVOLUME, MEASURED, Example, Measured, examples
+from evolver.checks.gallery import HYPERVOLUME, MEASURED, Example, Measured, examples
 from evolver.runs import sessions
 from evolver.runs.run import Run
 from evolver.tasks.task import Task

@@ -25,8 +25,8 @@ from evolver.wording import counted, shell
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from evolver.host import Host
-    from evolver.inspection import Answer, Inspection
+    from evolver.checks.host import Host
+    from evolver.checks.inspection import Answer, Inspection
     from evolver.runs.config import Options
 
 _MIB = 1 << 20
@@ -98,7 +98,7 @@ def _print(out: Console, lines: Lines) -> None:
 
 
 def _check_host(out: Console, *, as_json: bool) -> None:
-    from evolver import host
+    from evolver.checks import host
 
     found = host.examine()
     if as_json:
@@ -139,7 +139,7 @@ def _about_host(found: Host) -> Lines:
 
 
 def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) -> None:
-    from evolver.inspection import inspect
+    from evolver.checks.inspection import inspect
     from evolver.tasks.task import load_task
 
     with out.status("starting") as status:  # on a terminal

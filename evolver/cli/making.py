@@ -53,7 +53,7 @@ def init(
     task that was made too.
     """
     if from_ is not None:
-        from evolver.gallery import copy
+        from evolver.checks.gallery import copy
 
         folder = copy(from_, out or Path(from_))
         say(f"{folder} is a copy of the task {from_}.")
@@ -64,7 +64,7 @@ def init(
             "init wants a program and the function that scores it, as in 'evolver init sine.py "
             "score.py', or --from NAME ('evolver tasks' lists the names)"
         )
-    from evolver import scaffold
+    from evolver.checks import scaffold
 
     made = scaffold.make_task(
         program,

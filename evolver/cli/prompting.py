@@ -37,7 +37,7 @@ def prompt(
     """
     from dataclasses import replace
 
-    from evolver import preview
+    from evolver.checks import preview
     from evolver.runs.assignments import assigned
     from evolver.runs.run import Run
     from evolver.storage.database import DATABASE

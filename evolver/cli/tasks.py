@@ -15,7 +15,7 @@ def tasks(as_json: Json = False) -> None:
 
     from rich.table import Table
 
-    from evolver.gallery import examples
+    from evolver.checks.gallery import examples
 
     found = examples()
     if as_json:

@@ -13,8 +13,8 @@ import pytest
 from command_line import CommandLine
 from fake_candidate import InProcessCandidate
 
-from evolver import gallery
 from evolver.bundled import bundled
+from evolver.checks import gallery
 from evolver.errors import UsageError
 from evolver.evaluation.evaluator import Demanding, EvaluatorSource, guest_files
 from evolver.sandboxes.local import LocalSandbox

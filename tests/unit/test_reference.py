@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from evolver.api import evolve
+from evolver.checks.reference import commented, keys_of, meanings, page
 from evolver.operators import DEFAULT
-from evolver.reference import commented, keys_of, meanings, page
 from evolver.routing.endpoint import Terms
 from evolver.runs import assemble
 from evolver.runs.config import Options

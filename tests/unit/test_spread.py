@@ -9,8 +9,8 @@ from random import Random
 import pytest
 from number_runs import OBJECTIVE, SEED, measure
 
+from evolver.checks.spread import INPUTS, Spread, repeat
 from evolver.evaluation.executors.inline import InlineExecutor
-from evolver.spread import INPUTS, Spread, repeat
 from evolver.types import Evaluation, Job, Program
 
 

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
+from evolver.checks.probe import Told
 from evolver.evaluation.inside import with_packages
-from evolver.probe import Told
 from evolver.programs.imports import found, import_base, own_modules
 from evolver.runs.repository import project_of
 

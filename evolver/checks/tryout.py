@@ -10,16 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evolver.belongings import (
+from evolver.checks.belongings import (
     Belongings,
     grow_evaluator,
     grow_program,
     of_evaluator,
     of_program,
 )
+from evolver.checks.probe import METRIC, Told
 from evolver.errors import UsageError
 from evolver.evaluation.inside import InsideEvaluator, find_inside
-from evolver.probe import METRIC, Told
 from evolver.runs import sessions
 from evolver.runs.founding import copy_task
 from evolver.runs.repository import project_of
@@ -148,7 +148,7 @@ class Tryout:
         }
         content: dict[str, Any] = {
             "task": {"root": str(layout), "program": spelt, "edit": spelt[:1]},
-            "evaluator": {"use": "evolver.probe:Probe", "timeout": _PATIENCE, "with": probe},
+            "evaluator": {"use": "evolver.checks.probe:Probe", "timeout": _PATIENCE, "with": probe},
             "objective": {"maximize": [METRIC]},
         }
         # In the current folder, from where the user would call the function.

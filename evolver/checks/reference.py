@@ -1,6 +1,6 @@
 """Every key of a task.toml with its type, default and meaning, from the classes that read it.
 
-`docs/task.md` is what `python -m evolver.reference` prints; `init` writes a task.toml of the same.
+`docs/task.md` is what `python -m evolver.checks.reference` prints; `init` writes a task.toml of the same.
 A meaning stands in the "Attributes" of the class that has the key.
 """
 

@@ -11,10 +11,11 @@ from random import Random
 from typing import Any, cast
 
 from evolver import prompts
+from evolver.checks.preview import at_the_start, operators_that_ask, preview
+from evolver.checks.spread import Spread, repeat
 from evolver.errors import EvolverError, ModelAdapted, ModelError, UsageError
 from evolver.evaluation import auditing
 from evolver.operators.mix import Weighted
-from evolver.preview import at_the_start, operators_that_ask, preview
 from evolver.routing.endpoint import Endpoint, Filing
 from evolver.runs import config
 from evolver.runs.assemble import make_endpoints, make_executor, make_operators
@@ -22,7 +23,6 @@ from evolver.runs.background import in_thread, unless_interrupted
 from evolver.runs.config import Options
 from evolver.search import gate
 from evolver.search.lines import mend_empty
-from evolver.spread import Spread, repeat
 from evolver.storage.facts import Bill
 from evolver.tasks.task import Task, assemble_task
 from evolver.types import Completion, Context, Evaluation, Operator, Program, Prompt

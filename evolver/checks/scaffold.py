@@ -15,14 +15,14 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from evolver.belongings import LARGEST, written
+from evolver.checks.belongings import LARGEST, written
+from evolver.checks.reference import commented
+from evolver.checks.tryout import NUMBER, Tryout
 from evolver.errors import UsageError
-from evolver.reference import commented
 from evolver.runs.founding import unmakeable
 from evolver.tasks.directions import Direction, by_name, by_numbers
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import TASK_FILE, EvaluatorSection, TaskSettings, validate
-from evolver.tryout import NUMBER, Tryout
 
 _COMBINED = "combined_score"  # what other systems maximise, whatever else there is
 _EVALUATIONS = 1000  # of the budget
