@@ -19,9 +19,10 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from evolver import devices, extras
+from evolver import extras
 from evolver.bundled import bundled
 from evolver.errors import UsageError
+from evolver.scoring import devices
 from evolver.tasks.task import load_task
 
 ROOT = Path(__file__).resolve().parents[1]

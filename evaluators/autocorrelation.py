@@ -13,8 +13,8 @@ from fractions import Fraction
 from itertools import pairwise
 from typing import Literal
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 Kind = Literal["first", "second", "third", "third-absolute"]

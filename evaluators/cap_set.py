@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evolver import verify
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 _RECORDS: Mapping[int, Mapping[str, float]] = {

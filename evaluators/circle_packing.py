@@ -10,8 +10,8 @@ from typing import Literal
 
 import numpy as np
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 _RECORDS: Mapping[tuple[str, int], Mapping[str, float]] = {

@@ -8,8 +8,8 @@ from fractions import Fraction
 from itertools import combinations
 from typing import Literal
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 Point = tuple[int, int]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 

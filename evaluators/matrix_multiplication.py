@@ -15,8 +15,9 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import devices, extras
+from evolver import extras
 from evolver.errors import CandidateOutputError, UsageError
+from evolver.scoring import devices
 from evolver.types import Candidate, Result
 
 Field = Literal["integers", "half-integers", "gaussian"]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from mpmath import iv
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 

@@ -9,8 +9,8 @@ from itertools import pairwise
 
 from mpmath import iv
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 Polynomial = list[Fraction]  # coefficients, the constant first; the last one is not 0

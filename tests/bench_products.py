@@ -1,4 +1,4 @@
-"""Products of matrices for tests of `evolver.bench`: what is drawn, and what is right."""
+"""Products of matrices for tests of `evolver.scoring.bench`: what is drawn, and what is right."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from random import Random
 
 import numpy as np
 
-from evolver import bench
 from evolver.errors import CandidateOutputError
+from evolver.scoring import bench
 
 SIZE = 190
 

@@ -13,8 +13,8 @@ from random import Random
 from types import ModuleType
 from typing import Any
 
-from evolver.bench import Bench
 from evolver.bundled import bundled
+from evolver.scoring.bench import Bench
 from evolver.types import Account
 
 LAUNCH = 5e-6  # seconds of the caller's time

@@ -16,8 +16,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 Kind = Literal["weibull", "or"]

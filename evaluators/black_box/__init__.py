@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import verify
 from evolver.errors import UsageError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 from .functions import BOUND, FUNCTIONS, Instance

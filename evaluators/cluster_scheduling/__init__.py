@@ -16,8 +16,8 @@ from random import Random
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 _CPU_HEAVY, _BALANCED, _MEMORY_HEAVY = (2.0, 1.0), (1.0, 4.0), (1.0, 8.0)  # CPU : memory

@@ -1,7 +1,7 @@
 """Scores code that multiplies matrices on a device by its speed, against the library's product.
 
 On a GPU the code is a Triton kernel and the library torch; on the processor, for machines without
-one, numba's and numpy's. Everything else is the same: `evolver.bench` says what is believed.
+one, numba's and numpy's. Everything else is the same: `evolver.scoring.bench` says what is believed.
 """
 
 from __future__ import annotations
@@ -14,9 +14,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evolver import bench, devices, extras, sources
-from evolver.bench import product
+from evolver import extras
 from evolver.errors import UsageError
+from evolver.scoring import bench, devices, sources
+from evolver.scoring.bench import product
 from evolver.types import Candidate, Result
 
 #: All that may be imported on a device, and be used by name, so that no library is called.

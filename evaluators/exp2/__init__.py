@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evolver.straightline import (
+from evolver.scoring.straightline import (
     GUEST,
     LineResiduals,
     count_operations,
@@ -35,7 +35,7 @@ class Evaluator:
     """Measures an approximation of 2**x on an interval.
 
     Operations: each of + - * / on values that depend on x is 1 (so a fused multiply-add is 2);
-    see `evolver.straightline.count_operations`. Error: the largest relative error over the
+    see `evolver.scoring.straightline.count_operations`. Error: the largest relative error over the
     interval, in real arithmetic, with the constants exactly as the floats of the source; c/0 is
     infinity and c/infinity is 0.
 

@@ -8,7 +8,7 @@ from random import Random
 import numpy as np
 
 from evolver.errors import CandidateOutputError
-from evolver.straightline import Array, DoubleDouble, StraightLine
+from evolver.scoring.straightline import Array, DoubleDouble, StraightLine
 
 from . import target
 

@@ -7,7 +7,7 @@ from functools import lru_cache
 import mpmath
 import numpy as np
 
-from evolver.straightline import Array, DoubleDouble, Samples
+from evolver.scoring.straightline import Array, DoubleDouble, Samples
 
 DIGITS = 50  # of mpmath
 CHEBYSHEV_POINTS = 1025

@@ -17,9 +17,10 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import bench, devices, extras, objects, sources, verify
+from evolver import extras
 from evolver.errors import CandidateOutputError, UsageError
-from evolver.straightline import GUEST, count_operations, trace, trace_parameters
+from evolver.scoring import bench, devices, objects, sources, verify
+from evolver.scoring.straightline import GUEST, count_operations, trace, trace_parameters
 from evolver.tasks.plugins import nearest
 from evolver.types import Candidate, Result
 
@@ -68,7 +69,7 @@ class Evaluator:
         fit_up_to: operations beyond which the literals of a program are not fitted.
         device: "cpu", or "cuda" for a GPU that `[sandbox] gpus` names.
         rounds: values that are computed in registers for each that is loaded, timed as on a GPU,
-            by `evolver.bench`; 0, on the processor alone: a loop that loads nothing.
+            by `evolver.scoring.bench`; 0, on the processor alone: a loop that loads nothing.
         flags: of gcc.
     """
 

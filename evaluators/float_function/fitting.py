@@ -7,8 +7,8 @@ from functools import lru_cache
 
 import numpy as np
 
-from evolver.straightline import Array, DoubleDouble, LineResiduals, Samples, StraightLine
-from evolver.straightline.minimax import Levelling, rounded
+from evolver.scoring.straightline import Array, DoubleDouble, LineResiduals, Samples, StraightLine
+from evolver.scoring.straightline.minimax import Levelling, rounded
 
 from .functions import Function
 from .trusted import yardstick

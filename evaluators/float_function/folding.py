@@ -1,4 +1,4 @@
-"""Times an approximation in registers, on a GPU or on the processor, by `evolver.bench`.
+"""Times an approximation in registers, on a GPU or on the processor, by `evolver.scoring.bench`.
 
 Each value that is loaded leads to many that are computed, at secret places of the binade, and the
 sum of their bits is what is stored. So what is timed is the arithmetic, and what is stored can be
@@ -16,8 +16,8 @@ from typing import Any
 
 import numpy as np
 
-from evolver import bench, devices
 from evolver.errors import CandidateOutputError
+from evolver.scoring import bench, devices
 from evolver.types import Candidate
 
 from .functions import BINADE, Function

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from evolver.errors import CandidateOutputError
-from evolver.straightline import StraightLine
+from evolver.scoring.straightline import StraightLine
 
 _KERNEL = Path(__file__).with_name("kernel.py.in").read_text("utf-8")
 _HEAD = """#ifdef __FP_FAST_FMAF

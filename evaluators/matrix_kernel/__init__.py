@@ -16,8 +16,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import devices, objects, sources, verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import devices, objects, sources, verify
 from evolver.types import Candidate, Result, Timing
 
 Shape = tuple[int, int, int]

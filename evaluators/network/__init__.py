@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import datasets, devices, extras, verify
+from evolver import extras
 from evolver.errors import CandidateOutputError, UsageError
+from evolver.scoring import datasets, devices, verify
 from evolver.types import Candidate, Result
 
 from .source import check_source
@@ -66,7 +67,7 @@ class Evaluator:
     Images, labels and seeds are drawn anew for each training, so scores have a spread.
 
     Attributes:
-        data: see `evolver.datasets`.
+        data: see `evolver.scoring.datasets`.
         path: the folder of CIFAR-10's files, for "cifar10".
         images: for training, validation and held-out; () for the dataset's own counts.
         epochs: passes over the training images.

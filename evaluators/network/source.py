@@ -5,8 +5,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 
-from evolver import sources
 from evolver.errors import CandidateOutputError
+from evolver.scoring import sources
 from evolver.types import Files
 
 _MODULES = {"torch", "math", "functools", "collections", "dataclasses", "typing", "__future__"}

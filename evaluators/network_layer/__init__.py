@@ -18,8 +18,9 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver import datasets, devices, extras
+from evolver import extras
 from evolver.errors import CandidateOutputError, UsageError
+from evolver.scoring import datasets, devices
 from evolver.types import Candidate, Result
 
 from .reading import MOMENTS, POINTWISE, read

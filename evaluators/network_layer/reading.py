@@ -10,9 +10,9 @@ import ast
 import math
 from collections.abc import Mapping, Sequence
 
-from evolver import sources
 from evolver.errors import CandidateOutputError
 from evolver.programs import literals
+from evolver.scoring import sources
 from evolver.types import Candidate
 
 MOST = 400  # nodes of the syntax tree of a function

@@ -19,8 +19,8 @@ from random import Random
 
 import numpy as np
 
-from evolver import datasets
 from evolver.errors import CandidateOutputError, UsageError
+from evolver.scoring import datasets
 from evolver.types import Candidate, Result
 
 from . import guest, reading

@@ -7,8 +7,8 @@ import importlib
 from collections.abc import Iterable, Mapping
 from types import ModuleType
 
-from evolver import sources
 from evolver.errors import CandidateOutputError
+from evolver.scoring import sources
 
 _MODULES = ("numpy", "math")
 _PARTS = ("linalg", "fft")  # of numpy, of the modules in it

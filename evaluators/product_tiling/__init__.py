@@ -16,9 +16,10 @@ from typing import Any, Literal
 
 import numpy as np
 
-from evolver import bench, devices, extras, verify
-from evolver.bench import product
+from evolver import extras
 from evolver.errors import CandidateOutputError
+from evolver.scoring import bench, devices, verify
+from evolver.scoring.bench import product
 from evolver.types import Candidate, Result
 
 Tiles = tuple[int, int, int]  # rows and columns of the result, depth of the sum

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from evolver import devices, verify
 from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
+from evolver.scoring import devices, verify
 from evolver.types import Candidate, Result
 
 _COMPILER = ("gcc", "-O1", "-shared", "-fPIC", "-o", "sort.so")

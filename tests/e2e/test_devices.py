@@ -15,11 +15,12 @@ from typing import Any
 import pytest
 from command_line import CommandLine
 
-from evolver import devices, extras
+from evolver import extras
 from evolver.bundled import bundled
 from evolver.errors import UsageError
 from evolver.sandboxes import LocalSandbox, SandboxSettings
 from evolver.sandboxes.local import gpu_paths
+from evolver.scoring import devices
 from evolver.tasks.plugins import load_module
 from evolver.types import Program
 

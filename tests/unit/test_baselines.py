@@ -10,7 +10,7 @@ import pytest
 from fake_candidate import InProcessCandidate
 
 from evolver.bundled import bundled
-from evolver.straightline import GUEST
+from evolver.scoring.straightline import GUEST
 from evolver.tasks.plugins import load_module
 
 FOLDER = bundled("evaluators") / "exp2"

@@ -13,9 +13,9 @@ import pytest
 from bench_products import check, factors
 from simulated_device import Machine, simulated
 
-from evolver import bench
-from evolver.bench.source import guest
 from evolver.errors import CandidateOutputError
+from evolver.scoring import bench
+from evolver.scoring.bench.source import guest
 from evolver.types import Account
 
 TYPES = ("float64", "float32", "float16", "bfloat16")

@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from bench_products import check, factors
 
-from evolver import bench
 from evolver.errors import CandidateCrashed, CandidateOutputError
 from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.scoring import bench
 from evolver.types import Program
 
 HAS_GPU = Path("/dev/nvidia0").exists()

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from cifar10_files import write_cifar10
 
-from evolver import datasets
-from evolver.datasets import Dataset
 from evolver.errors import UsageError
+from evolver.scoring import datasets
+from evolver.scoring.datasets import Dataset
 
 SMALL = (300, 100, 120)
 

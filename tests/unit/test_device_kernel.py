@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from evolver import bench
-from evolver.bench import product
 from evolver.bundled import bundled
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.evaluation.evaluator import EvaluatorSource, guest_files
 from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.scoring import bench
+from evolver.scoring.bench import product
 from evolver.tasks.plugins import load_module
 from evolver.types import Program, Result
 

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 from fake_candidate import InProcessCandidate
 
-from evolver import straightline
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed, CandidateOutputError
-from evolver.straightline import GUEST
-from evolver.straightline.line import BINARY
+from evolver.scoring import straightline
+from evolver.scoring.straightline import GUEST
+from evolver.scoring.straightline.line import BINARY
 from evolver.tasks.plugins import load_module
 from evolver.tasks.task import load_task
 from evolver.types import Result

@@ -24,7 +24,7 @@ from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
 from evolver.evaluation import tuning
 from evolver.evaluation.evaluator import EvaluatorSource, guest_files
 from evolver.sandboxes import LocalSandbox, SandboxSettings
-from evolver.straightline import StraightLine, parse
+from evolver.scoring.straightline import StraightLine, parse
 from evolver.tasks.plugins import load_module
 from evolver.tasks.task import load_task
 from evolver.types import Candidate, Program, Result, Tune

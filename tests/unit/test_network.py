@@ -14,7 +14,6 @@ import pytest
 from cifar10_files import write_cifar10
 from fake_candidate import InProcessCandidate
 
-from evolver import datasets
 from evolver.bundled import bundled
 from evolver.errors import (
     CandidateCrashed,
@@ -25,6 +24,7 @@ from evolver.errors import (
 )
 from evolver.programs.edits import find_regions
 from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.scoring import datasets
 from evolver.tasks.plugins import load_module
 from evolver.types import Candidate, Program
 

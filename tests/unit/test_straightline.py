@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evolver.straightline import DoubleDouble, LineResiduals, Node, Samples, StraightLine
-from evolver.straightline.minimax import rounded
+from evolver.scoring.straightline import DoubleDouble, LineResiduals, Node, Samples, StraightLine
+from evolver.scoring.straightline.minimax import rounded
 
 X = np.linspace(0.5, 2.0, 9)
 UNIT = np.ldexp(1.0, np.frexp(np.exp(X))[1] - 24)  # the spacing of float32 numbers there

@@ -13,7 +13,7 @@ from fake_candidate import InProcessCandidate
 from evolver.bundled import bundled
 from evolver.errors import CandidateCrashed
 from evolver.evaluation import tuning
-from evolver.straightline import GUEST
+from evolver.scoring.straightline import GUEST
 from evolver.tasks.plugins import load_module
 from evolver.types import Evaluation, Tune
 

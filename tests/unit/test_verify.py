@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver import verify
 from evolver.errors import CandidateOutputError
+from evolver.scoring import verify
 
 whole = st.lists(st.integers(-(2**70), 2**70), min_size=1, max_size=12)
 floats = st.floats(allow_nan=False, allow_infinity=False, width=64)

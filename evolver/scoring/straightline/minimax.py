@@ -15,10 +15,10 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver.straightline.derivatives import columns, gradients
-from evolver.straightline.double_double import Array, DoubleDouble
-from evolver.straightline.line import StraightLine
-from evolver.straightline.samples import Samples
+from evolver.scoring.straightline.derivatives import columns, gradients
+from evolver.scoring.straightline.double_double import Array, DoubleDouble
+from evolver.scoring.straightline.line import StraightLine
+from evolver.scoring.straightline.samples import Samples
 
 _Vector = TypeVar("_Vector", Array, DoubleDouble)  # (n,), in one arithmetic or the other
 

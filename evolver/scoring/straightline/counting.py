@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from evolver.errors import CandidateOutputError
-from evolver.straightline.line import BINARY, StraightLine
+from evolver.scoring.straightline.line import BINARY, StraightLine
 
 
 @dataclass(frozen=True)

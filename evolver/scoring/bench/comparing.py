@@ -10,10 +10,10 @@ from functools import cached_property
 
 import numpy as np
 
-from evolver.bench.places import Bench, Call, Piece
-from evolver.bench.source import guest
 from evolver.errors import CandidateOutputError
 from evolver.sandboxes import timing
+from evolver.scoring.bench.places import Bench, Call, Piece
+from evolver.scoring.bench.source import guest
 
 _CALLS = 1000  # of a batch at most
 _BATCH = {"cuda": 0.02}  # seconds that the calls of a batch take at least

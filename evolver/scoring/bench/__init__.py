@@ -20,8 +20,8 @@ What the reference takes before the candidate is called at all (`alone`) says ho
 beside it.
 """
 
-from evolver.bench.comparing import Comparison, alone, compare, verify
-from evolver.bench.places import GUEST, Bench, Call, Drawn, Piece, here, there
+from evolver.scoring.bench.comparing import Comparison, alone, compare, verify
+from evolver.scoring.bench.places import GUEST, Bench, Call, Drawn, Piece, here, there
 
 __all__ = [
     "GUEST",

@@ -8,12 +8,12 @@ evaluated in whatever arithmetic its operands have (`StraightLine.run`) and fitt
 
 from pathlib import Path
 
-from evolver.straightline.calling import require_values, trace, trace_parameters
-from evolver.straightline.counting import count_operations
-from evolver.straightline.double_double import Array, DoubleDouble
-from evolver.straightline.line import MAX_NODES, Node, StraightLine, parse
-from evolver.straightline.residuals import LineResiduals
-from evolver.straightline.samples import Samples
+from evolver.scoring.straightline.calling import require_values, trace, trace_parameters
+from evolver.scoring.straightline.counting import count_operations
+from evolver.scoring.straightline.double_double import Array, DoubleDouble
+from evolver.scoring.straightline.line import MAX_NODES, Node, StraightLine, parse
+from evolver.scoring.straightline.residuals import LineResiduals
+from evolver.scoring.straightline.samples import Samples
 
 #: The guest code with `trace`, `trace_parameters` and `values`: name it "guest.py" in an
 #: evaluator's `guest`. Standard library only.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from evolver.straightline.double_double import Array
-from evolver.straightline.line import Node, StraightLine
+from evolver.scoring.straightline.double_double import Array
+from evolver.scoring.straightline.line import Node, StraightLine
 
 
 def columns(parameters: Array) -> list[Array]:

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evolver.straightline.derivatives import columns, gradients
-from evolver.straightline.double_double import Array
-from evolver.straightline.line import StraightLine
-from evolver.straightline.minimax import Levelling
-from evolver.straightline.samples import Samples
+from evolver.scoring.straightline.derivatives import columns, gradients
+from evolver.scoring.straightline.double_double import Array
+from evolver.scoring.straightline.line import StraightLine
+from evolver.scoring.straightline.minimax import Levelling
+from evolver.scoring.straightline.samples import Samples
 
 SCALES = 2.0 ** (np.arange(-16, 17) / 4)  # factors on the argument
 KEPT_SCALES = 2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from evolver.straightline.double_double import Array, DoubleDouble
+from evolver.scoring.straightline.double_double import Array, DoubleDouble
 
 
 @dataclass(frozen=True, eq=False)

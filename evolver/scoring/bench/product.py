@@ -8,9 +8,9 @@ from statistics import geometric_mean
 
 import numpy as np
 
-from evolver.bench.comparing import Comparison
-from evolver.bench.places import Call, Drawn, Piece
 from evolver.errors import CandidateOutputError
+from evolver.scoring.bench.comparing import Comparison
+from evolver.scoring.bench.places import Call, Drawn, Piece
 
 Shape = tuple[int, int, int]  # (m, k, n): m x k by k x n
 

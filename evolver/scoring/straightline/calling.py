@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from evolver.errors import CandidateCrashed, CandidateOutputError
-from evolver.straightline.line import StraightLine, parse
+from evolver.scoring.straightline.line import StraightLine, parse
 from evolver.types import Candidate
 
 CHECKED_INPUTS = 16

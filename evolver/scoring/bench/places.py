@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver.bench.source import SOURCE, guest
 from evolver.errors import CandidateOutputError
 from evolver.sandboxes import timing
+from evolver.scoring.bench.source import SOURCE, guest
 from evolver.types import Account, Candidate
 
 #: For an evaluator's `guest`: the file that makes the batches in the candidate's process.

@@ -1,0 +1,1 @@
+"""The kit for evaluators: exact checks, data sets, devices, straight-line programs."""
