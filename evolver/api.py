@@ -42,7 +42,7 @@ def run(
         out: directory of the run; default: runs/<task>-<time>.
         start_from: another run's directory, whose front becomes seeds.
         listener: is told of progress, on another thread.
-        **options: the fields of `evolver.runs.config.Options`: evaluations, seconds, seed, workers...
+        **options: the fields of `evolver.runs.config.Options`: evaluations, seconds, seed...
 
     Raises:
         UsageError: what you can mend, with how.

@@ -250,7 +250,7 @@ class Context:
     fits: Callable[[Files], int] = lambda _files: 0  # how often its literals were fitted before
     model: Model | None = None
     tried: Sequence[Trial] = ()  # earlier children of the parent, oldest first, at most a few
-    credit: Mapping[str, float] = field(default_factory=dict)  # see `operators.credit.Credit`
+    credit: Mapping[str, float] = field(default_factory=dict)  # see `evolver.search.credit.Credit`
 
 
 # --- ports ----------------------------------------------------------------------------------------

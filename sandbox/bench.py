@@ -2,7 +2,8 @@
 
 One file that both sides run: the evaluator's process, where it times the reference and is believed,
 and as guest code the candidate's, where nothing is. What the second says is checked by
-`evolver.scoring.bench`, which also holds the clock. numpy, and on a GPU torch, are all that it needs.
+`evolver.scoring.bench`, which also holds the clock. numpy, and on a GPU torch, are all that it
+needs.
 
 A call's inputs are slices of one pool of random numbers, each scaled by itself. So they cost a copy
 to make, and the other side computes any entry alone, without a GPU. After a batch the results' bits

@@ -1,7 +1,8 @@
 """Scores code that multiplies matrices on a device by its speed, against the library's product.
 
 On a GPU the code is a Triton kernel and the library torch; on the processor, for machines without
-one, numba's and numpy's. Everything else is the same: `evolver.scoring.bench` says what is believed.
+one, numba's and numpy's. Everything else is the same: `evolver.scoring.bench` says what is
+believed.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Every key of a task.toml with its type, default and meaning, from the classes that read it.
 
-`docs/task.md` is what `python -m evolver.checks.reference` prints; `init` writes a task.toml of the same.
-A meaning stands in the "Attributes" of the class that has the key.
+`docs/task.md` is what `python -m evolver.checks.reference` prints; `init` writes a task.toml of
+the same. A meaning stands in the "Attributes" of the class that has the key.
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ class Demanding(Protocol):
         """Check what each worker asks before it judges anything.
 
         Args:
-            gpus: numbers of the GPUs that candidates may use; see `evolver.scoring.devices.require`.
+            gpus: numbers of the GPUs that candidates may use; see
+                `evolver.scoring.devices.require`.
 
         Raises:
             UsageError: this machine lacks something; the message says what, and what to do.

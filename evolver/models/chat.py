@@ -1,7 +1,8 @@
 """What every chat endpoint has in common: the reading of answers, the bill, the sentence on errors.
 
 One call is one request. The clients' own retries are off; ours are the same for every model and
-stand in `evolver.routing.endpoint`. How requests are written follows what the endpoint has refused so far.
+stand in `evolver.routing.endpoint`. How requests are written follows what the endpoint has refused
+so far.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """Editable regions of a program, and edits applied inside them. Pure functions on bytes and text.
 
 A region is what stands between a line with ``EVOLVE-BLOCK-START [name]`` and the next line with
-``EVOLVE-BLOCK-END``, each a comment of its own (`evolver.programs.markers`). If any file of a program has
-markers, files without them are read-only; if none has, every file is editable whole.
+``EVOLVE-BLOCK-END``, each a comment of its own (`evolver.programs.markers`). If any file of a
+program has markers, files without them are read-only; if none has, every file is editable whole.
 
 One invariant holds after every operator: each file with its regions cut out is byte-equal to the
 seed's (`violation` checks it).

@@ -1,1 +1,1 @@
-"""What stands between an operator and a model: who is asked, what it may cost, what was recorded."""
+"""Between an operator and a model: who is asked, what it may cost, what was recorded."""

@@ -41,7 +41,8 @@ class Options:
         api_base: address of an OpenAI-compatible endpoint.
         deterministic: the same seed gives the same run.
         allow_unisolated: run candidates without isolation, where none works.
-        skip_gate: start without asking whether the evaluator prefers bad programs (`evolver.search.gate`).
+        skip_gate: start without asking whether the evaluator prefers bad programs
+            (`evolver.search.gate`).
         ablate: parts of the method to leave out, of `evolver.tasks.task.Ablation`.
         sandbox: where candidates run: "local", "docker" or a plug-in.
         set: keys of the task's task.toml with other values, each "KEY=VALUE"; the options above go

@@ -18,12 +18,12 @@ from random import Random
 from evolver import rules
 from evolver.errors import UsageError
 from evolver.evaluation.failures import paths_of
-from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.routing.budget import Budget, BudgetSpent, Ledger
 from evolver.routing.recording import Models
 from evolver.search import lines
 from evolver.search.confirming import Confirming, Plan, confirm_once
+from evolver.search.credit import Credit
 from evolver.search.evidence import Verdict, in_order
 from evolver.search.population import Population
 from evolver.search.progress import Progress

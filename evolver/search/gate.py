@@ -201,8 +201,8 @@ async def judge_all(
 ) -> list[Verdict]:
     """Judge bad programs beside the seed, with its inputs.
 
-    What scores above the seed is a suspect, and passes where `evolver.search.suspects` establishes that
-    it is better.
+    What scores above the seed is a suspect, and passes where `evolver.search.suspects` establishes
+    that it is better.
 
     Args:
         executor: judges; as many at once as it has slots.

@@ -9,10 +9,10 @@ from functools import partial
 from random import Random
 
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
-from evolver.operators.credit import Credit
 from evolver.operators.mix import Mix
 from evolver.routing.budget import Ledger
 from evolver.routing.recording import Models
+from evolver.search.credit import Credit
 from evolver.search.population import Population
 from evolver.search.screening import Repair, Screening, is_slow
 from evolver.search.tally import Tally

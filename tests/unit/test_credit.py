@@ -13,9 +13,10 @@ from number_runs import OBJECTIVE, Step, engine_on, measure
 
 from evolver.errors import CandidateError
 from evolver.evaluation.executors.inline import InlineExecutor
-from evolver.operators.credit import Credit, edits_of, labelled, summary_of
 from evolver.operators.genetic import Crossover, Mutate, Refit
 from evolver.operators.mix import Mix, Weighted
+from evolver.operators.summaries import edits_of, labelled, summary_of
+from evolver.search.credit import Credit
 from evolver.storage.facts import Attempt, Outcome
 from evolver.storage.store import Store
 from evolver.types import Context, Evaluation, Preflight, Program, Proposal

@@ -10,7 +10,6 @@ from random import Random
 import libcst as cst
 
 from evolver.errors import ProposalError, UsageError
-from evolver.operators.credit import labelled
 from evolver.operators.genetic.child import (
     Drawn,
     Tree,
@@ -43,6 +42,7 @@ from evolver.operators.genetic.syntax import (
 )
 from evolver.operators.genetic.tree import Path, at, replaced, rewritten
 from evolver.operators.genetic.writing import brief, key, number
+from evolver.operators.summaries import labelled
 from evolver.types import Context, Program, Proposal, Tune
 
 _WAYS = {"subtree": 3.0, "statement": 1.0, "function": 1.0}

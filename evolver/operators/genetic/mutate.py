@@ -8,7 +8,6 @@ from difflib import get_close_matches
 from random import Random
 
 from evolver.errors import UsageError
-from evolver.operators.credit import labelled, summary_of
 from evolver.operators.genetic import expressions, growth, statements
 from evolver.operators.genetic.child import (
     Drawn,
@@ -23,6 +22,7 @@ from evolver.operators.genetic.draft import Change, Draft
 from evolver.operators.genetic.grammar import Grammar, derive, parse_functions
 from evolver.operators.genetic.survey import Survey
 from evolver.operators.genetic.tree import BINARY, BOOLEAN, COMPARISONS
+from evolver.operators.summaries import labelled, summary_of
 from evolver.types import Context, Proposal, Tune
 
 Edit = Callable[[Draft], Change | None]

@@ -6,29 +6,13 @@ began then: so resume, replay and fork come to the same.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
+from evolver.operators.summaries import edits_of
 from evolver.storage.facts import Outcome
 
 _RATE = 0.05  # of the difference that one child makes: about the last twenty of a kind count
-_LABEL = re.compile(r"(?:^|; )([a-z_]+): ")
-
-
-def labelled(kind: str, what: str) -> str:
-    """Return an edit's part of a summary, of which `edits_of` can tell the kind."""
-    return f"{kind}: {what}"
-
-
-def summary_of(edits: Iterable[str]) -> str:
-    """Return the summary of several edits, each `labelled`."""
-    return "; ".join(edits)
-
-
-def edits_of(summary: str) -> tuple[str, ...]:
-    """Return the kinds of the edits that made a child, by its summary."""
-    return tuple(_LABEL.findall(summary))
 
 
 class Credit:
