@@ -411,7 +411,7 @@ def test_what_nobody_knows_the_cost_of_counts_as_the_most_it_can_be(tmp_path):
     with models_on(tmp_path, CutOff(), budget=Budget(tokens=350)) as (store, models):
         found = [type(one) for one in asked(models, *map(attempt, range(5)))]
         assert store.bill() == Bill(unknown=3)
-    assert sorted(found, key=str) == [BudgetSpent] * 2 + [ModelError] * 3
+    assert Counter(found) == {BudgetSpent: 2, ModelError: 3}
     with models_on(tmp_path, Wordy(), budget=Budget(tokens=450)) as (_, models):
         found = asked(models, attempt(8), attempt(9))
     assert found[0] == "yes"
