@@ -291,11 +291,11 @@ def _answer(answer: Answer) -> str:
 
 
 def _check_run(directory: Path, recover: Path | None, out: Console, *, as_json: bool) -> None:
-    from evolver.storage import salvage
+    from evolver.storage import recovery
 
-    found = salvage.examine(directory)
+    found = recovery.examine(directory)
     if recover is not None:
-        found = salvage.recover(directory, recover)
+        found = recovery.recover(directory, recover)
     programs = sum(row["verdict"] == "evaluated" for row in found.outcomes)
     if recover is not None:
         whole = counted(len(found.outcomes), "whole attempt")

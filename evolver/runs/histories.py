@@ -21,7 +21,7 @@ from evolver.runs.run import PICKLE, TASK, Run
 from evolver.runs.sessions import Listener, go_on, make_engine
 from evolver.search.engine import Engine
 from evolver.search.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
-from evolver.storage.excerpts import answers_of, state_after
+from evolver.storage.copies import answers_of, write_fork
 from evolver.storage.facts import Session
 from evolver.storage.store import Store
 from evolver.tasks.task import BudgetSection, Task, TaskSettings, assemble_task, load_task
@@ -180,7 +180,7 @@ def fork(
             shutil.copyfile(run.directory / PICKLE, folder / PICKLE)
         config.write(folder, configuration.model_copy(update={"task": settings}))
         facts = {"forked_from": origin, "left_behind": left}
-        state_after(run.directory, finished, folder, facts)
+        write_fork(run.directory, finished, folder, facts)
 
     with founded(source, out, write) as place:
         return go_on(place, config.read(place), listener)

@@ -356,7 +356,7 @@ def test_a_second_writer_is_refused_and_told_who(tmp_path, store):
         Store.resume(tmp_path, "test")
 
 
-def test_a_run_with_gaps_as_salvage_leaves_them_goes_on_in_order(tmp_path):
+def test_a_run_with_gaps_as_recovery_leaves_them_goes_on_in_order(tmp_path):
     store = Store.create(tmp_path, {}, "test")
     for number in (0, 1, 2, 5):
         attempt = Attempt(number, min(number, 3), "step" if number else "seed", 0, None)

@@ -29,8 +29,8 @@ from evolver.search.engine import Engine, EngineSettings
 from evolver.search.population import Island, Population
 from evolver.search.replay import Record, Replay, Tape, left_behind, walk_again, watched
 from evolver.search.selection import Tournament
+from evolver.storage.copies import answers_of, write_fork
 from evolver.storage.database import DATABASE
-from evolver.storage.excerpts import answers_of, state_after
 from evolver.storage.facts import Session
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
@@ -316,7 +316,7 @@ def test_a_fork_comes_out_the_same_too(runs: list[Path], tmp_path: Path, seed: i
         at = Random(seed).randrange(2, finished_of(parent))
         left = left_behind(store, at)
         kept = list(store.outcomes())[:at]
-    state_after(parent, at, child, {"left_behind": [asdict(one) for one in left]})
+    write_fork(parent, at, child, {"left_behind": [asdict(one) for one in left]})
     settings = {"islands": 2, "asks": True, "seed": 99, "deterministic": False}
     with closing(Store.resume(child, "test", json.dumps(settings))) as store:
         assert list(store.outcomes()) == kept

@@ -13,7 +13,7 @@ from evolver.errors import UsageError
 from evolver.runs.run import Run
 from evolver.storage.database import DATABASE, lock
 from evolver.storage.facts import Attempt, Bill, Confirmation, Outcome, Request, Round
-from evolver.storage.salvage import examine, recover
+from evolver.storage.recovery import examine, recover
 from evolver.storage.schema import migrate
 from evolver.storage.store import Store
 from evolver.types import Bound, Completion, Evaluation, Program, Prompt
@@ -197,13 +197,13 @@ def test_of_a_damaged_database_what_is_whole_comes_back_and_goes_on(tmp_path):
     for number in range(35, len(content) // page, 9):
         content[number * page : (number + 1) * page] = b"\xa5" * page
     path.write_bytes(content)
-    salvage = examine(run)
-    assert salvage.damage
-    assert 0 < len(salvage.outcomes) < 60
+    found = examine(run)
+    assert found.damage
+    assert 0 < len(found.outcomes) < 60
     recover(run, tmp_path / "new")
     store = Store.resume(tmp_path / "new", "test")
     outcomes = list(store.outcomes())
-    assert len(outcomes) == len(salvage.outcomes)
+    assert len(outcomes) == len(found.outcomes)
     assert all(o.program.files["p.py"].startswith(b"x = ") for o in outcomes)
     store.close()
     assert (tmp_path / "new" / "settings.json").exists()
@@ -232,18 +232,18 @@ def test_a_round_whose_program_is_lost_goes_with_its_measurements(tmp_path):
 
 def test_an_undamaged_run_is_said_to_be_whole(tmp_path):
     filled(tmp_path, 5)
-    salvage = examine(tmp_path)
-    assert salvage.damage == ""
-    assert len(salvage.outcomes) == 5
+    found = examine(tmp_path)
+    assert found.damage == ""
+    assert len(found.outcomes) == 5
 
 
 def test_of_a_truncated_database_what_is_left_comes_back(tmp_path):
     filled(tmp_path)
     path = tmp_path / DATABASE
     path.write_bytes(path.read_bytes()[: -2 * 4096])
-    salvage = examine(tmp_path)
-    assert salvage.damage
-    assert len(salvage.outcomes) > 40
+    found = examine(tmp_path)
+    assert found.damage
+    assert len(found.outcomes) > 40
 
 
 def test_an_empty_database_is_no_whole_one(tmp_path):

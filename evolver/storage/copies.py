@@ -43,7 +43,7 @@ def answers_of(directory: Path) -> sqlite3.Connection:
     return database
 
 
-def state_after(directory: Path, finished: int, out: Path, facts: Mapping[str, Any]) -> None:
+def write_fork(directory: Path, finished: int, out: Path, facts: Mapping[str, Any]) -> None:
     """Write the facts of a run as they were after its first `finished` attempts, as another run's.
 
     What was in flight then is left behind, with all that it bought.

@@ -30,7 +30,7 @@ _TABLES = (
 
 
 @dataclass(frozen=True)
-class Salvage:
+class Recovery:
     """What is whole in a database.
 
     Attributes:
@@ -81,7 +81,7 @@ def _hashes(files: str) -> set[str]:
         return {""}  # torn: it names what nobody has
 
 
-def examine(directory: Path) -> Salvage:
+def examine(directory: Path) -> Recovery:
     """Read all that can be read of a run's database.
 
     Raises:
@@ -110,7 +110,7 @@ def _padded_copy(path: Path, folder: Path) -> Path:
     return copy
 
 
-def _examine(path: Path) -> Salvage:
+def _examine(path: Path) -> Recovery:
     database = sqlite3.connect(path, timeout=10)  # as it is: a damaged one takes no settings
     database.row_factory = sqlite3.Row
     try:
@@ -124,7 +124,7 @@ def _examine(path: Path) -> Salvage:
         database.close()
     if verdict == "ok" and not rows["facts"]:
         verdict = "it is empty"
-    return Salvage(rows, "" if verdict == "ok" else " ".join(verdict.split()), version)
+    return Recovery(rows, "" if verdict == "ok" else " ".join(verdict.split()), version)
 
 
 def _version(database: sqlite3.Connection) -> int:
@@ -155,14 +155,14 @@ def _readable(database: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]
         yield row
 
 
-def recover(directory: Path, out: Path) -> Salvage:
+def recover(directory: Path, out: Path) -> Recovery:
     """Write what is whole as a new run, which can be resumed.
 
     Raises:
         UsageError: too little is left, or `out` is there already.
     """
-    salvage = examine(directory)
-    if not salvage.resumable:
+    found = examine(directory)
+    if not found.resumable:
         raise UsageError(
             f"too little of {directory} can be read to go on with it; "
             f"its task is still in {directory / 'task'}"
@@ -175,12 +175,12 @@ def recover(directory: Path, out: Path) -> Salvage:
     )  # fmt: skip
     database = connect(out / DATABASE)
     database.execute("PRAGMA journal_mode = WAL")
-    migrate(database, salvage.version)  # the tables that the rows were in
-    outcomes = salvage.outcomes
+    migrate(database, found.version)  # the tables that the rows were in
+    outcomes = found.outcomes
     attempts = {row["attempt"] for row in outcomes}
     rounds = {0} | {  # 0: of what is in no round
         row["number"]
-        for row in salvage.rows["rounds"]
+        for row in found.rows["rounds"]
         if set(json.loads(row["programs"])) <= attempts
     }
     keep: dict[str, Callable[[sqlite3.Row], bool]] = {
@@ -191,12 +191,12 @@ def recover(directory: Path, out: Path) -> Salvage:
         "closings": lambda row: row["round"] in rounds,
     }
     for table in _TABLES:
-        rows = outcomes if table == "outcomes" else filter(keep.get(table), salvage.rows[table])
+        rows = outcomes if table == "outcomes" else filter(keep.get(table), found.rows[table])
         _insert(database, table, list(rows))
     database.commit()
     migrate(database)
     database.close()
-    return salvage
+    return found
 
 
 def _round_of(evaluation: sqlite3.Row) -> int:
