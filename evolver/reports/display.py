@@ -31,7 +31,7 @@ from evolver.search.lines import (
     trust,
 )
 from evolver.search.progress import ModelRecord, Progress
-from evolver.storage.facts import Bill
+from evolver.storage.totals import Bill
 from evolver.types import Elite
 from evolver.wording import visible, visible_line
 

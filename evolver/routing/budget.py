@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from evolver.errors import EvolverError, UsageError
-from evolver.storage.facts import Bill
+from evolver.storage.totals import Bill
 from evolver.types import Bound
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from random import Random
 from typing import Protocol
 
-from evolver.storage.facts import Bill
+from evolver.storage.totals import Bill
 
 _TRIALS = 3  # finished attempts before a model's rate of success is believed
 

@@ -23,8 +23,9 @@ from evolver.routing.budget import Budget, Purse
 from evolver.routing.choice import Choice
 from evolver.routing.endpoint import Away, Endpoint, Patient
 from evolver.routing.patience import Patience
-from evolver.storage.facts import Attempt, Bill, Request
+from evolver.storage.facts import Attempt, Request
 from evolver.storage.store import Store
+from evolver.storage.totals import Bill
 from evolver.types import Bound, Bounding, Completion, Prompt
 
 

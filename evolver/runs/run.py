@@ -18,8 +18,9 @@ from evolver.search.population import front_of
 from evolver.search.progress import ModelRecord
 from evolver.search.tally import Tally
 from evolver.storage.database import DATABASE, damaged
-from evolver.storage.facts import Bill, Confirmation, Flights, Outcome, Round
+from evolver.storage.facts import Confirmation, Outcome, Round
 from evolver.storage.store import Store
+from evolver.storage.totals import Bill, PreflightCounts
 from evolver.tasks.objective import Objective, dominates
 from evolver.tasks.task import RUNS, Task, assemble_task
 from evolver.types import Elite, Evaluation, Program, Prompt
@@ -127,9 +128,9 @@ class Run:
         return evidence
 
     @cached_property
-    def flights(self) -> Flights:
+    def flights(self) -> PreflightCounts:
         """What the pre-flights told."""
-        flights: Flights = self._read(lambda store: store.flights())
+        flights: PreflightCounts = self._read(lambda store: store.preflight_counts())
         return flights
 
     @cached_property

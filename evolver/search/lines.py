@@ -11,7 +11,7 @@ from typing import IO
 
 from evolver.search.evidence import SEED, Comparison, Evidence, Interval, establishes
 from evolver.search.progress import Progress
-from evolver.storage.facts import Bill
+from evolver.storage.totals import Bill
 from evolver.tasks.objective import Objective
 from evolver.types import Elite
 from evolver.wording import counted, visible_line

@@ -8,7 +8,7 @@ from functools import reduce
 
 from evolver.evaluation.failures import Failures
 from evolver.routing.budget import Budget
-from evolver.storage.facts import Bill
+from evolver.storage.totals import Bill
 from evolver.types import Elite
 
 

@@ -136,5 +136,5 @@ class Screening:
             return stored[turn]
         flight = await self.executor.preflight(job)
         if not flight.fault:  # an evaluator can be mended, another host be faster
-            self.store.fly(self.attempt, turn, flight)
+            self.store.record_preflight(self.attempt, turn, flight)
         return flight

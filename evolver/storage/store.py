@@ -31,15 +31,14 @@ from evolver.storage.database import (
 )
 from evolver.storage.facts import (
     Attempt,
-    Bill,
     Confirmation,
-    Flights,
     Outcome,
     Request,
     Round,
     Session,
 )
 from evolver.storage.schema import is_current, migrate
+from evolver.storage.totals import Bill, PreflightCounts
 from evolver.types import Bound, Completion, Evaluation, Files, Preflight, Program, Prompt
 
 
@@ -216,7 +215,7 @@ class Store:
                 (number, self._session, time.time(), _text(reason), *cost),
             )
 
-    def fly(self, attempt: int, turn: int, flight: Preflight) -> None:
+    def record_preflight(self, attempt: int, turn: int, flight: Preflight) -> None:
         """Record an attempt's pre-flight: 0 of what was proposed, 1 of what was mended."""
         with self._database:
             self._database.execute(
@@ -508,13 +507,13 @@ class Store:
                 bill = Bill(unknown=1)
             yield model, Bound(prompt, completion, dollars), bill
 
-    def flights(self) -> Flights:
+    def preflight_counts(self) -> PreflightCounts:
         """What the pre-flights told, all together."""
         row = self._database.execute(
             "SELECT count(*), sum(turn = 0 AND attempt > 0 AND complaint != ''), "
             "sum(turn = 1 AND complaint = ''), sum(seconds) FROM preflights"
         ).fetchone()
-        return Flights(*(value or 0 for value in row))
+        return PreflightCounts(*(value or 0 for value in row))
 
     def bills(self, attempt: int | None = None) -> dict[str, Bill]:
         """What requests cost, by the model's name: all of them, or those of one attempt."""

@@ -224,4 +224,4 @@ def test_a_crash_costs_no_evaluation_where_one_is_slow(
         o for o in store.outcomes() if o.evaluation is not None and o.evaluation.status == "crashed"
     ]
     assert bool(crashed) != has_flights
-    assert (store.flights().failed > 0) == has_flights
+    assert (store.preflight_counts().failed > 0) == has_flights

@@ -13,7 +13,7 @@ from evolver.routing.budget import Budget
 from evolver.search import lines
 from evolver.search.evidence import Interval
 from evolver.search.progress import ModelRecord, OperatorRecord, Progress
-from evolver.storage.facts import Bill
+from evolver.storage.totals import Bill
 from evolver.types import Elite, Evaluation, Program
 
 ELITE = Elite(Program(7, {}), Evaluation("ok", {"digits": 3.25, "operations": 4.0}))

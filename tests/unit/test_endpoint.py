@@ -12,7 +12,7 @@ import pytest
 from evolver.errors import ModelError, ModelRefused, ModelUnavailable, PromptRefused
 from evolver.routing.choice import Bandit, ByWeight
 from evolver.routing.endpoint import Away, Endpoint, Terms, check_all
-from evolver.storage.facts import Bill
+from evolver.storage.totals import Bill
 from evolver.types import Completion, Prompt
 
 PROMPT = Prompt("", "")

@@ -22,8 +22,9 @@ from evolver.routing.budget import Budget, BudgetSpent, Purse
 from evolver.routing.choice import ByWeight
 from evolver.routing.endpoint import Endpoint, Terms
 from evolver.routing.recording import Models
-from evolver.storage.facts import Attempt, Bill
+from evolver.storage.facts import Attempt
 from evolver.storage.store import Store
+from evolver.storage.totals import Bill
 from evolver.types import Bound, Completion, Prompt
 
 PROMPT = Prompt("be brief", "hello")

@@ -12,10 +12,11 @@ import pytest
 from evolver.errors import UsageError
 from evolver.runs.run import Run
 from evolver.storage.database import DATABASE, lock
-from evolver.storage.facts import Attempt, Bill, Confirmation, Outcome, Request, Round
+from evolver.storage.facts import Attempt, Confirmation, Outcome, Request, Round
 from evolver.storage.recovery import examine, recover
 from evolver.storage.schema import migrate
 from evolver.storage.store import Store
+from evolver.storage.totals import Bill
 from evolver.types import Bound, Completion, Evaluation, Program, Prompt
 
 

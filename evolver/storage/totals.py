@@ -1,0 +1,78 @@
+"""Totals over the facts of a run: what requests cost, and what pre-flights found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from evolver.types import Completion
+
+
+@dataclass(frozen=True)
+class Bill:
+    """What requests cost together; `dollars` is None once one price was unknown.
+
+    `unknown` counts requests that may have cost something that nobody was told: cut off, given up
+    when the run stopped, in flight when it was killed. The other figures are without them. `empty`
+    counts answers without text, `exhausted` those of them whose thought used up the tokens.
+    """
+
+    calls: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    dollars: float | None = 0.0
+    unknown: int = 0
+    empty: int = 0
+    exhausted: int = 0
+
+    @property
+    def tokens(self) -> int:
+        """Prompt and completion tokens together."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def plus(self, answers: Sequence[Completion]) -> Bill:
+        """Return the bill with one more request on it, by what its completions say."""
+        return self.and_(
+            Bill(
+                1,
+                sum(answer.prompt_tokens for answer in answers),
+                sum(answer.completion_tokens for answer in answers),
+                _sum(answer.dollars for answer in answers),
+                empty=sum(answer.is_empty for answer in answers),
+                exhausted=sum(a.is_empty and a.finish_reason == "length" for a in answers),
+            )
+        )
+
+    @classmethod
+    def of_failure(cls, known: Completion | None) -> Bill:
+        """Return what a request without an answer cost; None where nobody knows."""
+        if known is None:
+            return cls(unknown=1)
+        return cls(0, known.prompt_tokens, known.completion_tokens, known.dollars)
+
+    def and_(self, other: Bill) -> Bill:
+        """Return both bills on one."""
+        return Bill(
+            self.calls + other.calls,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            _sum((self.dollars, other.dollars)),
+            self.unknown + other.unknown,
+            self.empty + other.empty,
+            self.exhausted + other.exhausted,
+        )
+
+
+def _sum(prices: Iterable[float | None]) -> float | None:
+    known = list(prices)
+    return None if None in known else sum(price or 0.0 for price in known)
+
+
+@dataclass(frozen=True)
+class PreflightCounts:
+    """What pre-flights told: evaluations that were not wasted."""
+
+    made: int
+    failed: int  # children that did not survive theirs
+    mended: int  # of these
+    seconds: float
