@@ -41,7 +41,7 @@ class BudgetSpent(EvolverError):  # noqa: N818 - named as its sisters in errors.
         self.limit = limit
 
 
-class Purse:
+class SpendingLimit:
     """Counts tokens and dollars against the budget, which they never pass.
 
     A request reserves the most that it can cost before it is sent. What nobody knows the cost of

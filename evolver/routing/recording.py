@@ -19,7 +19,7 @@ from evolver.errors import (
     UsageError,
 )
 from evolver.prompts import tokens
-from evolver.routing.budget import Budget, Purse
+from evolver.routing.budget import Budget, SpendingLimit
 from evolver.routing.choice import Choice
 from evolver.routing.endpoint import Away, Endpoint, Patient
 from evolver.routing.patience import Patience
@@ -53,7 +53,7 @@ class Models:
         for name, bound, bill in store.costs():
             self._add(name, bill)
             spent.append((bound, bill))
-        self._purse = Purse(budget, spent)
+        self._limit = SpendingLimit(budget, spent)
         self._shared: dict[int, asyncio.Future[Sequence[Completion]]] = {}
         self.turn: Callable[[int], Awaitable[None]] | None = None
         self.ended: Callable[[int], None] = lambda attempt: None
@@ -165,16 +165,16 @@ class Models:
         return True
 
     async def reserve(self, endpoint: Endpoint, prompt: Prompt, n: int) -> Bound:
-        """Reserve what a request can cost at most; see `Purse.reserve`."""
+        """Reserve what a request can cost at most; see `SpendingLimit.reserve`."""
         model = endpoint.model
         bound = model.bound(prompt, n) if isinstance(model, Bounding) else Bound()
-        await self._purse.reserve(bound)
+        await self._limit.reserve(bound)
         return bound
 
     def settle(self, endpoint: Endpoint, bound: Bound, bill: Bill) -> None:
         """Book what a request cost."""
         self._add(endpoint.name, bill)
-        self._purse.settle(bound, bill)
+        self._limit.settle(bound, bill)
 
     def _add(self, name: str, bill: Bill) -> None:
         self.bills[name] = self.bills.get(name, Bill()).and_(bill)

@@ -18,7 +18,7 @@ from llm_server import LLMServer, Reply
 
 from evolver.errors import ModelError, ModelUnavailable, PromptTooLong, ProposalError
 from evolver.models import LiteLLMModel, OpenAIModel, ScriptedModel, reading
-from evolver.routing.budget import Budget, BudgetSpent, Purse
+from evolver.routing.budget import Budget, BudgetSpent, SpendingLimit
 from evolver.routing.choice import ByWeight
 from evolver.routing.endpoint import Endpoint, Terms
 from evolver.routing.recording import Models
@@ -435,18 +435,18 @@ def test_a_request_in_flight_at_a_kill_is_unknown_and_counted(tmp_path):
         assert isinstance(asked(models, attempt(2))[0], BudgetSpent)
 
 
-def test_a_purse_waits_for_what_is_in_flight_before_it_refuses():
+def test_a_spending_limit_waits_for_what_is_in_flight_before_it_refuses():
     async def work():
-        purse = Purse(Budget(tokens=150))
-        await purse.reserve(Bound(50, 50))
-        waiting = asyncio.ensure_future(purse.reserve(Bound(50, 50)))
+        limit = SpendingLimit(Budget(tokens=150))
+        await limit.reserve(Bound(50, 50))
+        waiting = asyncio.ensure_future(limit.reserve(Bound(50, 50)))
         await asyncio.sleep(0)
         assert not waiting.done()
-        purse.settle(Bound(50, 50), Bill(1, 10, 10, 0.0))
+        limit.settle(Bound(50, 50), Bill(1, 10, 10, 0.0))
         await asyncio.wait_for(waiting, 5)
-        refused = asyncio.ensure_future(purse.reserve(Bound(50, 50)))
+        refused = asyncio.ensure_future(limit.reserve(Bound(50, 50)))
         await asyncio.sleep(0)
-        purse.settle(Bound(50, 50), Bill(unknown=1))
+        limit.settle(Bound(50, 50), Bill(unknown=1))
         with pytest.raises(BudgetSpent, match=r"too few tokens are left .*: it may cost 100"):
             await refused
 
