@@ -22,13 +22,13 @@ from evolver.operators.mix import Mix
 from evolver.routing.budget import Budget, BudgetSpent, Ledger
 from evolver.routing.recording import Models
 from evolver.search import lines
+from evolver.search.attempt import SEED, AttemptRunner
 from evolver.search.confirming import Confirming, Plan, confirm_once
 from evolver.search.credit import Credit
 from evolver.search.evidence import Verdict, in_order
 from evolver.search.population import Population
 from evolver.search.progress import Progress
 from evolver.search.tally import Tally
-from evolver.search.walk import SEED, Walk
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
 from evolver.storage.store import Store
 from evolver.tasks.objective import dominates
@@ -119,7 +119,7 @@ class Engine:
         self._turned = asyncio.Event()
         self._reported = 0.0
         self._ledger = Ledger(budget.evaluations)
-        self._walk = Walk(
+        self._runner = AttemptRunner(
             brief=brief,
             base=base,
             seeds=seeds,
@@ -142,7 +142,7 @@ class Engine:
             population,
             executor,
             Plan(settings.repeats, settings.is_strict, is_timed=not settings.deterministic),
-            job_seed=self._walk.job_seed,
+            job_seed=self._runner.job_seed,
             seconds=lambda: self.seconds,
             begun=lambda: self._next,
             report=lambda: self._report("", force=True),
@@ -179,7 +179,7 @@ class Engine:
             self.count_in(attempt)
         self._turn = min((attempt.id for attempt in self._unfinished), default=self._next)
         # Who shares the first request of an attempt that was left in flight.
-        self._walk.followers = Counter(a.leader for a in self._unfinished if a.leader is not None)
+        self._runner.followers = Counter(a.leader for a in self._unfinished if a.leader is not None)
         # A new session has new patience: the evaluator or the model may have been mended.
         self._tally.forgive()
 
@@ -203,7 +203,7 @@ class Engine:
         """Let the evaluations of children take as long as those of the seeds allow."""
         by_clock = self._settings.rules >= 2 and not self._settings.deterministic
         if self._settings.limit is not None and by_clock:
-            self._walk.limit = max(self._walk.limit or 0.0, self._settings.limit(seconds))
+            self._runner.limit = max(self._runner.limit or 0.0, self._settings.limit(seconds))
 
     def _beats_parent(self, outcome: Outcome) -> bool:
         elite, parent = outcome.elite, outcome.attempt.parent
@@ -336,7 +336,7 @@ class Engine:
         part = self._mix.operators[operator].operator
         if not isinstance(part, Conditional):
             return True
-        return part.can_propose(self._walk.context(self.decide(number, operator, 0)))
+        return part.can_propose(self._runner.context(self.decide(number, operator, 0)))
 
     def decide(
         self, number: int, operator: str, reserved: int, leader: Attempt | None = None
@@ -375,7 +375,7 @@ class Engine:
             self._next = attempt.id + 1
             self.count_in(attempt)
             if attempt.leader is not None:
-                self._walk.followers[attempt.leader] += 1
+                self._runner.followers[attempt.leader] += 1
         self._store.begin(*attempts)
 
     def count_in(self, attempt: Attempt) -> None:
@@ -385,7 +385,7 @@ class Engine:
             self._mix.begin(attempt.operator, attempt.reserved)
 
     def _start(self, attempt: Attempt) -> None:
-        if self._models is not None and self._walk.followers[attempt.id]:
+        if self._models is not None and self._runner.followers[attempt.id]:
             self._models.share(attempt.id)
         walk = asyncio.ensure_future(self.walk(attempt))
         self._walks[attempt.id] = walk
@@ -416,9 +416,9 @@ class Engine:
         improved = self.commit(outcome)
         self._check()
         message = f"program {outcome.attempt.id}" if improved else ""
-        if outcome.attempt.id == 0 and self._walk.limit is not None:
+        if outcome.attempt.id == 0 and self._runner.limit is not None:
             message = (
-                f"an evaluation may take {self._walk.limit:.2g} s, for the seed's took "
+                f"an evaluation may take {self._runner.limit:.2g} s, for the seed's took "
                 f"{outcome.evaluation.seconds if outcome.evaluation else 0.0:.2g} s"
             )
         self._report(message)
@@ -454,7 +454,7 @@ class Engine:
     async def walk(self, attempt: Attempt) -> Outcome | None:
         """Walk one candidate; None where too little is left for what it would ask a model."""
         try:
-            return await self._walk.judged(attempt)
+            return await self._runner.run(attempt)
         except BudgetSpent as error:
             self._walks.pop(attempt.id, None)
             self._ending = error.limit  # what is in flight is paid for, so it comes to its end
@@ -484,7 +484,7 @@ class Engine:
             self._store,
             self.population,
             self._executor,
-            self._walk.job_seed,
+            self._runner.job_seed,
             self.confirmed,
             self._next,
         )

@@ -1,4 +1,4 @@
-"""One candidate's way: from the decision on an attempt to the verdict on what came of it."""
+"""One attempt: from the decision on it to the verdict on what came of it."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ from evolver.types import (
 SEED = "seed"  # the operator of the programs that a run starts from
 
 
-class Walk:
-    """Walks candidates, many at once: nothing here changes but what the operators' tally counts.
+class AttemptRunner:
+    """Runs attempts, many at once: nothing here changes but what the operators' tally counts.
 
     Args:
         brief: what operators may know of the task.
@@ -92,8 +92,8 @@ class Walk:
         self.followers = Counter[int]()  # attempt -> how many share its first request
         self.limit: float | None = None  # seconds for the evaluation of a child; None: no own
 
-    async def judged(self, attempt: Attempt) -> Outcome:
-        """Walk one candidate from its decision to its verdict.
+    async def run(self, attempt: Attempt) -> Outcome:
+        """Run one attempt, from its decision to its verdict.
 
         Raises:
             BudgetSpent: too little is left for what it would ask a model.
