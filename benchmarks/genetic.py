@@ -27,8 +27,9 @@ from inside import deadline
 
 from evolver.errors import ProposalError
 from evolver.operators.genetic import EDITS, Crossover, Mutate
+from evolver.ports import Operator
 from evolver.programs.filters import normalised_hash
-from evolver.types import Brief, Context, Elite, Evaluation, Files, Operator, Program
+from evolver.types import Brief, Context, Elite, Evaluation, Files, Program
 
 
 def context(files: Files, seed: int, inspirations: list[Files]) -> Context:

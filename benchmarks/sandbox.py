@@ -27,9 +27,10 @@ from typing import Any
 import docker.errors
 
 from evolver.errors import SandboxError
+from evolver.ports import Sandbox
 from evolver.sandboxes import LocalSandbox, SandboxSettings, daemon, image, lacks
 from evolver.sandboxes.docker import DockerSandbox, limits
-from evolver.types import Program, Sandbox
+from evolver.types import Program
 
 EMPTY = Program(id=0, files={"empty.py": b"def empty():\n    pass\n"})
 TIERS = ("A", "B", "C")

@@ -26,8 +26,9 @@ for _name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy  # noqa: E402
 
+from evolver.ports import Sandbox  # noqa: E402
 from evolver.sandboxes import LocalSandbox, SandboxSettings, image  # noqa: E402
-from evolver.types import Program, Sandbox  # noqa: E402
+from evolver.types import Program  # noqa: E402
 
 #: What is done with an argument again and again, until the call has lasted long enough.
 WORK = {

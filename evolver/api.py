@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from evolver.errors import UsageError
-from evolver.evaluation.evaluator import Evaluator, pickle_evaluator
+from evolver.evaluation.evaluator import pickle_evaluator
+from evolver.ports import Evaluator
 from evolver.programs.standalone import source_of
 from evolver.runs import sessions
 from evolver.runs.config import Options

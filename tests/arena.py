@@ -26,7 +26,8 @@ from typing import Any
 
 from evolver.errors import CandidateError, EvaluatorError, SandboxError
 from evolver.evaluation.evaluator import read_result
-from evolver.types import Candidate, Program, Sandbox
+from evolver.ports import Sandbox
+from evolver.types import Candidate, Program
 
 _OPEN_PLACES = ("/tmp", "/dev/shm", "/var/tmp", "/run/lock")  # where everybody may write
 _WITNESS = Program(

@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
+from evolver.ports import Executor
 from evolver.tasks.objective import Condition, Objective
-from evolver.types import Evaluation, Executor, Job, Preflight, Program, Tune
+from evolver.types import Evaluation, Job, Preflight, Program, Tune
 
 # The metric v is the number that a program returns; the objective is to raise it up to 10.
 OBJECTIVE = Objective(maximize=("v",), require=(Condition("v", "<=", 10.0),))

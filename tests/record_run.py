@@ -18,7 +18,7 @@ from pathlib import Path
 
 from llm_server import LLMServer, nudge_a_constant, with_faults
 
-from evolver import rules
+from evolver.search import rules
 
 ROOT = Path(__file__).resolve().parents[1]
 RECORDED = ROOT / "tests" / "data" / "recorded" / f"rules-{rules.CURRENT}"

@@ -18,8 +18,9 @@ import pytest
 from arena import ATTACKS, Arena, Attack, processes_named
 
 from evolver.errors import CandidateError, CandidateOutputError, CandidateTimeout
+from evolver.ports import Sandbox
 from evolver.sandboxes import SandboxSettings
-from evolver.types import Files, Program, Sandbox
+from evolver.types import Files, Program
 
 __all__ = ["NAMED", "SETTINGS", "SandboxAttacks", "processes_named", "program"]
 

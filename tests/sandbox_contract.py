@@ -24,8 +24,9 @@ from evolver.errors import (
     UsageError,
 )
 from evolver.evaluation.inside import InsideEvaluator
+from evolver.ports import Sandbox
 from evolver.sandboxes import SandboxSettings
-from evolver.types import Output, Program, Sandbox
+from evolver.types import Output, Program
 
 #: What a candidate finds where it stands: as there is data, its files and those beside them.
 STANDS_BESIDE = ["beside.txt", "main.py", "side"]

@@ -18,7 +18,8 @@ import pytest
 from sandbox_attacks import program
 
 from evolver.errors import CandidateCrashed, CandidateOutputError
-from evolver.types import Sandbox, Timing
+from evolver.ports import Sandbox
+from evolver.types import Timing
 
 WORK = 0.003  # seconds of CPU time that a call takes
 HONEST = f"""

@@ -14,7 +14,7 @@ import pytest
 from sandbox_attacks import program
 
 from evolver.errors import CandidateCrashed, CandidateOutputError, CandidateTimeout
-from evolver.types import Sandbox
+from evolver.ports import Sandbox
 
 LINE = b"A = 2.0\n\ndef line(x):\n    return A * x + -0.5\n"
 

@@ -12,8 +12,8 @@ import pytest
 from sandbox_attacks import SETTINGS, SandboxAttacks, program
 
 from evolver.errors import CandidateCrashed, CandidateError
+from evolver.ports import Sandbox
 from evolver.sandboxes import SandboxSettings
-from evolver.types import Sandbox
 
 _PAGE = Path(__file__).parents[1] / "docs" / "sandbox.md"
 _HELLO = "public class Hello { public static void main(String[] a) { System.out.println(6 * 7); } }"

@@ -16,7 +16,8 @@ from evolver.checks.spread import Spread, repeat
 from evolver.errors import EvolverError, ModelAdapted, ModelError, UsageError
 from evolver.evaluation import auditing
 from evolver.operators.mix import Weighted
-from evolver.routing.endpoint import Endpoint, Filing
+from evolver.ports import Filing, Operator
+from evolver.routing.endpoint import Endpoint
 from evolver.runs import config
 from evolver.runs.assemble import make_endpoints, make_executor, make_operators
 from evolver.runs.background import in_thread, unless_interrupted
@@ -25,7 +26,7 @@ from evolver.search import gate
 from evolver.search.lines import mend_empty
 from evolver.storage.totals import Bill
 from evolver.tasks.task import Task, assemble_task
-from evolver.types import Completion, Context, Evaluation, Operator, Program, Prompt
+from evolver.types import Completion, Context, Evaluation, Program, Prompt
 
 _PATIENCE = 60.0  # seconds for a model to answer
 _MOST_REQUESTS = 8  # of one trial edit, those included that teach how the endpoint is asked

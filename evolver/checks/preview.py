@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
-from typing import Protocol, runtime_checkable
 
 from evolver import prompts
 from evolver.errors import UsageError
+from evolver.ports import Prompting
 from evolver.runs.assemble import make_operators, make_population
 from evolver.runs.run import Run
 from evolver.runs.sessions import judge
@@ -17,15 +17,6 @@ from evolver.storage.facts import Outcome
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import Task
 from evolver.types import Context, Elite, Evaluation, Program, Prompt
-
-
-@runtime_checkable
-class Prompting(Protocol):
-    """An operator that can show what it would send first."""
-
-    def prompt(self, context: Context) -> Prompt:
-        """Return the prompt for a context."""
-        ...
 
 
 @dataclass(frozen=True)

@@ -20,8 +20,8 @@ from typing import Any, Literal, Union
 from pydantic import BaseModel
 
 from evolver import api
-from evolver.evaluation.evaluator import Evaluator
 from evolver.operators import DEFAULT
+from evolver.ports import Evaluator
 from evolver.routing.endpoint import Terms
 from evolver.runs.assemble import ARCHIVES, MODELS, OPERATORS, POLICIES
 from evolver.runs.config import Options

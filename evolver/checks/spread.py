@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from random import Random
 
 from evolver.evaluation.executors import together
-from evolver.types import Evaluation, Executor, Job, Program
+from evolver.ports import Executor
+from evolver.types import Evaluation, Job, Program
 
 INPUTS = 20  # secret inputs whose scores are compared
 _SAME = 3  # evaluations with the same inputs

@@ -10,62 +10,13 @@ import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol, TypeGuard, runtime_checkable
+from typing import Any, TypeGuard
 
 from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
 from evolver.evaluation.inside import InsideEvaluator, InsideResult, find_inside, inside_of
+from evolver.ports import Evaluator
 from evolver.tasks.plugins import builtin_evaluators, check_keywords, configure, find
 from evolver.types import Candidate, Files, Result
-
-
-@runtime_checkable
-class Evaluator(Protocol):
-    """Scores a candidate; it may also have, each optional, the following.
-
-    - `guest`: name (or names) of files beside it that run in the candidate's process, or a mapping
-      of file names to their contents,
-    - `is_trusted`: False where what it says is only what the candidate lets it say,
-    - `smoke(candidate)`: a run of at most two seconds before an evaluation is spent on a child
-      that a model was paid for; what the candidate raises in it, and any CandidateError that
-      `smoke` raises, goes back to the model once. Without it such a child is imported only,
-    - `probe(candidate)`: outputs on fixed inputs, any values that may come out of a sandbox. A
-      child whose outputs are to the bit those of an earlier program is not evaluated. So offer it
-      only where programs that compute the same have the same score: not where speed or size
-      counts, unless they are part of what it returns. It draws no secret inputs: `candidate.rng`
-      and the candidate's own seeds are the same in every probe of a run,
-    - `confirm(candidate)`: what `evaluate` returns, by a stricter measurement that would take too
-      long for every candidate: of all inputs instead of some. It is called instead of `evaluate`
-      (of the last stage) where the front is measured again before it is announced, within the same
-      `[evaluator] timeout`,
-    - `residuals(candidate)`: see `evolver.evaluation.tuning.Residuals`,
-    - `references()`: series name -> points in metric space that reports show beside the results,
-    - `check_host(gpus)`: see `Demanding`.
-    """
-
-    def evaluate(self, candidate: Candidate) -> float | Mapping[str, float] | Result:
-        """Return the metrics of a candidate, or the number of the only objective.
-
-        Raises:
-            CandidateError: the candidate failed; sets the status of the evaluation.
-        """
-        ...
-
-
-@runtime_checkable
-class Demanding(Protocol):
-    """An evaluator that does not run on every machine: it needs a GPU, a compiler, a package."""
-
-    def check_host(self, gpus: Sequence[int]) -> None:
-        """Check what each worker asks before it judges anything.
-
-        Args:
-            gpus: numbers of the GPUs that candidates may use; see
-                `evolver.scoring.devices.require`.
-
-        Raises:
-            UsageError: this machine lacks something; the message says what, and what to do.
-        """
-        ...
 
 
 @dataclass(frozen=True)

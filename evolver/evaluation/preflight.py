@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Literal
 
 from evolver.errors import CandidateError, CandidateTimeout
-from evolver.evaluation.evaluator import Evaluator
+from evolver.ports import Evaluator
 from evolver.sandboxes import wire
 from evolver.types import Candidate, Preflight
 

@@ -32,24 +32,16 @@ from evolver.errors import (
     UsageError,
 )
 from evolver.evaluation.auditing import AuditedCandidate, Timed, against_themselves
-from evolver.evaluation.evaluator import Demanding, EvaluatorSource, guest_files, read_result
+from evolver.evaluation.evaluator import EvaluatorSource, guest_files, read_result
 from evolver.evaluation.preflight import fly
 from evolver.evaluation.tuning import Fit, evolve, fit
+from evolver.ports import Demanding, Sandbox
 from evolver.programs import literals
 from evolver.sandboxes import SandboxSettings, die_with, gpus, protect_process
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.tasks.objective import Condition, Objective
 from evolver.tasks.plugins import find
-from evolver.types import (
-    Candidate,
-    Evaluation,
-    Files,
-    Job,
-    Preflight,
-    Program,
-    Sandbox,
-    Tune,
-)
+from evolver.types import Candidate, Evaluation, Files, Job, Preflight, Program, Tune
 
 HEADER = struct.Struct(">Q")
 _PACKAGE = Path(evolver.__file__).resolve().parent

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from evolver.types import Operator
+from evolver.ports import Operator
 
 _IDLE = 0.25
 

@@ -14,10 +14,10 @@ import contextlib
 import random
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Protocol, runtime_checkable
+from typing import Annotated
 
 from pydantic import Field
 
@@ -29,6 +29,7 @@ from evolver.errors import (
     PromptRefused,
     PromptTooLong,
 )
+from evolver.ports import Checking, Closing, Filing, Patient
 from evolver.prompts import tokens
 from evolver.types import Completion, Model, Prompt
 
@@ -61,56 +62,6 @@ class Terms:
     rate_limit: Annotated[float, Field(gt=0)] | None = None
     retries: Annotated[int, Field(ge=0)] = 5
     backoff: Annotated[float, Field(gt=0)] = 1.0
-
-
-@runtime_checkable
-class Checking(Protocol):
-    """A model that can be asked for something that costs nothing, to see whether it is there."""
-
-    async def check(self) -> None:
-        """Ask once.
-
-        Raises:
-            ModelError: it is not there.
-        """
-        ...
-
-
-@runtime_checkable
-class Closing(Protocol):
-    """A model that keeps connections open."""
-
-    async def close(self) -> None:
-        """Close them."""
-        ...
-
-
-@runtime_checkable
-class Filing(Protocol):
-    """A model that keeps files in the directory of the run."""
-
-    def within(self, directory: Path) -> Model:
-        """Return the model for a run in that directory."""
-        ...
-
-
-@runtime_checkable
-class Beside(Protocol):
-    """A model that may use files of the task's folder."""
-
-    def beside(self, folder: Path, files: Collection[str]) -> Model:
-        """Return the model for a task in that folder, whose program has those files."""
-        ...
-
-
-@runtime_checkable
-class Patient(Protocol):
-    """A model that waits for people."""
-
-    @property
-    def waits_for(self) -> str:
-        """What it waits for; "" while it waits for nothing."""
-        ...
 
 
 class Away(Exception):  # noqa: N818 - as asyncio's CancelledError, it takes back a wait

@@ -18,15 +18,16 @@ from evolver.errors import (
     ProposalError,
     UsageError,
 )
+from evolver.ports import Bounding, Patient
 from evolver.prompts import tokens
 from evolver.routing.budget import Budget, SpendingLimit
 from evolver.routing.choice import Choice
-from evolver.routing.endpoint import Away, Endpoint, Patient
+from evolver.routing.endpoint import Away, Endpoint
 from evolver.routing.patience import Patience
 from evolver.storage.facts import Attempt, Request
 from evolver.storage.store import Store
 from evolver.storage.totals import Bill
-from evolver.types import Bound, Bounding, Completion, Prompt
+from evolver.types import Bound, Completion, Prompt
 
 
 class Models:

@@ -12,15 +12,16 @@ from evolver.evaluation.executors.local import LocalExecutor
 from evolver.evaluation.worker import Setup, Stage
 from evolver.operators import DEFAULT
 from evolver.operators.mix import Weighted
+from evolver.ports import Beside, Bounding
 from evolver.programs.filters import syntax_error
 from evolver.routing.choice import Bandit, ByWeight, Choice
-from evolver.routing.endpoint import Beside, Endpoint, Terms
+from evolver.routing.endpoint import Endpoint, Terms
 from evolver.sandboxes import SandboxSettings, image
 from evolver.search.population import Island, Population
 from evolver.tasks.objective import Condition
 from evolver.tasks.plugins import configure, find
 from evolver.tasks.task import BudgetSection, Task
-from evolver.types import Bounding, Model, Prompt
+from evolver.types import Model, Prompt
 
 OPERATORS = {
     "mutate": "evolver.operators.genetic:Mutate",

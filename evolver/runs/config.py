@@ -11,11 +11,11 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from evolver import rules
 from evolver.errors import UsageError
 from evolver.routing.budget import Budget
 from evolver.routing.endpoint import Terms
 from evolver.runs.assignments import assign
+from evolver.search import rules
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import BudgetSection, TaskSettings, validate
 
@@ -81,7 +81,7 @@ class Configuration(BaseModel):
     workers: int = Field(default=1, ge=1)
     in_flight: int = Field(default=4, ge=1)
     deterministic: bool = False
-    rules: int = Field(default=1, ge=1)  # which decide; see `evolver.rules`
+    rules: int = Field(default=1, ge=1)  # which decide; see `evolver.search.rules`
 
     @model_validator(mode="before")
     @classmethod

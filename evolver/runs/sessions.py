@@ -21,6 +21,7 @@ from typing import IO, Any
 from evolver.errors import EvolverError, UsageError
 from evolver.evaluation.worker import Ready
 from evolver.operators.mix import Mix, Weighted
+from evolver.ports import Executor
 from evolver.programs.edits import violation
 from evolver.routing.endpoint import Endpoint, check_all
 from evolver.routing.recording import Models
@@ -43,13 +44,7 @@ from evolver.search.lines import PlainView
 from evolver.search.progress import Progress
 from evolver.storage.store import Store, begin_facts
 from evolver.tasks.task import Task, TaskSettings, assemble_task
-from evolver.types import (
-    Evaluation,
-    Executor,
-    Files,
-    Job,
-    Program,
-)
+from evolver.types import Evaluation, Files, Job, Program
 from evolver.wording import shell
 
 Listener = Callable[[Progress], None]

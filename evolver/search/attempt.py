@@ -10,6 +10,7 @@ from random import Random
 
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
 from evolver.operators.mix import Mix
+from evolver.ports import Executor, Repairing
 from evolver.routing.budget import Ledger
 from evolver.routing.recording import Models
 from evolver.search.credit import Credit
@@ -18,18 +19,7 @@ from evolver.search.screening import Repair, Screening, is_slow
 from evolver.search.tally import Tally
 from evolver.storage.facts import Attempt, Outcome
 from evolver.storage.store import Store
-from evolver.types import (
-    Brief,
-    Context,
-    Executor,
-    Files,
-    Job,
-    Model,
-    Program,
-    Proposal,
-    Repairing,
-    Tune,
-)
+from evolver.types import Brief, Context, Files, Job, Model, Program, Proposal, Tune
 
 SEED = "seed"  # the operator of the programs that a run starts from
 

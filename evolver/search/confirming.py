@@ -14,11 +14,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from evolver.evaluation.executors import together
+from evolver.ports import Executor
 from evolver.search.evidence import SEED, Verdict, fewest, is_coarse, is_same, mean
 from evolver.search.population import Population
 from evolver.storage.facts import Confirmation, Round
 from evolver.storage.store import Store
-from evolver.types import Executor, Job
+from evolver.types import Job
 
 _USUAL = 20  # repeats, where the evaluator is noisy and quick
 _MOST = 30

@@ -15,13 +15,13 @@ from dataclasses import dataclass, replace
 from functools import partial
 from random import Random
 
-from evolver import rules
 from evolver.errors import UsageError
 from evolver.evaluation.failures import paths_of
 from evolver.operators.mix import Mix
+from evolver.ports import Conditional, Executor
 from evolver.routing.budget import Budget, BudgetSpent, Ledger
 from evolver.routing.recording import Models
-from evolver.search import lines
+from evolver.search import lines, rules
 from evolver.search.attempt import SEED, AttemptRunner
 from evolver.search.confirming import Confirming, Plan, confirm_once
 from evolver.search.credit import Credit
@@ -32,7 +32,7 @@ from evolver.search.tally import Tally
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
 from evolver.storage.store import Store
 from evolver.tasks.objective import dominates
-from evolver.types import Brief, Conditional, Executor, Files
+from evolver.types import Brief, Files
 
 _HEARTBEAT = 0.1  # seconds between two reports to the listener, unless something improved
 
@@ -48,7 +48,7 @@ class EngineSettings:
             sees exactly those up to n - in_flight.
         secret: goes into the evaluations' seeds, so that a candidate that guesses the run's seed
             cannot foresee its secret inputs.
-        rules: that decide; see `evolver.rules`.
+        rules: that decide; see `evolver.search.rules`.
         limit: seconds that an evaluation may take, by those that the seed's took.
         repeats: measurements of what is announced; None: as the evaluator's noise asks for.
         is_strict: whether the evaluator makes them by its `confirm`.
@@ -280,7 +280,7 @@ class Engine:
 
     @property
     def rules(self) -> int:
-        """Which rules decide; see `evolver.rules`."""
+        """Which rules decide; see `evolver.search.rules`."""
         return self._settings.rules
 
     @property

@@ -25,11 +25,12 @@ from typing import Any
 
 from evolver.errors import UsageError
 from evolver.evaluation.executors import together
+from evolver.ports import Executor
 from evolver.programs.edits import find_regions
 from evolver.search.suspects import Suspect, measure_again
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import Task
-from evolver.types import Evaluation, Executor, Files, Job, Preflight, Program
+from evolver.types import Evaluation, Files, Job, Preflight, Program
 
 _FUNCTIONS = {
     "no-op": ("every function returns nothing", "pass"),

@@ -12,12 +12,13 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from random import Random
 
+from evolver.ports import Archive, Policy
 from evolver.programs.filters import normalised_hash, structure_hash
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.search.evidence import Evidence, Verdict
 from evolver.storage.facts import NOT_MENDED, Attempt, Outcome
 from evolver.tasks.objective import Objective, dominates, front
-from evolver.types import Archive, Elite, Evaluation, Files, Policy, Trial
+from evolver.types import Elite, Evaluation, Files, Trial
 
 _REASON_LENGTH = 200  # characters
 _DRAWN = 4  # elites among which the one is found that differs most

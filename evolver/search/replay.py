@@ -17,25 +17,14 @@ from itertools import chain, groupby, islice
 from operator import itemgetter
 from typing import Any
 
-from evolver import rules
 from evolver.errors import ProposalError
 from evolver.operators.mix import Weighted
+from evolver.ports import Conditional, Operator, Repairing
+from evolver.search import rules
 from evolver.search.engine import Engine
 from evolver.storage.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Round, Session
 from evolver.storage.store import Store
-from evolver.types import (
-    Completion,
-    Conditional,
-    Context,
-    Evaluation,
-    Job,
-    Model,
-    Operator,
-    Preflight,
-    Prompt,
-    Proposal,
-    Repairing,
-)
+from evolver.types import Completion, Context, Evaluation, Job, Model, Preflight, Prompt, Proposal
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,11 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from evolver.errors import ProposalError, UsageError
+from evolver.ports import Executor
 from evolver.programs.filters import FILTERS, already_seen, unparsable
 from evolver.storage.facts import NOT_MENDED
 from evolver.storage.store import Store
-from evolver.types import Context, Evaluation, Executor, Job, Preflight, Program, Proposal
+from evolver.types import Context, Evaluation, Job, Preflight, Program, Proposal
 
 _SLOW = 1.0  # seconds of an evaluation
 _MUCH = 10.0  # times as long as the pre-flight

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
 
-from evolver.types import Archive, Elite
+from evolver.ports import Archive
+from evolver.types import Elite
 
 
 @dataclass(frozen=True)

@@ -25,8 +25,9 @@ from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.evaluation.executors.local import LocalExecutor
 from evolver.evaluation.executors.process import worker_environment
 from evolver.evaluation.worker import Setup, Stage
+from evolver.ports import Executor
 from evolver.sandboxes import SandboxSettings
-from evolver.types import Evaluation, Executor, Job, Preflight, Program, Tune
+from evolver.types import Evaluation, Job, Preflight, Program, Tune
 
 PLAIN = "def evaluate(candidate):\n    return {'v': candidate.call('f')}\n"
 

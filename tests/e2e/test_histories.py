@@ -14,7 +14,7 @@ from command_line import TASK_TOML, CommandLine, MakeTask, wait_for_line
 from llm_answers import Asked, Reply
 from llm_server import LLMServer, nudge_a_constant, with_faults
 
-from evolver.rules import CURRENT
+from evolver.search.rules import CURRENT
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,8 @@ from fake_candidate import InProcessCandidate
 from evolver.bundled import bundled
 from evolver.checks import gallery
 from evolver.errors import UsageError
-from evolver.evaluation.evaluator import Demanding, EvaluatorSource, guest_files
+from evolver.evaluation.evaluator import EvaluatorSource, guest_files
+from evolver.ports import Demanding
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.tasks.task import Task, load_task

@@ -7,10 +7,10 @@ from datetime import date
 
 import pytest
 
-from evolver import rules
 from evolver.errors import UsageError
 from evolver.runs import config
 from evolver.runs.config import CONFIGURATION, Options
+from evolver.search import rules
 from evolver.tasks.task import TaskSettings, validate
 
 TASK = {

@@ -15,8 +15,8 @@ from number_runs import OBJECTIVE, engine_on, measure
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.mix import Weighted
 from evolver.routing.budget import Budget
-from evolver.rules import CURRENT
 from evolver.search.evidence import establishes
+from evolver.search.rules import CURRENT
 from evolver.storage.database import DATABASE
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import importlib
 import json
 import re
 import subprocess
@@ -19,7 +20,7 @@ PACKAGE = Path(evolver.__file__).parent
 # A file may import downward, or within its own folder; and no modules import in a circle. From the
 # lowest, in the order in which ARCHITECTURE.md draws them; a group of files counts as one folder.
 FOLDERS: tuple[tuple[str, ...], ...] = (
-    ("types", "errors", "rules", "wording", "bundled", "extras"),
+    ("handles", "types", "ports", "errors", "wording", "bundled", "extras"),
     ("programs",),
     ("tasks",),
     ("storage",),
@@ -184,3 +185,12 @@ def test_evaluators_of_before_find_the_kit_by_its_former_names() -> None:
     )
     expected = "DeprecationWarning evolver.verify is now evolver.scoring.verify"
     assert done.stdout.strip() == expected
+
+
+def test_plugins_of_before_find_a_protocol_by_its_former_name() -> None:
+    types, ports = (importlib.import_module(f"evolver.{name}") for name in ("types", "ports"))
+    with pytest.warns(DeprecationWarning, match=r"evolver\.types\.Policy is now evolver\.ports"):
+        former = types.Policy
+    assert former is ports.Policy
+    with pytest.raises(ImportError, match="cannot import name 'Nothing'"):
+        exec("from evolver.types import Nothing")

@@ -23,6 +23,7 @@ from evolver.operators.llm import (
     Rewrite,
 )
 from evolver.operators.llm.asking import Asking, summary, thought
+from evolver.ports import Repairing
 from evolver.programs import diffs
 from evolver.tasks.plugins import configure
 from evolver.types import (
@@ -36,7 +37,6 @@ from evolver.types import (
     Prompt,
     PromptSettings,
     Proposal,
-    Repairing,
     Tune,
 )
 

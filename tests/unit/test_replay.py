@@ -19,22 +19,23 @@ from evolver.errors import CandidateCrashed, ModelError, ProposalError
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Mix, Weighted
+from evolver.ports import Executor
 from evolver.routing.budget import Budget
 from evolver.routing.choice import Bandit
 from evolver.routing.endpoint import Endpoint, Terms
 from evolver.routing.recording import Models
-from evolver.rules import CURRENT
 from evolver.search.archives import BestN
 from evolver.search.engine import Engine, EngineSettings
 from evolver.search.population import Island, Population
 from evolver.search.replay import Record, Replay, Tape, left_behind, walk_again, watched
+from evolver.search.rules import CURRENT
 from evolver.search.selection import Tournament
 from evolver.storage.copies import answers_of, write_fork
 from evolver.storage.database import DATABASE
 from evolver.storage.facts import Session
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
-from evolver.types import Brief, Context, Evaluation, Executor, Job, Program, Prompt, Proposal
+from evolver.types import Brief, Context, Evaluation, Job, Program, Prompt, Proposal
 
 pytestmark = pytest.mark.slow
 
