@@ -13,10 +13,10 @@ from typing import Any
 from evolver.errors import UsageError
 from evolver.evaluation.failures import Failures, paths_of
 from evolver.runs import config
+from evolver.search.counts import OutcomeCounts
 from evolver.search.evidence import SEED, Evidence, Verdict, establishes, in_order
 from evolver.search.population import front_of
 from evolver.search.progress import ModelRecord
-from evolver.search.tally import Tally
 from evolver.storage.database import DATABASE, damaged
 from evolver.storage.facts import Confirmation, Outcome, Round
 from evolver.storage.store import Store
@@ -147,7 +147,7 @@ class Run:
     @cached_property
     def models(self) -> Mapping[str, ModelRecord]:
         """What came of the attempts that asked a model, by its name."""
-        tally, reached = Tally(), list[tuple[float, ...]]()
+        counts, reached = OutcomeCounts(), list[tuple[float, ...]]()
         score: float | None = None
         for outcome in self.outcomes:
             new = None if outcome.evaluation is None else outcome.evaluation.objectives
@@ -156,8 +156,8 @@ class Run:
                 reached = [old for old in reached if not dominates(new, old)] + [new]
                 score = self.objective.score(reached)
             is_higher = score is not None and (before is None or score > before)
-            tally.count(outcome, improved=is_higher)
-        return tally.models
+            counts.add(outcome, improved=is_higher)
+        return counts.models
 
     @cached_property
     def failures(self) -> Failures:

@@ -13,10 +13,10 @@ from evolver.operators.mix import Mix
 from evolver.ports import Executor, Repairing
 from evolver.routing.budget import Ledger
 from evolver.routing.recording import Models
+from evolver.search.counts import OutcomeCounts
 from evolver.search.credit import Credit
 from evolver.search.population import Population
 from evolver.search.screening import Repair, Screening, is_slow
-from evolver.search.tally import Tally
 from evolver.storage.facts import Attempt, Outcome
 from evolver.storage.store import Store
 from evolver.types import Brief, Context, Files, Job, Model, Program, Proposal, Tune
@@ -25,7 +25,7 @@ SEED = "seed"  # the operator of the programs that a run starts from
 
 
 class AttemptRunner:
-    """Runs attempts, many at once: nothing here changes but what the operators' tally counts.
+    """Runs attempts, many at once: nothing here changes but what is counted of operators.
 
     Args:
         brief: what operators may know of the task.
@@ -38,7 +38,7 @@ class AttemptRunner:
         executor: judges programs.
         models: for the operators that need one.
         ledger: what an attempt may spend.
-        tally: counts what goes wrong in a row.
+        counts: counts what goes wrong in a row.
         seed: of all decisions.
         secret: see `engine.EngineSettings`.
         watches_time: may what the clock said of the seed decide what has a pre-flight?
@@ -58,7 +58,7 @@ class AttemptRunner:
         executor: Executor,
         models: Models | None,
         ledger: Ledger,
-        tally: Tally,
+        counts: OutcomeCounts,
         seed: int,
         secret: str,
         watches_time: bool,
@@ -74,7 +74,7 @@ class AttemptRunner:
         self._executor = executor
         self._models = models
         self._ledger = ledger
-        self._tally = tally
+        self._counts = counts
         self._seed = seed
         self._secret = secret
         self._watches_time = watches_time
@@ -158,9 +158,9 @@ class AttemptRunner:
             raise
         except Exception as error:  # operators are plug-ins, a user's may raise anything
             said = f"the operator raised {type(error).__name__}: {error}"
-            self._tally.operator_failed(said)
+            self._counts.operator_failed(said)
             raise ProposalError(said) from error
-        self._tally.operator_faults = 0
+        self._counts.operator_faults = 0
         return proposal
 
     async def _mended(

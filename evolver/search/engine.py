@@ -24,11 +24,11 @@ from evolver.routing.recording import Models
 from evolver.search import lines, rules
 from evolver.search.attempt import SEED, AttemptRunner
 from evolver.search.confirming import Confirming, Plan, confirm_once
+from evolver.search.counts import OutcomeCounts
 from evolver.search.credit import Credit
 from evolver.search.evidence import Verdict, in_order
 from evolver.search.population import Population
 from evolver.search.progress import Progress
-from evolver.search.tally import Tally
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
 from evolver.storage.store import Store
 from evolver.tasks.objective import dominates
@@ -112,7 +112,7 @@ class Engine:
         self._walks: dict[int, asyncio.Task[Outcome | None]] = {}
         self._done: asyncio.Queue[asyncio.Task[Outcome | None] | None] = asyncio.Queue()
         self._held: dict[int, Outcome] = {}  # finished out of turn, in deterministic mode
-        self._tally = Tally(paths_of(*seeds[:1], brief.readonly))
+        self._counts = OutcomeCounts(paths_of(*seeds[:1], brief.readonly))
         self._credit = Credit()
         self._stopped: str | None = None
         self._ending: str | None = None  # the limit that no request fits into any more
@@ -130,7 +130,7 @@ class Engine:
             executor=executor,
             models=models,
             ledger=self._ledger,
-            tally=self._tally,
+            counts=self._counts,
             seed=settings.seed,
             secret=settings.secret,
             watches_time=settings.rules >= 2 and not settings.deterministic,
@@ -153,7 +153,7 @@ class Engine:
         self._goal = goal
         if models is not None:
             models.listen(partial(self._report, "", force=True))
-            models.ended = self._tally.asked
+            models.ended = self._counts.asked
             limited = budget.tokens is not None or budget.dollars is not None
             models.turn = self._turn_of if settings.deterministic and limited else None
 
@@ -181,7 +181,7 @@ class Engine:
         # Who shares the first request of an attempt that was left in flight.
         self._runner.followers = Counter(a.leader for a in self._unfinished if a.leader is not None)
         # A new session has new patience: the evaluator or the model may have been mended.
-        self._tally.forgive()
+        self._counts.forgive()
 
     def _take_in(self, outcome: Outcome) -> bool:
         """Update the views with one finished attempt; return whether the score rose."""
@@ -193,7 +193,7 @@ class Engine:
         if attempt.operator == SEED and evaluation is not None and evaluation.status == "ok":
             self._limit_by(evaluation.seconds)
         improved = self.population.record(outcome)
-        self._tally.count(outcome, improved=improved)
+        self._counts.add(outcome, improved=improved)
         self._credit.record(outcome)
         if attempt.model and self._models is not None:
             self._models.learn(attempt, is_better=self._beats_parent(outcome))
@@ -434,11 +434,11 @@ class Engine:
             self._refuse_seed()
         if self.reaches_target or self._may_reach_target():
             self.stop("target")
-        if self._tally.is_exhausted:
+        if self._counts.is_exhausted:
             self.stop("exhausted")
-        if self._tally.is_useless:
+        if self._counts.is_useless:
             self.stop("useless")
-        self._tally.check()
+        self._counts.check()
 
     def _refuse_seed(self) -> None:
         for outcome in self._store.outcomes():
@@ -550,13 +550,13 @@ class Engine:
             search_value=None if population.search_score is None else own(population.search_score),
             confirming=self._confirming.told,
             islands=tuple(islands),
-            operators=dict(self._tally.operators),
-            statuses=dict(self._tally.statuses),
-            failures=self._tally.failures,
+            operators=dict(self._counts.operators),
+            statuses=dict(self._counts.statuses),
+            failures=self._counts.failures,
             bills={} if self._models is None else dict(self._models.bills),
             troubles=() if self._models is None else self._models.troubles,
             notes=() if self._models is None else tuple(self._models.notes),
-            models=dict(self._tally.models),
+            models=dict(self._counts.models),
             in_flight=len(self._walks),
             message=message,
         )

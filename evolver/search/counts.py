@@ -15,8 +15,8 @@ _USELESS = 20  # requests to models in a row that gave nothing to evaluate: each
 _FAULTS = 20  # in a row, of the evaluator or of an operator
 
 
-class Tally:
-    """Counts outcomes, and in a row what goes wrong.
+class OutcomeCounts:
+    """Counts outcomes, and how often in a row something failed.
 
     Attributes:
         operators: name -> what came of its attempts.
@@ -39,7 +39,7 @@ class Tally:
         self._requests = Counter[int]()  # attempt in flight -> its requests that were answered
         self._last_fault = ""
 
-    def count(self, outcome: Outcome, *, improved: bool) -> None:
+    def add(self, outcome: Outcome, *, improved: bool) -> None:
         """Count a finished attempt; `improved` where it raised the score of the run."""
         evaluation = outcome.evaluation
         self._idle = 0 if evaluation is not None and evaluation.evaluations else self._idle + 1
