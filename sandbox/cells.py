@@ -265,7 +265,7 @@ class PlainCells:
         """Make what the candidate needs and the one before it, still alive, cannot reach."""
         offer_to_oom_killer()
 
-    def move_in(self, files: dict[str, bytes]) -> tuple[str, str]:
+    def lay_out_program(self, files: dict[str, bytes]) -> tuple[str, str]:
         """Lay out the program and an empty scratch directory; return where they are."""
         root, scratch = (f"{self._place}/{name}/{self._number}" for name in ("program", "scratch"))
         Path(root).mkdir()

@@ -204,7 +204,7 @@ class NamespaceCells(LandlockCells):
         if self._has_proc:
             self._mount_proc(kernel.MS_RDONLY)
 
-    def move_in(self, files: dict[str, bytes]) -> tuple[str, str]:
+    def lay_out_program(self, files: dict[str, bytes]) -> tuple[str, str]:
         """Lay out the program, for good; return where it and the scratch directory are."""
         self._lay_out(_ROOT, files, "/base")
         kernel.set_read_only(_ROOT)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox import places
+from sandbox import machine
 
 #: Threads that a candidate may have for each of its processes: what waits costs next to nothing.
 THREADS = 8
@@ -58,13 +58,13 @@ class Terms:
         modules that they may not.
         """
         if "path" not in header:
-            path = places.python_path()
-            seen = places.visible([*path, *header["shown"]])
-            unseen = places.hidden(path, header["hidden_modules"])
-            there = {"path": path, "visible": seen, "hidden": unseen, "devices": places.devices()}
+            path = machine.python_path()
+            seen = machine.visible([*path, *header["shown"]])
+            unseen = machine.hidden(path, header["hidden_modules"])
+            there = {"path": path, "visible": seen, "hidden": unseen, "devices": machine.devices()}
             header = {**header, **there}
-        etc = places.etc(network=header["network"])
+        etc = machine.etc(network=header["network"])
         header = {**header, "visible": [*header["visible"], *etc]}
-        header["hidden"] = [*header["hidden"], *places.named()]
+        header["hidden"] = [*header["hidden"], *machine.named()]
         fields = {name: header[name] for name in cls.__dataclass_fields__ if name in header}
         return cls(**fields, base=value["base"], guest=value["guest"])

@@ -148,7 +148,7 @@ class Zygote:
             session.rehearse(self._terms)
             start, body = connection.receive()
             files = wire.decode(start["files"], body)
-            root, scratch = self._cells.move_in(files)
+            root, scratch = self._cells.lay_out_program(files)
             self._cells.confine(start["timeout"])
             os.chdir(scratch)
             kernel.close_all_but(link)

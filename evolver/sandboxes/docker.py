@@ -186,7 +186,7 @@ class DockerSandbox(WarmSandbox):
             raise SandboxError(f"the container's memory cannot be limited: {error}") from error
         self._client.close()  # the connections that it keeps; it makes new ones when it needs them
 
-    def _is_worn(self, evaluation: Evaluation) -> bool:
+    def _needs_replacement(self, evaluation: Evaluation) -> bool:
         self._evaluations += 1
         return self._evaluations >= self._life or evaluation.is_out_of_memory
 

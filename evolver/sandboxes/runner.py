@@ -9,7 +9,7 @@ from importlib import metadata
 from evolver.bundled import bundled
 
 #: The runner's files, in the order in which they import each other.
-_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "places",
+_SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "machine",
             "terms", "program", "workdir", "canary", "cells", "namespaces", "container",
             "session", "zygote", "relay", "runner")  # fmt: skip
 #: All of a runner's environment.

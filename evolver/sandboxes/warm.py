@@ -105,7 +105,7 @@ class WarmSandbox(ABC):
                 evaluation.close()
                 self.memory = evaluation.memory
                 self.flags = evaluation.flags
-                if self._is_worn(evaluation):
+                if self._needs_replacement(evaluation):
                     self._hang_up()
                     with contextlib.suppress(SandboxError):  # which the next open will meet again
                         self._running()
@@ -141,7 +141,7 @@ class WarmSandbox(ABC):
                     raise SandboxError(str(error) or late) from error
         raise AssertionError
 
-    def _is_worn(self, _evaluation: Evaluation) -> bool:
+    def _needs_replacement(self, _evaluation: Evaluation) -> bool:
         """Whether the runner shall be replaced, after this evaluation."""
         return False
 

@@ -21,7 +21,7 @@ beside it.
 """
 
 from evolver.scoring.bench.comparing import Comparison, alone, compare, verify
-from evolver.scoring.bench.places import GUEST, Bench, Call, Drawn, Piece, here, there
+from evolver.scoring.bench.cycles import GUEST, Bench, Call, Drawn, Piece, here, there
 
 __all__ = [
     "GUEST",

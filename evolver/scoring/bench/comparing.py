@@ -12,7 +12,7 @@ import numpy as np
 
 from evolver.errors import CandidateOutputError
 from evolver.sandboxes import timing
-from evolver.scoring.bench.places import Bench, Call, Piece
+from evolver.scoring.bench.cycles import Bench, Call, Piece
 from evolver.scoring.bench.source import guest
 
 _CALLS = 1000  # of a batch at most

@@ -10,7 +10,7 @@ import numpy as np
 
 from evolver.errors import CandidateOutputError
 from evolver.scoring.bench.comparing import Comparison
-from evolver.scoring.bench.places import Call, Drawn, Piece
+from evolver.scoring.bench.cycles import Call, Drawn, Piece
 
 Shape = tuple[int, int, int]  # (m, k, n): m x k by k x n
 
