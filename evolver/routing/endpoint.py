@@ -161,7 +161,7 @@ class Endpoint:
             if not answers:  # whoever asks on until there are enough would never end
                 raise ModelError(f"{self.name} returned no completion at all")
         except ModelUnavailable as error:
-            self._suffer(error, sent)
+            self._slow_down(error, sent)
             raise
         except ModelAdapted:
             raise
@@ -220,7 +220,7 @@ class Endpoint:
         """Let those who wait for a place go to another endpoint."""
         self._refuse(Away())
 
-    def move_in(self, directory: Path) -> None:
+    def keep_files_in(self, directory: Path) -> None:
         """Let the model keep its files in the directory of a run."""
         if isinstance(self.model, Filing):
             self.model = self.model.within(directory)
@@ -284,7 +284,7 @@ class Endpoint:
         self._inside -= 1
         self._admit()
 
-    def _suffer(self, error: ModelUnavailable, sent: float) -> None:
+    def _slow_down(self, error: ModelUnavailable, sent: float) -> None:
         """Take the failure of a request that was sent at `sent` to heart."""
         now = time.monotonic()
         if error.retry_after is not None:

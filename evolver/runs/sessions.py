@@ -207,7 +207,7 @@ async def _session(
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
                 for endpoint in endpoints if asks else ():
-                    endpoint.move_in(directory)
+                    endpoint.keep_files_in(directory)
                 if asks:
                     await check_all(endpoints)  # a wrong address fails now, not after its retries
                 ready = await executor.start()
