@@ -16,7 +16,7 @@ from evolver import extras
 from evolver.errors import SandboxError
 from evolver.sandboxes import SandboxSettings, local
 
-_OPTIONAL = ("plotly", "torch", "ray")
+_OPTIONAL = ("plotly", "torch")
 _KEYS = ("_API_KEY", "_API_TOKEN", "_ACCESS_KEY_ID")  # how the names of keys end
 _PATIENCE = 10.0  # seconds for a tool to answer
 
