@@ -18,7 +18,8 @@ from evolver.runs.config import Options
 from evolver.runs.run import Run
 from evolver.search.progress import Progress
 from evolver.tasks.plugins import nearest
-from evolver.tasks.task import TaskSettings, assemble_task, load_task, validate
+from evolver.tasks.settings import TaskSettings, validate
+from evolver.tasks.task import assemble_task, load_task
 from evolver.types import Result
 
 Listener = Callable[[Progress], None]

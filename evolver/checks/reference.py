@@ -26,7 +26,7 @@ from evolver.routing.endpoint import Terms
 from evolver.runs.assemble import ARCHIVES, MODELS, OPERATORS, POLICIES
 from evolver.runs.config import Options
 from evolver.tasks.plugins import find
-from evolver.tasks.task import TABLES, TaskSettings
+from evolver.tasks.settings import TABLES, TaskSettings
 from evolver.types import Candidate, Result, Tune
 
 _MISSING: Any = object()  # the default of a key that has none

@@ -22,7 +22,8 @@ from evolver.errors import UsageError
 from evolver.runs.founding import unmakeable
 from evolver.tasks.directions import Direction, by_name, by_numbers
 from evolver.tasks.plugins import nearest
-from evolver.tasks.task import TASK_FILE, EvaluatorSection, TaskSettings, validate
+from evolver.tasks.settings import EvaluatorSection, TaskSettings, validate
+from evolver.tasks.task import TASK_FILE
 
 _COMBINED = "combined_score"  # what other systems maximise, whatever else there is
 _EVALUATIONS = 1000  # of the budget

@@ -26,7 +26,8 @@ from evolver.runs.repository import project_of
 from evolver.runs.run import TASK
 from evolver.search.gate import bad_programs
 from evolver.tasks.directions import by_name
-from evolver.tasks.task import Task, TaskSettings, assemble_task, validate
+from evolver.tasks.settings import TaskSettings, validate
+from evolver.tasks.task import Task, assemble_task
 from evolver.types import Evaluation, Files
 
 NUMBER = "score"  # the name of a number whose function's name does not say what it is

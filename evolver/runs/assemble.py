@@ -20,7 +20,8 @@ from evolver.sandboxes import SandboxSettings, image
 from evolver.search.population import Island, Population
 from evolver.tasks.objective import Condition
 from evolver.tasks.plugins import configure, find
-from evolver.tasks.task import BudgetSection, Task
+from evolver.tasks.settings import BudgetSection
+from evolver.tasks.task import Task
 from evolver.types import Model, Prompt
 
 OPERATORS = {

@@ -13,7 +13,8 @@ from typing import Any
 from evolver.errors import UsageError
 from evolver.operators import DEFAULT
 from evolver.tasks.plugins import nearest
-from evolver.tasks.task import TABLES, Task, TaskSettings, assemble_task, validate
+from evolver.tasks.settings import TABLES, TaskSettings, validate
+from evolver.tasks.task import Task, assemble_task
 
 _TOML = ('"', "'", "[", "{")  # what begins so is TOML or a mistake
 _PLUGINS = {("islands", "archive"), ("islands", "policy")}  # a name, or a table with `use`

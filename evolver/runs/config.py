@@ -17,7 +17,7 @@ from evolver.routing.endpoint import Terms
 from evolver.runs.assignments import assign
 from evolver.search import rules
 from evolver.tasks.objective import Objective
-from evolver.tasks.task import BudgetSection, TaskSettings, validate
+from evolver.tasks.settings import BudgetSection, TaskSettings, validate
 
 DEFAULT_EVALUATIONS = 1000
 CONFIGURATION = "settings.json"
@@ -43,7 +43,7 @@ class Options:
         allow_unisolated: run candidates without isolation, where none works.
         skip_gate: start without asking whether the evaluator prefers bad programs
             (`evolver.search.gate`).
-        ablate: parts of the method to leave out, of `evolver.tasks.task.Ablation`.
+        ablate: parts of the method to leave out, of `evolver.tasks.settings.Ablation`.
         sandbox: where candidates run: "local", "docker" or a plug-in.
         set: keys of the task's task.toml with other values, each "KEY=VALUE"; the options above go
             before.

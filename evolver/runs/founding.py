@@ -17,7 +17,8 @@ from evolver.runs import config
 from evolver.runs.run import BEST, LOG, PICKLE, PROGRAM, TASK
 from evolver.storage.database import DATABASE, LOCK
 from evolver.storage.store import Store
-from evolver.tasks.task import RUNS, Task, TaskSettings, is_aside
+from evolver.tasks.settings import TaskSettings
+from evolver.tasks.task import RUNS, Task, is_aside
 from evolver.wording import shell
 
 _LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied

@@ -24,7 +24,8 @@ from evolver.search.replay import Difference, Record, Replay, Tape, left_behind,
 from evolver.storage.copies import answers_of, write_fork
 from evolver.storage.facts import Session
 from evolver.storage.store import Store
-from evolver.tasks.task import BudgetSection, Task, TaskSettings, assemble_task, load_task
+from evolver.tasks.settings import BudgetSection, TaskSettings
+from evolver.tasks.task import Task, assemble_task, load_task
 from evolver.types import Evaluation
 
 _ROUNDING = 1e-9  # relative: what another machine's arithmetic may do to a score

@@ -43,7 +43,8 @@ from evolver.search.engine import Engine, EngineSettings
 from evolver.search.lines import PlainView
 from evolver.search.progress import Progress
 from evolver.storage.store import Store, begin_facts
-from evolver.tasks.task import Task, TaskSettings, assemble_task
+from evolver.tasks.settings import TaskSettings
+from evolver.tasks.task import Task, assemble_task
 from evolver.types import Evaluation, Files, Job, Program
 from evolver.wording import shell
 

@@ -11,7 +11,8 @@ from evolver.errors import UsageError
 from evolver.models import LiteLLMModel, OpenAIModel
 from evolver.routing.choice import Bandit, ByWeight
 from evolver.runs.assemble import make_choice, make_endpoints
-from evolver.tasks.task import Task, TaskSettings
+from evolver.tasks.settings import TaskSettings
+from evolver.tasks.task import Task
 
 LOCAL = "http://127.0.0.1:9/v1"
 

@@ -12,7 +12,7 @@ from evolver.errors import UsageError
 from evolver.runs import config
 from evolver.runs.assignments import assign, parse
 from evolver.runs.config import Options
-from evolver.tasks.task import TaskSettings, validate
+from evolver.tasks.settings import TaskSettings, validate
 
 TASK: dict[str, Any] = {
     "task": {"program": ["p.py"]},

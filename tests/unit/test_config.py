@@ -11,7 +11,7 @@ from evolver.errors import UsageError
 from evolver.runs import config
 from evolver.runs.config import CONFIGURATION, Options
 from evolver.search import rules
-from evolver.tasks.task import TaskSettings, validate
+from evolver.tasks.settings import TaskSettings, validate
 
 TASK = {
     "task": {"program": ["p.py"]},

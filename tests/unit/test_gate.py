@@ -17,7 +17,8 @@ from evolver.errors import CandidateCrashed, UsageError
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.search import gate
 from evolver.tasks.objective import Objective
-from evolver.tasks.task import Task, TaskSettings, assemble_task
+from evolver.tasks.settings import TaskSettings
+from evolver.tasks.task import Task, assemble_task
 from evolver.types import Evaluation, Job, Program
 
 SEED = '''"""A module."""

@@ -13,7 +13,7 @@ from number_runs import OBJECTIVE, engine_on, measure
 
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.storage.store import Store
-from evolver.tasks.task import EvaluatorSection
+from evolver.tasks.settings import EvaluatorSection
 from evolver.types import Evaluation, Job
 
 

@@ -12,7 +12,7 @@ from evolver.errors import UsageError
 from evolver.routing.endpoint import Terms
 from evolver.runs import assemble
 from evolver.tasks.plugins import configure, find
-from evolver.tasks.task import TaskSettings, validate
+from evolver.tasks.settings import TaskSettings, validate
 
 TASK: dict[str, Any] = {
     "task": {"program": ["p.py"]},

@@ -15,7 +15,7 @@ from evolver.routing.endpoint import Terms
 from evolver.runs import assemble
 from evolver.runs.config import Options
 from evolver.tasks.plugins import find
-from evolver.tasks.task import TaskSettings, validate
+from evolver.tasks.settings import TaskSettings, validate
 from evolver.types import Candidate, Result
 
 PAGE = Path(__file__).parents[2] / "docs" / "task.md"
