@@ -244,9 +244,9 @@ class RecordedModel:
             own = self._attempt.id - leader
             if own < len(shared):
                 texts = [answer.text for answer in shared]
-                twin = leader + texts.index(texts[own])
-                if twin < self._attempt.id:
-                    raise ProposalError(f"the model gave attempt {twin} the same answer")
+                earliest = leader + texts.index(texts[own])
+                if earliest < self._attempt.id:
+                    raise ProposalError(f"the model gave attempt {earliest} the same answer")
                 return shared[own : own + 1]
         with self._models.sharing(self._attempt) as give:
             answers = await self._answers(0, prompt, self._samples)

@@ -135,8 +135,8 @@ class AttemptRunner:
             parent=elites[attempt.parent],  # type: ignore[index]  # only seeds have none
             inspirations=tuple(elites[id_] for id_ in attempt.inspirations),
             rng=Random(f"{self._seed}/{first(attempt)}/propose"),
-            is_seen=partial(self._population.seen.holds, upto=attempt.seen),
-            fits=partial(self._population.seen.fits, upto=attempt.seen),
+            is_seen=partial(self._population.history.holds, upto=attempt.seen),
+            fits=partial(self._population.history.fits, upto=attempt.seen),
             tried=self._population.tried(attempt.parent, upto=attempt.seen),  # type: ignore[arg-type]
             credit=self._credit.shares(upto=attempt.seen),
         )
@@ -174,7 +174,7 @@ class AttemptRunner:
             self._store,
             attempt.id,
             self.job_seed(0, "preflight"),
-            partial(self._population.seen.twin, upto=attempt.seen),
+            partial(self._population.history.equivalent, upto=attempt.seen),
             self._is_slow(),
         )
 

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from random import Random
 
 from evolver.ports import Archive, Policy
-from evolver.programs.filters import normalised_hash, structure_hash
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.search.evidence import Evidence, Verdict
+from evolver.search.history import History
 from evolver.storage.facts import NOT_MENDED, Attempt, Outcome
 from evolver.tasks.objective import Objective, dominates, front
-from evolver.types import Elite, Evaluation, Files, Trial
+from evolver.types import Elite, Evaluation, Trial
 
 _REASON_LENGTH = 200  # characters
 _DRAWN = 4  # elites among which the one is found that differs most
@@ -39,44 +39,6 @@ class Selection:
     island: int
     parent: Elite
     inspirations: tuple[Elite, ...]  # best last
-
-
-class Seen:
-    """When each program, up to formatting, was first judged, and how often each structure.
-
-    Attempts ask about the past as it was when they began (`upto` finished attempts), so that the
-    answer does not depend on what else happened to finish meanwhile.
-    """
-
-    def __init__(self) -> None:
-        self._first: dict[str, int] = {}
-        self._structures: dict[str, list[int]] = {}
-        self._outputs: dict[str, tuple[int, int]] = {}  # fingerprint -> when known, program
-
-    def add(self, files: Files, finished: int) -> None:
-        """Record a program as known once `finished` attempts are finished."""
-        self._first.setdefault(normalised_hash(files), finished)
-
-    def add_structure(self, files: Files, finished: int) -> None:
-        """Record that a program's literals were fitted."""
-        self._structures.setdefault(structure_hash(files), []).append(finished)
-
-    def add_outputs(self, fingerprint: str, program: int, finished: int) -> None:
-        """Record what a program computes on the probe inputs."""
-        self._outputs.setdefault(fingerprint, (finished, program))
-
-    def twin(self, fingerprint: str, upto: int) -> int | None:
-        """Return the first program, among `upto` finished attempts, that computes the same."""
-        known, program = self._outputs.get(fingerprint, (upto + 1, -1))
-        return program if known <= upto else None
-
-    def holds(self, files: Files, upto: int) -> bool:
-        """Tell whether the program was among the first `upto` finished attempts."""
-        return self._first.get(normalised_hash(files), upto + 1) <= upto
-
-    def fits(self, files: Files, upto: int) -> int:
-        """Count how often programs that differ in float literals alone were fitted."""
-        return bisect_right(self._structures.get(structure_hash(files), ()), upto)
 
 
 def trial_of(outcome: Outcome) -> Trial | None:
@@ -180,7 +142,7 @@ class Population:
         self._announced: list[Elite] | None = None  # None: nothing is confirmed yet
         self._disqualified: set[int] = set()
         self.children = Counter[int]()  # program id -> finished attempts that edited it
-        self.seen = Seen()
+        self.history = History()
 
     def select(self, attempt: int, rng: Random, *, diverse: bool = False) -> Selection:
         """Choose island, parent and inspirations for an attempt.
@@ -224,11 +186,11 @@ class Population:
             if trial is not None:
                 self._tried.setdefault(attempt.parent, []).append((self.finished, trial))
         if program is not None:
-            self.seen.add(outcome.proposed or program.files, self.finished)
+            self.history.add(outcome.proposed or program.files, self.finished)
         if outcome.proposed is not None:
-            self.seen.add_structure(outcome.proposed, self.finished)
+            self.history.add_structure(outcome.proposed, self.finished)
         if evaluation is not None and evaluation.fingerprint and _is_verdict(evaluation):
-            self.seen.add_outputs(evaluation.fingerprint, attempt.id, self.finished)
+            self.history.add_outputs(evaluation.fingerprint, attempt.id, self.finished)
         elite = outcome.elite
         improved = elite is not None and self._admit(elite, self._islands_of(attempt))
         if self._interval and self.finished % self._interval == 0:
@@ -248,7 +210,7 @@ class Population:
 
     def _admit(self, elite: Elite, islands: Sequence[int]) -> bool:
         self.elites[elite.program.id] = elite
-        self.seen.add(elite.program.files, self.finished)
+        self.history.add(elite.program.files, self.finished)
         for index in islands:
             self.islands[index].archive.add(elite)
         new = elite.objectives

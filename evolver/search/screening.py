@@ -60,14 +60,14 @@ class Screening:
         attempt: the attempt's number.
         seed: of the jobs; the same for all attempts, so that outputs can be compared.
         is_slow: see `is_slow`.
-        twin: the program among those that the attempt may know that has a fingerprint, or None.
+        equivalent: the program with a fingerprint among those that the attempt may know, or None.
     """
 
     executor: Executor
     store: Store
     attempt: int
     seed: int
-    twin: Callable[[str], int | None]
+    equivalent: Callable[[str], int | None]
     is_slow: bool = False
 
     async def welcome(self, seed: Program) -> Preflight:
@@ -126,9 +126,9 @@ class Screening:
             return Admitted(proposal)
         if flight.complaint:
             return Complaint(flight.complaint)
-        twin = self.twin(flight.fingerprint) if flight.fingerprint else None
-        if twin is not None:
-            return f"it computes the same as program {twin} on the probe inputs"
+        same = self.equivalent(flight.fingerprint) if flight.fingerprint else None
+        if same is not None:
+            return f"it computes the same as program {same} on the probe inputs"
         return Admitted(proposal, flight.fingerprint)
 
     async def _fly(self, job: Job, turn: int) -> Preflight:

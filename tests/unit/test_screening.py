@@ -14,7 +14,7 @@ from evolver.errors import CandidateCrashed, ModelUnavailable, ProposalError, Us
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Weighted
-from evolver.search.population import Seen
+from evolver.search.history import History
 from evolver.search.screening import Admitted, Screening
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
@@ -52,7 +52,7 @@ class Bench:
         self.store = store
         self.executor = InlineExecutor(lambda _program: {}, Objective(("v",)), probe=look)
         self.flights: list[Job] = []
-        self.seen = Seen()
+        self.history = History()
         self.complaints: list[str] = []
         asyncio.run(self.screening(0).welcome(Program(0, SEED)))
 
@@ -70,7 +70,7 @@ class Bench:
 
     def screening(self, attempt: int, known: int = 9) -> Screening:
         return Screening(
-            self, self.store, attempt, 7, lambda print_: self.seen.twin(print_, upto=known)
+            self, self.store, attempt, 7, lambda print_: self.history.equivalent(print_, upto=known)
         )
 
     def admit(
@@ -151,11 +151,11 @@ def test_what_was_judged_before_is_not_worth_a_repair(store):
 
 def test_what_computes_the_same_is_found_by_those_who_may_know_of_it(store):
     bench = Bench(store)
-    bench.seen.add_outputs("4", program=17, finished=5)
-    bench.seen.add_outputs("4", program=18, finished=6)
+    bench.history.add_outputs("4", program=17, finished=5)
+    bench.history.add_outputs("4", program=18, finished=6)
     found = bench.admit("x = 2 + 2\n")
     assert found == "it computes the same as program 17 on the probe inputs"
-    assert bench.seen.twin("4", upto=4) is None
+    assert bench.history.equivalent("4", upto=4) is None
 
 
 def test_a_child_without_a_bill_is_probed_and_not_imported_for_nothing(store, tmp_path):
