@@ -20,7 +20,15 @@ from evolver.runs.founding import founded
 from evolver.runs.run import PICKLE, TASK, Run
 from evolver.runs.sessions import Listener, go_on, make_engine
 from evolver.search.engine import Engine
-from evolver.search.replay import Difference, Record, Replay, Tape, left_behind, walk_again, watched
+from evolver.search.replay import (
+    Difference,
+    Playback,
+    Record,
+    Replay,
+    left_behind,
+    walk_again,
+    watched,
+)
 from evolver.storage.copies import answers_of, write_fork
 from evolver.storage.facts import Session
 from evolver.storage.store import Store
@@ -53,7 +61,7 @@ def replay(directory: Path, *, re_evaluate: bool = False) -> Replay:
 
 
 async def _walked_again(run: Run) -> Replay:
-    tape = Tape()
+    playback = Playback()
     with contextlib.ExitStack() as stack:
         recorded = stack.enter_context(contextlib.closing(Store.read(run.directory)))
         recorded.hold_still()
@@ -65,12 +73,12 @@ async def _walked_again(run: Run) -> Replay:
             task = assemble_task(
                 run.facts["task"], run.directory / TASK, configuration.task, is_recorded=True
             )
-            endpoints = [Endpoint(one.name, tape, one.terms) for one in make_endpoints(task)]
-            operators = watched(make_operators(task, has_model=bool(endpoints)), tape)
+            endpoints = [Endpoint(one.name, playback, one.terms) for one in make_endpoints(task)]
+            operators = watched(make_operators(task, has_model=bool(endpoints)), playback)
             store = Store(database, None, session.id)
-            return make_engine(task, configuration, store, tape, operators, endpoints)
+            return make_engine(task, configuration, store, playback, operators, endpoints)
 
-        found = await walk_again(Record(recorded), tape, engine_of)
+        found = await walk_again(Record(recorded), playback, engine_of)
         score = Run(run.directory, recorded).score
     if found.score == score:
         return found

@@ -179,7 +179,7 @@ def _is_due(confirmations: deque[Confirmation | Round], finished: int, attempt: 
     return attempt is None or confirmations[0].begun <= attempt
 
 
-class Tape:
+class Playback:
     """Executor and model at once: answers what was recorded of the attempt that is walked.
 
     Attributes:
@@ -249,7 +249,7 @@ class _Watched:
     """An operator whose prompts are read along."""
 
     operator: Operator
-    tape: Tape
+    playback: Playback
 
     async def propose(self, context: Context) -> Proposal:
         """Propose as the operator does."""
@@ -262,7 +262,7 @@ class _Watched:
     def _overheard(self, context: Context) -> Context:
         if context.model is None:
             return context
-        return replace(context, model=_Overheard(context.model, self.tape.heard))
+        return replace(context, model=_Overheard(context.model, self.playback.heard))
 
 
 @dataclass(frozen=True)
@@ -275,25 +275,27 @@ class _WatchedRepairing(_Watched):
         return await self.operator.repair(self._overheard(context), proposal, complaint)
 
 
-def watched(operators: Sequence[Weighted], tape: Tape) -> list[Weighted]:
-    """Return operators whose prompts the tape hears."""
+def watched(operators: Sequence[Weighted], playback: Playback) -> list[Weighted]:
+    """Return operators whose prompts the playback hears."""
     return [
         replace(
             entry,
             operator=(_WatchedRepairing if isinstance(entry.operator, Repairing) else _Watched)(
-                entry.operator, tape
+                entry.operator, playback
             ),
         )
         for entry in operators
     ]
 
 
-async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], Engine]) -> Replay:
+async def walk_again(
+    record: Record, playback: Playback, engine_of: Callable[[Session], Engine]
+) -> Replay:
     """Walk a recorded run again.
 
     Args:
         record: what is to be walked.
-        tape: what the engines have for executor and model.
+        playback: what the engines have for executor and model.
         engine_of: makes the engine of a session, on a store that holds the completions and
             pre-flights of the run, and what has been walked of it so far.
     """
@@ -319,14 +321,14 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
                     differences += _decide(engine, event, begun)
                     engine.begin(event)
                 case Outcome():
-                    made = await _finish(engine, event, tape)
+                    made = await _finish(engine, event, playback)
                     # The seed and what it is worth follow no rule that has changed.
                     (
                         outdated if older and event.attempt.parent is not None else differences
                     ).extend(made)
                     finished += 1
                     # Nothing is heard where the operator was gone in the session that ended it.
-                    heard = _words(tape.heard)
+                    heard = _words(playback.heard)
                     if heard and heard != _words(record.store.prompts(event.attempt.id).values()):
                         prompts.append(event.attempt.id)
                 case Confirmation() | Round():
@@ -341,7 +343,7 @@ async def walk_again(record: Record, tape: Tape, engine_of: Callable[[Session], 
         tuple(differences),
         score,
         tuple(prompts),
-        tuple(tape.jobs),
+        tuple(playback.jobs),
         outdated=tuple(outdated),
         gone=tuple(gone),
     )
@@ -362,8 +364,8 @@ def _decide(engine: Engine, recorded: Attempt, begun: dict[int, Attempt]) -> lis
     return _compared(number, recorded, decided)
 
 
-async def _finish(engine: Engine, recorded: Outcome, tape: Tape) -> list[Difference]:
-    tape.wind(recorded)
+async def _finish(engine: Engine, recorded: Outcome, playback: Playback) -> list[Difference]:
+    playback.wind(recorded)
     number = recorded.attempt.id
     walked = await engine.walk(recorded.attempt)
     engine.commit(recorded)

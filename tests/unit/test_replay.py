@@ -27,7 +27,7 @@ from evolver.routing.recording import Models
 from evolver.search.archives import BestN
 from evolver.search.engine import Engine, EngineSettings
 from evolver.search.population import Island, Population
-from evolver.search.replay import Record, Replay, Tape, left_behind, walk_again, watched
+from evolver.search.replay import Playback, Record, Replay, left_behind, walk_again, watched
 from evolver.search.rules import CURRENT
 from evolver.search.selection import Tournament
 from evolver.storage.copies import answers_of, write_fork
@@ -134,7 +134,7 @@ def engine_on(
         operators.append(Weighted("ask", Ask(question), 1.0, needs_model=True))
         terms = (Terms(samples=3), Terms())
         endpoints = [Endpoint(f"m{k}", models, one) for k, one in enumerate(terms)]
-    if isinstance(executor, Tape):
+    if isinstance(executor, Playback):
         operators = watched(operators, executor)
     return Engine(
         brief=Brief("", SEED),
@@ -231,15 +231,15 @@ def record_a_run(directory: Path, seed: int) -> None:
 
 
 def replayed(directory: Path, question: str = "what follows?") -> Replay:
-    tape = Tape()
+    playback = Playback()
     with closing(answers_of(directory)) as database, closing(Store.read(directory)) as recorded:
 
         def engine_of(session: Session) -> Engine:
             store = Store(database, None, session.id)
             settings = json.loads(session.settings)
-            return engine_on(store, settings, tape, models=tape, question=question)
+            return engine_on(store, settings, playback, models=playback, question=question)
 
-        return asyncio.run(walk_again(Record(recorded), tape, engine_of))
+        return asyncio.run(walk_again(Record(recorded), playback, engine_of))
 
 
 def score_of(directory: Path) -> float | None:
