@@ -31,7 +31,7 @@ from pathlib import Path
 
 from evolver.bundled import bundled
 from evolver.checks.gallery import HYPERVOLUME, MEASURED, Example, Measured, examples
-from evolver.runs import sessions
+from evolver.runs.judging import judge
 from evolver.runs.run import Run
 from evolver.tasks.task import Task
 from evolver.types import Files
@@ -115,7 +115,7 @@ def score_again(task: Task, programs: Sequence[Files]) -> float:
     """Return the score of programs together, each with the means of three evaluations."""
     points = []
     for files in programs:
-        verdicts = [sessions.judge(task, files).objectives for _ in range(3)]
+        verdicts = [judge(task, files).objectives for _ in range(3)]
         passed = [verdict for verdict in verdicts if verdict is not None]
         if passed:
             points.append(tuple(map(statistics.fmean, zip(*passed, strict=True))))

@@ -16,6 +16,7 @@ from evolver.programs.standalone import source_of
 from evolver.runs import sessions
 from evolver.runs.config import Options
 from evolver.runs.run import Run
+from evolver.runs.starting import start
 from evolver.search.progress import Progress
 from evolver.tasks.plugins import nearest
 from evolver.tasks.settings import TaskSettings, validate
@@ -52,7 +53,7 @@ def run(
         SandboxError: this host cannot run candidates.
     """
     chosen = _options(options, run)
-    return sessions.start(
+    return start(
         load_task(Path(task)),
         chosen,
         out=None if out is None else Path(out),
@@ -129,7 +130,7 @@ def evolve(
     with tempfile.TemporaryDirectory(prefix="evolver-") as folder:
         Path(folder, "program.py").write_text(source, encoding="utf-8")
         task = assemble_task(name, Path(folder), validate(TaskSettings, content, "settings"))
-        return sessions.start(
+        return start(
             task,
             chosen,
             out=None if out is None else Path(out),

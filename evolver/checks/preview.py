@@ -10,8 +10,8 @@ from evolver import prompts
 from evolver.errors import UsageError
 from evolver.ports import Prompting
 from evolver.runs.assemble import make_operators, make_population
+from evolver.runs.judging import judge
 from evolver.runs.run import Run
-from evolver.runs.sessions import judge
 from evolver.search.evidence import Verdict, in_order
 from evolver.storage.facts import Outcome
 from evolver.tasks.plugins import nearest

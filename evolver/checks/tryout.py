@@ -20,8 +20,8 @@ from evolver.checks.belongings import (
 from evolver.checks.probe import METRIC, Told
 from evolver.errors import UsageError
 from evolver.evaluation.inside import InsideEvaluator, find_inside
-from evolver.runs import sessions
 from evolver.runs.founding import copy_task
+from evolver.runs.judging import judge
 from evolver.runs.repository import project_of
 from evolver.runs.run import TASK
 from evolver.search.gate import bad_programs
@@ -114,7 +114,7 @@ class Tryout:
         kept = assemble_task(task.name, run / TASK, copy_task(task, run))
         try:
             with contextlib.chdir(run):
-                verdict = sessions.judge(kept)
+                verdict = judge(kept)
         except UsageError as error:  # the evaluator cannot even be imported
             raise UsageError(f"{self._incomplete()}\n{error}") from error
         if verdict.status != "ok":
@@ -130,7 +130,7 @@ class Tryout:
 
     def _probed(self, files: Files | None = None) -> tuple[Evaluation, Told]:
         with tempfile.TemporaryDirectory(prefix="evolver-") as scratch:
-            verdict = sessions.judge(self._probe_task(Path(scratch)), files)
+            verdict = judge(self._probe_task(Path(scratch)), files)
             return verdict, Told.read(Path(scratch, "told.json"))
 
     def _probe_task(self, scratch: Path) -> Task:

@@ -49,7 +49,7 @@ def replay(
 
     Without a network, a model or an evaluator. Exit code 1 where something differs.
     """
-    from evolver.runs.histories import replay as walk
+    from evolver.runs.replaying import replay as walk
     from evolver.runs.run import latest_directory
 
     found = walk(directory or latest_directory(), re_evaluate=re_evaluate)
@@ -140,7 +140,7 @@ def fork(
     from evolver.cli.concluding import conclude
     from evolver.reports import display
     from evolver.runs.config import Options
-    from evolver.runs.histories import fork as branch
+    from evolver.runs.forking import fork as branch
     from evolver.runs.run import latest_directory
 
     found = directory or latest_directory()

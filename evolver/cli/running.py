@@ -105,8 +105,8 @@ def run(
     """Evolve the program of a task."""
     from evolver.cli.concluding import conclude
     from evolver.reports import display
-    from evolver.runs import sessions
     from evolver.runs.config import Options
+    from evolver.runs.starting import start
     from evolver.tasks.task import load_task
 
     loaded = load_task(task_folder(task))
@@ -116,7 +116,7 @@ def run(
     )  # fmt: skip
     out_to = console(to_stderr=as_json)
     with display.view(out_to, loaded.name) as listener:
-        done = sessions.start(loaded, options, out=out, elites_of=from_, listener=listener)
+        done = start(loaded, options, out=out, elites_of=from_, listener=listener)
     conclude(done, out_to, as_json=as_json)
 
 
@@ -187,9 +187,9 @@ def evaluate(
 
     from evolver.cli.concluding import UNTRUSTED
     from evolver.programs.edits import violation
-    from evolver.runs import sessions
     from evolver.runs.assignments import assigned
     from evolver.runs.config import in_sandbox
+    from evolver.runs.judging import judge
     from evolver.tasks.task import load_task
     from evolver.types import Evaluation
 
@@ -201,7 +201,7 @@ def evaluate(
     else:
         where = replace(loaded, settings=in_sandbox(loaded.settings, sandbox))
         given = None if program is None else files
-        verdict = sessions.judge(where, given, is_confirmation=confirm)
+        verdict = judge(where, given, is_confirmation=confirm)
     if verdict.fault == "evaluator":
         raise UsageError(f"the evaluator failed; mend it:\n{verdict.feedback}")
     if as_json:

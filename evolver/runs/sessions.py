@@ -1,4 +1,4 @@
-"""Work on runs: start one, go on with one; and judge a program without a run.
+"""Work on a run: go on with it, confirm it.
 
 A session is one stretch of work on a run, from its facts until something stops it.
 """
@@ -10,7 +10,6 @@ import base64
 import contextlib
 import errno
 import io
-import secrets
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from functools import partial
@@ -22,10 +21,9 @@ from evolver.errors import EvolverError, UsageError
 from evolver.evaluation.worker import Ready
 from evolver.operators.mix import Mix, Weighted
 from evolver.ports import Executor
-from evolver.programs.edits import violation
 from evolver.routing.endpoint import Endpoint, check_all
 from evolver.routing.recording import Models
-from evolver.runs import config, repository
+from evolver.runs import config
 from evolver.runs.assemble import (
     make_choice,
     make_endpoints,
@@ -33,83 +31,23 @@ from evolver.runs.assemble import (
     make_operators,
     make_population,
 )
-from evolver.runs.background import in_thread, unless_interrupted
+from evolver.runs.background import in_thread
 from evolver.runs.config import Configuration, Options
-from evolver.runs.founding import founded
 from evolver.runs.run import LOG, PICKLE, TASK, Run
 from evolver.sandboxes import protect_process
 from evolver.search import gate
 from evolver.search.engine import Engine, EngineSettings
 from evolver.search.lines import PlainView
 from evolver.search.progress import Progress
-from evolver.storage.store import Store, begin_facts
-from evolver.tasks.settings import TaskSettings
+from evolver.storage.store import Store
 from evolver.tasks.task import Task, assemble_task
-from evolver.types import Evaluation, Files, Job, Program
+from evolver.types import Files
 from evolver.wording import shell
 
 Listener = Callable[[Progress], None]
 Work = Callable[[Engine, Store, asyncio.Event], Coroutine[Any, Any, None]]
 
 INTERRUPTED = "interrupted"
-
-
-def start(
-    task: Task,
-    options: Options = Options(),  # noqa: B008 - frozen
-    *,
-    out: Path | None = None,
-    elites_of: Path | None = None,
-    listener: Listener | None = None,
-    pickled: bytes | None = None,
-) -> Run:
-    """Start a run of a task and work on it until it stops.
-
-    Args:
-        task: as loaded.
-        options: what the user said.
-        out: directory of the run; default: runs/<task>-<time>.
-        elites_of: another run, whose front becomes seeds beside the task's own.
-        listener: is told of progress, on another thread.
-        pickled: the evaluator by cloudpickle, where it is no importable one.
-
-    Raises:
-        UsageError: what the user can mend, with how.
-        ModelError: the model does not answer; the run can be resumed.
-        SandboxError: this host cannot run candidates.
-    """
-    configuration = config.resolve(task.settings, options)
-    task = assemble_task(task.name, task.root, configuration.task)  # options may change its files
-    make_operators(task, has_model=bool(make_endpoints(task)))
-    gate.bad_programs(task)  # refuses what is not clear now
-    seeds = [task.files, *_seeds_from(elites_of, task)]
-    state = repository.state(task.program_root)
-    facts = {
-        "task": task.name,
-        "source": str(task.program_root),
-        # Where runs must repeat, nothing may be drawn that the seed does not determine.
-        "secret": "" if configuration.deterministic else secrets.token_hex(16),
-        "seeds": [_encoded(files) for files in seeds],
-        **({"gate": dict(gate.SKIPPED)} if options.skip_gate else {}),
-        "from": None if elites_of is None else str(elites_of),
-        "repository": None
-        if state is None
-        else {
-            "root": str(state.root),
-            "commit": state.commit,
-            "branch": state.branch,
-            "dirty": state.dirty,
-        },
-    }
-
-    def write(folder: Path, settings: TaskSettings) -> None:
-        config.write(folder, configuration.model_copy(update={"task": settings}))
-        if pickled is not None:
-            (folder / PICKLE).write_bytes(pickled)
-        begin_facts(folder, facts)
-
-    with founded(task, out, write) as directory:
-        return go_on(directory, config.read(directory), listener)
 
 
 def resume(
@@ -397,71 +335,5 @@ def _disk_errors(directory: Path) -> Iterator[None]:
         ) from error
 
 
-def _encoded(files: Files) -> dict[str, str]:
-    return {path: base64.b64encode(content).decode() for path, content in files.items()}
-
-
 def _decoded(files: Mapping[str, str]) -> Files:
     return {path: base64.b64decode(content) for path, content in files.items()}
-
-
-def _seeds_from(directory: Path | None, task: Task) -> list[Files]:
-    """Return the files of another run's front, which become seeds.
-
-    Raises:
-        UsageError: there is no run, or its programs are no edits of this task's seed.
-    """
-    if directory is None:
-        return []
-    seeds = [elite.program.files for elite in Run.open(directory).front]
-    for files in seeds:
-        reason = violation(task.files, files)
-        if reason is not None:
-            raise UsageError(
-                f"the programs of {directory} do not fit this task: {reason}; "
-                "--from wants a run of the same program"
-            )
-    return [files for files in seeds if dict(files) != dict(task.files)]
-
-
-# --- without a run --------------------------------------------------------------------------------
-
-
-def judge(
-    task: Task,
-    files: Files | None = None,
-    *,
-    seed: int | None = None,
-    is_confirmation: bool = False,
-) -> Evaluation:
-    """Judge one program of a task through the whole path; by default its seed program.
-
-    Args:
-        task: what it is judged by.
-        files: of the program.
-        seed: what secret inputs are drawn from; None: from the system's randomness.
-        is_confirmation: judge it as the front of a run is, before it is announced.
-
-    Raises:
-        UsageError: the evaluator cannot be loaded.
-        SandboxError: this host cannot run candidates.
-    """
-
-    async def work(interrupted: asyncio.Event) -> Evaluation:
-        executor = make_executor(task, 1)
-        program = (
-            Program(0, task.files, task.base) if files is None else Program(-1, files, task.base)
-        )
-        drawn = secrets.randbits(63) if seed is None else seed
-        job = Job(program, drawn, is_confirmation=is_confirmation)
-
-        async def measure() -> Evaluation:
-            await executor.start()
-            return await executor.evaluate(job)
-
-        try:
-            return await unless_interrupted(measure(), interrupted)
-        finally:
-            await executor.close()
-
-    return in_thread(work)

@@ -8,7 +8,10 @@ import pytest
 
 from evolver.runs import sessions
 from evolver.runs.config import Options
-from evolver.runs.histories import fork, replay
+from evolver.runs.forking import fork
+from evolver.runs.judging import judge
+from evolver.runs.replaying import replay
+from evolver.runs.starting import start
 from evolver.tasks.task import load_task
 
 TOML = """
@@ -52,7 +55,7 @@ def test_functions_are_looked_for_in_the_first_program_file_even_if_another_is_e
     )
     task = load_task(folder)
     assert (task.main, list(task.files), list(task.readonly)) == ("p.py", ["helper.py"], ["p.py"])
-    evaluation = sessions.judge(task, seed=1)
+    evaluation = judge(task, seed=1)
     assert (evaluation.status, evaluation.metrics) == ("ok", {"error": 1.0})
 
 
@@ -63,7 +66,7 @@ def test_what_stands_first_need_not_be_python(folder):
 
 
 def judged(folder: Path) -> dict[str, float]:
-    evaluation = sessions.judge(load_task(folder), seed=1)
+    evaluation = judge(load_task(folder), seed=1)
     assert evaluation.status == "ok", evaluation.feedback
     return dict(evaluation.metrics)
 
@@ -130,7 +133,7 @@ def test_an_evaluator_opens_the_files_of_its_task_wherever_the_run_is_started(
     )
     monkeypatch.chdir(tmp_path)
     assert judged(folder) == {"error": 4.0}
-    run = sessions.start(load_task(folder), Options(evaluations=2), out=tmp_path / "run")
+    run = start(load_task(folder), Options(evaluations=2), out=tmp_path / "run")
     assert run.elites[0].evaluation.metrics == {"error": 4.0}
 
 
@@ -149,7 +152,7 @@ def test_nothing_is_left_beside_the_users_files(folder, tmp_path, monkeypatch):
     toml.write_text(toml.read_text() + '\n[islands]\npolicy = "own.py:Own"\n')
     before = sorted(folder.rglob("*"))
     judged(folder)
-    run = sessions.start(load_task(folder), Options(evaluations=3), out=tmp_path / "run")
+    run = start(load_task(folder), Options(evaluations=3), out=tmp_path / "run")
     assert sorted(folder.rglob("*")) == before
     assert not list(run.directory.rglob("__pycache__"))
 
@@ -165,7 +168,7 @@ def test_a_program_is_evolved_where_it_lies_and_the_run_keeps_only_what_is_named
     (folder / "score.py").write_text(SCORE)
     names = '["geo/p.py", "geo/__init__.py", "geo/q.py"]\nroot = "../.."\nedit = ["geo/p.py"]'
     (folder / "task.toml").write_text(TOML.format(program=names))
-    run = sessions.start(load_task(folder), Options(evaluations=3), out=tmp_path / "run")
+    run = start(load_task(folder), Options(evaluations=3), out=tmp_path / "run")
     assert run.elites[0].evaluation.metrics == {"error": 1.0}
     assert run.facts["source"] == str(project)
     kept = {path.name for path in run.directory.rglob("*.*")}

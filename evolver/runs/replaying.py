@@ -1,39 +1,27 @@
-"""Work with what runs recorded: replay one from its facts, fork one where it stood earlier."""
+"""Replay a run from its facts."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
 import math
-import shutil
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
-from evolver.errors import UsageError
 from evolver.routing.endpoint import Endpoint
 from evolver.runs import config
 from evolver.runs.assemble import make_endpoints, make_executor, make_operators
-from evolver.runs.assignments import assigned
 from evolver.runs.background import in_thread, unless_interrupted
-from evolver.runs.config import Configuration, Options
-from evolver.runs.founding import founded
+from evolver.runs.config import Configuration
 from evolver.runs.run import PICKLE, TASK, Run
-from evolver.runs.sessions import Listener, go_on, make_engine
+from evolver.runs.sessions import make_engine
 from evolver.search.engine import Engine
-from evolver.search.replay import (
-    Difference,
-    Playback,
-    Record,
-    Replay,
-    left_behind,
-    walk_again,
-    watched,
-)
-from evolver.storage.copies import answers_of, write_fork
+from evolver.search.replay import Difference, Playback, Record, Replay, walk_again, watched
+from evolver.storage.copies import answers_of
 from evolver.storage.facts import Session
 from evolver.storage.store import Store
-from evolver.tasks.settings import BudgetSection, TaskSettings
-from evolver.tasks.task import Task, assemble_task, load_task
+from evolver.tasks.settings import BudgetSection
+from evolver.tasks.task import assemble_task
 from evolver.types import Evaluation
 
 _ROUNDING = 1e-9  # relative: what another machine's arithmetic may do to a score
@@ -134,85 +122,3 @@ def _agree(old: Evaluation, new: Evaluation, noise: float) -> bool:
 def _verdict(evaluation: Evaluation) -> str:
     metrics = ", ".join(f"{name} {value!r}" for name, value in evaluation.metrics.items())
     return f"{evaluation.status} {metrics}".strip()
-
-
-# --- fork -----------------------------------------------------------------------------------------
-
-
-def fork(
-    directory: Path,
-    options: Options = Options(),  # noqa: B008 - frozen
-    *,
-    at: int | None = None,
-    task: Path | None = None,
-    out: Path | None = None,
-    listener: Listener | None = None,
-) -> Run:
-    """Start a run where another one stood earlier, with other settings, and work on it.
-
-    What was in flight then is left behind; what was spent before counts.
-
-    Args:
-        directory: of the other run, which may be still at work.
-        options: what shall be different; everything else is as it was, limits included.
-        at: after how many finished attempts; None: all that there are.
-        task: another folder with the same program, whose settings shall hold; None: the run's own.
-        out: directory of the new run; default: runs/<task>-<time>.
-        listener: is told of progress, on another thread.
-
-    Raises:
-        UsageError: there is no run, it has not so many attempts, or an option makes no sense.
-        ModelError: the model does not answer; the new run can be resumed.
-        SandboxError: this host cannot run candidates.
-    """
-    run = Run.open(directory)
-    finished = len(run.outcomes) if at is None else at
-    if not 1 <= finished <= len(run.outcomes):
-        raise UsageError(
-            f"{directory} has {len(run.outcomes)} finished attempts, not {finished}; "
-            f"give --at a number from 1 to {len(run.outcomes)}"
-        )
-    source = run.task if task is None else load_task(task)
-    settings = source.settings if task is not None else config.with_own_target(run.configuration)
-    source = assigned(replace(source, settings=settings), options.set or ())
-    source = _same_program(source, run.task)
-    configuration = config.resolve(source.settings, _inherited(options, run.configuration))
-    source = assemble_task(source.name, source.root, configuration.task)
-    make_operators(source, has_model=bool(make_endpoints(source)))
-    with contextlib.closing(Store.read(run.directory)) as store:
-        store.hold_still()
-        left = [asdict(one) for one in left_behind(store, finished)]
-    origin = {"run": str(run.directory.resolve()), "at": finished}
-
-    def write(folder: Path, settings: TaskSettings) -> None:
-        if (run.directory / PICKLE).exists():
-            shutil.copyfile(run.directory / PICKLE, folder / PICKLE)
-        config.write(folder, configuration.model_copy(update={"task": settings}))
-        facts = {"forked_from": origin, "left_behind": left}
-        write_fork(run.directory, finished, folder, facts)
-
-    with founded(source, out, write) as place:
-        return go_on(place, config.read(place), listener)
-
-
-def _same_program(task: Task, other: Task) -> Task:
-    """Return a task whose program is that of another one.
-
-    Raises:
-        UsageError: it is not.
-    """
-    if dict(task.files) != dict(other.files) or task.base != other.base:
-        raise UsageError(
-            f"{task.root} holds another program than the run; a fork goes on with the same one"
-        )
-    return task
-
-
-def _inherited(options: Options, parent: Configuration) -> Options:
-    """Fill in from the parent what is no part of a task's settings."""
-    return replace(
-        options,
-        seed=parent.seed if options.seed is None else options.seed,
-        workers=parent.workers if options.workers is None else options.workers,
-        deterministic=parent.deterministic or options.deterministic,
-    )
