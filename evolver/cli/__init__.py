@@ -20,17 +20,18 @@ import typer
 from typer.core import TyperGroup
 
 from evolver.cli import (
-    answering,
-    checking,
-    making,
-    prompting,
+    answer,
+    apply,
+    doctor,
+    init,
+    prompt,
     rerunning,
     results,
     running,
-    sandboxing,
+    sandbox,
     tasks,
 )
-from evolver.cli.places import print_json, say
+from evolver.cli.output import print_json, say
 from evolver.errors import EvolverError
 
 # Typer brings its own copy of click, or needs click itself: this is that one's class.
@@ -106,16 +107,16 @@ for _command in (
     rerunning.replay,
     rerunning.fork,
     running.evaluate,
-    prompting.prompt,
-    answering.answer,
+    prompt.prompt,
+    answer.answer,
     tasks.tasks,
-    making.init,
-    making.apply,
-    checking.doctor,
+    init.init,
+    apply.apply,
+    doctor.doctor,
 ):
     app.command()(_command)
 
-app.add_typer(sandboxing.app)
+app.add_typer(sandbox.app)
 
 
 def main() -> None:

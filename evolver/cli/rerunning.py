@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolver.cli.places import console, print_json
-from evolver.cli.running import (
+from evolver.cli.options import (
     Ablate,
     AllowUnisolated,
     ApiBase,
@@ -25,6 +24,7 @@ from evolver.cli.running import (
     Tokens,
     Workers,
 )
+from evolver.cli.output import console, print_json
 from evolver.wording import counted
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def fork(
 
     What is not said is as it was. What was spent before counts: budgets are totals.
     """
-    from evolver.cli.concluding import conclude
+    from evolver.cli.summary import conclude
     from evolver.reports import display
     from evolver.runs.config import Options
     from evolver.runs.forking import fork as branch

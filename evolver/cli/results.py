@@ -10,17 +10,10 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from evolver.cli.concluding import overview, print_origin
-from evolver.cli.places import (
-    BEST,
-    SEED,
-    console,
-    print_json,
-    program_named,
-    run_and_programs,
-    say,
-)
-from evolver.cli.running import Json
+from evolver.cli.arguments import BEST, SEED, program_named, run_and_programs
+from evolver.cli.options import Json
+from evolver.cli.output import console, print_json, say
+from evolver.cli.summary import overview, print_origin
 from evolver.errors import UsageError
 from evolver.wording import counted, shell, visible, visible_line
 

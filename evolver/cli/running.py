@@ -7,68 +7,31 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolver.cli.places import console, print_json, task_folder
+from evolver.cli.arguments import task_folder
+from evolver.cli.options import (
+    Ablate,
+    AllowUnisolated,
+    ApiBase,
+    Assignments,
+    Deterministic,
+    Dollars,
+    Evaluations,
+    Json,
+    ModelName,
+    SandboxName,
+    Seconds,
+    Seed,
+    Target,
+    Tokens,
+    Workers,
+)
+from evolver.cli.output import console, print_json
 from evolver.errors import UsageError
 
 if TYPE_CHECKING:
     from evolver.tasks.task import Task
     from evolver.types import Files
 
-Evaluations = Annotated[
-    int | None, typer.Option(min=1, help="Stop after that many evaluations, the seed's included.")
-]
-Seconds = Annotated[float | None, typer.Option(help="Stop after that many seconds.")]
-Dollars = Annotated[float | None, typer.Option(help="Stop when models have cost that much.")]
-Tokens = Annotated[int | None, typer.Option(help="Stop after that many tokens of models.")]
-Target = Annotated[
-    float | None,
-    typer.Option(
-        help="Stop when a confirmed best reaches this: the metric's value, or the hypervolume."
-    ),
-]
-Seed = Annotated[int | None, typer.Option(help="Seed of all random decisions.")]
-Workers = Annotated[
-    int | None, typer.Option(min=1, help="Evaluations at once (default: one per core).")
-]
-ModelName = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--model",
-        metavar="NAME",
-        help="Model: NAME at --api-base, PROVIDER/NAME, or one of the task's; may be repeated.",
-    ),
-]
-ApiBase = Annotated[
-    str | None, typer.Option(help="URL of an OpenAI-compatible endpoint; key from OPENAI_API_KEY.")
-]
-Deterministic = Annotated[
-    bool | None,
-    typer.Option("--deterministic", help="The same seed gives the same run, on any workers."),
-]
-AllowUnisolated = Annotated[
-    bool | None,
-    typer.Option("--allow-unisolated", help="Run candidates without isolation, where none works."),
-]
-SandboxName = Annotated[
-    str | None, typer.Option("--sandbox", help="Where candidates run: local or docker.")
-]
-Ablate = Annotated[
-    list[str] | None,
-    typer.Option(
-        metavar="PART",
-        help="Leave a part of the method out: no-evolution, no-context, one-region or "
-        "small-model; may be repeated.",
-    ),
-]
-Assignments = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Another value for a key of task.toml, as in sandbox.memory=2048; may be repeated.",
-    ),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]
 TaskFolder = Annotated[Path, typer.Argument(metavar="TASK", help="A folder with a task.toml.")]
 
 
@@ -103,7 +66,7 @@ def run(
     as_json: Json = False,
 ) -> None:
     """Evolve the program of a task."""
-    from evolver.cli.concluding import conclude
+    from evolver.cli.summary import conclude
     from evolver.reports import display
     from evolver.runs.config import Options
     from evolver.runs.starting import start
@@ -142,7 +105,7 @@ def resume(
 
     Budgets are totals over all its sessions: give more, and a finished run goes on.
     """
-    from evolver.cli.concluding import conclude
+    from evolver.cli.summary import conclude
     from evolver.reports import display
     from evolver.runs import sessions
     from evolver.runs.config import Options
@@ -185,7 +148,7 @@ def evaluate(
     """
     from dataclasses import replace
 
-    from evolver.cli.concluding import UNTRUSTED
+    from evolver.cli.summary import UNTRUSTED
     from evolver.programs.edits import violation
     from evolver.runs.assignments import assigned
     from evolver.runs.config import in_sandbox

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from evolver.cli.places import console, print_json, say
-from evolver.cli.running import Json
+from evolver.cli.options import Json
+from evolver.cli.output import console, print_json, say
 
 
 def tasks(as_json: Json = False) -> None:

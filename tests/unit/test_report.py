@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from evolver.reports import report
-from evolver.reports.page import Page, write_html
+from evolver.reports.comparison import compare, comparison_table
+from evolver.reports.html_report import HtmlReport, history, write_html
+from evolver.reports.text_plot import terminal_plot
 from evolver.storage.facts import Attempt, Outcome
 from evolver.tasks.objective import Objective
 from evolver.types import Evaluation, Program
@@ -31,7 +32,7 @@ FRONT = [point(5, 1e-4), point(3, 2e-2)]
 
 
 def test_rows_hold_the_best_at_most_at_each_cost() -> None:
-    comparison = report.compare(FRONT, REFERENCES, OBJECTIVE)
+    comparison = compare(FRONT, REFERENCES, OBJECTIVE)
     assert comparison is not None
     assert (comparison.cost, comparison.value, comparison.shown) == (
         "operations", "digits", "error",
@@ -45,24 +46,24 @@ def test_rows_hold_the_best_at_most_at_each_cost() -> None:
 
 def test_a_metric_that_tells_something_else_does_not_stand_for_the_value() -> None:
     front = [{**p, "error": 1.0 + index % 2} for index, p in enumerate([*FRONT, point(4, 1e-3)])]
-    comparison = report.compare(front, REFERENCES, OBJECTIVE)
+    comparison = compare(front, REFERENCES, OBJECTIVE)
     assert comparison is not None
     assert comparison.shown == "digits"
     assert not comparison.is_lower_better
 
 
 def test_nothing_to_compare() -> None:
-    assert report.compare([], REFERENCES, OBJECTIVE) is None
-    assert report.compare(FRONT, {}, OBJECTIVE) is None
-    assert report.compare(FRONT, {"other": [{"speed": 1.0}]}, OBJECTIVE) is None
-    assert report.compare(FRONT, REFERENCES, Objective(("digits",), ())) is None
+    assert compare([], REFERENCES, OBJECTIVE) is None
+    assert compare(FRONT, {}, OBJECTIVE) is None
+    assert compare(FRONT, {"other": [{"speed": 1.0}]}, OBJECTIVE) is None
+    assert compare(FRONT, REFERENCES, Objective(("digits",), ())) is None
 
 
 def test_the_table_fits_a_terminal() -> None:
-    comparison = report.compare(FRONT, REFERENCES, OBJECTIVE)
+    comparison = compare(FRONT, REFERENCES, OBJECTIVE)
     assert comparison is not None
     console = Console(width=60, record=True, file=io.StringIO())
-    console.print(report.comparison_table(comparison))
+    console.print(comparison_table(comparison))
     text = console.export_text()
     console.file.close()
     assert "1.00e-4" in text
@@ -71,7 +72,7 @@ def test_the_table_fits_a_terminal() -> None:
 
 
 def test_the_plot_has_every_point_at_its_place() -> None:
-    plot = report.terminal_plot(FRONT, {"known": [point(2, 1e-1)]}, OBJECTIVE, width=40, height=9)
+    plot = terminal_plot(FRONT, {"known": [point(2, 1e-1)]}, OBJECTIVE, width=40, height=9)
     assert plot is not None
     lines = plot.plain.splitlines()
     assert lines[0] == "digits"
@@ -85,10 +86,10 @@ def test_the_plot_has_every_point_at_its_place() -> None:
 
 
 def test_a_plot_of_one_point_and_of_one_objective() -> None:
-    alone = report.terminal_plot([point(2, 1e-1)], {}, OBJECTIVE)
+    alone = terminal_plot([point(2, 1e-1)], {}, OBJECTIVE)
     assert alone is not None
     assert alone.plain.count("●") == 2  # and in the legend
-    assert report.terminal_plot(FRONT, {}, Objective(("digits",), ())) is None
+    assert terminal_plot(FRONT, {}, Objective(("digits",), ())) is None
 
 
 def outcome(id_: int, score: float | None, evaluations: int = 1) -> Outcome:
@@ -103,11 +104,11 @@ def outcome(id_: int, score: float | None, evaluations: int = 1) -> Outcome:
 def test_history_holds_the_improvements_and_the_end() -> None:
     outcomes = [outcome(0, 1.0), outcome(1, None), outcome(2, 3.0, 5), outcome(3, 2.0),
                 Outcome(Attempt(4, 4, "op", 0, 0), "unproposed", "no child")]  # fmt: skip
-    assert report.history(outcomes, Objective(("s",), ())) == [(1, 1.0), (7, 3.0), (8, 3.0)]
+    assert history(outcomes, Objective(("s",), ())) == [(1, 1.0), (7, 3.0), (8, 3.0)]
 
 
-def page() -> Page:
-    return Page(
+def page() -> HtmlReport:
+    return HtmlReport(
         "exp2 <b>", {"evaluations": "4"}, FRONT, REFERENCES, OBJECTIVE, [(1, 1.0), (4, 2.0)],
         {"exp2.py": b"x < 1 & y\n"},
     )  # fmt: skip

@@ -1,20 +1,15 @@
-"""What the words on the command line mean: tasks, runs, programs; and where output goes."""
+"""What the arguments of commands mean: tasks, runs, programs."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import typer
+from typing import TYPE_CHECKING
 
 from evolver.errors import UsageError
-from evolver.wording import counted, shell, visible, visible_json
+from evolver.wording import counted
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from evolver.runs.run import Run
 
 SEED, BEST = "seed", "best"  # programs by name
@@ -76,32 +71,3 @@ def _is_program(word: str) -> bool:
     from evolver.storage.database import DATABASE
 
     return (word.isdecimal() or word in (SEED, BEST)) and not (Path(word) / DATABASE).exists()
-
-
-# --- output ---------------------------------------------------------------------------------------
-
-
-def console(*, to_stderr: bool = False) -> Console:
-    """Return a console for people; text is printed as it is."""
-    from evolver.reports.terminal import Terminal
-
-    return Terminal(to_stderr=to_stderr)
-
-
-def say(text: str, *, err: bool = False) -> None:
-    """Print a text for people, in lines as long as they are."""
-    typer.echo(visible(text), err=err)
-
-
-def resume_command(directory: Path, *options: str) -> str:
-    """Write the command that goes on with a run."""
-    return shell("evolver", "resume", directory, *options)
-
-
-def print_json(content: object) -> None:
-    """Print one JSON object as one line."""
-    typer.echo(visible_json(json.dumps(content, ensure_ascii=False, default=_plain)))
-
-
-def _plain(value: Any) -> Any:
-    return str(value) if isinstance(value, Path) else dict(value)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolver.cli.places import console, print_json, resume_command, say, task_folder
-from evolver.cli.running import (
+from evolver.cli.arguments import task_folder
+from evolver.cli.options import (
     AllowUnisolated,
     ApiBase,
     Assignments,
@@ -19,6 +19,7 @@ from evolver.cli.running import (
     SandboxName,
     Workers,
 )
+from evolver.cli.output import console, print_json, resume_command, say
 from evolver.errors import EvolverError, UsageError
 from evolver.wording import counted, shell
 
@@ -155,7 +156,7 @@ def _check_task(folder: Path, options: Options, out: Console, *, as_json: bool) 
 
 
 def _about_task(found: Inspection) -> Lines:
-    from evolver.cli.concluding import UNTRUSTED
+    from evolver.cli.summary import UNTRUSTED
     from evolver.evaluation import auditing
     from evolver.search import gate
 

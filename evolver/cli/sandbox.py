@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from evolver.cli.places import console, task_folder
+from evolver.cli.arguments import task_folder
+from evolver.cli.output import console
 from evolver.errors import UsageError
 
 app = typer.Typer(

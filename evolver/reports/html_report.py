@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from evolver.extras import installation
-from evolver.reports.report import (
+from evolver.reports.comparison import (
     EVOLVED,
     Comparison,
     Point,
@@ -21,7 +21,8 @@ from evolver.reports.report import (
     entry,
     wins,
 )
-from evolver.tasks.objective import Objective
+from evolver.storage.facts import Outcome
+from evolver.tasks.objective import Objective, dominates
 from evolver.types import Files
 from evolver.wording import visible
 
@@ -56,7 +57,7 @@ def escape(text: str) -> str:
 
 
 @dataclass(frozen=True)
-class Page:
+class HtmlReport:
     """What report.html shows."""
 
     title: str
@@ -69,22 +70,49 @@ class Page:
     confirmed: float | None = None  # what is announced, where the search's own values are not it
 
 
-def write_html(page: Page, path: Path) -> bool:
+def history(outcomes: Iterable[Outcome], objective: Objective) -> list[tuple[int, float]]:
+    """Return (evaluations, best so far) at the start, each improvement and the end.
+
+    By the search alone, which measures each program once; with one objective in its own unit.
+    """
+    points: list[tuple[int, float]] = []
+    front: list[tuple[float, ...]] = []
+    evaluations = 0
+    for outcome in outcomes:
+        evaluation = outcome.evaluation
+        if evaluation is None:
+            continue
+        evaluations += evaluation.evaluations
+        new = evaluation.objectives
+        if new is None or any(old == new or dominates(old, new) for old in front):
+            continue
+        front = [old for old in front if not dominates(new, old)] + [new]
+        score = objective.score(front)
+        if score is not None:
+            points.append((evaluations, objective.value(score)))
+    if points and points[-1][0] < evaluations:
+        points.append((evaluations, points[-1][1]))
+    return points
+
+
+def write_html(report: HtmlReport, path: Path) -> bool:
     """Write a page that needs no network; return whether it has plots (plotly is an extra)."""
-    figures = _figures(page)
-    comparison = compare(page.front, page.references, page.objective)
+    figures = _figures(report)
+    comparison = compare(report.front, report.references, report.objective)
     facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in
-                    page.facts.items())  # fmt: skip
+                    report.facts.items())  # fmt: skip
     parts = [
         f'<table class="facts">{facts}</table>',
         *(figures or [f"<p>This page is {escape(PLOTS_NEED)}.</p>"]),
     ]
     if comparison is not None:
         parts.append(_comparison_html(comparison))
-    for name, content in page.best.items():
+    for name, content in report.best.items():
         text = escape(content.decode("utf-8", "backslashreplace"))
         parts.append(f"<h2>{escape(name)}, the best program</h2><pre>{text}</pre>")
-    path.write_text(_PAGE.format(title=escape(page.title), body="\n".join(parts)), encoding="utf-8")
+    path.write_text(
+        _PAGE.format(title=escape(report.title), body="\n".join(parts)), encoding="utf-8"
+    )
     return figures is not None
 
 
@@ -108,29 +136,29 @@ def _comparison_html(comparison: Comparison) -> str:
     )
 
 
-def _figures(page: Page) -> list[str] | None:
+def _figures(report: HtmlReport) -> list[str] | None:
     """Return the plots as pieces of HTML after the library itself; None without plotly."""
     try:
         library = files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
     except (ModuleNotFoundError, FileNotFoundError):
         return None
-    found = axes(page.objective)
-    figures = [] if found is None else [_front_figure(page, *found)]
-    if page.history:
+    found = axes(report.objective)
+    figures = [] if found is None else [_front_figure(report, *found)]
+    if report.history:
         steps: dict[str, Any] = {
-            "x": [evaluations for evaluations, _ in page.history],
-            "y": [score for _, score in page.history],
+            "x": [evaluations for evaluations, _ in report.history],
+            "y": [score for _, score in report.history],
             "line": {"shape": "hv", "color": _GREEN},
         }
-        name = page.objective.value_name
+        name = report.objective.value_name
         lines, title = [steps], f"Best {name}"
-        if page.confirmed is not None:
+        if report.confirmed is not None:
             # What was measured once may be luck: it is drawn as such, beside what is true.
             steps |= {"name": "by the search, measured once"}
             steps["line"] = {"shape": "hv", "color": "#999", "dash": "dot"}
             level = {
                 "x": [steps["x"][0], steps["x"][-1]],
-                "y": [page.confirmed, page.confirmed],
+                "y": [report.confirmed, report.confirmed],
                 "name": "confirmed",
                 "mode": "lines",
                 "line": {"color": _GREEN},
@@ -177,9 +205,9 @@ def _layout(title: str, across: str, upward: str) -> dict[str, Any]:
     }
 
 
-def _front_figure(page: Page, cost: str, value: str) -> dict[str, Any]:
+def _front_figure(report: HtmlReport, cost: str, value: str) -> dict[str, Any]:
     traces = []
-    for name, points in [*page.references.items(), (EVOLVED, page.front)]:
+    for name, points in [*report.references.items(), (EVOLVED, report.front)]:
         usable = sorted(
             (p for p in points if cost in p and value in p), key=lambda p: (p[cost], p[value])
         )

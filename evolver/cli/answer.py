@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolver.cli.places import say
+from evolver.cli.output import say
 from evolver.errors import UsageError
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""Commands that make tasks and branches: init, apply."""
+"""The command that puts a winner on a branch: apply."""
 
 from __future__ import annotations
 
@@ -8,75 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolver.cli.places import BEST, program_named, say
+from evolver.cli.arguments import BEST, program_named
+from evolver.cli.output import say
 from evolver.errors import UsageError
 from evolver.wording import counted, shell
 
 if TYPE_CHECKING:
     from evolver.runs.run import Run
-
-
-def init(
-    program: Annotated[
-        Path | None, typer.Argument(metavar="PROGRAM", help="The program to evolve: one file.")
-    ] = None,
-    scoring: Annotated[
-        str | None,
-        typer.Argument(metavar="FILE.py[:FUNCTION]", help="The function that scores a candidate."),
-    ] = None,
-    from_: Annotated[
-        str | None,
-        typer.Option("--from", metavar="NAME", help="Copy a task that evolver ships instead."),
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="The task's folder (default: the program's name)."),
-    ] = None,
-    maximize: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC", help="Higher is better; may be repeated.")
-    ] = None,
-    minimize: Annotated[
-        list[str] | None, typer.Option(metavar="METRIC", help="Lower is better; may be repeated.")
-    ] = None,
-    in_place: Annotated[
-        bool | None,
-        typer.Option(
-            "--in-place/--copy",
-            help="Evolve the program where it lies, or a copy (default: in place where that is in "
-            "a git repository).",
-        ),
-    ] = None,
-) -> None:
-    """Make a task of a program and a scoring function.
-
-    The program is measured, to see which metrics there are and which files are needed, and the
-    task that was made too.
-    """
-    if from_ is not None:
-        from evolver.checks.gallery import copy
-
-        folder = copy(from_, out or Path(from_))
-        say(f"{folder} is a copy of the task {from_}.")
-        say(f"Start with: {shell('evolver', 'run', folder)}")
-        return
-    if program is None or scoring is None:
-        raise UsageError(
-            "init wants a program and the function that scores it, as in 'evolver init sine.py "
-            "score.py', or --from NAME ('evolver tasks' lists the names)"
-        )
-    from evolver.checks import scaffold
-
-    made = scaffold.make_task(
-        program,
-        scoring,
-        out,
-        tuple(maximize or ()),
-        tuple(minimize or ()),
-        in_place=in_place,
-    )
-    for sentence in made.sentences:
-        say(sentence)
-    say(f"Start with: {shell('evolver', 'run', made.folder)}")
 
 
 def apply(
@@ -149,7 +87,7 @@ def _for_git(name: str) -> str:
 
 def _confirmed(run: Run, program: int | None) -> Run:
     """Measure again what was not, with its progress on a terminal."""
-    from evolver.cli.places import console
+    from evolver.cli.output import console
     from evolver.reports import display
     from evolver.runs import sessions
 

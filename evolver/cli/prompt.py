@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from evolver.cli.places import say, task_folder
-from evolver.cli.running import Assignments
+from evolver.cli.arguments import task_folder
+from evolver.cli.options import Assignments
+from evolver.cli.output import say
 from evolver.errors import UsageError
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from evolver.cli.places import print_json, resume_command, say
+from evolver.cli.output import print_json, resume_command, say
 from evolver.wording import counted, shell
 
 if TYPE_CHECKING:
@@ -79,7 +79,9 @@ def print_origin(run: Run, out: Console) -> None:
 
 def overview(run: Run, out: Console) -> None:
     """Print a run's outcome: front, comparison with what was known, plot."""
-    from evolver.reports import display, report
+    from evolver.reports import display
+    from evolver.reports.comparison import compare, comparison_table
+    from evolver.reports.text_plot import terminal_plot
     from evolver.search import lines
 
     stopped = run.stopped
@@ -114,12 +116,12 @@ def overview(run: Run, out: Console) -> None:
     out.print()
     points = [elite.evaluation.metrics for elite in run.front]
     references = run.facts.get("references") or {}
-    comparison = report.compare(points, references, run.objective)
+    comparison = compare(points, references, run.objective)
     out.print(display.front_table(run.front))
     if comparison is not None:
         out.print()
-        out.print(report.comparison_table(comparison))
-    plot = report.terminal_plot(points, references, run.objective, width=min(out.width, 100))
+        out.print(comparison_table(comparison))
+    plot = terminal_plot(points, references, run.objective, width=min(out.width, 100))
     if plot is not None and len(points) > 1:
         out.print(plot)
 
@@ -174,8 +176,7 @@ def _best(run: Run) -> list[str]:
 
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
-    from evolver.reports import report
-    from evolver.reports.page import PLOTS_NEED, Page, write_html
+    from evolver.reports.html_report import PLOTS_NEED, HtmlReport, history, write_html
     from evolver.search import gate, lines
 
     best = run.best
@@ -198,13 +199,13 @@ def write_report(run: Run) -> str:
         facts["left out"] = ", ".join(run.configuration.task.ablate)
     if origin := run.facts.get("forked_from"):
         facts["forked from"] = f"{origin['run']} after {counted(origin['at'], 'attempt')}"
-    shown = Page(
+    shown = HtmlReport(
         title=f"evolver: {run.facts['task']}",
         facts=facts,
         front=[elite.evaluation.metrics for elite in run.front],
         references=run.facts.get("references") or {},
         objective=run.objective,
-        history=report.history(run.outcomes, run.objective),
+        history=history(run.outcomes, run.objective),
         confirmed=None
         if run.score is None or not run.evidence.confirmed or run.evidence.is_exact
         else run.objective.value(run.score),
