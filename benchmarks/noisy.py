@@ -24,7 +24,7 @@ from evolver.evaluation.executors import together
 from evolver.runs.assemble import make_executor
 from evolver.runs.background import in_thread
 from evolver.runs.run import Run
-from evolver.search import lines
+from evolver.search import formatting
 from evolver.types import Evaluation, Job, Program
 
 FURTHER = 100  # inputs for what is true
@@ -178,7 +178,7 @@ def row(name: str, task: Noisy, folder: Path, options: argparse.Namespace) -> st
     run = Run.open(place / "run")
     gains = further(run)
     error = statistics.stdev(gains) / math.sqrt(len(gains))
-    announced = lines.announced(run.evidence, run.front, run.objective)
+    announced = formatting.announced(run.evidence, run.front, run.objective)
     search = run.objective.value(told["search_score"])
     return (
         f"| {name} | {announced} | {task.metric} {search:.4g} | {told['established']} | "

@@ -23,7 +23,7 @@ from evolver.runs.assemble import make_endpoints, make_executor, make_operators
 from evolver.runs.background import in_thread, unless_interrupted
 from evolver.runs.config import Options
 from evolver.search import gate
-from evolver.search.lines import mend_empty
+from evolver.search.formatting import mend_empty
 from evolver.storage.totals import Bill
 from evolver.tasks.task import Task, assemble_task
 from evolver.types import Completion, Context, Evaluation, Program, Prompt

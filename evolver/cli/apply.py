@@ -115,11 +115,11 @@ def _winner(run: Run, program: int | None) -> int:
 
 def _doubt(run: Run, program: int) -> str:
     """Return why a program may be no better than the seed; "" where it is."""
-    from evolver.search import lines
+    from evolver.search import formatting
 
     if program in run.failed:
         return "it failed when it was measured again"
     found = run.evidence.compared(program)
     if found is None:
         return "it or the seed could not be measured again"
-    return "" if found.is_better else lines.compared(found, run.objective)
+    return "" if found.is_better else formatting.compared(found, run.objective)

@@ -156,7 +156,7 @@ def _record(run: Run, number: int) -> dict[str, Any]:
 
 
 def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out: Console) -> None:
-    from evolver.search import lines
+    from evolver.search import formatting
 
     parents = ", ".join(str(parent) for parent in program.parents) or "none"
     model = next((o.attempt.model for o in run.outcomes if o.attempt.id == program.id), "")
@@ -178,7 +178,7 @@ def _show_program(run: Run, program: Program, evaluation: Evaluation | None, out
             out.print(evaluation.complaint)
     found = run.evidence.compared(program.id)
     if found is not None:
-        out.print(f"measured again: {lines.compared(found, run.objective)}")
+        out.print(f"measured again: {formatting.compared(found, run.objective)}")
     elif program.id in run.evidence.confirmed:
         n = len(run.evidence.confirmed[program.id].repeats)
         out.print(
@@ -235,7 +235,7 @@ def best(
 
     Its metrics go to standard error, so that its source can be piped: it comes out byte for byte.
     """
-    from evolver.search import lines
+    from evolver.search import formatting
     from evolver.tasks.objective import Condition
 
     run, ids = run_and_programs(words or [], most=1)
@@ -256,7 +256,9 @@ def best(
     if as_json:
         print_json(_record(run, found.program.id))
         return
-    about = f"program {found.program.id}: {_written(found.evaluation.metrics)}{lines.trust(found)}"
+    about = (
+        f"program {found.program.id}: {_written(found.evaluation.metrics)}{formatting.trust(found)}"
+    )
     say(about, err=True)
     out = console()
     if out.is_terminal:

@@ -82,13 +82,13 @@ def overview(run: Run, out: Console) -> None:
     from evolver.reports import display
     from evolver.reports.comparison import compare, comparison_table
     from evolver.reports.text_plot import terminal_plot
-    from evolver.search import lines
+    from evolver.search import formatting
 
     stopped = run.stopped
     end = "not finished" if stopped is None else _STOPPED.get(stopped, stopped)
     out.print(
         f"{counted(run.evaluations, 'evaluation')} of {counted(len(run.outcomes), 'attempt')} in "
-        f"{lines.duration(run.seconds)}; {end}."
+        f"{formatting.duration(run.seconds)}; {end}."
     )
     _print_models(run, out)
     if run.flights.failed:
@@ -128,11 +128,11 @@ def overview(run: Run, out: Console) -> None:
 
 def _print_models(run: Run, out: Console) -> None:
     """Print what models cost, and which of them give empty answers."""
-    from evolver.search import lines
+    from evolver.search import formatting
 
     if run.bills:
-        out.print(f"Models: {lines.written(run.bill)}.")
-    for trouble in lines.emptiness(run.bills):
+        out.print(f"Models: {formatting.written(run.bill)}.")
+    for trouble in formatting.emptiness(run.bills):
         out.print(f"{trouble}.")
 
 
@@ -151,23 +151,25 @@ def _best_facts(run: Run) -> dict[str, str]:
 
 def _best(run: Run) -> list[str]:
     """Say what was found, in its own unit, and what is known of it."""
-    from evolver.search import lines
+    from evolver.search import formatting
 
     objective, best = run.objective, run.best
     assert best is not None
-    trust = lines.trust(best)
+    trust = formatting.trust(best)
     if not run.evidence.confirmed:
-        told = f"{objective.value_name} {lines.number(objective.value(run.score or 0.0))}{trust}"
+        told = (
+            f"{objective.value_name} {formatting.number(objective.value(run.score or 0.0))}{trust}"
+        )
         found = [run.deviations[e.program.id] for e in run.front if e.program.id in run.deviations]
         if not found:
             return [f"Best: {told}, not confirmed: it was not measured again."]
         off = f"at most {100 * max(found):.2g} % away" if max(found) else "exactly the same"
         return [f"Best: {told}.", f"{len(found)} of {len(run.front)} measured again: {off}."]
-    said = [f"Best: {lines.announced(run.evidence, run.front, objective)}{trust}."]
+    said = [f"Best: {formatting.announced(run.evidence, run.front, objective)}{trust}."]
     if not run.evidence.is_exact and run.search_front:
         luckiest = run.search_front[0]
         which = f" (program {luckiest.program.id})" if len(objective.names) == 1 else ""
-        value = lines.number(objective.value(run.search_score or 0.0))
+        value = formatting.number(objective.value(run.search_score or 0.0))
         said.append(
             f"By the search alone, which measures once: {objective.value_name} {value}{which}."
         )
@@ -177,7 +179,7 @@ def _best(run: Run) -> list[str]:
 def write_report(run: Run) -> str:
     """Write the page into the run's directory; return a line that says where, or why not."""
     from evolver.reports.html_report import PLOTS_NEED, HtmlReport, history, write_html
-    from evolver.search import gate, lines
+    from evolver.search import formatting, gate
 
     best = run.best
     stopped = run.stopped
@@ -186,7 +188,7 @@ def write_report(run: Run) -> str:
         **_best_facts(run),
         "evaluations": str(run.evaluations),
         "attempts": str(len(run.outcomes)),
-        "time": lines.duration(run.seconds),
+        "time": formatting.duration(run.seconds),
         "stopped": "no" if stopped is None else _STOPPED.get(stopped, stopped),
         "gate": gate.summary(run.facts.get("gate")) or "none",
         "flagged": str(sum(bool(o.evaluation and o.evaluation.flags) for o in run.outcomes)),
@@ -194,7 +196,7 @@ def write_report(run: Run) -> str:
     if run.failures.lines():
         facts["failures"] = "; ".join(line.strip() for line in run.failures.lines())
     if run.bills:
-        facts["models"] = lines.written(run.bill)
+        facts["models"] = formatting.written(run.bill)
     if run.configuration.task.ablate:
         facts["left out"] = ", ".join(run.configuration.task.ablate)
     if origin := run.facts.get("forked_from"):

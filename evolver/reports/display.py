@@ -17,9 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from evolver.reports.terminal import without_marks
-from evolver.search.lines import (
-    PlainView,
-    Rate,
+from evolver.search.formatting import (
     best,
     cost,
     duration,
@@ -30,6 +28,7 @@ from evolver.search.lines import (
     share_done,
     trust,
 )
+from evolver.search.plain_view import PlainView, Rate
 from evolver.search.progress import ModelRecord, Progress
 from evolver.storage.totals import Bill
 from evolver.types import Elite

@@ -37,7 +37,7 @@ from evolver.runs.run import LOG, PICKLE, TASK, Run
 from evolver.sandboxes import protect_process
 from evolver.search import gate
 from evolver.search.engine import Engine, EngineSettings
-from evolver.search.lines import PlainView
+from evolver.search.plain_view import PlainView
 from evolver.search.progress import Progress
 from evolver.storage.store import Store
 from evolver.tasks.task import Task, assemble_task

@@ -21,7 +21,7 @@ from evolver.operators.mix import Mix
 from evolver.ports import Conditional, Executor
 from evolver.routing.budget import Budget, BudgetSpent, Ledger
 from evolver.routing.recording import Models
-from evolver.search import lines, rules
+from evolver.search import formatting, rules
 from evolver.search.attempt import SEED, AttemptRunner
 from evolver.search.confirming import Confirming, Plan, confirm_once
 from evolver.search.counts import OutcomeCounts
@@ -494,7 +494,9 @@ class Engine:
         await self._confirming.confirm(asked)
         population = self.population
         if population.evidence.confirmed:
-            found = lines.announced(population.evidence, population.front, population.objective)
+            found = formatting.announced(
+                population.evidence, population.front, population.objective
+            )
             self._report(found, force=True)
 
     def contenders(self) -> tuple[int, ...]:

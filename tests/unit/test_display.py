@@ -10,8 +10,9 @@ from rich.console import Console
 
 from evolver.reports import display
 from evolver.routing.budget import Budget
-from evolver.search import lines
+from evolver.search import formatting
 from evolver.search.evidence import Interval
+from evolver.search.plain_view import PlainView, Rate
 from evolver.search.progress import ModelRecord, OperatorRecord, Progress
 from evolver.storage.totals import Bill
 from evolver.types import Elite, Evaluation, Program
@@ -40,18 +41,18 @@ PROGRESS = Progress(
     ("seconds", "text"), [(0.4, "0 s"), (59, "59 s"), (65, "1:05"), (3725, "1:02:05")]
 )
 def test_durations(seconds: float, text: str) -> None:
-    assert lines.duration(seconds) == text
+    assert formatting.duration(seconds) == text
 
 
 @pytest.mark.parametrize(
     ("value", "text"), [(4.0, "4"), (2.5, "2.5"), (1 / 3, "0.33333"), (1e-9, "1e-09"), (None, "-")]
 )
 def test_numbers(value: float | None, text: str) -> None:
-    assert lines.number(value) == text
+    assert formatting.number(value) == text
 
 
 def test_the_rate_is_that_of_the_last_seconds() -> None:
-    rate = lines.Rate()
+    rate = Rate()
     assert rate.update(PROGRESS) is None
     for second in range(1, 60):
         # 10 a second at first, 2 a second later
@@ -61,10 +62,10 @@ def test_the_rate_is_that_of_the_last_seconds() -> None:
 
 
 def test_time_left_is_that_of_the_nearest_limit() -> None:
-    assert lines.Rate.left(PROGRESS, 10.0) == 30.0
-    assert lines.Rate.left(PROGRESS, 1.0) == 50.0  # 60 seconds in all, 10 spent
-    assert lines.Rate.left(replace(PROGRESS, budget=Budget(target=1.0)), 1.0) is None
-    assert lines.share_done(PROGRESS) == 0.25
+    assert Rate.left(PROGRESS, 10.0) == 30.0
+    assert Rate.left(PROGRESS, 1.0) == 50.0  # 60 seconds in all, 10 spent
+    assert Rate.left(replace(PROGRESS, budget=Budget(target=1.0)), 1.0) is None
+    assert formatting.share_done(PROGRESS) == 0.25
 
 
 class Clock:
@@ -76,7 +77,7 @@ class Clock:
 
 def test_plain_lines_are_few_and_the_last_word_is_said() -> None:
     stream, clock = io.StringIO(), Clock()
-    with lines.PlainView(stream, clock) as view:
+    with PlainView(stream, clock) as view:
         view(PROGRESS)
         for tenth in range(1, 100):
             clock.now = tenth / 10
@@ -105,7 +106,7 @@ def test_a_terminal_gets_the_live_view_and_others_lines() -> None:
         live(PROGRESS)
     assert isinstance(live, display.LiveView)
     assert "12.5" in terminal.file.getvalue()  # type: ignore[attr-defined]
-    assert isinstance(display.view(Console(file=io.StringIO()), "exp2"), lines.PlainView)
+    assert isinstance(display.view(Console(file=io.StringIO()), "exp2"), PlainView)
 
 
 def test_models_that_do_not_answer_are_told_at_once_and_in_the_picture() -> None:
@@ -117,7 +118,7 @@ def test_models_that_do_not_answer_are_told_at_once_and_in_the_picture() -> None
     assert trouble in console.file.getvalue()
     moment = [0.0]
     stream = io.StringIO()
-    with lines.PlainView(stream, lambda: moment[0]) as view:
+    with PlainView(stream, lambda: moment[0]) as view:
         for seconds, progress in ((0, PROGRESS), (1, troubled), (2, troubled), (3, PROGRESS)):
             moment[0] = float(seconds)
             view(progress)
@@ -142,11 +143,11 @@ def test_several_models_are_listed_with_what_they_did_and_cost() -> None:
 
 def test_the_best_is_told_in_the_metrics_own_unit_and_what_is_confirmed_of_it() -> None:
     cheap = replace(PROGRESS, front=(ELITE,), value_name="operations", best_value=4.0, target=3.0)
-    told = lines.line(replace(cheap, search_value=4.0), None)
+    told = formatting.line(replace(cheap, search_value=4.0), None)
     assert "operations 4, target 3  digits 3.25" in told
     assert "confirmed" not in told
     known = replace(cheap, is_confirmed=True, search_value=2.0, confirming="7 of 60 measurements")
-    told = lines.line(known, None)
+    told = formatting.line(known, None)
     assert "operations 4, target 3 (confirmed; 2 measured once)" in told
     assert "measured again: 7 of 60 measurements" in told
 
@@ -165,4 +166,4 @@ def test_the_best_is_told_in_the_metrics_own_unit_and_what_is_confirmed_of_it() 
 def test_an_interval_has_the_digits_that_it_leaves(
     found: tuple[float, float, float], text: str
 ) -> None:
-    assert lines.interval(Interval(*found)) == text
+    assert formatting.interval(Interval(*found)) == text
