@@ -64,7 +64,7 @@ class ExecutorContract(ABC):
         assert (failing.status, failing.fault, failing.objectives) == ("crashed", "candidate", None)
         assert "nothing" in failing.feedback
 
-    def flown(self, *jobs: Job) -> list[Preflight]:
+    def preflights(self, *jobs: Job) -> list[Preflight]:
         """Make the pre-flights of programs at once."""
 
         async def run() -> list[Preflight]:
@@ -74,7 +74,7 @@ class ExecutorContract(ABC):
         return asyncio.run(run())
 
     def test_a_preflight_tells_programs_apart_by_what_they_compute(self) -> None:
-        one, same, other, tuned = self.flown(
+        one, same, other, tuned = self.preflights(
             job(1.5), job("0.5 + 1.0"), job(2.5), replace(job(1.5), tune=Tune())
         )
         assert one.complaint == one.fault == ""
@@ -83,7 +83,7 @@ class ExecutorContract(ABC):
         assert tuned.fingerprint == ""  # its literals are about to change
 
     def test_a_preflight_complains_of_what_does_not_import(self) -> None:
-        (found,) = self.flown(text_job("import nowhere_to_be_found\n"))
+        (found,) = self.preflights(text_job("import nowhere_to_be_found\n"))
         assert "nowhere_to_be_found" in found.complaint
         assert (found.fingerprint, found.fault) == ("", "")
 

@@ -104,7 +104,7 @@ def _run_record(run: Run) -> dict[str, Any]:
         "operators": {name: dict(counts) for name, counts in _operators(run).items()},
         "failures": run.failures.records(),
         "gate": run.facts.get("gate"),
-        "preflights": vars(run.flights),
+        "preflights": vars(run.preflight_counts),
         "forked_from": run.facts.get("forked_from"),
         "ablate": list(run.configuration.task.ablate),
         "dollars": run.bill.dollars,

@@ -91,10 +91,11 @@ def overview(run: Run, out: Console) -> None:
         f"{formatting.duration(run.seconds)}; {end}."
     )
     _print_models(run, out)
-    if run.flights.failed:
+    preflights = run.preflight_counts
+    if preflights.failed:
         out.print(
-            f"{counted(run.flights.failed, 'child', 'children')} failed in pre-flight, before an "
-            f"evaluation; {run.flights.mended} mended."
+            f"{counted(preflights.failed, 'child', 'children')} failed in pre-flight, before an "
+            f"evaluation; {preflights.mended} mended."
         )
     if len(run.bills) > 1:
         out.print(display.model_table(run.models, run.bills))

@@ -24,7 +24,7 @@ _IMPORT = "__dict__.__len__"
 Open = Callable[[float], AbstractContextManager[Candidate]]  # seconds -> a fresh candidate
 
 
-def fly(evaluator: Evaluator, start: Open, *, imports: bool, probes: bool) -> Preflight:
+def run_preflight(evaluator: Evaluator, start: Open, *, imports: bool, probes: bool) -> Preflight:
     """Import a program, give it a smoke run, probe it: as far as the evaluator offers them.
 
     Args:

@@ -33,7 +33,7 @@ from evolver.errors import (
 )
 from evolver.evaluation.auditing import AuditedCandidate, Timed, against_themselves
 from evolver.evaluation.evaluator import EvaluatorSource, guest_files, read_result
-from evolver.evaluation.preflight import fly
+from evolver.evaluation.preflight import run_preflight
 from evolver.evaluation.tuning import Fit, evolve, fit
 from evolver.ports import Demanding, Sandbox
 from evolver.programs import literals
@@ -219,7 +219,7 @@ class Judge:
             SandboxError: this host cannot run candidates any more.
         """
         try:
-            return fly(
+            return run_preflight(
                 self._stages[0],
                 lambda limit: self._sandbox.open(
                     job.program, seed=job.seed, timeout=min(limit, self._setup.timeout)
@@ -365,17 +365,17 @@ class Judge:
         return evaluation
 
     def _replace_sandbox(self, error: SandboxError) -> None:
-        """Start a fresh sandbox and run a canary in it: whose fault was it?
+        """Start a fresh sandbox and run a self-test in it: whose fault was it?
 
         Raises:
-            SandboxError: the canary failed too, so it is the host's.
+            SandboxError: the self-test failed too, so it is the host's.
         """
         self._sandbox.close()
         self._sandbox = self._start()
-        canary = Program(-1, {"canary.py": b"def sing():\n    return 'alive'\n"})
+        test = Program(-1, {"self_test.py": b"def run():\n    return 'alive'\n"})
         try:
-            with self._sandbox.open(canary, seed=0, timeout=30.0) as candidate:
-                alive = candidate.call("canary:sing") == "alive"
+            with self._sandbox.open(test, seed=0, timeout=30.0) as candidate:
+                alive = candidate.call("self_test:run") == "alive"
         except (CandidateError, SandboxError) as failure:
             raise SandboxError(f"a harmless program fails in the sandbox too: {failure}") from error
         if not alive:

@@ -18,7 +18,7 @@ from evolver.search.evidence import SEED, Evidence, Verdict, establishes, in_ord
 from evolver.search.population import front_of
 from evolver.search.progress import ModelRecord
 from evolver.storage.database import DATABASE, damaged
-from evolver.storage.facts import Confirmation, Outcome, Round
+from evolver.storage.facts import Confirmation, Outcome, PreflightCounts, Round
 from evolver.storage.store import Store
 from evolver.storage.totals import Bill, PreflightCounts
 from evolver.tasks.objective import Objective, dominates
@@ -128,10 +128,10 @@ class Run:
         return evidence
 
     @cached_property
-    def flights(self) -> PreflightCounts:
+    def preflight_counts(self) -> PreflightCounts:
         """What the pre-flights told."""
-        flights: PreflightCounts = self._read(lambda store: store.preflight_counts())
-        return flights
+        counts: PreflightCounts = self._read(lambda store: store.preflight_counts())
+        return counts
 
     @cached_property
     def bill(self) -> Bill:

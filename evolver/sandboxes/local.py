@@ -199,7 +199,7 @@ def hidden_paths() -> list[str]:
 # --- tiers ----------------------------------------------------------------------------------------
 
 # It imports what nothing has imported before, so that Python's library must be in its sight.
-_CANARY = Program(id=0, files={"canary.py": b"def sing():\n    import colorsys, _csv\n"})
+_SELF_TEST = Program(id=0, files={"self_test.py": b"def run():\n    import colorsys, _csv\n"})
 
 
 @functools.cache
@@ -210,9 +210,9 @@ def _failure(tier: str) -> str:
             contextlib.closing(
                 LocalSandbox(SandboxSettings(allow_unisolated=True), tier=tier)
             ) as sandbox,
-            sandbox.open(_CANARY, seed=0, timeout=10.0) as canary,
+            sandbox.open(_SELF_TEST, seed=0, timeout=10.0) as candidate,
         ):
-            canary.call("sing")
+            candidate.call("run")
     except (SandboxError, CandidateError) as error:
         return str(error)
     return ""

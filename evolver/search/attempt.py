@@ -93,11 +93,11 @@ class AttemptRunner:
             program = Program(
                 attempt.id, self._seeds[attempt.id], self._base, island=attempt.island
             )
-            flight = await self._screening(attempt).welcome(program)
-            if flight.complaint:
-                last = flight.complaint.strip().splitlines()[-1]
+            preflight = await self._screening(attempt).welcome(program)
+            if preflight.complaint:
+                last = preflight.complaint.strip().splitlines()[-1]
                 self._report(f"no pre-flights: the seed itself fails in one: {last}")
-            return await self._judge(attempt, program, None, flight.fingerprint)
+            return await self._judge(attempt, program, None, preflight.fingerprint)
         entry = self._mix.operators.get(attempt.operator)
         if entry is None:  # it was left in flight by a session with other settings
             return Outcome(attempt, "unproposed", f"there is no operator '{attempt.operator}' now")
@@ -181,10 +181,10 @@ class AttemptRunner:
     def _is_slow(self) -> bool:
         """Is the evaluation so slow, by what is stored of the seed, that all have a pre-flight?"""
         seed = self._population.elites.get(0)
-        flight = self._store.preflights(0).get(0)
-        if not self._watches_time or seed is None or flight is None:
+        preflight = self._store.preflights(0).get(0)
+        if not self._watches_time or seed is None or preflight is None:
             return False
-        return is_slow(seed.evaluation, flight)
+        return is_slow(seed.evaluation, preflight)
 
     def _recorded(self, attempt: Attempt) -> Model | None:
         if self._models is None or not self._mix.operators[attempt.operator].needs_model:

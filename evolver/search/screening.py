@@ -21,9 +21,9 @@ _MUCH = 10.0  # times as long as the pre-flight
 _FIRST = 0  # the attempt whose pre-flight rules those of all others
 
 
-def is_slow(seed: Evaluation, flight: Preflight) -> bool:
+def is_slow(seed: Evaluation, preflight: Preflight) -> bool:
     """Does an evaluation take so long that a pre-flight of every child is worth its time?"""
-    return seed.seconds > min(_SLOW, _MUCH * flight.seconds)
+    return seed.seconds > min(_SLOW, _MUCH * preflight.seconds)
 
 
 Repair = Callable[[Proposal, str], Awaitable[Proposal]]
@@ -76,13 +76,13 @@ class Screening:
         Raises:
             UsageError: the evaluator's own `smoke` or `probe` fails.
         """
-        flight = await self._fly(Job(seed, self.seed), 0)
-        if flight.fault == "evaluator":
+        preflight = await self._preflight(Job(seed, self.seed), 0)
+        if preflight.fault == "evaluator":
             raise UsageError(
-                f"the evaluator fails in the pre-flight of the seed program:\n{flight.complaint}\n"
-                "Mend its smoke or probe, or take them out"
+                "the evaluator fails in the pre-flight of the seed program:\n"
+                f"{preflight.complaint}\nMend its smoke or probe, or take them out"
             )
-        return flight
+        return preflight
 
     async def admit(
         self, context: Context, proposal: Proposal, repair: Repair | None
@@ -121,21 +121,21 @@ class Screening:
         if rule.complaint or not (is_worth_it or (rule.fingerprint and proposal.tune is None)):
             return Admitted(proposal)
         program = Program(self.attempt, dict(proposal.files))
-        flight = await self._fly(Job(program, self.seed, proposal.tune), turn)
-        if flight.fault:
+        preflight = await self._preflight(Job(program, self.seed, proposal.tune), turn)
+        if preflight.fault:
             return Admitted(proposal)
-        if flight.complaint:
-            return Complaint(flight.complaint)
-        same = self.equivalent(flight.fingerprint) if flight.fingerprint else None
+        if preflight.complaint:
+            return Complaint(preflight.complaint)
+        same = self.equivalent(preflight.fingerprint) if preflight.fingerprint else None
         if same is not None:
             return f"it computes the same as program {same} on the probe inputs"
-        return Admitted(proposal, flight.fingerprint)
+        return Admitted(proposal, preflight.fingerprint)
 
-    async def _fly(self, job: Job, turn: int) -> Preflight:
+    async def _preflight(self, job: Job, turn: int) -> Preflight:
         stored = self.store.preflights(self.attempt)
         if turn in stored:
             return stored[turn]
-        flight = await self.executor.preflight(job)
-        if not flight.fault:  # an evaluator can be mended, another host be faster
-            self.store.record_preflight(self.attempt, turn, flight)
-        return flight
+        preflight = await self.executor.preflight(job)
+        if not preflight.fault:  # an evaluator can be mended, another host be faster
+            self.store.record_preflight(self.attempt, turn, preflight)
+        return preflight

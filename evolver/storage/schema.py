@@ -101,7 +101,7 @@ def _requests(database: sqlite3.Connection) -> None:
     database.execute("ALTER TABLE completions DROP COLUMN prompt")
 
 
-def _flights(database: sqlite3.Connection) -> None:
+def _preflights(database: sqlite3.Connection) -> None:
     """Pre-flights; what a session was told to do; which attempts had begun at a confirmation."""
     for statement in (
         """
@@ -151,7 +151,7 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _first_tables,
     _more_of_each,
     _requests,
-    _flights,
+    _preflights,
     _memory,
     _summaries,
     _rounds,

@@ -33,6 +33,7 @@ from evolver.storage.facts import (
     Attempt,
     Confirmation,
     Outcome,
+    PreflightCounts,
     Request,
     Round,
     Session,
@@ -215,7 +216,7 @@ class Store:
                 (number, self._session, time.time(), _text(reason), *cost),
             )
 
-    def record_preflight(self, attempt: int, turn: int, flight: Preflight) -> None:
+    def record_preflight(self, attempt: int, turn: int, preflight: Preflight) -> None:
         """Record an attempt's pre-flight: 0 of what was proposed, 1 of what was mended."""
         with self._database:
             self._database.execute(
@@ -224,9 +225,9 @@ class Store:
                     attempt,
                     turn,
                     self._session,
-                    _text(flight.complaint),
-                    flight.fingerprint,
-                    flight.seconds,
+                    _text(preflight.complaint),
+                    preflight.fingerprint,
+                    preflight.seconds,
                 ),
             )
 

@@ -476,12 +476,12 @@ def test_a_wrong_evaluator_is_the_users_to_mend(tmp_path: Path) -> None:
 
 # --- pre-flight -------------------------------------------------------------------------------
 
-FLIGHT = """
+TRYING = """
 from dataclasses import dataclass
 from evolver.errors import CandidateOutputError
 
 @dataclass(frozen=True)
-class Flight:
+class Trying:
     def evaluate(self, candidate):
         return {"v": 1.0}
 
@@ -494,7 +494,7 @@ class Flight:
 """
 
 
-def fly(setup: Setup, *jobs: Job) -> list[Preflight]:
+def preflights_of(setup: Setup, *jobs: Job) -> list[Preflight]:
     """Make pre-flights, one after the other, in one worker."""
 
     async def walk(executor: LocalExecutor) -> list[Preflight]:
@@ -506,8 +506,8 @@ def fly(setup: Setup, *jobs: Job) -> list[Preflight]:
 
 def test_a_smoke_run_may_find_fault_and_a_probe_starts_afresh(tmp_path: Path) -> None:
     counting = "n = 0\ndef f():\n    global n\n    n += {}\n    return n\ndef g():\n    return {}\n"
-    negative, good, same, broken = fly(
-        setup_of(tmp_path, FLIGHT, use="evaluate.py:Flight"),
+    negative, good, same, broken = preflights_of(
+        setup_of(tmp_path, TRYING, use="evaluate.py:Trying"),
         text_job(counting.format(-1, 1)),
         text_job(counting.format(1, 2)),
         text_job("def f():\n    return 1\ndef g():\n    return 2\n"),
@@ -521,7 +521,7 @@ def test_a_smoke_run_may_find_fault_and_a_probe_starts_afresh(tmp_path: Path) ->
 
 
 def test_what_takes_long_before_its_evaluation_is_not_condemned(tmp_path: Path) -> None:
-    (slow,) = fly(
+    (slow,) = preflights_of(
         setup_of(tmp_path, PROBING, use="evaluate.py:Probing", timeout=0.3),
         text_job("import time\ntime.sleep(9)\n"),
     )
@@ -530,7 +530,7 @@ def test_what_takes_long_before_its_evaluation_is_not_condemned(tmp_path: Path) 
 
 def test_programs_in_other_languages_are_not_imported(tmp_path: Path) -> None:
     program = Program(1, {"main.c": b"int main() { return 0; }"})
-    (found,) = fly(setup_of(tmp_path), Job(program, seed=1))
+    (found,) = preflights_of(setup_of(tmp_path), Job(program, seed=1))
     assert found.complaint == ""
 
 
@@ -541,7 +541,7 @@ def test_an_evaluator_that_kills_its_process_is_no_word_on_the_program(tmp_path:
         "    def evaluate(self, candidate):\n        return {'v': 1.0}\n"
         "    def probe(self, candidate):\n        os._exit(3)\n"
     )
-    (found,) = fly(setup_of(tmp_path, code, use="evaluate.py:Dying"), job(1.0))
+    (found,) = preflights_of(setup_of(tmp_path, code, use="evaluate.py:Dying"), job(1.0))
     assert (found.fault, found.fingerprint) == ("evaluator", "")
     assert "exit code 3" in found.complaint
 

@@ -205,7 +205,7 @@ class Slow(InlineExecutor):
 
 
 @pytest.mark.parametrize(
-    ("seconds", "rules", "deterministic", "has_flights"),
+    ("seconds", "rules", "deterministic", "has_preflights"),
     [
         (2.0, 2, False, True),
         (0.2, 2, False, True),
@@ -215,7 +215,7 @@ class Slow(InlineExecutor):
     ],
 )
 def test_a_crash_costs_no_evaluation_where_one_is_slow(
-    store, seconds, rules, deterministic, has_flights
+    store, seconds, rules, deterministic, has_preflights
 ):
     executor = Slow(measure, OBJECTIVE, seconds=seconds)
     engine = engine_on(store, executor=executor, rules=rules, deterministic=deterministic)
@@ -223,5 +223,5 @@ def test_a_crash_costs_no_evaluation_where_one_is_slow(
     crashed = [
         o for o in store.outcomes() if o.evaluation is not None and o.evaluation.status == "crashed"
     ]
-    assert bool(crashed) != has_flights
-    assert (store.preflight_counts().failed > 0) == has_flights
+    assert bool(crashed) != has_preflights
+    assert (store.preflight_counts().failed > 0) == has_preflights

@@ -51,7 +51,7 @@ class Bench:
     def __init__(self, store: Store, look: Callable[[Program], str] = probe) -> None:
         self.store = store
         self.executor = InlineExecutor(lambda _program: {}, Objective(("v",)), probe=look)
-        self.flights: list[Job] = []
+        self.preflights: list[Job] = []
         self.history = History()
         self.complaints: list[str] = []
         asyncio.run(self.screening(0).welcome(Program(0, SEED)))
@@ -60,7 +60,7 @@ class Bench:
         raise AssertionError("screening evaluates nothing")
 
     async def preflight(self, job: Job) -> Preflight:
-        self.flights.append(job)
+        self.preflights.append(job)
         return await self.executor.preflight(job)
 
     async def close(self) -> None:
@@ -126,7 +126,7 @@ def test_what_does_not_parse_is_mended_too(store):
     bench = Bench(store)
     assert isinstance(bench.admit("x = = 1\n", mended="x = 3\n"), Admitted)
     assert "p.py:1: invalid syntax" in bench.complaints[0]
-    assert len(bench.flights) == 2  # the seed's, and that of what was mended
+    assert len(bench.preflights) == 2  # the seed's, and that of what was mended
 
 
 def test_a_second_complaint_ends_the_attempt(store):
@@ -164,7 +164,7 @@ def test_a_child_without_a_bill_is_probed_and_not_imported_for_nothing(store, tm
     assert bench.admit("x = 2\n", attempt=2, paid=False, tune=Tune()) == Admitted(
         Proposal({"p.py": b"x = 2\n"}, tune=Tune())
     )
-    assert len(bench.flights) == 2  # the seed's and the first child's
+    assert len(bench.preflights) == 2  # the seed's and the first child's
 
 
 def test_without_a_probe_only_paid_children_have_a_preflight(store):
@@ -179,18 +179,18 @@ def test_what_the_seed_does_not_survive_says_nothing(store):
 
     bench = Bench(store, script)
     assert bench.admit("x = 2\n") == Admitted(Proposal({"p.py": b"x = 2\n"}))
-    assert len(bench.flights) == 1
+    assert len(bench.preflights) == 1
 
 
 def test_where_the_seed_takes_too_long_no_other_is_tried(store):
     class Slow(Bench):
         async def preflight(self, job: Job) -> Preflight:
-            self.flights.append(job)
+            self.preflights.append(job)
             return Preflight(fault="timeout")
 
     bench = Slow(store)
     assert bench.admit("x = 1 / 0\n") == Admitted(Proposal({"p.py": b"x = 1 / 0\n"}))
-    assert len(bench.flights) == 1
+    assert len(bench.preflights) == 1
     assert store.preflights(0) == {}  # another host may be faster
 
 
@@ -199,7 +199,7 @@ def test_a_stored_preflight_is_not_made_again(store):
     assert bench.admit("x = 1 / 0\n", mended="x = 3\n") == Bench.admit(
         bench, "x = 1 / 0\n", mended="x = 3\n"
     )
-    assert len(bench.flights) == 3
+    assert len(bench.preflights) == 3
 
 
 def test_a_probe_that_fails_on_the_seed_is_the_users_to_mend(store):
@@ -225,10 +225,10 @@ class Mend:
 
 
 def test_a_run_killed_in_a_repair_asks_for_nothing_again(tmp_path):
-    flights = []
+    preflights = []
 
     def probe(program):
-        flights.append(program.id)
+        preflights.append(program.id)
         if program.files["n.txt"] == b"5":
             raise CandidateCrashed("five")
         return ""
@@ -257,5 +257,5 @@ def test_a_run_killed_in_a_repair_asks_for_nothing_again(tmp_path):
     engine = engine_with(store, ["8"])  # one answer is all that is missing
     assert asyncio.run(engine.run()) == "evaluations"
     assert [outcome.verdict for outcome in store.outcomes()] == ["evaluated", "evaluated"]
-    assert flights == [0, 1, 1]
+    assert preflights == [0, 1, 1]
     store.close()
