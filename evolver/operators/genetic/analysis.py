@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import libcst as cst
 
+from evolver.operators.genetic.expected import Expected, expected_in
 from evolver.operators.genetic.fragment import Fragment
 from evolver.operators.genetic.inference import Inference, flow
 from evolver.operators.genetic.kinds import (
@@ -19,7 +20,6 @@ from evolver.operators.genetic.kinds import (
     Names,
     Type,
 )
-from evolver.operators.genetic.places import Place, place_of
 from evolver.operators.genetic.survey import Line, Site, Survey
 from evolver.operators.genetic.syntax import (
     OPEN_SCOPES,
@@ -192,12 +192,12 @@ class _Walk:
         loop, line, vital = (scope.in_loop, scope.in_while), scope.line, scope.vital
         if isinstance(node, cst.While):
             scope.line = None  # its test runs at every turn, a line above it only once
-            place = Place(kind=TRUTH, is_risky=True, decides=1)
+            expected = Expected(kind=TRUTH, is_risky=True, decides=1)
             scope.vital = vital.union(names_in(node.test))
         else:
             kind = SEQUENCE if isinstance(node, cst.For) else TRUTH
-            place = Place(kind=kind, is_risky=self.is_vital(node, scope), decides=1)
-        types = [self.operand(operand, path, place, scope) for operand in operands(node)]
+            expected = Expected(kind=kind, is_risky=self.is_vital(node, scope), decides=1)
+        types = [self.operand(operand, path, expected, scope) for operand in operands(node)]
         before = dict(scope.names)
         if isinstance(node, cst.For):
             types[0].be(SEQUENCE)
@@ -236,9 +236,9 @@ class _Walk:
         value = Type()
         for operand in operands(node):
             is_value = operand.path == ("value",)
-            place = Place(sink) if is_value else self.indexed(node, path, operand.path)
-            place = place.at_risk() if is_risky else place
-            found = self.operand(operand, path, place, scope)
+            expected = Expected(sink) if is_value else self.indexed(node, path, operand.path)
+            expected = expected.at_risk() if is_risky else expected
+            found = self.operand(operand, path, expected, scope)
             value = found if is_value else value
         match node:
             case cst.Assign():
@@ -288,14 +288,14 @@ class _Walk:
                 return self.inference.at((*path, *step, "value")).item()
         return None
 
-    def indexed(self, node: cst.CSTNode, path: Path, step: Path) -> Place:
+    def indexed(self, node: cst.CSTNode, path: Path, step: Path) -> Expected:
         """Return what the index of an assigned element wants."""
         if "slice" not in step:
-            return Place(kind=SEQUENCE)
+            return Expected(kind=SEQUENCE)
         container = self.inference.at((*path, *step[: step.index("slice")], "value"))
         if "dict" in container.root.flavours:
-            return Place(container.keys())
-        return Place(None, NUMBER, is_strict=True, is_risky=True)
+            return Expected(container.keys())
+        return Expected(None, NUMBER, is_strict=True, is_risky=True)
 
     def bind(self, target: cst.CSTNode, scope: _Scope, value: Type, path: Path = ()) -> None:
         match target:
@@ -317,14 +317,20 @@ class _Walk:
     # -- expressions -----------------------------------------------------------------------------
 
     def operand(
-        self, operand: Operand, above: Path, place: Place, scope: _Scope, *, is_owner: bool = False
+        self,
+        operand: Operand,
+        above: Path,
+        expected: Expected,
+        scope: _Scope,
+        *,
+        is_owner: bool = False,
     ) -> Type:
         """Visit an operand of the node at `above`, and what is under it; return its type.
 
         Args:
             operand: see `tree.operands`.
             above: path of the node that holds it.
-            place: what that node wants there.
+            expected: what that node wants there.
             scope: where it stands.
             is_owner: is an attribute taken of it, so that nothing else may stand there?
         """
@@ -342,7 +348,7 @@ class _Walk:
                 owns = type(node) is cst.Attribute
                 for each in in_order(node):
                     scope.line = None if is_open or may_be_skipped(node, each.path) else line
-                    inner = place_of(self.inference, node, each.path, path, place)
+                    inner = expected_in(self.inference, node, each.path, path, expected)
                     below[each.path] = self.operand(each, path, inner, scope, is_owner=owns)
                     if each.path[-1] == "iter":
                         self.loop(node, each.path, below[each.path], scope)
@@ -351,7 +357,7 @@ class _Walk:
             scope.restore(names)
             scope.table = table
         scope.line = line
-        if place.is_strict and (own.kind & NUMBER or not own.kind):
+        if expected.is_strict and (own.kind & NUMBER or not own.kind):
             own.need_integer()
         may_change = is_editable(node) and step != ("func",) and not is_owner
         if self.inference.is_last and may_change:
@@ -361,12 +367,12 @@ class _Walk:
                     node,
                     floor,
                     own.kind,
-                    place.wants(own),
+                    expected.wants(own),
                     own,
                     scope.in_scope(),
                     line,
-                    place.is_at_risk_of(own),
-                    place.decides,
+                    expected.is_at_risk_of(own),
+                    expected.decides,
                 )
             )
         return own

@@ -29,7 +29,7 @@ class Site:
         type: all that is known of it.
         names: the variables that are bound there.
         line: path of the statement before which an intermediate can be assigned, or None.
-        is_risky: see `inference.Place`.
+        is_risky: see `expected.Expected`.
         decides: see there.
     """
 

@@ -1,4 +1,4 @@
-"""What the place of an expression wants, and how dangerous it is to change what stands there."""
+"""What the surroundings of an expression expect of it, and how dangerous it is to change."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from evolver.operators.genetic.syntax import name_of
 from evolver.operators.genetic.tree import Path, operands, symbol
 
 
-class Place(NamedTuple):
-    """What the place of an expression wants.
+class Expected(NamedTuple):
+    """What is expected of an expression by its surroundings, as an expected type is.
 
     Attributes:
-        sink: the type of what takes the value, where it is known.
-        kind: what is wanted where no sink says it; 0: what stands there.
+        sink: the type of the variable, element or parameter that takes the value; None: not known.
+        kind: the kind that is expected where there is no sink; 0: the kind of what stands there.
         is_strict: does a float raise here?
         is_risky: does an edit often make the program raise or never end: of an index, of what is
             divided by, of the test of a `while`?
@@ -50,30 +50,32 @@ class Place(NamedTuple):
         sink = None if self.sink is None else self.sink.root
         return sink is not None and sink.is_divisor and sink.kind == INTEGER  # a float is seldom 0
 
-    def at_risk(self) -> Place:
-        """Return the same place where edits are dangerous."""
+    def at_risk(self) -> Expected:
+        """Return the same where edits are dangerous."""
         return self._replace(is_risky=True)
 
 
-ANY = Place()
+ANY = Expected()
 
 
-def place_of(of: Inference, parent: cst.CSTNode, step: Path, path: Path, outer: Place) -> Place:
-    """Return what the place of an operand wants.
+def expected_in(
+    of: Inference, parent: cst.CSTNode, step: Path, path: Path, outer: Expected
+) -> Expected:
+    """Return what is expected of an operand.
 
     Args:
         of: what is known of the fragment.
         parent: the expression that holds the operand.
         step: the operand's path from there.
         path: the parent's.
-        outer: the parent's own place.
+        outer: what is expected of the parent.
     """
-    find = _PLACES.get(type(parent))
-    place = find(of, parent, step, path, outer) if find is not None else ANY
-    return place.at_risk() if outer.is_risky else place
+    find = _EXPECTED.get(type(parent))
+    expected = find(of, parent, step, path, outer) if find is not None else ANY
+    return expected.at_risk() if outer.is_risky else expected
 
 
-def _in_binary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+def _in_binary(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
     operator = symbol(parent.operator)
     if operator == "@":
         return ANY
@@ -82,28 +84,30 @@ def _in_binary(of: Inference, parent: Any, step: Path, path: Path, outer: Place)
     whole = outer.is_strict or (outer.sink is not None and outer.sink.root.is_strict)
     is_repeated = operator == "*" and SEQUENCE in others
     divides = step == ("right",) and operator in DIVISIONS
-    return Place(None, kind, whole or operator in WHOLE or is_repeated, divides, outer.decides)
+    return Expected(None, kind, whole or operator in WHOLE or is_repeated, divides, outer.decides)
 
 
-def _in_unary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+def _in_unary(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
     if isinstance(parent.operator, cst.Not):
-        return Place(kind=TRUTH)
-    return Place(None, NUMBER, outer.is_strict or isinstance(parent.operator, cst.BitInvert))
+        return Expected(kind=TRUTH)
+    return Expected(None, NUMBER, outer.is_strict or isinstance(parent.operator, cst.BitInvert))
 
 
-def _in_comparison(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+def _in_comparison(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
     if not all(symbol(target.operator) for target in parent.comparisons):
         return ANY
     kinds = {of.at((*path, *each.path)).kind for each in operands(parent)}
     kind = NUMBER if any(kind & NUMBER for kind in kinds) else max(kinds)
-    return Place(None, kind, decides=1)
+    return Expected(None, kind, decides=1)
 
 
-def _in_conditional(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    return Place(kind=TRUTH) if step == ("test",) else outer
+def _in_conditional(
+    of: Inference, parent: Any, step: Path, path: Path, outer: Expected
+) -> Expected:
+    return Expected(kind=TRUTH) if step == ("test",) else outer
 
 
-def _in_call(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+def _in_call(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
     if step[0] != "args":
         return ANY
     index = int(step[1])
@@ -112,69 +116,71 @@ def _in_call(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -
     if own is not None:
         takes = own.root.takes
         plain = not argument.star and argument.keyword is None and index < len(takes)
-        return Place(takes[index]) if plain else ANY
+        return Expected(takes[index]) if plain else ANY
     name = name_of(parent.func)
     last = name.rpartition(".")[2]
     if name in INTEGER_ARGUMENTS or last in INTEGER_ARGUMENTS:
-        return Place(None, NUMBER, is_strict=True, is_risky=True)
+        return Expected(None, NUMBER, is_strict=True, is_risky=True)
     if name in ("int", "float", "abs", "round"):
         strict = outer.is_strict if name == "abs" else index > 0
         kind = of.at((*path, *step)).kind
-        return Place(None, NUMBER if kind & NUMBER else 0, strict)
+        return Expected(None, NUMBER if kind & NUMBER else 0, strict)
     given = sum(each.keyword is None for each in parent.args)
     if name in ("min", "max") and given > 1 and argument.keyword is None:
         numbers = of.at(path).kind & NUMBER
-        return Place(None, NUMBER if numbers else 0, outer.is_strict)
+        return Expected(None, NUMBER if numbers else 0, outer.is_strict)
     if name.startswith("math."):
-        return Place(None, NUMBER, is_risky=name in PARTIAL)
+        return Expected(None, NUMBER, is_risky=name in PARTIAL)
     if isinstance(parent.func, cst.Attribute):
         container = of.at((*path, "func", "value"))
         if last in ("append", "add", "appendleft", "remove", "fill"):
-            return Place(container.item())
+            return Expected(container.item())
         if last == "insert" and index == 1:
-            return Place(container.item())
+            return Expected(container.item())
     return ANY
 
 
-def _in_subscript(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+def _in_subscript(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
     if step == ("value",):
-        return Place(kind=SEQUENCE)
+        return Expected(kind=SEQUENCE)
     container = of.at((*path, "value")).root
     if "dict" in container.flavours:
-        return Place(container.keys())
+        return Expected(container.keys())
     if container.parts:
-        return Place(kind=OTHER)  # the elements differ: see `reads.readable`
-    return Place(None, NUMBER, is_strict=True, is_risky=True)
+        return Expected(kind=OTHER)  # the elements differ: see `reads.readable`
+    return Expected(None, NUMBER, is_strict=True, is_risky=True)
 
 
-def _in_elements(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+def _in_elements(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
     own = of.at(path).root
     if own.element is None and isinstance(parent, cst.Tuple):
-        return Place(own.parts.setdefault(int(step[1]), Type()))
-    return Place(own.item())
+        return Expected(own.parts.setdefault(int(step[1]), Type()))
+    return Expected(own.item())
 
 
-def _in_dictionary(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+def _in_dictionary(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
     own = of.at(path)
-    return Place(own.keys() if step[-1] == "key" else own.item())
+    return Expected(own.keys() if step[-1] == "key" else own.item())
 
 
-def _in_comprehension(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
+def _in_comprehension(
+    of: Inference, parent: Any, step: Path, path: Path, outer: Expected
+) -> Expected:
     if step == ("elt",):
-        return Place(of.at(path).item())
+        return Expected(of.at(path).item())
     if step in (("key",), ("value",)):
         return _in_dictionary(of, parent, step, path, outer)
-    return Place(kind=TRUTH, decides=1) if "ifs" in step else Place(kind=SEQUENCE)
+    return Expected(kind=TRUTH, decides=1) if "ifs" in step else Expected(kind=SEQUENCE)
 
 
-def _in_lambda(of: Inference, parent: Any, step: Path, path: Path, outer: Place) -> Place:
-    return Place(of.at(path).result(), decides=4)
+def _in_lambda(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
+    return Expected(of.at(path).result(), decides=4)
 
 
-_PLACES: dict[type[cst.CSTNode], Callable[[Inference, Any, Path, Path, Place], Place]] = {
+_EXPECTED: dict[type[cst.CSTNode], Callable[[Inference, Any, Path, Path, Expected], Expected]] = {
     cst.BinaryOperation: _in_binary,
     cst.UnaryOperation: _in_unary,
-    cst.BooleanOperation: lambda of, parent, step, path, outer: Place(kind=TRUTH, decides=1),
+    cst.BooleanOperation: lambda of, parent, step, path, outer: Expected(kind=TRUTH, decides=1),
     cst.Comparison: _in_comparison,
     cst.IfExp: _in_conditional,
     cst.Call: _in_call,
