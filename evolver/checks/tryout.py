@@ -22,8 +22,8 @@ from evolver.errors import UsageError
 from evolver.evaluation.inside import InsideEvaluator, find_inside
 from evolver.runs.founding import copy_task
 from evolver.runs.judging import judge
+from evolver.runs.recorded import TASK
 from evolver.runs.repository import project_of
-from evolver.runs.run import TASK
 from evolver.search.gate import bad_programs
 from evolver.tasks.directions import by_name
 from evolver.tasks.settings import TaskSettings, validate

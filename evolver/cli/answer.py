@@ -38,7 +38,7 @@ def answer(
     For runs with a [[model]] that has use = "manual". Each prompt is opened in $EDITOR; without one
     it is shown, and the answer is read up to Ctrl-D. What is piped in answers the first prompt.
     """
-    from evolver.runs.run import latest_directory
+    from evolver.runs.recorded import latest_directory
 
     found = directory or latest_directory()
     folders = list(_folders(found))

@@ -49,8 +49,8 @@ def replay(
 
     Without a network, a model or an evaluator. Exit code 1 where something differs.
     """
+    from evolver.runs.recorded import latest_directory
     from evolver.runs.replaying import replay as walk
-    from evolver.runs.run import latest_directory
 
     found = walk(directory or latest_directory(), re_evaluate=re_evaluate)
     if as_json:
@@ -141,7 +141,7 @@ def fork(
     from evolver.reports import display
     from evolver.runs.config import Options
     from evolver.runs.forking import fork as branch
-    from evolver.runs.run import latest_directory
+    from evolver.runs.recorded import latest_directory
 
     found = directory or latest_directory()
     options = Options(

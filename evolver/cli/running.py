@@ -109,7 +109,8 @@ def resume(
     from evolver.reports import display
     from evolver.runs import sessions
     from evolver.runs.config import Options
-    from evolver.runs.run import Run, latest_directory
+    from evolver.runs.recorded import latest_directory
+    from evolver.runs.run import Run
 
     found = directory or latest_directory()
     options = Options(

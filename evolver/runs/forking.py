@@ -13,7 +13,8 @@ from evolver.runs.assemble import make_endpoints, make_operators
 from evolver.runs.assignments import assigned
 from evolver.runs.config import Configuration, Options
 from evolver.runs.founding import founded
-from evolver.runs.run import PICKLE, Run
+from evolver.runs.recorded import PICKLE
+from evolver.runs.run import Run
 from evolver.runs.sessions import Listener, go_on
 from evolver.search.replay import left_behind
 from evolver.storage.copies import write_fork

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from evolver.errors import ModelError, SandboxError, UsageError
 from evolver.runs import config
-from evolver.runs.run import BEST, LOG, PICKLE, PROGRAM, TASK
+from evolver.runs.recorded import BEST, LOG, PICKLE, PROGRAM, TASK
 from evolver.storage.database import DATABASE, LOCK
 from evolver.storage.store import Store
 from evolver.tasks.settings import TaskSettings

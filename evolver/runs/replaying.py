@@ -13,7 +13,8 @@ from evolver.runs import config
 from evolver.runs.assemble import make_endpoints, make_executor, make_operators
 from evolver.runs.background import in_thread, unless_interrupted
 from evolver.runs.config import Configuration
-from evolver.runs.run import PICKLE, TASK, Run
+from evolver.runs.recorded import PICKLE, TASK
+from evolver.runs.run import Run
 from evolver.runs.sessions import make_engine
 from evolver.search.engine import Engine
 from evolver.search.replay import Difference, Playback, Record, Replay, walk_again, watched

@@ -1,122 +1,26 @@
-"""A run is a directory: the facts, the configuration, the task as it was, the log, the results."""
+"""What follows from the record of a run: programs, front, score, evidence."""
 
 from __future__ import annotations
 
 import math
-import sqlite3
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from evolver.errors import UsageError
 from evolver.evaluation.failures import Failures, paths_of
-from evolver.runs import config
+from evolver.runs.recorded import BEST, Recorded
 from evolver.search.counts import OutcomeCounts
 from evolver.search.evidence import SEED, Evidence, Verdict, establishes, in_order
 from evolver.search.population import front_of
 from evolver.search.progress import ModelRecord
-from evolver.storage.database import DATABASE, damaged
-from evolver.storage.facts import Confirmation, Outcome, PreflightCounts, Round
-from evolver.storage.store import Store
-from evolver.storage.totals import Bill, PreflightCounts
-from evolver.tasks.objective import Objective, dominates
-from evolver.tasks.task import RUNS, Task, assemble_task
-from evolver.types import Elite, Evaluation, Program, Prompt
-
-TASK = "task"  # the task's folder as it was at the start
-PROGRAM = "program"  # the program's files, where they lay outside the task's folder
-LOG = "run.log"
-BEST = "best"  # the best program's files
-PICKLE = "evaluator.pkl"  # where a program of Python gave the evaluator
+from evolver.tasks.objective import dominates
+from evolver.types import Elite
 
 
-def latest_directory() -> Path:
-    """Return the run under runs/ that was written last.
-
-    Raises:
-        UsageError: there is none.
-    """
-    found = [path.parent for path in Path(RUNS).glob(f"*/{DATABASE}")]
-    if not found:
-        raise UsageError(f"there is no run under {RUNS}/; name the directory of a run")
-    return max(found, key=lambda path: (path / DATABASE).stat().st_mtime)
-
-
-@dataclass(frozen=True)
-class Run:
-    """The results of a run, read from its facts; also of one that is still going on.
-
-    Attributes:
-        directory: of the run.
-        store: is read instead, where one is given; else what is there at each question.
-    """
-
-    directory: Path
-    store: Store | None = field(default=None, compare=False, repr=False)
-
-    @classmethod
-    def open(cls, directory: Path | str | None = None) -> Run:
-        """Open a run; without a directory the latest one under runs/.
-
-        Raises:
-            UsageError: there is no run, or its database is damaged.
-        """
-        run = cls(Path(directory) if directory is not None else latest_directory())
-        Store.read(run.directory).close()
-        return run
-
-    def _read(self, question: Callable[[Store], Any]) -> Any:
-        if self.store is not None:
-            return question(self.store)
-        store = Store.read(self.directory)
-        try:
-            return question(store)
-        except sqlite3.DatabaseError as error:
-            raise damaged(self.directory, error) from error
-        finally:
-            store.close()
-
-    @cached_property
-    def configuration(self) -> config.Configuration:
-        """What the run was started with."""
-        return config.read(self.directory)
-
-    @cached_property
-    def facts(self) -> Mapping[str, Any]:
-        """Name and origin of the task, its repository, the version of evolver."""
-        facts: Mapping[str, Any] = self._read(lambda store: store.facts())
-        return facts
-
-    @cached_property
-    def task(self) -> Task:
-        """The task as it was when the run began."""
-        settings = self.configuration.task
-        return assemble_task(self.facts["task"], self.directory / TASK, settings, is_recorded=True)
-
-    @cached_property
-    def objective(self) -> Objective:
-        """Which metrics count."""
-        return self.task.objective
-
-    @cached_property
-    def outcomes(self) -> Sequence[Outcome]:
-        """How each attempt ended, in commit order."""
-        outcomes: list[Outcome] = self._read(lambda store: list(store.outcomes()))
-        return outcomes
-
-    @cached_property
-    def confirmations(self) -> Sequence[Confirmation]:
-        """Repeated measurements, in the order in which they were made."""
-        confirmations: list[Confirmation] = self._read(lambda store: store.confirmations())
-        return confirmations
-
-    @cached_property
-    def rounds(self) -> Sequence[Round]:
-        """The rounds that they were made in."""
-        rounds: list[Round] = self._read(lambda store: store.rounds())
-        return rounds
+class Run(Recorded):
+    """The results of a run, computed from its record; also of one that is still going on."""
 
     @cached_property
     def evidence(self) -> Evidence:
@@ -126,23 +30,6 @@ class Run:
             if isinstance(event, Verdict):
                 evidence.add(event)
         return evidence
-
-    @cached_property
-    def preflight_counts(self) -> PreflightCounts:
-        """What the pre-flights told."""
-        counts: PreflightCounts = self._read(lambda store: store.preflight_counts())
-        return counts
-
-    @cached_property
-    def bill(self) -> Bill:
-        """What the completions cost."""
-        return reduce(Bill.and_, self.bills.values(), Bill())
-
-    @cached_property
-    def bills(self) -> Mapping[str, Bill]:
-        """What the completions cost, by the model's name."""
-        bills: dict[str, Bill] = self._read(lambda store: store.bills())
-        return bills
 
     @cached_property
     def models(self) -> Mapping[str, ModelRecord]:
@@ -271,22 +158,6 @@ class Run:
         fitting = [e for e in self.elites.values() if passes(e.evaluation.metrics)]
         return max(fitting, key=lambda e: (e.objectives, -e.program.id), default=None)
 
-    def prompts(self, attempt: int) -> Mapping[int, Prompt]:
-        """Return what models were sent for an attempt, by the number of the call."""
-        prompts: dict[int, Prompt] = self._read(lambda store: store.prompts(attempt))
-        return prompts
-
-    def program(self, number: int) -> tuple[Program, Evaluation | None]:
-        """Return a program and its evaluation by id.
-
-        Raises:
-            UsageError: the run has no such program.
-        """
-        for outcome in self.outcomes:
-            if outcome.program is not None and outcome.program.id == number:
-                return outcome.program, outcome.evaluation
-        raise UsageError(f"{self.directory} has no program {number}; see 'evolver show'")
-
     def lineage(self, number: int) -> Sequence[Elite]:
         """Return a program and its first parents, the seed first.
 
@@ -312,23 +183,6 @@ class Run:
         if not by_clock or not seeds:
             return section.timeout
         return max(section.limit(elite.evaluation.seconds) for elite in seeds)
-
-    @property
-    def evaluations(self) -> int:
-        """Evaluations spent."""
-        return sum(o.evaluation.evaluations for o in self.outcomes if o.evaluation is not None)
-
-    @property
-    def seconds(self) -> float:
-        """Time worked on the run, over all sessions."""
-        seconds: float = self._read(lambda store: store.seconds())
-        return seconds
-
-    @property
-    def stopped(self) -> str | None:
-        """Why the last session ended; None where it was killed or is still at work."""
-        reason: str | None = self._read(lambda store: store.last_stop())
-        return reason
 
     def summary(self) -> dict[str, Any]:
         """What `--json` prints."""

@@ -33,7 +33,8 @@ from evolver.runs.assemble import (
 )
 from evolver.runs.background import in_thread
 from evolver.runs.config import Configuration, Options
-from evolver.runs.run import LOG, PICKLE, TASK, Run
+from evolver.runs.recorded import LOG, PICKLE, TASK
+from evolver.runs.run import Run
 from evolver.sandboxes import protect_process
 from evolver.search import gate
 from evolver.search.engine import Engine, EngineSettings

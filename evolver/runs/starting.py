@@ -12,7 +12,8 @@ from evolver.runs import config, repository
 from evolver.runs.assemble import make_endpoints, make_operators
 from evolver.runs.config import Options
 from evolver.runs.founding import founded
-from evolver.runs.run import PICKLE, Run
+from evolver.runs.recorded import PICKLE
+from evolver.runs.run import Run
 from evolver.runs.sessions import Listener, go_on
 from evolver.search import gate
 from evolver.storage.store import begin_facts

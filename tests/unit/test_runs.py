@@ -11,7 +11,7 @@ import pytest
 
 from evolver.errors import UsageError
 from evolver.runs.founding import new_directory
-from evolver.runs.run import latest_directory
+from evolver.runs.recorded import latest_directory
 from evolver.storage.database import DATABASE
 from evolver.tasks.settings import TaskSettings, validate
 from evolver.tasks.task import assemble_task

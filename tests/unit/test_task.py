@@ -10,7 +10,7 @@ import pytest
 from evolver.errors import UsageError
 from evolver.programs.edits import find_regions
 from evolver.runs.founding import copy_task
-from evolver.runs.run import TASK
+from evolver.runs.recorded import TASK
 from evolver.storage.database import DATABASE
 from evolver.tasks.task import assemble_task, load_task
 

@@ -1,0 +1,163 @@
+"""A run's directory: the facts, the configuration, the task as it was."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, reduce
+from pathlib import Path
+from typing import Any, Self
+
+from evolver.errors import UsageError
+from evolver.runs import config
+from evolver.storage.database import DATABASE, damaged
+from evolver.storage.facts import Confirmation, Outcome, Round
+from evolver.storage.store import Store
+from evolver.storage.totals import Bill, PreflightCounts
+from evolver.tasks.objective import Objective
+from evolver.tasks.task import RUNS, Task, assemble_task
+from evolver.types import Evaluation, Program, Prompt
+
+TASK = "task"  # the task's folder as it was at the start
+PROGRAM = "program"  # the program's files, where they lay outside the task's folder
+LOG = "run.log"
+BEST = "best"  # the best program's files
+PICKLE = "evaluator.pkl"  # where a program of Python gave the evaluator
+
+
+def latest_directory() -> Path:
+    """Return the run under runs/ that was written last.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = [path.parent for path in Path(RUNS).glob(f"*/{DATABASE}")]
+    if not found:
+        raise UsageError(f"there is no run under {RUNS}/; name the directory of a run")
+    return max(found, key=lambda path: (path / DATABASE).stat().st_mtime)
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What a run recorded so far, as it was written; also of one that is still going on.
+
+    Attributes:
+        directory: of the run.
+        store: is read instead, where one is given; else what is there at each question.
+    """
+
+    directory: Path
+    store: Store | None = field(default=None, compare=False, repr=False)
+
+    @classmethod
+    def open(cls, directory: Path | str | None = None) -> Self:
+        """Open a run; without a directory the latest one under runs/.
+
+        Raises:
+            UsageError: there is no run, or its database is damaged.
+        """
+        run = cls(Path(directory) if directory is not None else latest_directory())
+        Store.read(run.directory).close()
+        return run
+
+    def _read(self, question: Callable[[Store], Any]) -> Any:
+        if self.store is not None:
+            return question(self.store)
+        store = Store.read(self.directory)
+        try:
+            return question(store)
+        except sqlite3.DatabaseError as error:
+            raise damaged(self.directory, error) from error
+        finally:
+            store.close()
+
+    @cached_property
+    def configuration(self) -> config.Configuration:
+        """What the run was started with."""
+        return config.read(self.directory)
+
+    @cached_property
+    def facts(self) -> Mapping[str, Any]:
+        """Name and origin of the task, its repository, the version of evolver."""
+        facts: Mapping[str, Any] = self._read(lambda store: store.facts())
+        return facts
+
+    @cached_property
+    def task(self) -> Task:
+        """The task as it was when the run began."""
+        settings = self.configuration.task
+        return assemble_task(self.facts["task"], self.directory / TASK, settings, is_recorded=True)
+
+    @cached_property
+    def objective(self) -> Objective:
+        """Which metrics count."""
+        return self.task.objective
+
+    @cached_property
+    def outcomes(self) -> Sequence[Outcome]:
+        """How each attempt ended, in commit order."""
+        outcomes: list[Outcome] = self._read(lambda store: list(store.outcomes()))
+        return outcomes
+
+    @cached_property
+    def confirmations(self) -> Sequence[Confirmation]:
+        """Repeated measurements, in the order in which they were made."""
+        confirmations: list[Confirmation] = self._read(lambda store: store.confirmations())
+        return confirmations
+
+    @cached_property
+    def rounds(self) -> Sequence[Round]:
+        """The rounds that they were made in."""
+        rounds: list[Round] = self._read(lambda store: store.rounds())
+        return rounds
+
+    @cached_property
+    def preflight_counts(self) -> PreflightCounts:
+        """What the pre-flights told."""
+        counts: PreflightCounts = self._read(lambda store: store.preflight_counts())
+        return counts
+
+    @cached_property
+    def bills(self) -> Mapping[str, Bill]:
+        """What the completions cost, by the model's name."""
+        bills: dict[str, Bill] = self._read(lambda store: store.bills())
+        return bills
+
+    @cached_property
+    def bill(self) -> Bill:
+        """What the completions cost."""
+        return reduce(Bill.and_, self.bills.values(), Bill())
+
+    @property
+    def seconds(self) -> float:
+        """Time worked on the run, over all sessions."""
+        seconds: float = self._read(lambda store: store.seconds())
+        return seconds
+
+    @property
+    def stopped(self) -> str | None:
+        """Why the last session ended; None where it was killed or is still at work."""
+        reason: str | None = self._read(lambda store: store.last_stop())
+        return reason
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations spent."""
+        return sum(o.evaluation.evaluations for o in self.outcomes if o.evaluation is not None)
+
+    def prompts(self, attempt: int) -> Mapping[int, Prompt]:
+        """Return what models were sent for an attempt, by the number of the call."""
+        prompts: dict[int, Prompt] = self._read(lambda store: store.prompts(attempt))
+        return prompts
+
+    def program(self, number: int) -> tuple[Program, Evaluation | None]:
+        """Return a program and its evaluation by id.
+
+        Raises:
+            UsageError: the run has no such program.
+        """
+        for outcome in self.outcomes:
+            if outcome.program is not None and outcome.program.id == number:
+                return outcome.program, outcome.evaluation
+        raise UsageError(f"{self.directory} has no program {number}; see 'evolver show'")
