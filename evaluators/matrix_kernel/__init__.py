@@ -26,7 +26,13 @@ Shape = tuple[int, int, int]
 _ROUNDOFFS = 64
 #: In C all that may be called.
 _CALLS = {b"malloc", b"calloc", b"aligned_alloc", b"posix_memalign", b"free", b"fma", b"fmaf"}
-_MODULES = {"numpy", "numba", "math"}  # all that may be imported in Python
+#: Python without numpy's own product.
+LANGUAGE = sources.Language(
+    reason="the program must compute the product itself",
+    modules=("numpy", "numba", "math"),
+    attributes=sources.ARRAYS,
+    syntax={ast.MatMult: "@"},
+)
 
 
 @dataclass(frozen=True)
@@ -99,9 +105,7 @@ class Evaluator:
     def _prepare(self, candidate: Candidate) -> str:
         """Check the kind of program and compile it; return the function that is to be called."""
         if self.language == "python":
-            for path, content in candidate.files.items():
-                if path.endswith(".py"):
-                    forbid_library(content)
+            LANGUAGE.check(candidate.files)
             return self.function
         source = verify.one_file(candidate.files, ".c")
         sources.forbid_assembler(candidate.files)
@@ -150,11 +154,6 @@ class Evaluator:
                 f"the product is off by {error:.3g} of the factors' norms; {self.dtype} allows "
                 f"{most:.3g}"
             )
-
-
-def forbid_library(source: bytes) -> None:
-    """Raise CandidateOutputError where Python code has somebody else multiply its matrices."""
-    sources.forbid(source, modules=_MODULES, operators=(ast.MatMult,))
 
 
 def _gflops(shape: Shape, timing: Timing) -> float:

@@ -24,7 +24,7 @@ from evolver.errors import CandidateOutputError, UsageError
 from evolver.scoring import datasets, devices, verify
 from evolver.types import Candidate, Result
 
-from .source import check_source
+from .language import LANGUAGE
 
 #: A number is changed by up to this part of it. The seed's accuracy on 2,000 images of `digits`
 #: changed by -0.1 to 0.35 points, and by as little with twice as much; four weights of six bits in
@@ -122,7 +122,7 @@ class Evaluator:
         Raises:
             CandidateError: it cannot be trained in its time, or its predictions are none.
         """
-        check_source(candidate.files)
+        LANGUAGE.check(candidate.files)
         trials = []
         for run in range(self.runs):
             if run:
@@ -153,7 +153,7 @@ class Evaluator:
         Raises:
             CandidateError: one of these fails.
         """
-        check_source(candidate.files)
+        LANGUAGE.check(candidate.files)
         shape = (1, 8, 8) if self.data == "digits" else (3, 32, 32)
         noise = np.random.default_rng(0).standard_normal((4, *shape), np.float32)
         labels = np.arange(4)

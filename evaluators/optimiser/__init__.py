@@ -23,9 +23,10 @@ from evolver.errors import CandidateOutputError, UsageError
 from evolver.scoring import datasets
 from evolver.types import Candidate, Result
 
-from . import guest, reading
+from . import guest
 from .course import Array, Course, Stretch
 from .known.adamw import train as adamw
+from .language import LANGUAGE
 
 _MEASURED = Path(__file__).with_name("measured.csv")
 _TITLES = {
@@ -104,9 +105,7 @@ class Evaluator:
             CandidateError: the function is none of the form, keeps something between two calls,
                 or trains at no learning rate.
         """
-        for path, content in candidate.files.items():
-            if path.endswith(".py"):
-                reading.check(content)
+        LANGUAGE.check(candidate.files)
         course = self.course(candidate.rng)
         ours = course.losses(self.trained(candidate, course)).mean()
         theirs = course.losses(course.taken_by(adamw)).mean()

@@ -136,11 +136,11 @@ def test_what_is_nearly_a_product_is_refused(change: str, told: str) -> None:
 
 @pytest.mark.parametrize("device", LIBRARY)
 def test_the_library_is_not_called(device: str) -> None:
-    evaluator = evaluators().Evaluator(device=device)
+    language = evaluators().LANGUAGES[device]
     for source in LIBRARY[device]:
         with pytest.raises(CandidateOutputError, match="is not allowed"):
-            evaluator.forbid_library(source.encode())
-    evaluators().Evaluator(device="cuda").forbid_library(SEED.read_bytes())
+            language.check({"multiply.py": source.encode()})
+    evaluators().LANGUAGES["cuda"].check({"multiply.py": SEED.read_bytes()})
 
 
 GROUPED = """
@@ -185,7 +185,7 @@ def multiply(a, b, out):
 
 @pytest.mark.parametrize(("device", "source"), [("cuda", GROUPED), ("cpu", COMPILED)])
 def test_what_kernels_are_written_with_is_allowed(device: Any, source: str) -> None:
-    evaluators().Evaluator(device=device).forbid_library(source.encode())
+    evaluators().LANGUAGES[device].check({"multiply.py": source.encode()})
 
 
 def test_a_device_that_is_not_there_is_told() -> None:

@@ -108,7 +108,7 @@ def test_half_precision_is_no_single_precision() -> None:
 @pytest.mark.parametrize("source", LIBRARY)
 def test_the_library_is_not_called(source: str) -> None:
     with pytest.raises(CandidateOutputError, match=r"is not allowed|no Python"):
-        module().forbid_library(source.encode())
+        module().LANGUAGE.check({"multiply.py": source.encode()})
 
 
 def of_example(name: str, source: str | None = None, **settings: Any) -> Any:

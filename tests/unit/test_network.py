@@ -308,14 +308,14 @@ def test_statistics_of_the_other_images_are_refused_each_time() -> None:
         ("G = torch.Generator()", "random numbers are the evaluator's"),
         (f"W = {'w' * 101!r}", "weights are learnt"),
         (f"W = {[0.5] * 201}", "weights are learnt"),
-        ("torch.nn.functional.cross_entropy = len", "__setattr__ of torch"),
-        ("match ():\n    case torch.Tensor(data=x):\n        pass", "__match__"),
+        ("torch.nn.functional.cross_entropy = len", "cross_entropy of torch"),
+        ("match ():\n    case torch.Tensor(data=x):\n        pass", "class pattern"),
         ("def f(:", "no Python"),
     ],
 )
 def test_other_data_and_seeds_of_its_own_are_refused(line: str, reason: str) -> None:
     with pytest.raises(CandidateOutputError, match=reason):
-        module().check_source({"network.py": f"{program(**LINEAR)}\n{line}\n".encode()})
+        module().LANGUAGE.check({"network.py": f"{program(**LINEAR)}\n{line}\n".encode()})
 
 
 # --- what comes back ------------------------------------------------------------------------------

@@ -435,7 +435,7 @@ def test_one_rate_that_diverges_is_no_more_than_a_bad_rate(sandbox: LocalSandbox
         ("import numpy as n\ndef f():\n    m = n.linalg\n", "numpy.linalg as a value"),
         ("from numpy import linalg as n\ndef f():\n    m = n\n", "numpy.linalg as a value"),
         ("from numpy import random\n", "numpy.random"),
-        ("from numpy import *\n", r"numpy.\*"),
+        ("from numpy import *\n", r"\* is not"),
         ("import numpy as np\ndef f():\n    return np.load('x')\n", "load"),
         ("kept = []\n", "outside a function"),
         ("kept = {}\n", "outside a function"),
@@ -461,7 +461,7 @@ def test_one_rate_that_diverges_is_no_more_than_a_bad_rate(sandbox: LocalSandbox
 )
 def test_what_could_remember_is_not_read_further(source: str, reason: str) -> None:
     with pytest.raises(CandidateOutputError, match=reason):
-        MODULE.reading.check((source + TRAIN).encode())
+        MODULE.LANGUAGE.check({"optimiser.py": (source + TRAIN).encode()})
 
 
 @pytest.mark.parametrize(
@@ -474,7 +474,7 @@ def test_what_could_remember_is_not_read_further(source: str, reason: str) -> No
     ],
 )
 def test_what_computes_may_pass(source: str) -> None:
-    MODULE.reading.check(source.encode())
+    MODULE.LANGUAGE.check({"optimiser.py": source.encode()})
 
 
 @pytest.mark.parametrize(

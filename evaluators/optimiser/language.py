@@ -1,0 +1,41 @@
+"""The Python that an optimiser is written in: arithmetic on arrays, and nothing that remembers.
+
+That calls give the same again, whenever they are made, is measured besides.
+"""
+
+from __future__ import annotations
+
+import ast
+
+from evolver.scoring import sources
+
+#: They read or write files, reach what an array is a part of, keep something, or reach anything.
+_FORBIDDEN = {
+    "getattr", "setattr", "delattr", "vars", "globals", "locals", "eval", "exec", "compile", "open",
+    "input", "breakpoint", "help", "type", "super", "object", "base", "flags", "setflags", "ctypes",
+    "data", "getbuffer", "tofile", "dump", "dumps", "load", "save", "savez", "savez_compressed",
+    "savetxt", "loadtxt", "genfromtxt", "fromfile", "fromregex", "memmap", "DataSource",
+    "frompyfunc", "vectorize", "seterr", "seterrcall", "setbufsize", "set_printoptions", "nditer",
+    "from_dlpack", "frombuffer", "require", "info", "test", "cache", "lru_cache", "*",
+}  # fmt: skip
+
+LANGUAGE = sources.Language(
+    reason=(
+        "an optimiser computes with numpy and math, and keeps nothing between two calls but the "
+        "two arrays that it returns"
+    ),
+    modules=("numpy", "math"),
+    forbidden=_FORBIDDEN,
+    submodules=("numpy.linalg", "numpy.fft"),
+    is_stateless=True,
+    syntax={
+        ast.Global: "global",
+        ast.Nonlocal: "nonlocal",
+        ast.ClassDef: "a class",
+        ast.AsyncFunctionDef: "a coroutine",
+        ast.Await: "a coroutine",
+        ast.Yield: "a generator",
+        ast.YieldFrom: "a generator",
+        ast.Match: "match",
+    },
+)
