@@ -33,7 +33,6 @@ from evolver.storage.facts import (
     Attempt,
     Confirmation,
     Outcome,
-    PreflightCounts,
     Request,
     Round,
     Session,
