@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evolver.checks.belongings import LARGEST, written
-from evolver.checks.reference import commented
+from evolver.checks.template import commented
 from evolver.checks.tryout import NUMBER, Tryout
 from evolver.errors import UsageError
 from evolver.runs.founding import unmakeable

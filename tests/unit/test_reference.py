@@ -9,7 +9,9 @@ from pathlib import Path
 import pytest
 
 from evolver.api import evolve
-from evolver.checks.reference import commented, keys_of, meanings, page
+from evolver.checks.keys import keys_of, meanings
+from evolver.checks.reference import page
+from evolver.checks.template import commented
 from evolver.operators import DEFAULT
 from evolver.routing.endpoint import Terms
 from evolver.runs import assemble
