@@ -22,7 +22,8 @@ from typing import Any
 from evolver.runs import config
 from evolver.runs.assemble import make_operators
 from evolver.runs.config import Options
-from evolver.runs.sessions import make_engine
+from evolver.runs.sessions import make_parts
+from evolver.search.engine import Engine
 from evolver.storage.facts import Outcome
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
@@ -134,7 +135,7 @@ def run_inside(folder: Path, score: str, *, evaluations: int, seed: int) -> Insi
 
     async def work(store: Store) -> Inside:
         operators = make_operators(task, has_model=False)
-        engine = make_engine(task, configuration, store, executor, operators, [])
+        engine = Engine(make_parts(task, configuration, store, executor, operators, []))
         await engine.run()
         await engine.confirm()
         best = engine.population.best()

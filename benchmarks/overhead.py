@@ -20,7 +20,8 @@ from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.mix import Mix, Weighted
 from evolver.routing.budget import Budget
 from evolver.search.archives import BestN, Pareto
-from evolver.search.engine import Engine, EngineSettings
+from evolver.search.engine import Engine
+from evolver.search.parts import EngineSettings, RunParts
 from evolver.search.population import Island, Population
 from evolver.search.progress import Progress
 from evolver.search.selection import FrontFirst, Tournament
@@ -60,23 +61,25 @@ def run(objective: Objective, size: int, sample: int) -> list[tuple[int, float]]
     with tempfile.TemporaryDirectory() as folder:
         store = Store.create(Path(folder), {}, "benchmark")
         engine = Engine(
-            brief=Brief("", seed),
-            base="",
-            seeds=[seed],
-            store=store,
-            population=Population(
-                objective,
-                (lambda: Island(Pareto(), FrontFirst()))
-                if several
-                else (lambda: Island(BestN(), Tournament())),
-                islands=4,
-                migration_interval=200,
-            ),
-            mix=Mix([Weighted("nothing", DoNothing(), 1.0)]),
-            executor=InlineExecutor(measure, objective),
-            budget=Budget(evaluations=size + sample),
-            settings=EngineSettings(in_flight=4),
-            listener=listener,
+            RunParts(
+                brief=Brief("", seed),
+                base="",
+                seeds=[seed],
+                store=store,
+                population=Population(
+                    objective,
+                    (lambda: Island(Pareto(), FrontFirst()))
+                    if several
+                    else (lambda: Island(BestN(), Tournament())),
+                    islands=4,
+                    migration_interval=200,
+                ),
+                mix=Mix([Weighted("nothing", DoNothing(), 1.0)]),
+                executor=InlineExecutor(measure, objective),
+                budget=Budget(evaluations=size + sample),
+                settings=EngineSettings(in_flight=4),
+                listener=listener,
+            )
         )
         asyncio.run(engine.run())
         store.close()

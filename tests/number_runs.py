@@ -12,7 +12,8 @@ from evolver.routing.choice import ByWeight
 from evolver.routing.endpoint import Endpoint
 from evolver.routing.recording import Models
 from evolver.search.archives import BestN
-from evolver.search.engine import Engine, EngineSettings
+from evolver.search.engine import Engine
+from evolver.search.parts import EngineSettings, RunParts
 from evolver.search.population import Island, Population
 from evolver.search.selection import Tournament
 from evolver.tasks.objective import Objective
@@ -67,22 +68,24 @@ def engine_on(store, *, evaluations=60, slots=2, delay=0.0, operators=None, **se
         choice = settings.pop("choice", ByWeight)(weights)
         extra["models"] = Models(endpoints, choice, store, budget)
     return Engine(
-        brief=Brief("", SEED),
-        base="",
-        seeds=settings.pop("seeds", [SEED]),
-        store=store,
-        population=Population(
-            settings.pop("objective", OBJECTIVE),
-            lambda: Island(BestN(20), Tournament()),
-            islands=3,
-            migration_interval=10,
-        ),
-        mix=Mix(operators or [Weighted("step", Step(), 1.0)]),
-        executor=settings.pop("executor", None)
-        or InlineExecutor(settings.pop("measure", measure), OBJECTIVE, slots, delay),
-        budget=budget,
-        settings=EngineSettings(**settings),
-        **extra,
+        RunParts(
+            brief=Brief("", SEED),
+            base="",
+            seeds=settings.pop("seeds", [SEED]),
+            store=store,
+            population=Population(
+                settings.pop("objective", OBJECTIVE),
+                lambda: Island(BestN(20), Tournament()),
+                islands=3,
+                migration_interval=10,
+            ),
+            mix=Mix(operators or [Weighted("step", Step(), 1.0)]),
+            executor=settings.pop("executor", None)
+            or InlineExecutor(settings.pop("measure", measure), OBJECTIVE, slots, delay),
+            budget=budget,
+            settings=EngineSettings(**settings),
+            **extra,
+        )
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -35,10 +36,6 @@ class Models:
 
     Attributes:
         bills: what every model cost so far, by its name.
-        turn: is awaited with an attempt's number before each of its requests; where a run must
-            repeat itself, what is left of a limit may not depend on who asked first.
-        ended: is called with an attempt's number after each of its requests that was answered, be
-            it by a refusal.
         notes: what was found out about how models must be asked, in sentences.
     """
 
@@ -56,8 +53,7 @@ class Models:
             spent.append((bound, bill))
         self._limit = SpendingLimit(budget, spent)
         self._shared: dict[int, asyncio.Future[Sequence[Completion]]] = {}
-        self.turn: Callable[[int], Awaitable[None]] | None = None
-        self.ended: Callable[[int], None] = lambda attempt: None
+        self._answered = Counter[int]()  # attempt in flight -> its requests that were answered
         self.notes: list[str] = []
         self._listener: Callable[[], None] = lambda: None
         for endpoint in endpoints:
@@ -81,21 +77,36 @@ class Models:
         """Expect that the first request of an attempt answers the first one of others too."""
         self._shared[leader] = asyncio.get_running_loop().create_future()
 
-    def of(self, attempt: Attempt, samples: int = 1) -> RecordedModel:
+    def of(
+        self,
+        attempt: Attempt,
+        samples: int = 1,
+        turn: Callable[[], Awaitable[None]] | None = None,
+    ) -> RecordedModel:
         """Return the model that an attempt asks.
 
         Args:
             attempt: as it was decided. A model that the run no longer has is replaced by the first.
             samples: how many attempts share its first request.
+            turn: is awaited before each of its requests. Where a run must repeat itself, what is
+                left of a limit may not depend on who asked first.
         """
         endpoint = self._endpoints.get(attempt.model) or next(iter(self._endpoints.values()))
-        return RecordedModel(self, endpoint, self._store, attempt, samples)
+        return RecordedModel(self, endpoint, self._store, attempt, samples, turn)
 
     def end(self, attempt: Attempt) -> None:
         """Let nobody wait any longer for what an attempt was to share."""
         shared = self._shared.pop(attempt.id, None)
         if shared is not None and not shared.done():
             shared.set_result(())
+
+    def count_answer(self, attempt: Attempt) -> None:
+        """Count a request of an attempt that was answered, be it by a refusal."""
+        self._answered[attempt.id] += 1
+
+    def answered(self, attempt: int) -> int:
+        """Return how many requests of an attempt were answered, and forget it."""
+        return self._answered.pop(attempt, 0)
 
     @contextmanager
     def sharing(self, attempt: Attempt) -> Iterator[Callable[[Sequence[Completion]], None]]:
@@ -198,14 +209,21 @@ class RecordedModel:
     """The model of one attempt: answers from the store, else from the endpoint, stored first."""
 
     def __init__(
-        self, models: Models, endpoint: Endpoint, store: Store, attempt: Attempt, samples: int
+        self,
+        models: Models,
+        endpoint: Endpoint,
+        store: Store,
+        attempt: Attempt,
+        samples: int,
+        turn: Callable[[], Awaitable[None]] | None,
     ) -> None:
-        """Wrap a model for one attempt; `samples` attempts share its first request."""
+        """Wrap a model for one attempt; see `Models.of`."""
         self._models = models
         self._endpoint = endpoint
         self._store = store
         self._attempt = attempt
         self._samples = samples
+        self._turn = turn
         self._stored: Mapping[int, Sequence[Completion]] = store.completions(attempt.id)
         self._calls = 0
 
@@ -277,8 +295,8 @@ class RecordedModel:
         self, endpoint: Endpoint, call: int, prompt: Prompt, n: int
     ) -> Sequence[Completion]:
         """Send one request, recorded before and after."""
-        if self._models.turn is not None:
-            await self._models.turn(self._attempt.id)
+        if self._turn is not None:
+            await self._turn()
         async with endpoint.place():
             bound = await self._models.reserve(endpoint, prompt, n)
             request = Request(self._attempt.id, call, endpoint.name, prompt, n, bound)
@@ -290,7 +308,7 @@ class RecordedModel:
                 raise
             self._store.record(number, answers)
             self._models.settle(endpoint, bound, Bill().plus(answers))
-        self._models.ended(self._attempt.id)
+        self._models.count_answer(self._attempt)
         return answers
 
     def _fail(self, endpoint: Endpoint, number: int, bound: Bound, error: BaseException) -> None:
@@ -302,4 +320,4 @@ class RecordedModel:
         if isinstance(error, ModelAdapted):
             self._models.note(error.lesson)
         elif isinstance(error, ModelError) and not isinstance(error, ModelUnavailable):
-            self._models.ended(self._attempt.id)
+            self._models.count_answer(self._attempt)

@@ -15,9 +15,9 @@ from evolver.runs.background import in_thread, unless_interrupted
 from evolver.runs.config import Configuration
 from evolver.runs.recorded import PICKLE, TASK
 from evolver.runs.run import Run
-from evolver.runs.sessions import make_engine
-from evolver.search.engine import Engine
+from evolver.runs.sessions import make_parts
 from evolver.search.replay import Difference, Playback, Record, Replay, walk_again, watched
+from evolver.search.steps import Steps
 from evolver.storage.copies import answers_of
 from evolver.storage.facts import Session
 from evolver.storage.store import Store
@@ -57,7 +57,7 @@ async def _walked_again(run: Run) -> Replay:
         # Of a moment later, where the run is at work: what is more is never asked for.
         database = stack.enter_context(contextlib.closing(answers_of(run.directory)))
 
-        def engine_of(session: Session) -> Engine:
+        def steps_of(session: Session) -> Steps:
             configuration = _configuration_of(session, run)
             task = assemble_task(
                 run.facts["task"], run.directory / TASK, configuration.task, is_recorded=True
@@ -65,9 +65,9 @@ async def _walked_again(run: Run) -> Replay:
             endpoints = [Endpoint(one.name, playback, one.terms) for one in make_endpoints(task)]
             operators = watched(make_operators(task, has_model=bool(endpoints)), playback)
             store = Store(database, None, session.id)
-            return make_engine(task, configuration, store, playback, operators, endpoints)
+            return Steps(make_parts(task, configuration, store, playback, operators, endpoints))
 
-        found = await walk_again(Record(recorded), playback, engine_of)
+        found = await walk_again(Record(recorded), playback, steps_of)
         score = Run(run.directory, recorded).score
     if found.score == score:
         return found

@@ -37,7 +37,8 @@ from evolver.runs.recorded import LOG, PICKLE, TASK
 from evolver.runs.run import Run
 from evolver.sandboxes import protect_process
 from evolver.search import gate
-from evolver.search.engine import Engine, EngineSettings
+from evolver.search.engine import Engine
+from evolver.search.parts import EngineSettings, RunParts
 from evolver.search.plain_view import PlainView
 from evolver.search.progress import Progress
 from evolver.storage.store import Store
@@ -155,7 +156,7 @@ async def _session(
                 store.note("references", ready.references)
                 store.note("isolation", {"tier": ready.isolation, "notes": ready.notes})
                 gated = _gated(executor, task, store)
-                engine = make_engine(
+                parts = make_parts(
                     task,
                     configuration,
                     store,
@@ -166,6 +167,7 @@ async def _session(
                     listener=told,
                     is_strict=ready.confirms,
                 )
+                engine = Engine(parts)
                 if isinstance(gated, gate.GatedExecutor):
                     gated.listener = lambda message: told(engine.progress(message))
                 await (work or _until_stopped)(engine, store, interrupted)
@@ -200,7 +202,7 @@ def _logged(log: IO[bytes], listener: Listener | None) -> Iterator[Listener]:
     text.detach()
 
 
-def make_engine(
+def make_parts(
     task: Task,
     configuration: Configuration,
     store: Store,
@@ -211,13 +213,13 @@ def make_engine(
     reserve: Mapping[str, int] | None = None,
     listener: Listener | None = None,
     is_strict: bool = False,
-) -> Engine:
-    """Make what works on a run: its facts are the store's, its views are rebuilt from them."""
+) -> RunParts:
+    """Put together what a run is made of."""
     facts = store.facts()
     models = None
     if endpoints:
         models = Models(endpoints, make_choice(task, endpoints), store, configuration.budget)
-    return Engine(
+    return RunParts(
         brief=task.brief,
         base=task.base,
         seeds=[_decoded(files) for files in facts["seeds"]],
@@ -237,7 +239,7 @@ def make_engine(
             is_strict,
         ),
         models=models,
-        reserve=reserve,
+        reserve=reserve or {},
         listener=listener,
     )
 

@@ -2,106 +2,41 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from functools import partial
-from random import Random
 
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
-from evolver.operators.mix import Mix
-from evolver.ports import Executor, Repairing
-from evolver.routing.budget import Ledger
-from evolver.routing.recording import Models
-from evolver.search.counts import OutcomeCounts
-from evolver.search.credit import Credit
-from evolver.search.population import Population
+from evolver.ports import Repairing
+from evolver.search.parts import SEED_OPERATOR, RunParts
 from evolver.search.screening import Repair, Screening, is_slow
+from evolver.search.views import Views
 from evolver.storage.facts import Attempt, Outcome
-from evolver.storage.store import Store
-from evolver.types import Brief, Context, Files, Job, Model, Program, Proposal, Tune
+from evolver.types import Context, Job, Model, Program, Proposal, Tune
 
-SEED = "seed"  # the operator of the programs that a run starts from
+Turn = Callable[[], Awaitable[None]]
 
 
 class AttemptRunner:
-    """Runs attempts, many at once: nothing here changes but what is counted of operators.
+    """Runs attempts, many at once; it changes nothing but counts and what is known of the seed."""
 
-    Args:
-        brief: what operators may know of the task.
-        base: hash of the unchanging base tree.
-        seeds: the programs to start from.
-        store: where pre-flights and answers are kept.
-        population: who can be a parent, and what was seen.
-        mix: the operators.
-        credit: how their edits fared.
-        executor: judges programs.
-        models: for the operators that need one.
-        ledger: what an attempt may spend.
-        counts: counts what goes wrong in a row.
-        seed: of all decisions.
-        secret: see `engine.EngineSettings`.
-        watches_time: may what the clock said of the seed decide what has a pre-flight?
-        report: tells the user a sentence.
-    """
+    def __init__(self, parts: RunParts, views: Views) -> None:
+        self._parts = parts
+        self._views = views
 
-    def __init__(
-        self,
-        *,
-        brief: Brief,
-        base: str,
-        seeds: Sequence[Files],
-        store: Store,
-        population: Population,
-        mix: Mix,
-        credit: Credit,
-        executor: Executor,
-        models: Models | None,
-        ledger: Ledger,
-        counts: OutcomeCounts,
-        seed: int,
-        secret: str,
-        watches_time: bool,
-        report: Callable[[str], None],
-    ) -> None:
-        self._brief = brief
-        self._base = base
-        self._seeds = seeds
-        self._store = store
-        self._population = population
-        self._mix = mix
-        self._credit = credit
-        self._executor = executor
-        self._models = models
-        self._ledger = ledger
-        self._counts = counts
-        self._seed = seed
-        self._secret = secret
-        self._watches_time = watches_time
-        self._report = report
-        self.followers = Counter[int]()  # attempt -> how many share its first request
-        self.limit: float | None = None  # seconds for the evaluation of a child; None: no own
-
-    async def run(self, attempt: Attempt) -> Outcome:
-        """Run one attempt, from its decision to its verdict.
+    async def run(self, attempt: Attempt, say: Callable[[str], None], turn: Turn | None) -> Outcome:
+        """Run one attempt, from its decision to its verdict; see `Steps.run`.
 
         Raises:
             BudgetSpent: too little is left for what it would ask a model.
             EvolverError: what the run must stop for.
         """
-        if attempt.operator == SEED:
-            program = Program(
-                attempt.id, self._seeds[attempt.id], self._base, island=attempt.island
-            )
-            preflight = await self._screening(attempt).welcome(program)
-            if preflight.complaint:
-                last = preflight.complaint.strip().splitlines()[-1]
-                self._report(f"no pre-flights: the seed itself fails in one: {last}")
-            return await self._judge(attempt, program, None, preflight.fingerprint)
-        entry = self._mix.operators.get(attempt.operator)
+        if attempt.operator == SEED_OPERATOR:
+            return await self._seed(attempt, say)
+        entry = self._parts.mix.operators.get(attempt.operator)
         if entry is None:  # it was left in flight by a session with other settings
             return Outcome(attempt, "unproposed", f"there is no operator '{attempt.operator}' now")
-        context = replace(self.context(attempt), model=self._recorded(attempt))
+        context = replace(self.context(attempt), model=self._recorded(attempt, turn))
         operator = entry.operator
         repair: Repair | None = None
         if isinstance(operator, Repairing):
@@ -117,7 +52,7 @@ class AttemptRunner:
         program = Program(
             attempt.id,
             dict(proposal.files),
-            self._base,
+            self._parts.base,
             proposal.parents or (context.parent.program.id,),
             attempt.operator,
             attempt.island,
@@ -127,18 +62,31 @@ class AttemptRunner:
         )
         return await self._judge(attempt, program, proposal.tune, admitted.fingerprint)
 
+    async def _seed(self, attempt: Attempt, say: Callable[[str], None]) -> Outcome:
+        """Judge a program that the run starts from."""
+        files = self._parts.seeds[attempt.id]
+        program = Program(attempt.id, files, self._parts.base, island=attempt.island)
+        preflight = await self._screening(attempt).welcome(program)
+        if attempt.id == 0:
+            self._views.seed_preflight = preflight
+        if preflight.complaint:
+            last = preflight.complaint.strip().splitlines()[-1]
+            say(f"no pre-flights: the seed itself fails in one: {last}")
+        return await self._judge(attempt, program, None, preflight.fingerprint)
+
     def context(self, attempt: Attempt) -> Context:
         """Return what an attempt's operator sees, but for a model."""
-        elites = self._population.elites
+        population, seen = self._views.population, attempt.seen
+        elites, history = population.elites, population.history
         return Context(
-            brief=self._brief,
+            brief=self._parts.brief,
             parent=elites[attempt.parent],  # type: ignore[index]  # only seeds have none
             inspirations=tuple(elites[id_] for id_ in attempt.inspirations),
-            rng=Random(f"{self._seed}/{first(attempt)}/propose"),
-            is_seen=partial(self._population.history.holds, upto=attempt.seen),
-            fits=partial(self._population.history.fits, upto=attempt.seen),
-            tried=self._population.tried(attempt.parent, upto=attempt.seen),  # type: ignore[arg-type]
-            credit=self._credit.shares(upto=attempt.seen),
+            rng=self._parts.settings.rng(first(attempt), "propose"),
+            is_seen=partial(history.holds, upto=seen),
+            fits=partial(history.fits, upto=seen),
+            tried=population.tried(attempt.parent, upto=seen),  # type: ignore[arg-type]
+            credit=self._views.credit.shares(upto=seen),
         )
 
     async def _proposed(self, work: Awaitable[Proposal]) -> Proposal:
@@ -158,9 +106,9 @@ class AttemptRunner:
             raise
         except Exception as error:  # operators are plug-ins, a user's may raise anything
             said = f"the operator raised {type(error).__name__}: {error}"
-            self._counts.operator_failed(said)
+            self._views.counts.operator_failed(said)
             raise ProposalError(said) from error
-        self._counts.operator_faults = 0
+        self._views.counts.operator_faults = 0
         return proposal
 
     async def _mended(
@@ -169,39 +117,42 @@ class AttemptRunner:
         return await self._proposed(operator.repair(context, proposal, complaint))
 
     def _screening(self, attempt: Attempt) -> Screening:
+        history = self._views.population.history
         return Screening(
-            self._executor,
-            self._store,
+            self._parts.executor,
+            self._parts.store,
             attempt.id,
-            self.job_seed(0, "preflight"),
-            partial(self._population.history.equivalent, upto=attempt.seen),
+            self._parts.settings.job_seed(0, "preflight"),
+            partial(history.equivalent, upto=attempt.seen),
+            self._views.seed_preflight,
             self._is_slow(),
         )
 
     def _is_slow(self) -> bool:
-        """Is the evaluation so slow, by what is stored of the seed, that all have a pre-flight?"""
-        seed = self._population.elites.get(0)
-        preflight = self._store.preflights(0).get(0)
-        if not self._watches_time or seed is None or preflight is None:
+        """Whether evaluations take so long, by the seed's, that every child has a pre-preflight."""
+        seed = self._views.population.elites.get(0)
+        preflight = self._views.seed_preflight
+        if not self._parts.settings.follows_clock or seed is None or preflight is None:
             return False
         return is_slow(seed.evaluation, preflight)
 
-    def _recorded(self, attempt: Attempt) -> Model | None:
-        if self._models is None or not self._mix.operators[attempt.operator].needs_model:
+    def _recorded(self, attempt: Attempt, turn: Turn | None) -> Model | None:
+        models = self._parts.models
+        if models is None or not self._parts.mix.operators[attempt.operator].needs_model:
             return None
-        return self._models.of(attempt, 1 + self.followers[attempt.id])
+        return models.of(attempt, 1 + self._views.followers[attempt.id], turn)
 
     async def _judge(
         self, attempt: Attempt, program: Program, tune: Tune | None, fingerprint: str
     ) -> Outcome:
         if tune is not None:
-            tune = replace(tune, limit=min(tune.limit, self._ledger.granted(attempt.id)))
-        evaluation = await self._executor.evaluate(
+            tune = replace(tune, limit=min(tune.limit, self._views.ledger.granted(attempt.id)))
+        evaluation = await self._parts.executor.evaluate(
             Job(
                 program,
-                self.job_seed(attempt.id, "score"),
+                self._parts.settings.job_seed(attempt.id, "score"),
                 tune,
-                limit=None if attempt.operator == SEED else self.limit,
+                limit=None if attempt.operator == SEED_OPERATOR else self._views.limit,
             )
         )
         evaluation = replace(evaluation, fingerprint=fingerprint)
@@ -210,11 +161,6 @@ class AttemptRunner:
             program = replace(program, files=evaluation.tuned)
             evaluation = replace(evaluation, tuned=None)
         return Outcome(attempt, "evaluated", "", program, evaluation, proposed)
-
-    def job_seed(self, attempt: int, purpose: str) -> int:
-        """Return the seed of an evaluation: of its secret inputs, and of chance inside."""
-        stream = f"{self._seed}/{attempt}/{purpose}/{self._secret}"
-        return Random(stream).getrandbits(63)
 
 
 def first(attempt: Attempt) -> int:

@@ -11,14 +11,13 @@ from __future__ import annotations
 import math
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from evolver.evaluation.executors import together
-from evolver.ports import Executor
 from evolver.search.evidence import SEED, Verdict, fewest, is_coarse, is_same, mean
-from evolver.search.population import Population
+from evolver.search.parts import RunParts
+from evolver.search.views import Views
 from evolver.storage.facts import Confirmation, Round
-from evolver.storage.store import Store
 from evolver.types import Job
 
 _USUAL = 20  # repeats, where the evaluator is noisy and quick
@@ -27,61 +26,25 @@ _SHARE = 0.1  # of the run's seconds so far, for repeats beyond the fewest that 
 _COST = 0.25  # measurements of rounds for a target, as a share of the evaluations
 
 
-@dataclass(frozen=True)
-class Plan:
-    """How rounds are planned.
+class Confirming:
+    """Measures programs again, for one run.
 
     Attributes:
-        repeats: of each program; None: as the evaluator's noise and its time ask for.
-        is_strict: whether the evaluator measures by its `confirm`.
-        is_timed: whether the number may depend on time; not where runs must repeat.
+        told: how far a round is, while it is at work.
     """
 
-    repeats: int | None = None
-    is_strict: bool = False
-    is_timed: bool = True
-
-
-class Confirming:
-    """Measures programs again, for one engine."""
-
-    def __init__(
-        self,
-        store: Store,
-        population: Population,
-        executor: Executor,
-        plan: Plan,
-        *,
-        job_seed: Callable[[int, str], int],
-        seconds: Callable[[], float],
-        begun: Callable[[], int],
-        report: Callable[[], None],
-    ) -> None:
-        """Go on with the rounds that the store holds.
-
-        Args:
-            store: where plans and measurements go.
-            population: who is announced; takes in what rounds find.
-            executor: measures.
-            plan: how rounds are planned.
-            job_seed: the seed of a measurement, by repeat and purpose.
-            seconds: worked on the run so far.
-            begun: the number of the next attempt.
-            report: is called after each measurement.
-        """
-        self._store = store
-        self._population = population
-        self._executor = executor
-        self._plan = plan
-        self._job_seed = job_seed
-        self._seconds = seconds
-        self._begun = begun
-        self._report = report
-        rounds = store.rounds()
+    def __init__(self, parts: RunParts, views: Views) -> None:
+        """Go on with the rounds that the store holds."""
+        self._settings = parts.settings
+        self._store = parts.store
+        self._executor = parts.executor
+        self._views = views
+        self._population = views.population
+        rounds = self._store.rounds()
         self._open = next((one for one in rounds if not one.is_closed), None)
         self._number = max((one.number for one in rounds), default=0)  # one may be lost
-        self._made = sum(row.round > 0 for row in store.confirmations())
-        self.told = ""  # how far a round is, while it is at work
+        self._made = sum(row.round > 0 for row in self._store.confirmations())
+        self.told = ""
 
     @property
     def is_open(self) -> bool:
@@ -134,24 +97,30 @@ class Confirming:
         """Whether the search may be interrupted by a round after so many evaluations."""
         return self._made <= _COST * evaluations
 
-    async def confirm(self, asked: int | None = None) -> None:
+    async def confirm(self, asked: int | None, report: Callable[[], None]) -> None:
         """Finish the round that is open; then measure what is due, or the program asked for.
 
         What fails leaves the front, and what takes its place is measured too.
+
+        Args:
+            asked: the program; None: what is due.
+            report: is called after each measurement.
         """
         if self._open is not None:
-            await self._measure(self._open)
+            await self._measure(self._open, report)
         if asked is not None:
             if asked not in self._population.evidence.confirmed:
-                await self._begin(tuple(dict.fromkeys([asked, SEED])), asked)
+                await self._begin(tuple(dict.fromkeys([asked, SEED])), asked, report)
             return
         is_due = self.is_due
         while is_due:
-            verdict = await self._begin(self.contenders(), None)
+            verdict = await self._begin(self.contenders(), None, report)
             is_due = bool(verdict.failed - {SEED}) and bool(self.contenders())
 
-    async def _begin(self, programs: tuple[int, ...], asked: int | None) -> Verdict:
-        number = self._number + 1
+    async def _begin(
+        self, programs: tuple[int, ...], asked: int | None, report: Callable[[], None]
+    ) -> Verdict:
+        settings, number = self._settings, self._number + 1
         least = min(fewest(number), _MOST)
         planned = Round(
             number,
@@ -159,18 +128,18 @@ class Confirming:
             first=self._first(programs, number),
             least=least,
             most=max(least, _USUAL),
-            allowance=_SHARE * self._seconds() * self._executor.slots
-            if self._plan.is_timed
-            else None,
-            is_strict=self._plan.is_strict,
+            # Where runs must repeat, the number of repeats may not depend on time.
+            allowance=None
+            if settings.deterministic
+            else _SHARE * self._views.seconds * self._executor.slots,
+            is_strict=settings.is_strict,
             asked=asked,
         )
-        if self._plan.repeats is not None:
-            repeats = self._plan.repeats
+        if (repeats := settings.repeats) is not None:
             planned = replace(planned, first=repeats, least=repeats, most=repeats, allowance=None)
         self._store.plan(planned)
         self._number, self._open = number, planned
-        return await self._measure(planned)
+        return await self._measure(planned, report)
 
     def _first(self, programs: Sequence[int], number: int) -> int:
         """Return after how many repeats an evaluator that repeats itself is taken for exact.
@@ -185,16 +154,17 @@ class Confirming:
         are_coarse = all(is_coarse(value) for point in values for value in point)
         return math.ceil(fewest(number) / len(programs)) if are_coarse else 1
 
-    async def _measure(self, round_: Round) -> Verdict:
+    async def _measure(self, round_: Round, report: Callable[[], None]) -> Verdict:
         rows = [row for row in self._store.confirmations() if row.round == round_.number]
         while left := self._lacking(round_, rows):
             waiting = deque(left)
-            await together([self._work(round_, rows, waiting) for _ in range(self._executor.slots)])
+            slots = range(self._executor.slots)
+            await together([self._work(round_, rows, waiting, report) for _ in slots])
         self.told = ""
         closed = replace(
             round_,
             seen=self._population.finished,
-            begun=self._begun(),
+            begun=self._views.next,
             is_exact=self._is_exact(round_, rows),
         )
         self._store.close_round(closed)
@@ -217,7 +187,11 @@ class Confirming:
         return verdict
 
     async def _work(
-        self, round_: Round, rows: list[Confirmation], waiting: deque[tuple[int, int]]
+        self,
+        round_: Round,
+        rows: list[Confirmation],
+        waiting: deque[tuple[int, int]],
+        report: Callable[[], None],
     ) -> None:
         """Measure what waits, one after the other."""
         while waiting:
@@ -226,7 +200,7 @@ class Confirming:
                 continue
             job = Job(
                 self._population.elites[program].program,
-                self._job_seed(repeat, f"confirm/{round_.number}"),
+                self._settings.job_seed(repeat, f"confirm/{round_.number}"),
                 is_confirmation=True,
             )
             evaluation = await self._executor.evaluate(job)
@@ -234,7 +208,7 @@ class Confirming:
                 program,
                 evaluation,
                 self._population.finished,
-                self._begun(),
+                self._views.next,
                 round_.number,
                 repeat,
             )
@@ -243,7 +217,7 @@ class Confirming:
             self._made += 1
             most = self._wanted(round_, rows) * len(round_.programs)
             self.told = f"{len(rows)} of at most {most} measurements"
-            self._report()
+            report()
 
     def _lacking(self, round_: Round, rows: Sequence[Confirmation]) -> list[tuple[int, int]]:
         """Return what is still to be measured, as programs and repeats."""
@@ -308,19 +282,20 @@ def _failed(rows: Sequence[Confirmation]) -> set[int]:
 
 
 async def confirm_once(
-    store: Store,
-    population: Population,
-    executor: Executor,
-    job_seed: Callable[[int, str], int],
-    confirmed: Callable[[Confirmation], None],
-    begun: int,
+    parts: RunParts, views: Views, confirm: Callable[[Confirmation], None]
 ) -> None:
     """Measure each program of the front once more, as the rules of older runs have it.
 
     What fails leaves the front, and what takes its place is measured too; values stay as they are.
     One that failed through the evaluator's fault is no verdict, and is asked for again next time.
+
+    Args:
+        parts: of the run.
+        views: of the run.
+        confirm: takes in each measurement.
     """
-    done = {confirmation.program for confirmation in store.confirmations()}
+    population, job_seed = views.population, parts.settings.job_seed
+    done = {confirmation.program for confirmation in parts.store.confirmations()}
     while True:
         front = [elite.program for elite in population.front]
         waiting = [program for program in front if program.id not in done]
@@ -330,8 +305,8 @@ async def confirm_once(
             Job(program, job_seed(program.id, "confirm"), is_confirmation=True)
             for program in waiting
         ]
-        again = await together([executor.evaluate(job) for job in jobs])
+        again = await together([parts.executor.evaluate(job) for job in jobs])
         for program, evaluation in zip(waiting, again, strict=True):
             done.add(program.id)
             if evaluation.fault != "evaluator":
-                confirmed(Confirmation(program.id, evaluation, population.finished, begun))
+                confirm(Confirmation(program.id, evaluation, population.finished, views.next))

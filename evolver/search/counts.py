@@ -36,11 +36,16 @@ class OutcomeCounts:
         self._evaluator_faults = 0
         self._idle = 0
         self._useless = 0
-        self._requests = Counter[int]()  # attempt in flight -> its requests that were answered
         self._last_fault = ""
 
-    def add(self, outcome: Outcome, *, improved: bool) -> None:
-        """Count a finished attempt; `improved` where it raised the score of the run."""
+    def add(self, outcome: Outcome, *, improved: bool, requests: int = 0) -> None:
+        """Count a finished attempt.
+
+        Args:
+            outcome: how it ended.
+            improved: whether it raised the score of the run.
+            requests: those of its requests to a model that were answered in this session.
+        """
         evaluation = outcome.evaluation
         self._idle = 0 if evaluation is not None and evaluation.evaluations else self._idle + 1
         if evaluation is not None and evaluation.fault == "evaluator":
@@ -57,7 +62,6 @@ class OutcomeCounts:
             record.improved + improved,
         )
         name = outcome.attempt.model
-        requests = self._requests.pop(outcome.attempt.id, 0)
         if name:
             self._useless = 0 if evaluation is not None else self._useless + requests
             asked = self.models.get(name, ModelRecord())
@@ -67,10 +71,6 @@ class OutcomeCounts:
         """Count an exception of an operator that is not its way of saying that it found nothing."""
         self.operator_faults += 1
         self._last_fault = said
-
-    def asked(self, attempt: int) -> None:
-        """Count a request that was answered, be it by a refusal."""
-        self._requests[attempt] += 1
 
     def forgive(self) -> None:
         """Begin a session with new patience: what was wrong may have been mended."""

@@ -1,8 +1,8 @@
-"""Replay: walk a recorded run again from its facts, through the engine that made it.
+"""Replay: walk a recorded run again from its facts, by the steps that made it.
 
 Every decision is made anew, every prompt rendered, every stored completion parsed, every genetic
 operator run; only what models and evaluators said comes from the store. The order is forced by
-what each attempt had seen, and each session has its own engine, as it had then. Where something
+what each attempt had seen, and each session has steps of its own, as it had then. Where something
 comes out differently that is noted, and the replay goes on with what was recorded, so that one
 difference does not hide behind another.
 """
@@ -21,7 +21,7 @@ from evolver.errors import ProposalError
 from evolver.operators.mix import Weighted
 from evolver.ports import Conditional, Operator, Repairing
 from evolver.search import rules
-from evolver.search.engine import Engine
+from evolver.search.steps import Steps, following
 from evolver.storage.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Round, Session
 from evolver.storage.store import Store
 from evolver.types import Completion, Context, Evaluation, Job, Model, Preflight, Prompt, Proposal
@@ -289,14 +289,14 @@ def watched(operators: Sequence[Weighted], playback: Playback) -> list[Weighted]
 
 
 async def walk_again(
-    record: Record, playback: Playback, engine_of: Callable[[Session], Engine]
+    record: Record, playback: Playback, steps_of: Callable[[Session], Steps]
 ) -> Replay:
     """Walk a recorded run again.
 
     Args:
         record: what is to be walked.
-        playback: what the engines have for executor and model.
-        engine_of: makes the engine of a session, on a store that holds the completions and
+        playback: what stands for executor and model.
+        steps_of: makes the steps of a session, on a store that holds the completions and
             pre-flights of the run, and what has been walked of it so far.
     """
     differences: list[Difference] = []
@@ -308,20 +308,20 @@ async def walk_again(
     begun: dict[int, Attempt] = {}
     left: list[LeftBehind] = []
     for session, events in record.by_session():
-        engine = engine_of(session)
-        older = rules.gone_since(engine.rules)
+        steps = steps_of(session)
+        older = rules.gone_since(steps.rules)
         gone |= dict.fromkeys(older)
         for one in left:
             if session.id <= one.until:
-                engine.count_in(one.attempt)  # it was still in flight, and began anew
+                steps.hold(one.attempt)  # it was still in flight, and began anew
         for event in events:
             await asyncio.sleep(0)  # nothing else here waits for anything: a moment for Ctrl-C
             match event:
                 case Attempt():
-                    differences += _decide(engine, event, begun)
-                    engine.begin(event)
+                    differences += _decide(steps, event, begun)
+                    steps.begin(event)
                 case Outcome():
-                    made = await _finish(engine, event, playback)
+                    made = await _finish(steps, event, playback)
                     # The seed and what it is worth follow no rule that has changed.
                     (
                         outdated if older and event.attempt.parent is not None else differences
@@ -332,12 +332,12 @@ async def walk_again(
                     if heard and heard != _words(record.store.prompts(event.attempt.id).values()):
                         prompts.append(event.attempt.id)
                 case Confirmation() | Round():
-                    differences += _confirm(engine, event, record.store)
+                    differences += _confirm(steps, event, record.store)
                 case LeftBehind():
-                    differences += _decide(engine, event.attempt, begun)
-                    engine.count_in(event.attempt)
+                    differences += _decide(steps, event.attempt, begun)
+                    steps.hold(event.attempt)
                     left.append(event)
-        score = engine.population.score
+        score = steps.views.population.score
     return Replay(
         finished,
         tuple(differences),
@@ -354,23 +354,22 @@ def _words(prompts: Iterable[Prompt]) -> list[tuple[str, str]]:
     return [words for words, _ in groupby((prompt.system, prompt.user) for prompt in prompts)]
 
 
-def _decide(engine: Engine, recorded: Attempt, begun: dict[int, Attempt]) -> list[Difference]:
+def _decide(steps: Steps, recorded: Attempt, begun: dict[int, Attempt]) -> list[Difference]:
     """Decide an attempt again; `begun` are those whose requests others may share."""
     number = recorded.id
-    leader = None if recorded.leader is None else begun[recorded.leader]
-    operator = engine.operator_of(number) if leader is None else leader.operator
-    decided = engine.decide(number, operator, recorded.reserved, leader)
+    if recorded.leader is None:
+        decided = steps.decide(number, steps.operator_of(number), recorded.reserved)
+    else:
+        decided = following(begun[recorded.leader], number, recorded.reserved)
     begun[number] = recorded
     return _compared(number, recorded, decided)
 
 
-async def _finish(engine: Engine, recorded: Outcome, playback: Playback) -> list[Difference]:
+async def _finish(steps: Steps, recorded: Outcome, playback: Playback) -> list[Difference]:
     playback.wind(recorded)
     number = recorded.attempt.id
-    walked = await engine.walk(recorded.attempt)
-    engine.commit(recorded)
-    if walked is None:
-        return [Difference(number, "verdict", recorded.verdict, "that no budget is left")]
+    walked = await steps.run(recorded.attempt)
+    steps.commit(recorded)
     if (walked.verdict, walked.reason) != (recorded.verdict, recorded.reason):
         return [
             Difference(number, "verdict", *(f"{one.verdict} {one.reason}".strip()
@@ -386,16 +385,16 @@ async def _finish(engine: Engine, recorded: Outcome, playback: Playback) -> list
     return found
 
 
-def _confirm(engine: Engine, recorded: Confirmation | Round, store: Store) -> list[Difference]:
+def _confirm(steps: Steps, recorded: Confirmation | Round, store: Store) -> list[Difference]:
     """Take measurements from the record; whose they are is decided again."""
     if isinstance(recorded, Confirmation):
-        front = [elite.program.id for elite in engine.population.front]
-        engine.confirmed(recorded)
+        front = [elite.program.id for elite in steps.views.population.front]
+        steps.confirm(recorded)
         if recorded.program in front:
             return []
         return [Difference(recorded.program, "front at a confirmation", "with it", "without it")]
-    chosen = engine.contenders()
-    engine.close(recorded, [row for row in store.confirmations() if row.round == recorded.number])
+    chosen = steps.contenders()
+    steps.close(recorded, [row for row in store.confirmations() if row.round == recorded.number])
     if recorded.asked is not None or chosen == recorded.programs:
         return []
     what = f"programs of round {recorded.number}"

@@ -18,7 +18,6 @@ from evolver.types import Context, Evaluation, Job, Preflight, Program, Proposal
 
 _SLOW = 1.0  # seconds of an evaluation
 _MUCH = 10.0  # times as long as the pre-flight
-_FIRST = 0  # the attempt whose pre-flight rules those of all others
 
 
 def is_slow(seed: Evaluation, preflight: Preflight) -> bool:
@@ -59,8 +58,9 @@ class Screening:
         store: keeps them.
         attempt: the attempt's number.
         seed: of the jobs; the same for all attempts, so that outputs can be compared.
+        equivalent: fingerprint -> the program that has it, among those that the attempt may know.
+        rule: the first seed's pre-flight, once there is one.
         is_slow: see `is_slow`.
-        equivalent: the program with a fingerprint among those that the attempt may know, or None.
     """
 
     executor: Executor
@@ -68,6 +68,7 @@ class Screening:
     attempt: int
     seed: int
     equivalent: Callable[[str], int | None]
+    rule: Preflight | None
     is_slow: bool = False
 
     async def welcome(self, seed: Program) -> Preflight:
@@ -116,9 +117,7 @@ class Screening:
             reason = check(proposal.files, context)
             if reason is not None and not (is_refit and check is already_seen):
                 return Complaint(reason) if check is unparsable else reason
-        rule = self.store.preflights(_FIRST).get(0, Preflight("there is none of the seed"))
-        is_worth_it = context.model is not None or self.is_slow
-        if rule.complaint or not (is_worth_it or (rule.fingerprint and proposal.tune is None)):
+        if not self._needs_preflight(context, proposal):
             return Admitted(proposal)
         program = Program(self.attempt, dict(proposal.files))
         preflight = await self._preflight(Job(program, self.seed, proposal.tune), turn)
@@ -130,6 +129,13 @@ class Screening:
         if same is not None:
             return f"it computes the same as program {same} on the probe inputs"
         return Admitted(proposal, preflight.fingerprint)
+
+    def _needs_preflight(self, context: Context, proposal: Proposal) -> bool:
+        rule = self.rule
+        if rule is None or rule.fault or rule.complaint:
+            return False
+        has_probe = bool(rule.fingerprint) and proposal.tune is None
+        return has_probe or context.model is not None or self.is_slow
 
     async def _preflight(self, job: Job, turn: int) -> Preflight:
         stored = self.store.preflights(self.attempt)

@@ -181,7 +181,7 @@ def test_no_attempt_is_spent_on_an_operator_that_knows_that_it_cannot(store, rul
     turns = Counter(o.attempt.operator for o in outcomes)
     assert turns["pair"] > 20
     again = engine_on(store, operators=PAIRED, rules=rules, deterministic=True)
-    assert again.operator_of(10**6) == engine.operator_of(10**6)
+    assert again.steps.operator_of(10**6) == engine.steps.operator_of(10**6)
 
 
 # --- a pre-flight where an evaluation is slow ---------------------------------------------------

@@ -25,11 +25,13 @@ from evolver.routing.choice import Bandit
 from evolver.routing.endpoint import Endpoint, Terms
 from evolver.routing.recording import Models
 from evolver.search.archives import BestN
-from evolver.search.engine import Engine, EngineSettings
+from evolver.search.engine import Engine
+from evolver.search.parts import EngineSettings, RunParts
 from evolver.search.population import Island, Population
 from evolver.search.replay import Playback, Record, Replay, left_behind, walk_again, watched
 from evolver.search.rules import CURRENT
 from evolver.search.selection import Tournament
+from evolver.search.steps import Steps
 from evolver.storage.copies import answers_of, write_fork
 from evolver.storage.database import DATABASE
 from evolver.storage.facts import Session
@@ -118,7 +120,7 @@ def answer(chance: Random) -> Any:
     return say
 
 
-def engine_on(
+def parts_on(
     store: Store,
     settings: dict[str, Any],
     executor: Executor,
@@ -127,7 +129,7 @@ def engine_on(
     budget: Budget = Budget(),  # noqa: B008 - frozen
     question: str = "what follows?",
     **rest: Any,
-) -> Engine:
+) -> RunParts:
     operators = [Weighted("step", Step(), 1.0)]
     endpoints = []
     if settings["asks"]:
@@ -136,7 +138,7 @@ def engine_on(
         endpoints = [Endpoint(f"m{k}", models, one) for k, one in enumerate(terms)]
     if isinstance(executor, Playback):
         operators = watched(operators, executor)
-    return Engine(
+    return RunParts(
         brief=Brief("", SEED),
         base="",
         seeds=[SEED, {"n.txt": b"2"}],
@@ -216,13 +218,15 @@ def record_a_run(directory: Path, seed: int) -> None:
                 raise KillError
 
         with closing(store):
-            engine = engine_on(
-                store,
-                settings,
-                judge,
-                models=ScriptedModel(answer(chance), latency=0.001),
-                budget=Budget(evaluations=spent, target=160.0 if ending == "target" else None),
-                listener=listener,
+            engine = Engine(
+                parts_on(
+                    store,
+                    settings,
+                    judge,
+                    models=ScriptedModel(answer(chance), latency=0.001),
+                    budget=Budget(evaluations=spent, target=160.0 if ending == "target" else None),
+                    listener=listener,
+                )
             )
             try:
                 asyncio.run(live(engine, ending, chance))
@@ -234,12 +238,12 @@ def replayed(directory: Path, question: str = "what follows?") -> Replay:
     playback = Playback()
     with closing(answers_of(directory)) as database, closing(Store.read(directory)) as recorded:
 
-        def engine_of(session: Session) -> Engine:
+        def steps_of(session: Session) -> Steps:
             store = Store(database, None, session.id)
             settings = json.loads(session.settings)
-            return engine_on(store, settings, playback, models=playback, question=question)
+            return Steps(parts_on(store, settings, playback, models=playback, question=question))
 
-        return asyncio.run(walk_again(Record(recorded), playback, engine_of))
+        return asyncio.run(walk_again(Record(recorded), playback, steps_of))
 
 
 def score_of(directory: Path) -> float | None:
@@ -322,12 +326,14 @@ def test_a_fork_comes_out_the_same_too(runs: list[Path], tmp_path: Path, seed: i
     with closing(Store.resume(child, "test", json.dumps(settings))) as store:
         assert list(store.outcomes()) == kept
         assert store.attempts(unfinished=True) == []
-        engine = engine_on(
-            store,
-            settings,
-            Judge(measure, OBJECTIVE, 3, delay=0.004, probe=probe),
-            models=ScriptedModel(answer(Random(7))),
-            budget=Budget(evaluations=engine_spent(kept) + 20),
+        engine = Engine(
+            parts_on(
+                store,
+                settings,
+                Judge(measure, OBJECTIVE, 3, delay=0.004, probe=probe),
+                models=ScriptedModel(answer(Random(7))),
+                budget=Budget(evaluations=engine_spent(kept) + 20),
+            )
         )
         with suppress(ModelError):
             asyncio.run(live(engine, "budget", Random(0)))
@@ -385,7 +391,7 @@ def test_prompts_of_an_operator_that_was_gone_when_its_attempts_ended_are_no_dif
     told = {"islands": 1, "asks": True, "seed": 0, "deterministic": False}
     with closing(Store.create(tmp_path, {}, "test", json.dumps(told))) as store:
         slow = ScriptedModel(answer(Random(0)), latency=60.0)
-        engine = engine_on(store, told, judge, models=slow, budget=Budget(evaluations=20))
+        engine = Engine(parts_on(store, told, judge, models=slow, budget=Budget(evaluations=20)))
 
         async def work() -> None:
             asyncio.get_running_loop().call_later(0.1, engine.stop, "interrupted")
@@ -396,7 +402,7 @@ def test_prompts_of_an_operator_that_was_gone_when_its_attempts_ended_are_no_dif
         assert any(store.prompts(number) for number in cut_off)
     told["asks"] = False
     with closing(Store.resume(tmp_path, "test", json.dumps(told))) as store:
-        engine = engine_on(store, told, judge, budget=Budget(evaluations=20))
+        engine = Engine(parts_on(store, told, judge, budget=Budget(evaluations=20)))
         assert asyncio.run(engine.run()) == "evaluations"
         gone = {o.attempt.id for o in store.outcomes() if "no operator 'ask'" in o.reason}
         assert gone == cut_off

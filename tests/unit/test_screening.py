@@ -54,7 +54,8 @@ class Bench:
         self.preflights: list[Job] = []
         self.history = History()
         self.complaints: list[str] = []
-        asyncio.run(self.screening(0).welcome(Program(0, SEED)))
+        self.rule: Preflight | None = None
+        self.rule = asyncio.run(self.screening(0).welcome(Program(0, SEED)))
 
     async def evaluate(self, job: Job) -> Evaluation:
         raise AssertionError("screening evaluates nothing")
@@ -70,7 +71,12 @@ class Bench:
 
     def screening(self, attempt: int, known: int = 9) -> Screening:
         return Screening(
-            self, self.store, attempt, 7, lambda print_: self.history.equivalent(print_, upto=known)
+            self,
+            self.store,
+            attempt,
+            7,
+            lambda print_: self.history.equivalent(print_, upto=known),
+            self.rule,
         )
 
     def admit(
