@@ -294,7 +294,7 @@ class _Trials:
     objective for another.
     """
 
-    judge: Callable[[Sequence[float]], Evaluation]
+    measure: Callable[[Sequence[float]], Evaluation]
     limit: int
     spent: int = 0
     timeouts: int = 0
@@ -304,7 +304,7 @@ class _Trials:
 
     def loss(self, vector: Array) -> float:
         """Spend one evaluation; return the loss, infinite where the candidate failed."""
-        evaluation = self.judge(vector.tolist())
+        evaluation = self.measure(vector.tolist())
         self.spent += 1
         self.timeouts += evaluation.status == "timeout"
         loss = math.inf
@@ -329,7 +329,7 @@ def evolve(
     literals: Sequence[float],
     tune: Tune,
     seed: int,
-    judge: Callable[[Sequence[float]], Evaluation],
+    measure: Callable[[Sequence[float]], Evaluation],
 ) -> Fit | None:
     """Fit by CMA-ES (Hansen 2001, https://doi.org/10.1162/106365601750190398) over evaluations.
 
@@ -340,7 +340,7 @@ def evolve(
         literals: the child's own.
         tune: the operator's wish.
         seed: the only source of chance.
-        judge: one evaluation of the child with other literals; called at most `tune.limit` times.
+        measure: one evaluation of the child with other literals; called at most `tune.limit` times.
 
     Returns:
         None where there is nothing to fit.
@@ -348,7 +348,7 @@ def evolve(
     own = np.array(literals, dtype=np.float64)
     if own.size == 0:
         return None
-    trials = _Trials(judge, tune.limit)
+    trials = _Trials(measure, tune.limit)
     known = [own, *(np.array(one) for one in tune.carried if len(one) == own.size)]
     for vector in known:
         if not trials.is_over():

@@ -9,7 +9,7 @@ from typing import IO, Any
 from evolver.errors import UsageError
 from evolver.evaluation.evaluator import EvaluatorSource
 from evolver.evaluation.executors.local import LocalExecutor
-from evolver.evaluation.worker import Setup, Stage
+from evolver.evaluation.messages import Setup, Stage
 from evolver.operators import DEFAULT
 from evolver.operators.mix import Weighted
 from evolver.ports import Beside, Bounding

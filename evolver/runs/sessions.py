@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from evolver.errors import EvolverError, UsageError
-from evolver.evaluation.worker import Ready
+from evolver.evaluation.messages import Ready
 from evolver.operators.mix import Mix, Weighted
 from evolver.ports import Executor
 from evolver.routing.endpoint import Endpoint, check_all

@@ -24,7 +24,7 @@ from evolver.evaluation.evaluator import EvaluatorSource
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.evaluation.executors.local import LocalExecutor
 from evolver.evaluation.executors.process import worker_environment
-from evolver.evaluation.worker import Setup, Stage
+from evolver.evaluation.messages import Setup, Stage
 from evolver.ports import Executor
 from evolver.sandboxes import SandboxSettings
 from evolver.types import Evaluation, Job, Preflight, Program, Tune
@@ -250,7 +250,7 @@ from evolver.evaluation.executors.local import LocalExecutor
 from evolver.tasks.objective import Objective
 from evolver.sandboxes import SandboxSettings
 from evolver.types import Job, Program
-from evolver.evaluation.worker import Setup, Stage
+from evolver.evaluation.messages import Setup, Stage
 setup = Setup(
     EvaluatorSource("evaluate.py:evaluate", pathlib.Path.cwd()), Objective(("v",)), (Stage(),),
     60.0, SandboxSettings(allow_unisolated=True), "evolver.sandboxes:LocalSandbox",

@@ -12,7 +12,8 @@ import pytest
 from evolver.errors import CandidateCrashed, EvaluatorError, UsageError
 from evolver.evaluation.evaluator import EvaluatorSource, guest_files, pickle_evaluator
 from evolver.evaluation.inside import InsideEvaluator, find_inside, inside_of, sources
-from evolver.evaluation.worker import Judge, Setup, Stage
+from evolver.evaluation.judge import Judge
+from evolver.evaluation.messages import Setup, Stage
 from evolver.sandboxes import SandboxSettings
 from evolver.sandboxes.local import LocalSandbox
 from evolver.tasks.objective import Objective
@@ -234,14 +235,16 @@ def test_its_evaluations_are_untrusted_and_stages_name_functions(tmp_path: Path)
     write(tmp_path, {"score.py": evaluator})
     stages = (Stage(name="evaluate_stage1"), Stage(name="full"))
     with contextlib.closing(Judge(setup_of(tmp_path, *stages))) as judge:
-        good = judge.judge(Job(Program(1, {"program.py": PROGRAM}), 1))
+        good = judge.evaluate(Job(Program(1, {"program.py": PROGRAM}), 1))
         assert (good.status, good.objectives, good.stage) == ("ok", (1.5,), 1)
         assert not good.trusted
-        tuned = judge.judge(Job(Program(1, {"program.py": PROGRAM}), 1, Tune(limit=12)))
+        tuned = judge.evaluate(Job(Program(1, {"program.py": PROGRAM}), 1, Tune(limit=12)))
         assert tuned.objectives is not None
         assert tuned.objectives > (1.5,)
         assert tuned.tuned is not None
-        bad = judge.judge(Job(Program(2, {"program.py": b"def height(x):\n    raise OSError"}), 1))
+        bad = judge.evaluate(
+            Job(Program(2, {"program.py": b"def height(x):\n    raise OSError"}), 1)
+        )
         assert (bad.status, bad.fault, bad.trusted) == ("crashed", "candidate", False)
 
 
@@ -250,8 +253,8 @@ def test_a_score_that_the_candidate_writes_itself_is_what_untrusted_means(tmp_pa
                      "    return {'height': load(program_path).height(1)}\n"})  # fmt: skip
     forged = b"import score\nscore.evaluate = None\n\n\ndef height(x):\n    return 1e9\n"
     with contextlib.closing(Judge(setup_of(tmp_path))) as judge:
-        verdict = judge.judge(Job(Program(1, {"program.py": forged}), 1))
+        verdict = judge.evaluate(Job(Program(1, {"program.py": forged}), 1))
         assert verdict.objectives == (1e9,)
         assert not verdict.trusted
-        again = judge.judge(Job(Program(2, {"program.py": PROGRAM}), 1))
+        again = judge.evaluate(Job(Program(2, {"program.py": PROGRAM}), 1))
         assert again.objectives == (1.5,)  # nothing of it is left for the next one

@@ -10,8 +10,8 @@ from typing import IO, TypeVar
 
 from evolver.errors import SandboxError
 from evolver.evaluation.executors.process import Worker, WorkerDied, WorkerOverdue
+from evolver.evaluation.messages import Ready, Setup
 from evolver.evaluation.preflight import LIMIT
-from evolver.evaluation.worker import Ready, Setup
 from evolver.types import Evaluation, Job, Preflight
 
 _GRACE = 5.0  # seconds past an evaluation's own deadline before its worker is killed
@@ -90,7 +90,7 @@ class LocalExecutor:
         timeout = self._setup.timeout + _GRACE
         started = time.monotonic()
         try:
-            return await self._by_a_worker(lambda worker: worker.judge(job, timeout))
+            return await self._by_a_worker(lambda worker: worker.evaluate(job, timeout))
         except WorkerDied as death:
             return Evaluation(
                 "crashed",

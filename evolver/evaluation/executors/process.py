@@ -17,7 +17,7 @@ from typing import IO, Any
 import evolver
 from evolver.errors import EvolverError, SandboxError
 from evolver.evaluation.executors.output import Output
-from evolver.evaluation.worker import HEADER, Begun, Check, Ready, Setup
+from evolver.evaluation.messages import HEADER, Begun, PreflightJob, Ready, Setup
 from evolver.types import Evaluation, Job, Preflight
 
 _WORDS = 2000  # bytes of its standard error that are told when it dies
@@ -190,7 +190,7 @@ class Worker:
             raise answer
         self.ready = answer
 
-    async def judge(self, job: Job, timeout: float) -> Evaluation:
+    async def evaluate(self, job: Job, timeout: float) -> Evaluation:
         """Have a program judged.
 
         Args:
@@ -210,9 +210,9 @@ class Worker:
         """Have a program's pre-flight made, within `timeout` seconds.
 
         Raises:
-            WorkerDied, WorkerOverdue, EvolverError: as `judge`.
+            WorkerDied, WorkerOverdue, EvolverError: as `evaluate`.
         """
-        answer = await self._ask(Check(job), job, timeout)
+        answer = await self._ask(PreflightJob(job), job, timeout)
         assert isinstance(answer, Preflight)
         return answer
 

@@ -1,0 +1,351 @@
+"""The judge: it runs an evaluator on the candidates of one warm sandbox, in a worker's process."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import evolver
+from evolver.errors import (
+    CandidateCrashed,
+    CandidateError,
+    CandidateTimeout,
+    EvaluatorError,
+    SandboxError,
+)
+from evolver.evaluation.auditing import AuditedCandidate, Timed, against_themselves
+from evolver.evaluation.evaluator import guest_files, read_result
+from evolver.evaluation.messages import Begun, Ready, Setup
+from evolver.evaluation.preflight import run_preflight
+from evolver.evaluation.tuning import Fit, evolve, fit
+from evolver.ports import Demanding, Sandbox
+from evolver.programs import literals
+from evolver.sandboxes.evaluation import PRINTED
+from evolver.tasks.plugins import find
+from evolver.types import Candidate, Evaluation, Job, Preflight, Program, Tune
+
+_PACKAGE = Path(evolver.__file__).resolve().parent
+#: What the next author is told of a flagged program: that it is out, and not what gave it away.
+_FLAGGED = "it looked for the evaluator instead of solving the task; its score does not count"
+_LIMITED = "; [evaluator] times_seed says how many times longer than the seed's it may take"
+
+
+def _untold(begun: Begun) -> None:
+    """Tell nobody."""
+
+
+class Judge:
+    """Judges programs with one evaluator in one warm sandbox."""
+
+    def __init__(self, setup: Setup) -> None:
+        """Load the evaluator and start the sandbox.
+
+        Raises:
+            UsageError: the evaluator or its settings are wrong, or it cannot run on this machine.
+            SandboxError: the sandbox cannot be started.
+        """
+        self._setup = setup
+        self._stages = [
+            setup.evaluator.load(stage.settings, stage=stage.name) for stage in setup.stages
+        ]
+        for stage in self._stages:
+            if isinstance(stage, Demanding):
+                stage.check_host(setup.sandbox.gpus)
+        self._guest = guest_files(self._stages[0])
+        self._sandbox = self._start()
+        self._flags: dict[str, None] = {}  # of the job at hand
+        self._timed: list[Timed] = []  # references of the job at hand, where they are to be timed
+
+    def _start(self) -> Sandbox:
+        make = find(
+            self._setup.sandbox_class, root=self._setup.evaluator.root, kind="sandbox", builtin={}
+        )
+        sandbox: Sandbox = make(
+            self._setup.sandbox, base=self._setup.base, guest=self._guest, main=self._setup.main
+        )
+        return sandbox
+
+    def ready(self) -> Ready:
+        """Describe this worker."""
+        # Of the last stage, whose metrics are what programs end up with.
+        references: Any = getattr(self._stages[-1], "references", dict)()
+        return Ready(
+            self._sandbox.isolation,
+            tuple(getattr(self._sandbox, "notes", ())),
+            self.fits_residuals,
+            references,
+            callable(getattr(self._stages[-1], "confirm", None)),
+        )
+
+    def evaluate(self, job: Job, tell: Callable[[Begun], None] = _untold) -> Evaluation:
+        """Judge one program: tune it where asked, then run the stages.
+
+        Args:
+            job: the program.
+            tell: is told of each evaluation as it begins.
+
+        Raises:
+            SandboxError: this host cannot run candidates any more.
+        """
+        started = time.monotonic()
+        self._flags.clear()
+        self._timed.clear()
+        begun = 0
+
+        def begin() -> None:
+            nonlocal begun
+            begun += 1
+            tell(Begun(begun))
+
+        try:
+            if job.tune is not None and not self.fits_residuals:
+                evaluation = self._evolved(job, job.tune, begin)
+            else:
+                begin()
+                evaluation = self._fitted(job)
+        except CandidateError as error:  # while the sandbox was opened or tuned in
+            evaluation = _failure(error)
+        except SandboxError as error:
+            self._replace_sandbox(error)
+            evaluation = Evaluation(
+                "crashed",
+                feedback=f"the sandbox broke while this program ran in it: {error}",
+                fault="candidate",
+                evaluations=max(1, begun),
+            )
+        limit, seconds = self._limit_of(job), time.monotonic() - started
+        if evaluation.status == "timeout" and limit < self._setup.timeout and seconds >= limit:
+            evaluation = replace(evaluation, feedback=f"{evaluation.feedback}{_LIMITED}")
+        if self._flags:
+            evaluation = replace(
+                evaluation,
+                status="rejected",
+                objectives=None,
+                feedback=_FLAGGED,
+                fault="candidate",
+                flags=tuple(self._flags),
+            )
+        if not self._is_trusted and evaluation.fault:
+            evaluation = replace(evaluation, fault="candidate")  # who can tell, in one process?
+        seconds = time.monotonic() - started
+        if self._timed:
+            tell(Begun(begun))  # it has the time of another evaluation
+        return replace(
+            evaluation,
+            seconds=seconds,
+            references=against_themselves(self._timed),
+            isolation=self._sandbox.isolation,
+            trusted=self._is_trusted,
+            memory=getattr(self._sandbox, "memory", 0),
+        )
+
+    def preflight(self, job: Job) -> Preflight:
+        """Import, smoke-run and probe a program, without an evaluation.
+
+        Raises:
+            SandboxError: this host cannot run candidates any more.
+        """
+        try:
+            return run_preflight(
+                self._stages[0],
+                lambda limit: self._sandbox.open(
+                    job.program, seed=job.seed, timeout=min(limit, self._setup.timeout)
+                ),
+                imports=self._main_of(job.program).endswith(".py"),
+                probes=job.tune is None,
+            )
+        except SandboxError as error:
+            self._replace_sandbox(error)
+            return Preflight(f"the sandbox broke while this program was imported in it: {error}")
+        except Exception as error:  # noqa: BLE001 - a user's smoke or probe may raise anything
+            return Preflight(_evaluator_failure(error).feedback, fault="evaluator")
+
+    def _main_of(self, program: Program) -> str:
+        main = self._setup.main
+        is_there = main in program.files or main in self._setup.base
+        return main if is_there else next(iter(program.files))
+
+    @contextmanager
+    def _open(self, job: Job) -> Iterator[Candidate]:
+        opened = self._sandbox.open(job.program, seed=job.seed, timeout=self._limit_of(job))
+        try:
+            with opened as candidate:
+                audited: Any = AuditedCandidate(candidate, self._timed)
+                yield audited if job.times_references else candidate
+        finally:  # whatever came of it
+            self._flags |= dict.fromkeys(getattr(self._sandbox, "flags", ()))
+
+    def _limit_of(self, job: Job) -> float:
+        """Return the seconds for which a candidate is opened.
+
+        A fit by residuals is many calls of one candidate, and has the evaluator's whole timeout.
+        """
+        fits = job.tune is not None and self.fits_residuals
+        if job.limit is None or fits:
+            return self._setup.timeout
+        return min(job.limit, self._setup.timeout)
+
+    def _fitted(self, job: Job) -> Evaluation:
+        """Measure a program once, with its literals fitted by residuals where that is wished."""
+        with self._open(job) as candidate:
+            found = None
+            if job.tune is not None:
+                residuals: Any = self._stages[0]
+                try:
+                    found = fit(residuals.residuals, candidate, job.tune, job.seed)
+                except (CandidateError, SandboxError):
+                    raise
+                except Exception as error:  # noqa: BLE001 - a user's residuals may raise anything
+                    return _evaluator_failure(error)
+            if found is None:
+                return self._measure(job, candidate, is_confirmation=job.is_confirmation)
+            evaluation = self._measure(job, candidate.at(found.parameters))
+            return _with_literals(evaluation, job.program, found)
+
+    def _evolved(self, job: Job, tune: Tune, begin: Callable[[], None]) -> Evaluation:
+        """Measure a program with other literals again and again; return the best verdict.
+
+        Each evaluation has a process of its own: one that crashes or loops spoils no other.
+        """
+
+        def measure(values: Sequence[float]) -> Evaluation:
+            begin()
+            try:
+                with self._open(job) as candidate:
+                    return self._measure(job, candidate.at(values))
+            except CandidateError as error:
+                return _failure(error)
+
+        own = [literal.value for literal in literals.find(job.program.files)]
+        found = evolve(own, tune, job.seed, measure)
+        if found is None:
+            return measure(own)
+        assert found.evaluation is not None
+        return _with_literals(found.evaluation, job.program, found)
+
+    @property
+    def fits_residuals(self) -> bool:
+        """Whether tuning goes by residuals, which costs no evaluations."""
+        return hasattr(self._stages[0], "residuals")
+
+    @property
+    def _is_trusted(self) -> bool:
+        is_trusted: bool = getattr(self._stages[0], "is_trusted", True)
+        return is_trusted
+
+    def _measure(
+        self, job: Job, candidate: Candidate, *, is_confirmation: bool = False
+    ) -> Evaluation:
+        """Run the stages on a candidate; a failure is a value."""
+        evaluation = self._run_stages(job, candidate, is_confirmation=is_confirmation)
+        if not self._is_trusted:  # what the process printed before it failed, the evaluator did
+            print(evaluation.feedback.partition(PRINTED)[2].lstrip("\n"), end="")
+        return evaluation
+
+    def _run_stages(self, job: Job, candidate: Candidate, *, is_confirmation: bool) -> Evaluation:
+        evaluation = Evaluation("crashed")
+        for index, (stage, evaluator) in enumerate(
+            zip(self._setup.stages, self._stages, strict=True)
+        ):
+            last = index == len(self._stages) - 1
+            measure: Any = evaluator.evaluate
+            confirm = getattr(evaluator, "confirm", None)
+            if last and is_confirmation and callable(confirm):  # a setting may have that name
+                measure = confirm
+            try:
+                needed = {condition.metric for condition in stage.require}
+                if last:
+                    required = self._setup.objective.require
+                    needed |= {*self._setup.objective.names, *(c.metric for c in required)}
+                names = self._setup.objective.names
+                result = read_result(measure(candidate), names, needed, is_seed=job.is_seed)
+                evaluation = Evaluation(
+                    "ok",
+                    metrics=result.metrics,
+                    private=result.private,
+                    features=result.features,
+                    feedback=result.feedback,
+                    artifacts=result.artifacts,
+                    stage=index,
+                )
+                missed = [
+                    f"required {condition}, got {result.metrics.get(condition.metric, 'nothing')}"
+                    for condition in stage.require
+                    if not condition.holds(result.metrics)
+                ]
+                if last:
+                    missed += self._setup.objective.violations(result.metrics)
+                if missed:
+                    feedback = "; ".join([*missed, *filter(None, [result.feedback])])
+                    return replace(
+                        evaluation, status="rejected", feedback=feedback, fault="candidate"
+                    )
+                if last:
+                    objectives = self._setup.objective.objectives(result.metrics)
+                    return replace(evaluation, objectives=objectives)
+            except CandidateError as error:
+                return replace(_failure(error), stage=index)
+            except (SandboxError, KeyboardInterrupt):
+                raise
+            except Exception as error:  # noqa: BLE001 - a user's evaluator may raise anything
+                return replace(_evaluator_failure(error), stage=index)
+        return evaluation
+
+    def _replace_sandbox(self, error: SandboxError) -> None:
+        """Start a fresh sandbox and run a self-test in it: whose fault was it?
+
+        Raises:
+            SandboxError: the self-test failed too, so it is the host's.
+        """
+        self._sandbox.close()
+        self._sandbox = self._start()
+        test = Program(-1, {"self_test.py": b"def run():\n    return 'alive'\n"})
+        try:
+            with self._sandbox.open(test, seed=0, timeout=30.0) as candidate:
+                alive = candidate.call("self_test:run") == "alive"
+        except (CandidateError, SandboxError) as failure:
+            raise SandboxError(f"a harmless program fails in the sandbox too: {failure}") from error
+        if not alive:
+            raise SandboxError("a harmless program returns nonsense in the sandbox") from error
+
+    def close(self) -> None:
+        """End the sandbox."""
+        self._sandbox.close()
+
+
+def _with_literals(evaluation: Evaluation, program: Program, found: Fit) -> Evaluation:
+    tuned = literals.substitute(program.files, found.parameters)
+    return replace(
+        evaluation,
+        evaluations=max(1, found.evaluations),
+        tuned=tuned if tuned != dict(program.files) else None,
+    )
+
+
+def _failure(error: CandidateError) -> Evaluation:
+    status = {CandidateTimeout: "timeout", CandidateCrashed: "crashed"}.get(type(error), "rejected")
+    return Evaluation(status, feedback=str(error), fault="candidate")  # type: ignore[arg-type]
+
+
+def traceback_of(error: Exception) -> str:
+    """Return a traceback for the evaluator's author: without the frames that are evolver's own."""
+    frames = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if _PACKAGE not in Path(frame.filename).parents and "importlib" not in frame.filename
+    ]
+    lines = traceback.format_list(frames) + traceback.format_exception_only(error)
+    return "".join(lines).rstrip()
+
+
+def _evaluator_failure(error: Exception) -> Evaluation:
+    if isinstance(error, EvaluatorError):
+        feedback = str(error)
+    else:
+        feedback = "the evaluator raised:\n" + traceback_of(error)
+    return Evaluation("crashed", feedback=feedback, fault="evaluator")
