@@ -106,14 +106,14 @@ class Evaluator:
         """
         LANGUAGES[self.device].check(candidate.files)
         rng = candidate.rng
-        theirs = bench.there(candidate, self.function, self.device)
-        reference = bench.here(_library_product(self.device), self.device, rng)
+        theirs = bench.in_candidate(candidate, self.function, self.device)
+        reference = bench.in_worker(_library_product(self.device), self.device, rng)
         check = partial(product.check, rng=rng)
         draws = {
             shape: partial(product.draw, rng, shape, self.dtype)
             for shape in (*self.shapes, *self.held_out)
         }
-        alone = {shape: bench.alone(reference, draw) for shape, draw in draws.items()}
+        alone = {shape: bench.time_alone(reference, draw) for shape, draw in draws.items()}
         for draw in draws.values():
             bench.verify(theirs, draw, check, self.inputs)
         found = {

@@ -81,9 +81,9 @@ def compare(
                 "the timed calls computed other values than those that were verified"
             )
 
-    theirs = bench.there(candidate, f"{_GUESTS[device]}:fold", device)
-    reference = bench.here(_library(of, device, rounds, tuple(flags)), device, candidate.rng)
-    alone = bench.alone(reference, draw)
+    theirs = bench.in_candidate(candidate, f"{_GUESTS[device]}:fold", device)
+    reference = bench.in_worker(_library(of, device, rounds, tuple(flags)), device, candidate.rng)
+    alone = bench.time_alone(reference, draw)
     bench.verify(theirs, draw, check, _INPUTS)
     found = bench.compare(theirs, reference, draw, check, repeats, alone=alone)
     return (

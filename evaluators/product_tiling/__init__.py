@@ -78,7 +78,7 @@ class Evaluator:
         tiles = {shape: self._choose(candidate, shape) for shape in shapes}
         every = dict.fromkeys(shapes, self.baseline)
         theirs, reference = (
-            bench.here(_multiplying(kernel, one), self.device, candidate.rng)
+            bench.in_worker(_multiplying(kernel, one), self.device, candidate.rng)
             for one in (tiles, every)
         )
         found = {}

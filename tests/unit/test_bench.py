@@ -21,6 +21,12 @@ from evolver.types import Account
 TYPES = ("float64", "float32", "float16", "bfloat16")
 
 
+def test_former_names_are_the_same_functions_with_a_warning() -> None:
+    for name, found in (("here", bench.in_worker), ("there", bench.in_candidate)):
+        with pytest.warns(DeprecationWarning, match=f"bench.{name} is now bench.{found.__name__}"):
+            assert getattr(bench, name) is found
+
+
 # --- a GPU that is none -------------------------------------------------------------------------
 
 WORK = 1e-3  # seconds that the device takes for a product
@@ -43,7 +49,7 @@ def on_machine(attack: Callable[[Machine, ModuleType], Callable[..., None]]) -> 
 
     rng = Random(3)
     ours, _ = simulated(machine, honest, 2, is_trusted=True)
-    alone = bench.alone(ours, draw)
+    alone = bench.time_alone(ours, draw)
     theirs, guest = simulated(machine, lambda *arrays: function(*arrays), 1)
     function = attack(machine, guest)
     return bench.compare(theirs, ours, draw, check, repeats=2, alone=alone)
@@ -205,7 +211,7 @@ def written(device: str, call: bench.Call) -> tuple[list[bench.Piece], bench.Ben
     def copy(*arrays: Any) -> None:
         arrays[-1][...] = arrays[0]
 
-    one = bench.here(copy, device, Random(8))
+    one = bench.in_worker(copy, device, Random(8))
     cycle = one.cycle([call], key=5)
     return list(one.pieces([call], cycle, 5, 6)), one
 
@@ -232,7 +238,7 @@ def test_numpy_and_torch_draw_and_bind_the_same(dtype: str) -> None:
     call = bench.Call((bench.Drawn((200, 83), dtype, -2.0, 5.0),), (200, 83), dtype)
     digests = []
     for device in ("cpu", "torch"):
-        one = bench.here(lambda a, out: out.__setitem__(..., a), device, Random(8))
+        one = bench.in_worker(lambda a, out: out.__setitem__(..., a), device, Random(8))
         digests.append(one.cycle([call], key=7).digests)
     assert (digests[0] == digests[1]).all()
     assert len(np.unique(digests[0])) == digests[0].size

@@ -225,14 +225,14 @@ def in_sandbox(
 ) -> Any:
     program = Program(1, {"multiply.py": (HONEST + source).encode()})
     with sandbox.open(program, seed=1, timeout=60) as candidate:
-        return then(bench.there(candidate, "multiply", device))
+        return then(bench.in_candidate(candidate, "multiply", device))
 
 
 def library(device: str) -> bench.Bench:
     if device == "cpu":
-        return bench.here(product, device, Random(5))
+        return bench.in_worker(product, device, Random(5))
     torch = pytest.importorskip("torch", reason="torch is not installed here")
-    return bench.here(lambda a, b, out: torch.matmul(a, b, out=out), device, Random(5))
+    return bench.in_worker(lambda a, b, out: torch.matmul(a, b, out=out), device, Random(5))
 
 
 @pytest.mark.parametrize("device", DEVICES)

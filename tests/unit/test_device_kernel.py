@@ -201,7 +201,7 @@ def test_a_device_that_is_not_there_is_told() -> None:
 
 def verified(function: Any, dtype: str, shape: tuple[int, int, int] = (90, 700, 110)) -> None:
     rng = Random(3)
-    one = bench.here(function, "torch", rng)
+    one = bench.in_worker(function, "torch", rng)
     check = partial(product.check, rng=rng)
     bench.verify(one, lambda: product.draw(rng, shape, dtype), check, inputs=5)
 

@@ -16,12 +16,15 @@ the outputs, chosen now, are fetched; they have to fit their numbers, and to be 
 The reference goes through the same cycles in this process, on the same device, in turn with the
 candidate's (ABAB), so that a clock that drifts drifts for both; and every second cycle of the
 candidate's counts as another version of it. By what these two seem to differ, any two may seem to.
-What the reference takes before the candidate is called at all (`alone`) says how long it may take
-beside it.
+What the reference takes before the candidate is called at all (`time_alone`) says how long it may
+take beside it.
 """
 
-from evolver.scoring.bench.comparing import Comparison, alone, compare, verify
-from evolver.scoring.bench.cycles import GUEST, Bench, Call, Drawn, Piece, here, there
+import warnings
+from typing import Any
+
+from evolver.scoring.bench.comparing import Comparison, compare, time_alone, verify
+from evolver.scoring.bench.cycles import GUEST, Bench, Call, Drawn, Piece, in_candidate, in_worker
 
 __all__ = [
     "GUEST",
@@ -30,9 +33,20 @@ __all__ = [
     "Comparison",
     "Drawn",
     "Piece",
-    "alone",
     "compare",
-    "here",
-    "there",
+    "in_candidate",
+    "in_worker",
+    "time_alone",
     "verify",
 ]
+
+_FORMER = {"there": in_candidate, "here": in_worker, "alone": time_alone}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a function by its former name, with a warning."""
+    if name not in _FORMER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = _FORMER[name]
+    warnings.warn(f"bench.{name} is now bench.{found.__name__}", DeprecationWarning, stacklevel=2)
+    return found

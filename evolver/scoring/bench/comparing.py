@@ -88,11 +88,11 @@ def verify(
             )
 
 
-def alone(reference: Bench, draw: Callable[[], Call]) -> float:
+def time_alone(reference: Bench, draw: Callable[[], Call]) -> float:
     """Time a reference while nothing else has the device: before the candidate is called at all.
 
     Args:
-        reference: `here`.
+        reference: `in_worker`.
         draw: what to call it with.
 
     Returns:
@@ -117,12 +117,12 @@ def compare(
 
     Args:
         bench: where the function runs.
-        reference: where the reference does, `here`.
+        reference: where the reference does, `in_worker`.
         draw: what to call them with: always of the same shapes and types.
         check: raises CandidateOutputError where a piece is wrong; pieces of each batch are checked.
         repeats: of one batch of the reference between two of the function.
-        alone: what the reference takes `alone`; little more than that is believed in turn with a
-            candidate, which could leave something running that slows it.
+        alone: what `time_alone` returns for the reference; little more than that is believed in
+            turn with a candidate, which could leave something running that slows it.
 
     Raises:
         CandidateOutputError: a result is wrong, or was not there when it had to be.

@@ -105,7 +105,7 @@ class _Part(NamedTuple):
 
 
 class Bench:
-    """A function on a device; made by `there` and `here`.
+    """A function on a device; made by `in_candidate` and `in_worker`.
 
     Args:
         ask: has `sandbox/bench.py` do something.
@@ -235,7 +235,7 @@ class Bench:
         return Piece(call, first, values, self._seed, tuple(one[4] for one in drawn))
 
 
-def there(candidate: Candidate, function: str, device: str) -> Bench:
+def in_candidate(candidate: Candidate, function: str, device: str) -> Bench:
     """Return a bench in a candidate's process; its evaluator's `guest` has `GUEST` in it.
 
     Args:
@@ -252,7 +252,7 @@ def there(candidate: Candidate, function: str, device: str) -> Bench:
     return Bench(ask, function, device, candidate.rng, candidate.account)
 
 
-def here(function: Callable[..., Any], device: str, rng: Random) -> Bench:
+def in_worker(function: Callable[..., Any], device: str, rng: Random) -> Bench:
     """Return a bench in this process, for a function that is trusted: the reference, say.
 
     On the processor its CPU time counts, all threads' together, so the library that it calls is to
