@@ -23,7 +23,7 @@ from evolver.errors import CandidateOutputError, UsageError
 from evolver.scoring import datasets, devices
 from evolver.types import Candidate, Result
 
-from .reading import MOMENTS, POINTWISE, read
+from .formula import MOMENTS, POINTWISE, read
 
 Anchor = Literal["plain", "residual", "mobile"]
 

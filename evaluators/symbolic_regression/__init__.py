@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from evolver.errors import CandidateOutputError, UsageError
 from evolver.types import Candidate, Result
 
-from .formula import Formula, read
+from .formula import Steps, read
 from .laws import LAWS, Law, Points
 
 Array = NDArray[np.float64]
@@ -95,7 +95,7 @@ class Evaluator:
             return None
         return Misfit(formula, self.fitted, np.array(candidate.parameters, dtype=np.float64))
 
-    def _read(self, candidate: Candidate) -> Formula:
+    def _read(self, candidate: Candidate) -> Steps:
         return read(candidate.files, self.function, len(self._law.within))
 
     @property
@@ -107,7 +107,7 @@ class Evaluator:
         """The points that formulas are fitted to and scored by."""
         return self._law.draw(np.random.default_rng(_FITTED), self.points)
 
-    def _worst(self, formula: Formula, own: Array) -> str:
+    def _worst(self, formula: Steps, own: Array) -> str:
         points = self.fitted
         (values,) = formula.run(points.inputs, own[None])
         worst = int(np.abs(values - points.wanted).argmax())
@@ -122,7 +122,7 @@ class Evaluator:
 class Misfit:
     """The residuals of a formula for vectors of its literals, for least squares."""
 
-    formula: Formula
+    formula: Steps
     points: Points
     own: Array  # (n,) the formula's literals
 
@@ -147,7 +147,7 @@ class Misfit:
         return best
 
 
-def _digits(formula: Formula, own: Array, points: Points) -> float | None:
+def _digits(formula: Steps, own: Array, points: Points) -> float | None:
     """Return -log10 of the relative error; None where a value is not finite."""
     with np.errstate(all="ignore"):
         residuals = points.residuals(formula.run(points.inputs, own[None]))

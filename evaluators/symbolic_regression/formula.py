@@ -1,8 +1,7 @@
-"""Reads a candidate's function as a formula: it is never run, so it can be nothing else."""
+"""Reads a candidate's function as steps that are computed here: it is never run."""
 
 from __future__ import annotations
 
-import ast
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,29 +10,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver.errors import CandidateOutputError
-from evolver.programs import literals
+from evolver.scoring.formulas import Expression, Formula, Grammar
 from evolver.types import Files
 
 Array = NDArray[np.float64]
-MOST = 500  # nodes of the syntax tree of a function
 
-_BINARY: Mapping[type[ast.operator], Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.Pow: operator.pow,
+_BINARY: Mapping[str, Callable[[Any, Any], Any]] = {
+    "+": operator.add,
+    "-": operator.sub,
+    "*": operator.mul,
+    "/": operator.truediv,
+    "**": operator.pow,
 }
 _FUNCTIONS: Mapping[str, Callable[[Any], Any]] = {
-    "sin": np.sin,
-    "cos": np.cos,
-    "tan": np.tan,
-    "tanh": np.tanh,
-    "exp": np.exp,
-    "log": np.log,
-    "sqrt": np.sqrt,
+    "math.sin": np.sin,
+    "math.cos": np.cos,
+    "math.tan": np.tan,
+    "math.tanh": np.tanh,
+    "math.exp": np.exp,
+    "math.log": np.log,
+    "math.sqrt": np.sqrt,
 }
+_GRAMMAR = Grammar(
+    dict.fromkeys(_FUNCTIONS, 1), constants={"math.pi": np.pi}, nodes=500, is_alone=False
+)
 
 
 @dataclass(frozen=True)
@@ -52,15 +52,15 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Formula:
-    """Steps that the result, the last one, needs; each takes earlier ones."""
+class Steps:
+    """Those that the result, the last one, needs; each takes earlier ones."""
 
-    steps: tuple[Step, ...]
+    each: tuple[Step, ...]
 
     @property
     def size(self) -> int:
         """Operations, functions, constants and uses of variables."""
-        return len(self.steps)
+        return len(self.each)
 
     @np.errstate(all="ignore")
     def run(self, inputs: Sequence[Array], parameters: Array) -> Array:
@@ -71,7 +71,7 @@ class Formula:
             parameters: (k, n).
         """
         values: list[Any] = []
-        for step in self.steps:
+        for step in self.each:
             kind, value = step.source
             if step.compute is not None:
                 values.append(step.compute(*(values[operand] for operand in step.operands)))
@@ -85,132 +85,59 @@ class Formula:
         return result
 
 
-def read(files: Files, function: str, arity: int) -> Formula:
+def read(files: Files, function: str, arity: int) -> Steps:
     """Read the function of a program: assignments to plain names, and a `return` at the end.
 
     Raises:
         CandidateOutputError: it is anything else.
     """
-    (path, source), *others = files.items()
-    if others:
-        raise CandidateOutputError("the program must be one file")
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise CandidateOutputError(f"the program does not parse: {error}") from None
-    found = [
-        node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == function
-    ]
-    if len(found) != 1:
-        raise CandidateOutputError(f"the program must define {function} once, at the top level")
-    if sum(1 for _ in ast.walk(found[0])) > MOST:
-        raise CandidateOutputError(f"{function} is too long to be a formula")
-    places = {
-        (literal.line, literal.column): index
-        for index, literal in enumerate(literals.find({path: source}))
-    }
-    return _Reader(places).read(found[0], arity)
+    return _Steps(_GRAMMAR.read(files, function, arity)).needed
 
 
-class _Reader:
-    """Turns the statements of a function into steps.
+class _Steps:
+    """Turns a formula into steps."""
 
-    Args:
-        places: line and column of each float literal -> its index among the parameters.
-    """
-
-    def __init__(self, places: Mapping[tuple[int, int], int]) -> None:
-        self._places = places
+    def __init__(self, formula: Formula) -> None:
         self._steps: list[Step] = []
-        self._names: dict[str, int | Step] = {}  # an input, or the index of a variable's step
+        self._inputs = {name: number for number, name in enumerate(formula.arguments)}
+        self._variables: dict[str, int] = {}  # the index of each one's step
+        for name, value in formula.assignments:
+            self._variables[name] = self._add(value)
+        self._result = self._add(formula.result)
 
-    def read(self, function: ast.FunctionDef, arity: int) -> Formula:
-        arguments = function.args
-        plain = ast.arguments([], arguments.args, None, [], [], None, [])
-        if ast.dump(arguments) != ast.dump(plain) or len(arguments.args) != arity:
-            raise CandidateOutputError(f"{function.name} must take {arity} plain arguments")
-        for index, argument in enumerate(arguments.args):
-            self._names[argument.arg] = Step(None, source=("input", index))
-        for statement in function.body:
-            match statement:
-                case ast.Expr(value=ast.Constant(value=str())):
-                    continue
-                case ast.Assign(targets=[ast.Name(id=name)], value=value):
-                    self._names[name] = self._visit(value)
-                case ast.Return(value=ast.expr() as value):
-                    return self._needed(self._visit(value))
-                case _:
-                    raise _refused(statement)
-        raise CandidateOutputError(f"{function.name} returns nothing")
-
-    def _add(self, step: Step) -> int:
-        self._steps.append(step)
+    def _add(self, one: Expression) -> int:
+        """Append the steps of an expression; return the index of its value."""
+        operands = tuple(map(self._add, one.operands))
+        self._steps.append(self._step(one, operands))
         return len(self._steps) - 1
 
-    def _visit(self, node: ast.expr) -> int:
-        """Append the steps of an expression; return the index of its value."""
-        leaf = self._leaf(node)
-        if leaf is not None:
-            return self._add(leaf)
-        match node:
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self._add(Step(operator.neg, (self._visit(operand),)))
-            case ast.UnaryOp(op=ast.UAdd(), operand=operand):
-                return self._visit(operand)
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
-                operands = (self._visit(left), self._visit(right))
-                return self._add(Step(_BINARY[type(op)], operands))
-            case ast.Call(
-                func=ast.Attribute(value=ast.Name(id="math"), attr=name),
-                args=[argument],
-                keywords=[],
-            ) if name in _FUNCTIONS:
-                return self._add(Step(_FUNCTIONS[name], (self._visit(argument),)))
-        raise _refused(node)
+    def _step(self, one: Expression, operands: tuple[int, ...]) -> Step:
+        match one.kind:
+            case "name" if one.name in self._variables:
+                return Step(operator.pos, (self._variables[one.name],))
+            case "name":
+                return Step(None, source=("input", self._inputs[one.name]))
+            case "number" if one.literal is not None:
+                return Step(None, source=("literal", one.literal))
+            case "-" if len(operands) == 1:
+                return Step(operator.neg, operands)
+            case kind if kind in _BINARY:
+                return Step(_BINARY[kind], operands)
+            case kind if kind in _FUNCTIONS:
+                return Step(_FUNCTIONS[kind], operands)
+        return Step(None, source=("constant", one.value))
 
-    def _leaf(self, node: ast.expr) -> Step | None:
-        """Return the step of a number or a name, None for anything else."""
-        place = self._places.get((node.lineno, node.col_offset))
-        match node:
-            case (
-                ast.Constant(value=float())
-                | ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=float()))
-            ) if place is not None:
-                return Step(None, source=("literal", place))
-            case ast.Constant(value=int() | float() as value) if not isinstance(value, bool):
-                return Step(None, source=("constant", _as_float(value)))
-            case ast.Attribute(value=ast.Name(id="math"), attr="pi"):
-                return Step(None, source=("constant", np.pi))
-            case ast.Name(id=name) if name in self._names:
-                known = self._names[name]
-                return known if isinstance(known, Step) else Step(operator.pos, (known,))
-        return None
-
-    def _needed(self, result: int) -> Formula:
-        """Return the steps that a result hangs on, numbered anew."""
-        needed = {result}
-        for index in range(result, -1, -1):
+    @property
+    def needed(self) -> Steps:
+        """The steps that the result depends on, numbered anew."""
+        needed = {self._result}
+        for index in range(self._result, -1, -1):
             if index in needed:
                 needed.update(self._steps[index].operands)
         numbers = {index: number for number, index in enumerate(sorted(needed))}
-        return Formula(
+        return Steps(
             tuple(
                 Step(step.compute, tuple(numbers[one] for one in step.operands), step.source)
                 for step in (self._steps[index] for index in sorted(needed))
             )
         )
-
-
-def _as_float(value: float) -> float:
-    try:
-        return float(value)
-    except OverflowError:
-        raise CandidateOutputError("an integer of the formula is too large") from None
-
-
-def _refused(node: ast.AST) -> CandidateOutputError:
-    text = ast.unparse(node)
-    return CandidateOutputError(
-        f"{text if len(text) < 80 else text[:77] + '...'}: a formula has only assignments, a "
-        f"return, + - * / **, numbers, math.pi and math.{', math.'.join(_FUNCTIONS)}"
-    )
