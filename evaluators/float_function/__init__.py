@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from evolver import extras
 from evolver.errors import CandidateOutputError, UsageError
-from evolver.scoring import bench, devices, objects, sources, verify
+from evolver.scoring import bench, compiling, devices
 from evolver.scoring.straightline import GUEST, count_operations, trace, trace_parameters
 from evolver.tasks.plugins import nearest
 from evolver.types import Candidate, Result
@@ -170,7 +170,15 @@ class Evaluator:
     def _judge(self, candidate: Candidate, rest: Sequence[tuple[int, int]]) -> Result:
         """Measure a candidate on the binade and on further stretches, and time it."""
         if self.language == "c":
-            self._compile(candidate)
+            compiling.compile_program(
+                candidate,
+                "approximate",
+                (*self.flags, *_BARE),
+                before=HARNESS,
+                tables=self.tables,
+                code=_CODE,
+                timeout=_QUICK,
+            )
             self._prepare(candidate)
             return self._measured(candidate, partial(_returned, candidate, "compiled"), rest)
         line = trace(candidate, NAME, self._of.low, self._of.high)
@@ -233,27 +241,6 @@ class Evaluator:
         """Get a compiled candidate ready to be called in registers, where that is wanted."""
         if self.rounds:
             folding.prepare(candidate, self._of, self.device, self.rounds)
-
-    def _compile(self, candidate: Candidate) -> None:
-        """Have gcc compile the harness with a program in C at its end.
-
-        Raises:
-            CandidateOutputError: it does not, or what comes out calls functions, runs by itself or
-                holds more constants than allowed.
-        """
-        source = verify.one_file(candidate.files, ".c")
-        sources.forbid_assembler(candidate.files)
-        candidate.write("evolver_harness.c", f'{HARNESS}\n#line 1\n#include "{source}"\n'.encode())
-        for words in (
-            (*self.flags, *_BARE, "-fPIC", "-c", "-o", "approximate.o", "evolver_harness.c"),
-            ("-shared", "-o", "approximate.so", "approximate.o"),
-        ):
-            built = candidate.run(["gcc", *words], timeout=_QUICK)
-            if built.code:
-                complaint = built.stderr.decode("utf-8", "replace")[-4000:]
-                raise CandidateOutputError(f"gcc refuses it:\n{complaint}")
-        # Nothing of it has run yet, so nothing changed the file.
-        objects.check(candidate.read("approximate.o"), tables=self.tables, code=_CODE)
 
     def _stretches(self, candidate: Candidate) -> list[tuple[int, int]]:
         """Draw where the rest of the interval is measured: its ends, and secret places."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _ctypes
 import ctypes
-import subprocess
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from evolver.errors import UsageError
 from evolver.sandboxes.timing import now
+from evolver.scoring import compiling
 
 from .functions import Function
 
@@ -207,19 +206,7 @@ def in_harness(
 
 
 def _compiled(source: str, flags: Sequence[str]) -> tuple[ctypes.CDLL, bytes]:
-    """Compile and load a library; return it, and its content.
-
-    It is linked by another command than it is compiled by: where gcc links with -ffast-math, it
-    adds code that makes the whole process take denormal numbers for zero.
-    """
+    """Compile and load a library; return it, and its content."""
     with tempfile.TemporaryDirectory() as folder:
-        for words in (
-            (*flags, "-fPIC", "-c", "-o", "own.o", "own.c"),
-            ("-shared", "-o", "own.so", "own.o", "-lm"),
-        ):
-            (Path(folder) / "own.c").write_text(source, "utf-8")
-            done = subprocess.run(["gcc", *words], cwd=folder, capture_output=True, text=True)
-            if done.returncode:
-                raise UsageError(f"gcc does not compile the evaluator's own code:\n{done.stderr}")
-        path = Path(folder) / "own.so"
+        path = compiling.compile_own(source, flags, Path(folder))
         return ctypes.CDLL(str(path)), path.read_bytes()

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolver.errors import CandidateOutputError
-from evolver.scoring import devices, objects, sources, verify
+from evolver.scoring import compiling, devices, sources, verify
 from evolver.types import Candidate, Result, Timing
 
 Shape = tuple[int, int, int]
@@ -25,7 +25,7 @@ Shape = tuple[int, int, int]
 # random matrices, and half the digits are 10**4 away.
 _ROUNDOFFS = 64
 #: In C all that may be called.
-_CALLS = {b"malloc", b"calloc", b"aligned_alloc", b"posix_memalign", b"free", b"fma", b"fmaf"}
+_CALLS = compiling.MEMORY | {b"fma", b"fmaf"}
 #: Python without numpy's own product.
 LANGUAGE = sources.Language(
     reason="the program must compute the product itself",
@@ -107,19 +107,7 @@ class Evaluator:
         if self.language == "python":
             LANGUAGE.check(candidate.files)
             return self.function
-        source = verify.one_file(candidate.files, ".c")
-        sources.forbid_assembler(candidate.files)
-        for words in (
-            (*self.flags, "-fPIC", "-c", "-o", "kernel.o", source),
-            ("-shared", "-o", "kernel.so", "kernel.o", "-lm"),
-        ):
-            built = candidate.run(["gcc", *words])
-            if built.code:
-                raise CandidateOutputError(
-                    f"gcc refuses it:\n{built.stderr.decode('utf-8', 'replace')[-4000:]}"
-                )
-        # Nothing of it has run yet, so nothing changed the file.
-        objects.check(candidate.read("kernel.o"), calls=_CALLS)
+        compiling.compile_program(candidate, "kernel", self.flags, calls=_CALLS)
         return "guest:multiply"
 
     def _draw(

@@ -11,11 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from random import Random
 
-from evolver.errors import CandidateCrashed, CandidateOutputError, UsageError
-from evolver.scoring import devices, verify
+from evolver.errors import CandidateOutputError, UsageError
+from evolver.scoring import compiling, devices, verify
 from evolver.types import Candidate, Result
 
-_COMPILER = ("gcc", "-O1", "-shared", "-fPIC", "-o", "sort.so")
 _DISPLACED = 0.05  # of the items of an almost sorted input
 
 
@@ -27,7 +26,7 @@ class Evaluator:
     j) is 1 where item i comes before item j, else 0, and order[k] is the item that comes k-th. The
     items are distinct, in random order and new for each evaluation. No sort takes fewer than
     log2(n!) comparisons on average over all orders (Knuth 1998, The Art of Computer Programming 3,
-    5.3.1).
+    5.3.1). Of the C library it may call what manages memory.
 
     Attributes:
         items: n.
@@ -56,9 +55,10 @@ class Evaluator:
         displaced.
 
         Raises:
-            CandidateError: it does not compile, crashes, or does not sort.
+            CandidateError: it does not compile, calls a function of a library, crashes, or does not
+                sort.
         """
-        self._compile(candidate)
+        compiling.compile_program(candidate, "sort", ("-O1",), calls=compiling.MEMORY)
         rng = candidate.rng
         inputs = [rng.sample(range(self.items), self.items) for _ in range(self.sorts)]
         *counts, almost = self._sort(candidate, [*inputs, self._almost_sorted(rng)])
@@ -80,12 +80,6 @@ class Evaluator:
     @property
     def _least(self) -> float:
         return math.lgamma(self.items + 1) / math.log(2)
-
-    def _compile(self, candidate: Candidate) -> None:
-        (source,) = candidate.files
-        done = candidate.run([*_COMPILER, source])
-        if done.code:
-            raise CandidateCrashed(done.stderr.decode(errors="replace"))
 
     def _sort(self, candidate: Candidate, inputs: Sequence[Sequence[int]]) -> list[int]:
         """Have inputs sorted that only this process knows; return how often each was asked about.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import shutil
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from random import Random
@@ -91,16 +92,38 @@ def test_what_does_not_sort_is_refused(sandbox: Any, body: str, reason: str) -> 
 @needs_compiler
 @pytest.mark.parametrize(
     "source",
-    [
-        "int sort(",
-        "int x;",
-        "void sort(int n, int *order, int (*before)(int, int)) { __builtin_trap(); }",
-        '#include "/etc/hostname"\n',
-    ],
+    ["int x;", "void sort(int n, int *order, int (*before)(int, int)) { __builtin_trap(); }"],
 )
 def test_what_does_not_run_has_crashed(sandbox: Any, source: str) -> None:
     with pytest.raises(CandidateCrashed):
         judge(sandbox, source)
+
+
+@needs_compiler
+@pytest.mark.parametrize(
+    ("source", "reason"),
+    [
+        ("int sort(", "gcc refuses it"),
+        ('#include "/etc/hostname"\n', "gcc refuses it"),
+        ("int system(const char *); void sort(void) { system(0); }", "calls system"),
+        ('void sort(void) { __asm__("syscall"); }', "assembler"),
+        ("__attribute__((constructor)) void f(void) {} void sort(void) {}", "runs before"),
+    ],
+)
+def test_what_is_no_sort_in_c_is_refused(sandbox: Any, source: str, reason: str) -> None:
+    with pytest.raises(CandidateOutputError, match=reason):
+        judge(sandbox, source)
+
+
+@needs_compiler
+def test_a_sort_may_allocate_memory(sandbox: Any) -> None:
+    kept = "static int *kept;\n#include <stdlib.h>\n"
+    body = INSERTION.replace("used = 0;", "used = 0; free(kept); kept = malloc(n);")
+    assert judge(sandbox, kept + body).metrics["comparisons"] > 0
+
+
+#: An ELF file with one section, which is empty.
+NOTHING = b"\x7fELF\x02\x01" + bytes(34) + struct.pack("<Q10xHHH", 64, 64, 1, 0) + bytes(64)
 
 
 class Forging:
@@ -111,8 +134,11 @@ class Forging:
         self.rng = Random(1)
         self._reply = reply
 
-    def run(self, command: Any) -> Any:
+    def run(self, command: Any, timeout: float | None = None) -> Any:
         return Output(0, b"", b"")
+
+    def read(self, path: str) -> bytes:
+        return NOTHING
 
     def call(self, function: str, *args: Any) -> Any:
         assert function in ("guest:begin", "guest:answer")
