@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import libcst as cst
 
-from evolver.operators.genetic.expected import Expected, expected_in
+from evolver.operators.genetic.expected import Expected, expected_in, expected_in_target
 from evolver.operators.genetic.fragment import Fragment
-from evolver.operators.genetic.inference import Inference, flow
+from evolver.operators.genetic.inference import Inference, augment, flow
 from evolver.operators.genetic.kinds import (
     INTEGER,
     NUMBER,
@@ -17,16 +17,15 @@ from evolver.operators.genetic.kinds import (
     SEQUENCE,
     TEXT,
     TRUTH,
-    Names,
     Type,
 )
+from evolver.operators.genetic.scopes import Scope, bind, sink_of
 from evolver.operators.genetic.survey import Line, Site, Survey
 from evolver.operators.genetic.syntax import (
     OPEN_SCOPES,
     bound_inside,
     in_order,
     is_editable,
-    is_slice,
     may_be_skipped,
     names_changed,
     names_in,
@@ -38,39 +37,6 @@ from evolver.operators.genetic.writing import number
 
 _PASSES = 2  # the first learns what the last one writes down
 _ANNOTATIONS = {"int": INTEGER, "float": REAL, "bool": TRUTH, "str": TEXT, "list": SEQUENCE}
-
-
-@dataclass
-class _Scope:
-    """The state of the walk inside one function, class or top level."""
-
-    names: dict[str, Type]  # those that are surely bound
-    table: dict[str, Type]  # all that the scope binds anywhere
-    function: str = ""
-    is_class: bool = False
-    in_loop: bool = False
-    in_while: bool = False
-    line: Path | None = None
-    vital: frozenset[str] = frozenset()  # what the tests of the `while`s around read
-    gives: Type | None = None
-    visible: Names | None = None  # a copy of the names, until one is bound
-
-    def in_scope(self) -> Names:
-        if self.visible is None:
-            self.visible = dict(self.names)
-        return self.visible
-
-    def bind(self, name: str) -> Type:
-        found = self.table.get(name)
-        if found is None:
-            found = self.table[name] = Type()
-        if self.names.get(name) is not found:
-            self.names[name] = found
-            self.visible = None
-        return found
-
-    def restore(self, names: dict[str, Type]) -> None:
-        self.names, self.visible = names, None
 
 
 @dataclass
@@ -91,7 +57,7 @@ class _Walk:
             self.inference.is_last = turn == _PASSES - 1
             self.sites, self.lines = [], []
             table = self.table(())
-            scope = _Scope({name: table.setdefault(name, Type()) for name in names}, table)
+            scope = Scope({name: table.setdefault(name, Type()) for name in names}, table)
             self.body(at(self.fragment.module, self.fragment.root), self.fragment.root, scope)
 
     def table(self, path: Path) -> dict[str, Type]:
@@ -99,7 +65,7 @@ class _Walk:
 
     # -- statements ------------------------------------------------------------------------------
 
-    def body(self, body: cst.CSTNode, path: Path, scope: _Scope) -> None:
+    def body(self, body: cst.CSTNode, path: Path, scope: Scope) -> None:
         """Visit a suite or the top level; statements on their head's line are no lines."""
         if isinstance(body, cst.SimpleStatementSuite):
             scope.line = None
@@ -114,7 +80,7 @@ class _Walk:
                 self.lines.append(self.read(statement, here, scope))
             self.statement(statement, here, scope)
 
-    def read(self, node: cst.BaseStatement, path: Path, scope: _Scope) -> Line:
+    def read(self, node: cst.BaseStatement, path: Path, scope: Scope) -> Line:
         return Line(
             path,
             node,
@@ -126,13 +92,13 @@ class _Walk:
             scope.in_while,
         )
 
-    def is_vital(self, node: cst.CSTNode, scope: _Scope) -> bool:
+    def is_vital(self, node: cst.CSTNode, scope: Scope) -> bool:
         """May a statement change what the tests of the `while`s around it read?"""
         if not scope.vital or not self.inference.is_last:
             return False
         return not scope.vital.isdisjoint(names_changed(node))
 
-    def statement(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
+    def statement(self, node: cst.CSTNode, path: Path, scope: Scope) -> None:
         match node:
             case cst.SimpleStatementLine():
                 for i, small in enumerate(node.body):
@@ -141,7 +107,7 @@ class _Walk:
                 self.function(node, path, scope)
             case cst.ClassDef():
                 function = f"{scope.function}{node.name.value}."
-                self.body(node.body, (*path, "body"), _Scope({}, self.table(path), function, True))
+                self.body(node.body, (*path, "body"), Scope({}, self.table(path), function, True))
             case cst.If() | cst.While() | cst.For():
                 self.branch(node, path, scope)
             case cst.With():
@@ -150,7 +116,7 @@ class _Walk:
                 for inner_path, suite in suites(node):
                     self.nested(suite, (*path, *inner_path), scope)
 
-    def function(self, node: cst.FunctionDef, path: Path, scope: _Scope) -> None:
+    def function(self, node: cst.FunctionDef, path: Path, scope: Scope) -> None:
         separator = "." if scope.function and not scope.is_class else ""
         name = f"{scope.function}{separator}{node.name.value}"
         self.functions.setdefault(name, path)
@@ -170,7 +136,7 @@ class _Walk:
                 self.annotate(parameter, parameter_type)
         if not own.root.takes:
             own.root.takes = takes
-        self.body(node.body, (*path, "body"), _Scope(names, table, name, gives=own.result()))
+        self.body(node.body, (*path, "body"), Scope(names, table, name, gives=own.result()))
 
     def annotate(self, parameter: cst.Param, own: Type) -> None:
         """Read a parameter's annotation and its default."""
@@ -187,7 +153,7 @@ class _Walk:
         elif isinstance(default, cst.Name) and default.value == "None":
             own.be(OTHER)
 
-    def branch(self, node: cst.If | cst.While | cst.For, path: Path, scope: _Scope) -> None:
+    def branch(self, node: cst.If | cst.While | cst.For, path: Path, scope: Scope) -> None:
         """Visit a statement of which parts may not run: what only they bind is not bound after."""
         loop, line, vital = (scope.in_loop, scope.in_while), scope.line, scope.vital
         if isinstance(node, cst.While):
@@ -201,7 +167,7 @@ class _Walk:
         before = dict(scope.names)
         if isinstance(node, cst.For):
             types[0].be(SEQUENCE)
-            self.bind(node.target, scope, types[0].item())
+            bind(self.inference, node.target, scope, types[0].item())
         if not isinstance(node, cst.If):
             scope.in_loop, scope.in_while = True, isinstance(node, cst.While)
         self.body(node.body, (*path, "body"), scope)
@@ -222,97 +188,43 @@ class _Walk:
         else:
             scope.restore(before)
 
-    def nested(self, body: cst.CSTNode, path: Path, scope: _Scope) -> None:
+    def nested(self, body: cst.CSTNode, path: Path, scope: Scope) -> None:
         before = dict(scope.names)
         self.body(body, path, scope)
         scope.restore(before)
 
-    def small(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
+    def small(self, node: cst.CSTNode, path: Path, scope: Scope) -> None:
         """Visit a statement without a suite."""
         if isinstance(node, cst.Expr) and not isinstance(node.value, cst.Call):
             return  # a docstring, a yield or an await
-        sink = self.sink(node, path, scope)
+        sink = sink_of(self.inference, node, path, scope)
         is_risky = self.is_vital(node, scope)
         value = Type()
         for operand in operands(node):
             is_value = operand.path == ("value",)
-            expected = Expected(sink) if is_value else self.indexed(node, path, operand.path)
+            expected = (
+                Expected(sink)
+                if is_value
+                else expected_in_target(self.inference, path, operand.path)
+            )
             expected = expected.at_risk() if is_risky else expected
             found = self.operand(operand, path, expected, scope)
             value = found if is_value else value
         match node:
             case cst.Assign():
                 for i, target in enumerate(node.targets):
-                    self.bind(target.target, scope, value, (*path, "targets", i, "target"))
+                    bind(
+                        self.inference, target.target, scope, value, (*path, "targets", i, "target")
+                    )
             case cst.AnnAssign():
                 if isinstance(node.annotation.annotation, cst.Name) and sink is not None:
                     sink.be(_ANNOTATIONS.get(node.annotation.annotation.value, 0))
-                self.bind(node.target, scope, value)
+                bind(self.inference, node.target, scope, value)
             case cst.AugAssign() if sink is not None:
-                self.augment(sink, value)
+                augment(sink, value)
             case cst.Return() if sink is not None and node.value is not None:
                 flow(value, sink)
                 value.seal()
-
-    def sink(self, node: cst.CSTNode, path: Path, scope: _Scope) -> Type | None:
-        """Return the type of what takes the value of a statement."""
-        match node:
-            case cst.Assign(targets=[target]):
-                return self.target(target.target, path, ("targets", 0, "target"), scope)
-            case cst.AugAssign() | cst.AnnAssign():
-                return self.target(node.target, path, ("target",), scope)
-            case cst.Return():
-                return scope.gives
-        return None
-
-    def augment(self, sink: Type, value: Type) -> None:
-        """Learn from `sink += value`, whatever the operator."""
-        if sink.kind == SEQUENCE or value.kind == SEQUENCE:
-            if sink.kind in (0, SEQUENCE) and value.kind in (0, SEQUENCE):
-                sink.join(value)
-            return
-        if TEXT in (sink.kind, value.kind):
-            return
-        value.compute()
-        sink.compute(floating=value.kind == REAL)
-        flow(value, sink)
-
-    def target(self, node: cst.CSTNode, path: Path, step: Path, scope: _Scope) -> Type | None:
-        """Return the type of what is assigned, where it is one variable, element or attribute."""
-        match node:
-            case cst.Name(value=name):
-                return scope.table.setdefault(name, Type())
-            case cst.Attribute(attr=cst.Name(value=name)):
-                return self.inference.attributes.setdefault(name, Type())
-            case cst.Subscript() if not is_slice(node):
-                return self.inference.at((*path, *step, "value")).item()
-        return None
-
-    def indexed(self, node: cst.CSTNode, path: Path, step: Path) -> Expected:
-        """Return what the index of an assigned element wants."""
-        if "slice" not in step:
-            return Expected(kind=SEQUENCE)
-        container = self.inference.at((*path, *step[: step.index("slice")], "value"))
-        if "dict" in container.root.flavours:
-            return Expected(container.keys())
-        return Expected(None, NUMBER, is_strict=True, is_risky=True)
-
-    def bind(self, target: cst.CSTNode, scope: _Scope, value: Type, path: Path = ()) -> None:
-        match target:
-            case cst.Name(value=name):
-                flow(value, scope.bind(name))
-            case cst.Tuple() | cst.List():
-                for i, element in enumerate(target.elements):
-                    part = value.part(i)
-                    self.bind(element.value, scope, part, (*path, "elements", i, "value"))
-                if not value.kind:
-                    value.be(SEQUENCE)
-            case cst.Attribute(attr=cst.Name(value=name)):
-                flow(value, self.inference.attributes.setdefault(name, Type()))
-            case cst.Subscript() if path:
-                container = self.inference.at((*path, "value"))
-                container.be(SEQUENCE)
-                flow(value.item() if is_slice(target) else value, container.item())
 
     # -- expressions -----------------------------------------------------------------------------
 
@@ -321,7 +233,7 @@ class _Walk:
         operand: Operand,
         above: Path,
         expected: Expected,
-        scope: _Scope,
+        scope: Scope,
         *,
         is_owner: bool = False,
     ) -> Type:
@@ -377,7 +289,7 @@ class _Walk:
             )
         return own
 
-    def named(self, node: cst.Name, path: Path, scope: _Scope) -> Type:
+    def named(self, node: cst.Name, path: Path, scope: Scope) -> Type:
         """Return the type of a name that is read."""
         name = node.value
         found = scope.names.get(name) or scope.table.get(name)
@@ -390,7 +302,7 @@ class _Walk:
         self.inference.types[path] = found
         return found
 
-    def open(self, node: cst.CSTNode, path: Path, scope: _Scope) -> None:
+    def open(self, node: cst.CSTNode, path: Path, scope: Scope) -> None:
         """Bind what a lambda or a comprehension binds."""
         table = self.table(path)
         inside = {name: table.setdefault(name, Type()) for name in bound_inside(node)}
@@ -399,10 +311,10 @@ class _Walk:
         if isinstance(node, cst.Lambda):
             self.inference.at(path).root.takes = list(inside.values())
 
-    def loop(self, node: cst.CSTNode, step: Path, source: Type, scope: _Scope) -> None:
+    def loop(self, node: cst.CSTNode, step: Path, source: Type, scope: Scope) -> None:
         """Learn what the loop of a comprehension binds."""
         source.be(SEQUENCE)
-        self.bind(at(node, (*step[:-1], "target")), scope, source.item())
+        bind(self.inference, at(node, (*step[:-1], "target")), scope, source.item())
 
 
 def survey(fragment: Fragment) -> Survey:

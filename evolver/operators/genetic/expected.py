@@ -75,6 +75,22 @@ def expected_in(
     return expected.at_risk() if outer.is_risky else expected
 
 
+def expected_in_target(of: Inference, path: Path, step: Path) -> Expected:
+    """Return what is expected of an operand of an assignment's target.
+
+    Args:
+        of: what is known of the fragment.
+        path: the statement's.
+        step: the operand's path from there.
+    """
+    if "slice" not in step:
+        return Expected(kind=SEQUENCE)
+    container = of.at((*path, *step[: step.index("slice")], "value"))
+    if "dict" in container.root.flavours:
+        return Expected(container.keys())
+    return Expected(None, NUMBER, is_strict=True, is_risky=True)
+
+
 def _in_binary(of: Inference, parent: Any, step: Path, path: Path, outer: Expected) -> Expected:
     operator = symbol(parent.operator)
     if operator == "@":

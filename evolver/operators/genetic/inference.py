@@ -49,6 +49,19 @@ def flow(value: Type, sink: Type) -> None:
         sink.join(value)
 
 
+def augment(sink: Type, value: Type) -> None:
+    """Note that `sink += value` runs, whatever the operator."""
+    if sink.kind == SEQUENCE or value.kind == SEQUENCE:
+        if sink.kind in (0, SEQUENCE) and value.kind in (0, SEQUENCE):
+            sink.join(value)
+        return
+    if TEXT in (sink.kind, value.kind):
+        return
+    value.compute()
+    sink.compute(floating=value.kind == REAL)
+    flow(value, sink)
+
+
 class Inference:
     """What one or more passes over a fragment learn of its expressions."""
 
