@@ -183,16 +183,26 @@ def test_whole_lines_go_into_the_log_with_the_program_and_without_control_charac
     ]
 
 
-def test_without_a_log_what_two_evaluations_print_alike_is_shown_once(
+def test_without_a_log_what_several_evaluations_print_alike_is_shown_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    output = Output(None)
-    for text in (b"a\nb\n", b"a\nb\n", b"", b"a\nc", b"x" * 200_000):
+    shown_by_all = set[str]()
+    workers = Output(None, shown_by_all), Output(None, shown_by_all)
+    texts = (
+        b"loss 0.25\nloss 1e-05\n",
+        b"loss 0.3\nstep 2 of -7\n",
+        b"",
+        b"step 3 of -8\nc",
+        b"c\n" + b"x" * 200_000,
+    )
+    for number, text in enumerate(texts):
+        output = workers[number % 2]
         output.end("program 0")
         output.feed(text)
-    output.end()
+        output.end()
     shown = capsys.readouterr().err.split("\n")
-    assert shown[:4] == ["evaluator: a", "evaluator: b", "evaluator: a", "evaluator: c"]
+    expected = ["loss 0.25", "loss 1e-05", "step 2 of -7", "c"]
+    assert shown[:4] == [f"evaluator: {line}" for line in expected]
     assert sum(len(line) - len("evaluator: ") for line in shown[4:-1]) == 200_000
 
 

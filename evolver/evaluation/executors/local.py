@@ -45,6 +45,7 @@ class LocalExecutor:
         self.slots = slots
         self._setup = setup
         self._log = log
+        self._shown: set[str] = set()  # what all workers printed, where there is no log
         self._start_timeout = start_timeout
         self._idle: asyncio.Queue[tuple[int, Worker | None]] = asyncio.Queue()
         self._workers: set[Worker] = set()
@@ -72,7 +73,7 @@ class LocalExecutor:
     async def _spawn(self, slot: int) -> Worker:
         if self._is_closed:
             raise SandboxError(_CLOSED)
-        worker = await Worker.start(self._log)
+        worker = await Worker.start(self._log, self._shown)
         self._workers.add(worker)
         try:
             await worker.introduce(self._setup_of(slot), self._start_timeout)

@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from typing import IO
 
 from evolver.wording import visible
 
 _LONGEST = 1 << 16  # bytes without a line's end that are held back
+_NUMBER = re.compile(r"\d[\d.]*(?:e[-+]?\d+)?")
 
 
 class Output:
     """Whole lines of what one worker prints, each with whose evaluation it belongs to."""
 
-    def __init__(self, log: IO[bytes] | None) -> None:
+    def __init__(self, log: IO[bytes] | None, shown: set[str] | None = None) -> None:
         """Begin with nothing.
 
         Args:
-            log: of a run; None: lines go to standard error, those of an evaluation that printed
-                the same as the one before only once.
+            log: of a run; None: lines go to standard error, and a line that an earlier evaluation
+                printed is not shown again, not even with other numbers.
+            shown: the lines that were shown; several workers may share it.
         """
         self.subject = "evaluator"  # what lines begin with
         self._log = log
         self._rest = b""
         self._lines: list[str] = []  # of the evaluation at hand, where there is no log
-        self._last: list[str] = []
+        self._shown = set() if shown is None else shown
+        self._own: set[str] = set()  # lines of the evaluation at hand; it may repeat itself
 
     def feed(self, piece: bytes) -> None:
         """Take what was printed; write the lines that are whole."""
@@ -39,12 +43,20 @@ class Output:
         if self._rest:
             self._write(self._rest)
             self._rest = b""
-        if self._lines and self._lines != self._last:
-            for line in self._lines:
-                sys.stderr.write(line)
-            sys.stderr.flush()
-        self._last, self._lines = self._lines or self._last, []
+        self._show()
+        self._shown |= self._own
+        self._own = set()
         self.subject = subject
+
+    def _show(self) -> None:
+        """Write the lines held back that no earlier evaluation printed."""
+        for line in self._lines:
+            alike = _NUMBER.sub("#", line)
+            if alike not in self._shown:
+                sys.stderr.write(line)
+            self._own.add(alike)
+        sys.stderr.flush()
+        self._lines = []
 
     def _write(self, line: bytes) -> None:
         text = visible(line.removesuffix(b"\r").decode("utf-8", "backslashreplace"))
@@ -53,4 +65,4 @@ class Output:
         else:
             self._lines.append(f"evaluator: {text}\n")
             if sum(map(len, self._lines[-1000:])) > _LONGEST or len(self._lines) > 1000:
-                self.end(self.subject)
+                self._show()

@@ -87,24 +87,25 @@ class Worker:
         process: asyncio.subprocess.Process,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
         errors: tuple[asyncio.StreamReader, asyncio.ReadTransport],
-        log: IO[bytes] | None,
+        output: Output,
         end: bytes,
     ) -> None:
         self.process = process
         self._reader, self._writer = streams
         self._errors, self._error_pipe = errors
-        self._output = Output(log)
+        self._output = output
         self._end_of_output = end
         self._is_quiet = asyncio.Event()
         self._words = b""
         self._relaying = asyncio.create_task(self._relay())
 
     @classmethod
-    async def start(cls, log: IO[bytes] | None) -> Worker:
+    async def start(cls, log: IO[bytes] | None, shown: set[str] | None = None) -> Worker:
         """Start a process; `introduce` tells it what it needs.
 
         Args:
             log: where its standard error goes; None for this process's own.
+            shown: see `Output`.
         """
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair()
@@ -137,7 +138,7 @@ class Worker:
         transport, _ = await loop.connect_read_pipe(
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(errors, "rb")
         )
-        return cls(process, streams, (reader, transport), log, end.encode())
+        return cls(process, streams, (reader, transport), Output(log, shown), end.encode())
 
     async def _relay(self) -> None:
         """Take what the worker prints, up to the mark behind each answer and beyond."""
