@@ -14,6 +14,7 @@ from pathlib import PurePosixPath
 
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.types import Evaluation, Files
+from evolver.wording import counted
 
 _FRAME = re.compile(r'^\s*File "(?P<path>[^"\n]+)", line (?P<line>\d+), in (?P<name>.+)$', re.M)
 _HEADER = "Traceback (most recent call last):"
@@ -176,8 +177,14 @@ class Failures:
             if total:
                 plural = "" if total == 1 else "s"
                 told.append(f"{total} evaluation{plural} failed {where}:")
-                kinds = self.commonest(is_evaluators=is_evaluators, most=most)
-                told += [f"  {kind}" for kind in kinds]
+                kinds = self.commonest(is_evaluators=is_evaluators, most=len(self._alike))
+                told += [f"  {kind}" for kind in kinds[:most]]
+                if more := kinds[most:]:
+                    count = counted(sum(kind.count for kind in more), "failure")
+                    told.append(
+                        f"  {count} of {counted(len(more), 'further kind')}; "
+                        "'evolver show --json' lists all"
+                    )
         return [*told, f"Warning: {self.warning}."] if self.warning else told
 
     def records(self) -> Sequence[dict[str, object]]:

@@ -114,6 +114,12 @@ def test_failures_are_counted_by_kind_and_the_evaluators_are_apart() -> None:
         "  1 crashed: src/prog.py:5 in pack: ValueError: no",
         "  1 timeout: it did not end in its 2 s",
     ]
+    assert counted.lines(2)[-1] == (
+        "  1 failure of 1 further kind; 'evolver show --json' lists all"
+    )
+    assert counted.lines(1)[-1] == (
+        "  2 failures of 2 further kinds; 'evolver show --json' lists all"
+    )
     assert counted.records()[0] == {
         "count": 3,
         "status": "crashed",
