@@ -23,7 +23,7 @@ from evolver.runs.founding import unmakeable
 from evolver.tasks.directions import Direction, by_name, by_numbers
 from evolver.tasks.plugins import nearest
 from evolver.tasks.settings import EvaluatorSection, TaskSettings, validate
-from evolver.tasks.task import TASK_FILE
+from evolver.tasks.task import TASK_FILE, is_aside
 
 _COMBINED = "combined_score"  # what other systems maximise, whatever else there is
 _EVALUATIONS = 1000  # of the budget
@@ -124,7 +124,7 @@ def _check_program(program: Path, scoring: Path) -> None:
         UsageError: it is none.
     """
     if program.is_dir():
-        inner = [path for path in sorted(program.rglob("*.py")) if not path.samefile(scoring)]
+        inner = [path for path in sorted(_python_in(program)) if not path.samefile(scoring)]
         some = written([str(path) for path in inner]) or "it holds no Python"
         raise UsageError(
             f"{program} is a folder; name the file in it that is to be evolved ({some}): what that "
@@ -137,6 +137,17 @@ def _check_program(program: Path, scoring: Path) -> None:
             f"the program and the scoring function are both called {scoring.name}; the candidate "
             "must not hold its own score: put them into two files of different names"
         )
+
+
+def _python_in(folder: Path) -> Iterator[Path]:
+    """Yield the Python files of a folder, without those of runs, tasks, caches and environments."""
+    for path in folder.iterdir():
+        if path.is_dir():
+            is_foreign = any((path / name).exists() for name in (TASK_FILE, "pyvenv.cfg"))
+            if not (is_aside(path) or is_foreign or path.is_symlink()):
+                yield from _python_in(path)
+        elif path.suffix == ".py" and not is_aside(path):
+            yield path
 
 
 def _scoring_function(scoring: str) -> tuple[Path, str]:

@@ -126,6 +126,12 @@ def test_a_folder_is_told_to_name_a_file_of_it(cli: CommandLine) -> None:
     lay(cli.folder, {"geo/a.py": "", "geo/b/c.py": ""})
     said = cli.refuses("init", "geo", "score.py")
     assert "geo is a folder; name the file in it" in said
+    lay(cli.folder / "geo", {
+        "runs/t/task/x.py": "", "elsewhere/evolver.db": "", "elsewhere/best/x.py": "",
+        "t/task.toml": "", "t/x.py": "", ".git/x.py": "", "env/pyvenv.cfg": "", "env/lib/x.py": "",
+    })  # fmt: skip
+    (cli.folder / "geo" / "loop").symlink_to("..")
+    assert cli.refuses("init", "geo", "score.py") == said
     assert "(geo/a.py, geo/b/c.py)" in said
     assert "name the file of the scoring function" in cli.refuses("init", "curve.py", "geo")
 
