@@ -22,7 +22,7 @@ from typing import Any
 
 from served import ledger, rows, server, start, write_task
 
-from evolver.storage.store import Store
+from evolver.storage.reader import Reader
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ def measure(folder: Path, evaluations: int, shares: Sequence[object]) -> Figures
         seconds = time.monotonic() - started
         served = ledger(address)
     assert code == 0, log.read_text()
-    store = Store.read(out)
+    store = Reader.open(out)
     bill = store.bill()
     spent = sum(o.evaluation.evaluations for o in store.outcomes() if o.evaluation is not None)
     store.close()

@@ -25,7 +25,7 @@ from pathlib import Path
 from served import ledger, rows, server, start, write_task
 
 from evolver.errors import UsageError
-from evolver.storage.store import Store
+from evolver.storage.reader import Reader
 
 EVALUATIONS_A_KILL = 12  # so that most kills find work to do
 LONGEST_LIFE = 2.0  # seconds that a session works before it is killed, at most
@@ -70,7 +70,7 @@ class Trial:
     def programs(self, *, confirmed: bool = False) -> set[str]:
         """Return the digests of the programs that were judged, or confirmed."""
         try:
-            with closing(Store.read(self.run)) as store:
+            with closing(Reader.open(self.run)) as store:
                 again = {confirmation.program for confirmation in store.confirmations()}
                 return {
                     hashlib.sha256(b"".join(o.program.files.values())).hexdigest()

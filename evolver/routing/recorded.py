@@ -11,7 +11,7 @@ from pathlib import Path
 
 from evolver.errors import ModelError
 from evolver.storage.facts import request_name
-from evolver.storage.store import Store
+from evolver.storage.reader import Reader
 from evolver.types import Bound, Completion, Prompt
 
 
@@ -66,7 +66,7 @@ class ReplayModel:
         Raises:
             UsageError: there is none.
         """
-        Store.read(self.run).close()
+        Reader.open(self.run).close()
 
     @cached_property
     def _by_request(self) -> dict[str, tuple[Prompt, Sequence[Completion]]]:
@@ -81,7 +81,7 @@ class ReplayModel:
 
     def _stored(self) -> Iterator[tuple[str, Prompt, Sequence[Completion]]]:
         """Yield the name, the words and the answers of each request, in the order of attempts."""
-        with closing(Store.read(self.run)) as store:
+        with closing(Reader.open(self.run)) as store:
             for attempt in store.attempts():
                 prompts = store.prompts(attempt.id)
                 for call, answers in sorted(store.completions(attempt.id).items()):

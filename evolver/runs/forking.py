@@ -18,7 +18,7 @@ from evolver.runs.run import Run
 from evolver.runs.sessions import Listener, go_on
 from evolver.search.replay import left_behind
 from evolver.storage.copies import write_fork
-from evolver.storage.store import Store
+from evolver.storage.reader import Reader
 from evolver.tasks.settings import TaskSettings
 from evolver.tasks.task import Task, assemble_task, load_task
 
@@ -63,8 +63,7 @@ def fork(
     configuration = config.resolve(source.settings, _inherited(options, run.configuration))
     source = assemble_task(source.name, source.root, configuration.task)
     make_operators(source, has_model=bool(make_endpoints(source)))
-    with contextlib.closing(Store.read(run.directory)) as store:
-        store.hold_still()
+    with contextlib.closing(Reader.snapshot(run.directory)) as store:
         left = [asdict(one) for one in left_behind(store, finished)]
     origin = {"run": str(run.directory.resolve()), "at": finished}
 

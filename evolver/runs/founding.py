@@ -16,7 +16,7 @@ from evolver.errors import ModelError, SandboxError, UsageError
 from evolver.runs import config
 from evolver.runs.recorded import BEST, LOG, PICKLE, PROGRAM, TASK
 from evolver.storage.database import DATABASE, LOCK
-from evolver.storage.store import Store
+from evolver.storage.reader import Reader
 from evolver.tasks.settings import TaskSettings
 from evolver.tasks.task import RUNS, Task, is_aside
 from evolver.wording import shell
@@ -158,7 +158,7 @@ def holds_results(directory: Path) -> bool:
     try:
         if not (directory / DATABASE).exists():
             return False
-        with contextlib.closing(Store.read(directory)) as store:
+        with contextlib.closing(Reader.open(directory)) as store:
             origin = store.facts().get("forked_from") or {"at": 0}
             # All that may be lost is a seed that failed: it ended the run.
             return any(

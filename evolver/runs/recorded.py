@@ -13,7 +13,7 @@ from evolver.errors import UsageError
 from evolver.runs import config
 from evolver.storage.database import DATABASE, damaged
 from evolver.storage.facts import Confirmation, Outcome, Round
-from evolver.storage.store import Store
+from evolver.storage.reader import Reader
 from evolver.storage.totals import Bill, PreflightCounts
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import RUNS, Task, assemble_task
@@ -48,7 +48,7 @@ class Recorded:
     """
 
     directory: Path
-    store: Store | None = field(default=None, compare=False, repr=False)
+    store: Reader | None = field(default=None, compare=False, repr=False)
 
     @classmethod
     def open(cls, directory: Path | str | None = None) -> Self:
@@ -58,13 +58,13 @@ class Recorded:
             UsageError: there is no run, or its database is damaged.
         """
         run = cls(Path(directory) if directory is not None else latest_directory())
-        Store.read(run.directory).close()
+        Reader.open(run.directory).close()
         return run
 
-    def _read(self, question: Callable[[Store], Any]) -> Any:
+    def _read(self, question: Callable[[Reader], Any]) -> Any:
         if self.store is not None:
             return question(self.store)
-        store = Store.read(self.directory)
+        store = Reader.open(self.directory)
         try:
             return question(store)
         except sqlite3.DatabaseError as error:

@@ -18,8 +18,9 @@ from evolver.runs.run import Run
 from evolver.runs.sessions import make_parts
 from evolver.search.replay import Difference, Playback, Record, Replay, walk_again, watched
 from evolver.search.steps import Steps
-from evolver.storage.copies import answers_of
+from evolver.storage.copies import recorded_answers
 from evolver.storage.facts import Session
+from evolver.storage.reader import Reader
 from evolver.storage.store import Store
 from evolver.tasks.settings import BudgetSection
 from evolver.tasks.task import assemble_task
@@ -52,10 +53,9 @@ def replay(directory: Path, *, re_evaluate: bool = False) -> Replay:
 async def _walked_again(run: Run) -> Replay:
     playback = Playback()
     with contextlib.ExitStack() as stack:
-        recorded = stack.enter_context(contextlib.closing(Store.read(run.directory)))
-        recorded.hold_still()
+        recorded = stack.enter_context(contextlib.closing(Reader.snapshot(run.directory)))
         # Of a moment later, where the run is at work: what is more is never asked for.
-        database = stack.enter_context(contextlib.closing(answers_of(run.directory)))
+        database = stack.enter_context(contextlib.closing(recorded_answers(run.directory)))
 
         def steps_of(session: Session) -> Steps:
             configuration = _configuration_of(session, run)
@@ -64,7 +64,7 @@ async def _walked_again(run: Run) -> Replay:
             )
             endpoints = [Endpoint(one.name, playback, one.terms) for one in make_endpoints(task)]
             operators = watched(make_operators(task, has_model=bool(endpoints)), playback)
-            store = Store(database, None, session.id)
+            store = Store(database, session.id)
             return Steps(make_parts(task, configuration, store, playback, operators, endpoints))
 
         found = await walk_again(Record(recorded), playback, steps_of)

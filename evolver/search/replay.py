@@ -23,7 +23,7 @@ from evolver.ports import Conditional, Operator, Repairing
 from evolver.search import rules
 from evolver.search.steps import Steps, following
 from evolver.storage.facts import NOT_MENDED, Attempt, Confirmation, Outcome, Round, Session
-from evolver.storage.store import Store
+from evolver.storage.reader import Reader
 from evolver.types import Completion, Context, Evaluation, Job, Model, Preflight, Prompt, Proposal
 
 
@@ -88,7 +88,7 @@ class Replay:
 class Record:
     """What was recorded of a run, in the order in which it happened."""
 
-    store: Store
+    store: Reader
 
     def by_session(self) -> Iterator[tuple[Session, Iterator[Event]]]:
         """Yield what happened in each session."""
@@ -100,7 +100,7 @@ class Record:
         """Yield what happened with the session in which it did."""
         began = {number: one.id for one in sessions.values() for number in one.begun}
         ended = {number: one.id for one in sessions.values() for number in one.finished}
-        closed = self.store.closings()
+        closed = {number: one.id for one in sessions.values() for number in one.closed}
         session = min(sessions)
         for event in self._events():
             if isinstance(event, Attempt):
@@ -133,7 +133,7 @@ class Record:
         yield from confirmations  # of older versions, which did not say when
 
 
-def left_behind(store: Store, finished: int | None = None) -> list[LeftBehind]:
+def left_behind(store: Reader, finished: int | None = None) -> list[LeftBehind]:
     """Return what was in flight where a run was forked: they were counted when others began.
 
     Args:
@@ -385,7 +385,7 @@ async def _finish(steps: Steps, recorded: Outcome, playback: Playback) -> list[D
     return found
 
 
-def _confirm(steps: Steps, recorded: Confirmation | Round, store: Store) -> list[Difference]:
+def _confirm(steps: Steps, recorded: Confirmation | Round, store: Reader) -> list[Difference]:
     """Take measurements from the record; whose they are is decided again."""
     if isinstance(recorded, Confirmation):
         front = [elite.program.id for elite in steps.views.population.front]

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from evolver.errors import UsageError
-from evolver.storage.database import DATABASE, connect_to_read, damaged, existing
-from evolver.storage.schema import migrate
+from evolver.storage import rows
+from evolver.storage.database import DATABASE, copy
 
 # What hangs on an attempt, and by which column.
 _BY_ATTEMPT = {
@@ -30,13 +29,13 @@ _NAMED = """
 """
 
 
-def answers_of(directory: Path) -> sqlite3.Connection:
+def recorded_answers(directory: Path) -> sqlite3.Connection:
     """Return what was asked and answered in a run, in memory: as if nothing had been decided yet.
 
     Raises:
         UsageError: no run is there, or it is damaged.
     """
-    database = _copy(directory, ":memory:")
+    database = copy(directory, ":memory:")
     for table in ("outcomes", "attempts", "programs", "evaluations", "rounds", "closings"):
         database.execute(f"DELETE FROM {table}")
     database.commit()
@@ -57,34 +56,18 @@ def write_fork(directory: Path, finished: int, out: Path, facts: Mapping[str, An
     Raises:
         UsageError: no run is there, it is damaged, or it has fewer attempts.
     """
-    with contextlib.closing(_copy(directory, str((out / DATABASE).absolute()))) as database:
+    with contextlib.closing(copy(directory, str((out / DATABASE).absolute()))) as database:
         (had,) = database.execute("SELECT count(*) FROM outcomes").fetchone()
         if had < finished:
             raise UsageError(
                 f"{directory} has {had} finished attempts; give --at a number from 1 to {had}"
             )
         _cut(database, finished)
-        database.executemany(
-            "INSERT OR REPLACE INTO facts VALUES (?, ?)",
-            [(name, json.dumps(value)) for name, value in facts.items()],
-        )
+        for name, value in facts.items():
+            database.execute("DELETE FROM facts WHERE name = ?", (name,))
+            rows.insert(database, "facts", rows.fact_row(name, value))
         database.commit()
         database.execute("VACUUM")
-        database.execute("PRAGMA journal_mode = WAL")
-
-
-def _copy(directory: Path, target: str) -> sqlite3.Connection:
-    """Copy a run's database, also of one that another process writes, and bring it up to date."""
-    path = existing(directory)
-    database = sqlite3.connect(target)
-    try:
-        with contextlib.closing(connect_to_read(path)) as source:
-            source.backup(database)
-        migrate(database)
-    except sqlite3.DatabaseError as error:
-        database.close()
-        raise damaged(directory, error) from error
-    return database
 
 
 def _cut(database: sqlite3.Connection, finished: int) -> None:

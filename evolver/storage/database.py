@@ -41,6 +41,33 @@ def connect_to_read(path: Path) -> sqlite3.Connection:
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
 
 
+def begin_log(database: sqlite3.Connection) -> None:
+    """Write to a log (WAL) from here on, so that others can read at the same time."""
+    database.execute("PRAGMA journal_mode = WAL")
+
+
+def copy(directory: Path, target: str) -> sqlite3.Connection:
+    """Copy a run's database, also of one that another process writes, and bring it up to date.
+
+    Args:
+        directory: of the run.
+        target: path of the copy, or ":memory:".
+
+    Raises:
+        UsageError: no run is there, or it is damaged.
+    """
+    path = existing(directory)
+    database = sqlite3.connect(target)
+    try:
+        with contextlib.closing(connect_to_read(path)) as source:
+            source.backup(database)
+        migrate(database)
+    except sqlite3.DatabaseError as error:
+        database.close()
+        raise damaged(directory, error) from error
+    return database
+
+
 def lock(directory: Path) -> IO[str]:
     """Hold the directory against a second writer for as long as the file stays open."""
     file = (directory / LOCK).open("a+")

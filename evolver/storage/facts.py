@@ -120,6 +120,7 @@ class Session:
     settings: str  # what it was told to do, in JSON; "" where an older evolver did not say
     begun: tuple[int, ...]  # attempts, by number
     finished: tuple[int, ...]  # attempts, in commit order
+    closed: tuple[int, ...] = ()  # rounds, by number
 
 
 @dataclass(frozen=True)

@@ -11,12 +11,12 @@ import os
 import shutil
 import sqlite3
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from evolver.errors import UsageError
+from evolver.storage import rows
 from evolver.storage.database import DATABASE, connect, existing
 from evolver.storage.schema import MIGRATIONS, migrate
 
@@ -174,7 +174,6 @@ def recover(directory: Path, out: Path) -> Recovery:
                                                                 or n.startswith(DATABASE)]
     )  # fmt: skip
     database = connect(out / DATABASE)
-    database.execute("PRAGMA journal_mode = WAL")
     migrate(database, found.version)  # the tables that the rows were in
     outcomes = found.outcomes
     attempts = {row["attempt"] for row in outcomes}
@@ -191,8 +190,9 @@ def recover(directory: Path, out: Path) -> Recovery:
         "closings": lambda row: row["round"] in rounds,
     }
     for table in _TABLES:
-        rows = outcomes if table == "outcomes" else filter(keep.get(table), found.rows[table])
-        _insert(database, table, list(rows))
+        whole = outcomes if table == "outcomes" else filter(keep.get(table), found.rows[table])
+        for row in whole:
+            rows.insert(database, table, _columns(row), or_ignore=True)
     database.commit()
     migrate(database)
     database.close()
@@ -204,8 +204,6 @@ def _round_of(evaluation: sqlite3.Row) -> int:
     return int(evaluation["round"]) if "round" in evaluation.keys() else 0  # noqa: SIM118
 
 
-def _insert(database: sqlite3.Connection, table: str, rows: Sequence[sqlite3.Row]) -> None:
-    for row in rows:
-        values: list[Any] = list(row)[1:]  # without the row id
-        marks = ", ".join("?" * len(values))
-        database.execute(f"INSERT OR IGNORE INTO {table} VALUES ({marks})", values)
+def _columns(row: sqlite3.Row) -> rows.Row:
+    """Return the columns of a row as it is in its table."""
+    return {name: row[name] for name in row.keys() if name != "position"}  # noqa: SIM118

@@ -23,6 +23,7 @@ from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.operators.mix import Weighted
 from evolver.routing.budget import Budget
 from evolver.storage.facts import Attempt, Outcome, Request
+from evolver.storage.reader import Reader
 from evolver.storage.store import Store
 from evolver.types import Completion, Evaluation, Program, Prompt
 
@@ -244,7 +245,7 @@ def test_operators_share_the_evaluations_not_the_attempts(tmp_path, sessions):
             engine_on(store, operators=operators, model=model, evaluations=evaluations).run()
         )
         store.close()
-    store = Store.read(tmp_path)
+    store = Reader.open(tmp_path)
     made = [o.attempt.operator for o in store.outcomes()]
     judged = [o.attempt.operator for o in store.outcomes() if o.evaluation is not None]
     store.close()

@@ -32,9 +32,10 @@ from evolver.search.replay import Playback, Record, Replay, left_behind, walk_ag
 from evolver.search.rules import CURRENT
 from evolver.search.selection import Tournament
 from evolver.search.steps import Steps
-from evolver.storage.copies import answers_of, write_fork
+from evolver.storage.copies import recorded_answers, write_fork
 from evolver.storage.database import DATABASE
 from evolver.storage.facts import Session
+from evolver.storage.reader import Reader
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.types import Brief, Context, Evaluation, Job, Program, Prompt, Proposal
@@ -236,10 +237,13 @@ def record_a_run(directory: Path, seed: int) -> None:
 
 def replayed(directory: Path, question: str = "what follows?") -> Replay:
     playback = Playback()
-    with closing(answers_of(directory)) as database, closing(Store.read(directory)) as recorded:
+    with (
+        closing(recorded_answers(directory)) as database,
+        closing(Reader.open(directory)) as recorded,
+    ):
 
         def steps_of(session: Session) -> Steps:
-            store = Store(database, None, session.id)
+            store = Store(database, session.id)
             settings = json.loads(session.settings)
             return Steps(parts_on(store, settings, playback, models=playback, question=question))
 
@@ -248,7 +252,7 @@ def replayed(directory: Path, question: str = "what follows?") -> Replay:
 
 def score_of(directory: Path) -> float | None:
     """What a run is worth, by its facts alone."""
-    with closing(Store.read(directory)) as store:
+    with closing(Reader.open(directory)) as store:
         rows = store.confirmations()
         failed = {m.program for m in rows if m.evaluation.status != "ok"}
         values: dict[int, list[float]] = {}
@@ -287,7 +291,7 @@ def test_whatever_befell_a_run_it_comes_out_the_same(runs: list[Path], number: i
 def test_the_runs_of_these_tests_have_seen_everything(runs: list[Path]) -> None:
     seen = set()
     for folder in runs:
-        with closing(Store.read(folder)) as store:
+        with closing(Reader.open(folder)) as store:
             outcomes = list(store.outcomes())
             seen |= {outcome.verdict for outcome in outcomes}
             seen |= {"repaired" for o in outcomes if 1 in store.preflights(o.attempt.id)}
@@ -317,7 +321,7 @@ def test_the_runs_of_these_tests_have_seen_everything(runs: list[Path]) -> None:
 @pytest.mark.parametrize("seed", range(3))
 def test_a_fork_comes_out_the_same_too(runs: list[Path], tmp_path: Path, seed: int) -> None:
     parent, child = sorted(runs, key=finished_of)[~seed], tmp_path
-    with closing(Store.read(parent)) as store:
+    with closing(Reader.open(parent)) as store:
         at = Random(seed).randrange(2, finished_of(parent))
         left = left_behind(store, at)
         kept = list(store.outcomes())[:at]
@@ -342,14 +346,14 @@ def test_a_fork_comes_out_the_same_too(runs: list[Path], tmp_path: Path, seed: i
 
 
 def finished_of(folder: Path) -> int:
-    with closing(Store.read(folder)) as store:
+    with closing(Reader.open(folder)) as store:
         return len(list(store.outcomes()))
 
 
 def asking(runs: list[Path]) -> tuple[Path, list[Any]]:
     """Return a run of today's rules in which models were asked, and what they made."""
     for number, folder in enumerate(runs):
-        with closing(Store.read(folder)) as store:
+        with closing(Reader.open(folder)) as store:
             by_model = [o for o in store.outcomes() if o.program and o.program.thought]
         if by_model and number % 4 != 3:
             return folder, by_model

@@ -13,6 +13,7 @@ from evolver.errors import UsageError
 from evolver.runs.run import Run
 from evolver.storage.database import DATABASE, lock
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Request, Round
+from evolver.storage.reader import Reader
 from evolver.storage.recovery import examine, recover
 from evolver.storage.schema import migrate
 from evolver.storage.store import Store
@@ -38,7 +39,7 @@ def filled(directory, programs=60):
 
 def test_what_was_written_is_read_back(tmp_path):
     filled(tmp_path, 3)
-    store = Store.read(tmp_path)
+    store = Reader.open(tmp_path)
     outcomes = list(store.outcomes())
     assert [o.program.files["p.py"][:6] for o in outcomes] == [b"x = 0\n", b"x = 1\n", b"x = 2\n"]
     assert outcomes[2].evaluation.artifacts == {"a": b"\0\xff"}
@@ -63,14 +64,23 @@ def test_who_shares_a_request_was_sent_its_prompt_too(tmp_path):
 
 def test_who_holds_still_sees_nothing_that_is_written_later(tmp_path):
     filled(tmp_path, 2)
-    with closing(Store.read(tmp_path)) as still, closing(Store.read(tmp_path)) as other:
-        still.hold_still()
+    with closing(Reader.snapshot(tmp_path)) as still, closing(Reader.open(tmp_path)) as other:
         with closing(Store.resume(tmp_path, "test")) as store:
             store.begin(Attempt(2, 2, "step", 0, 1))
             store.finish(Outcome(Attempt(2, 2, "step", 0, 1), "unproposed", "no idea"))
         assert [len(one.attempts()) for one in (still, other)] == [2, 3]
         assert len(Run(tmp_path, still).outcomes) == len(list(still.outcomes())) == 2
         assert len(Run(tmp_path).outcomes) == 3
+
+
+@pytest.mark.slow  # it waits for the other process as long as the store does
+def test_a_database_that_another_process_keeps_locked_is_not_damaged(tmp_path):
+    filled(tmp_path, 1)
+    with closing(sqlite3.connect(tmp_path / DATABASE)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(UsageError, match="keeps its database locked; wait for it"):
+            Store.resume(tmp_path, "test")
+    Store.resume(tmp_path, "test").close()
 
 
 def test_an_unknown_price_is_unknown_in_the_bill(tmp_path):
@@ -94,7 +104,7 @@ def test_a_request_is_known_before_it_is_answered_and_its_fate_after(tmp_path):
     store.record(failed, [Completion("text", "a-0125", 10, 5, 0.25)])
     store.fail(cut_off, "connection lost", None)
     store.close()
-    store = Store.read(tmp_path)
+    store = Reader.open(tmp_path)
     assert store.bills() == {"a": Bill(1, 10, 5, 0.25), "b": Bill(unknown=2)}
     assert store.bills(1) == {"a": Bill(1, 10, 5, 0.25)}
     assert store.bill() == Bill(1, 10, 5, 0.25, unknown=2)
@@ -125,7 +135,7 @@ def of_the_first_evolver(directory):
 def test_a_run_of_an_older_evolver_is_brought_up_to_date_to_be_read(tmp_path):
     run = tmp_path / "run"
     of_the_first_evolver(run)
-    store = Store.read(run)
+    store = Reader.open(run)
     assert store.prompts(0) == {0: Prompt("s", "u")}
     assert store.completions(0)[0][0].text == "hello"
     assert store.bills() == {"m": Bill(1, 7, 0, 0.5)}
@@ -136,7 +146,7 @@ def test_a_run_of_an_older_evolver_that_is_in_use_is_left_alone(tmp_path):
     run = tmp_path / "run"
     of_the_first_evolver(run)
     with lock(run), pytest.raises(UsageError, match="being written by process"):
-        Store.read(run)
+        Reader.open(run)
 
 
 def test_what_is_had_back_of_an_older_run_is_brought_up_to_date(tmp_path):
@@ -149,7 +159,7 @@ def test_what_is_had_back_of_an_older_run_is_brought_up_to_date(tmp_path):
         database.execute(f"INSERT INTO evaluations VALUES ({evaluation}, '[]', '', -1)")
     database.close()
     recover(run, tmp_path / "new")
-    store = Store.read(tmp_path / "new")
+    store = Reader.open(tmp_path / "new")
     assert store.bills() == {"m": Bill(1, 7, 0, 0.5)}
     store.close()
 
@@ -162,7 +172,7 @@ def test_a_directory_with_another_run_is_refused(tmp_path):
 
 def test_no_run_is_named(tmp_path):
     with pytest.raises(UsageError, match="holds no run"):
-        Store.read(tmp_path)
+        Reader.open(tmp_path)
 
 
 def test_a_newer_database_is_refused(tmp_path):
@@ -184,7 +194,7 @@ def test_a_truncated_database_is_named_as_damaged(tmp_path):
 def test_a_file_of_noise_is_named_as_damaged(tmp_path):
     (tmp_path / DATABASE).write_bytes(b"not a database" * 1000)
     with pytest.raises(UsageError, match="damaged"):
-        Store.read(tmp_path)
+        Reader.open(tmp_path)
 
 
 def test_of_a_damaged_database_what_is_whole_comes_back_and_goes_on(tmp_path):
@@ -225,8 +235,9 @@ def test_a_round_whose_program_is_lost_goes_with_its_measurements(tmp_path):
     with closing(sqlite3.connect(run / DATABASE)) as database, database:
         database.execute("DELETE FROM outcomes WHERE attempt = 2")
     recover(run, tmp_path / "new")
-    store = Store.read(tmp_path / "new")
-    assert [one.number for one in store.rounds()] == [*store.closings()] == [2]
+    store = Reader.open(tmp_path / "new")
+    assert [one.number for one in store.rounds()] == [2]
+    assert [one.closed for one in store.sessions()] == [(), (2,)]
     assert [(row.program, row.round) for row in store.confirmations()] == [(3, 2), (0, 2)]
     store.close()
 
