@@ -46,6 +46,17 @@ def begin_log(database: sqlite3.Connection) -> None:
     database.execute("PRAGMA journal_mode = WAL")
 
 
+def end_log(database: sqlite3.Connection) -> None:
+    """Move what is in the log into the database, and remove the log.
+
+    Readers create a log's files anew for a database that wants one, and cannot remove them. So a
+    database that is at rest wants none. Where another process reads at this moment, the log stays
+    for the next session.
+    """
+    with contextlib.suppress(sqlite3.OperationalError):
+        database.execute("PRAGMA journal_mode = DELETE")
+
+
 def copy(directory: Path, target: str) -> sqlite3.Connection:
     """Copy a run's database, also of one that another process writes, and bring it up to date.
 
@@ -92,6 +103,7 @@ def bring_up_to_date(directory: Path) -> None:
     try:
         with lock(directory), contextlib.closing(connect(directory / DATABASE)) as database:
             migrate(database)
+            end_log(database)
     except (OSError, sqlite3.OperationalError) as error:
         raise UsageError(
             f"an older evolver wrote {directory}, and it cannot be brought up to date ({error}); "

@@ -22,6 +22,7 @@ from evolver.storage.database import (
     check_integrity,
     connect,
     damaged,
+    end_log,
     existing,
     lock,
 )
@@ -94,7 +95,8 @@ class Store(Reader):
         return cls(database, session, held)
 
     def close(self) -> None:
-        """Close the database and let others write."""
+        """Close the database, which is then one file, and let others write."""
+        end_log(self._database)
         super().close()
         if self._lock is not None:
             self._lock.close()

@@ -17,6 +17,10 @@ def programs(cli: CommandLine, run: Path | str) -> list[dict[str, str]]:
     return list(csv.DictReader(io.StringIO(cli("export", run).stdout)))
 
 
+def database_files(run: Path) -> list[str]:
+    return sorted(path.name for path in run.glob("evolver.db*"))
+
+
 def test_a_run_spends_exactly_what_it_was_given(cli: CommandLine, task: Path) -> None:
     told = cli.json("run", task, "--evaluations", 40, "--seed", 3, "--workers", 2)
     assert set(told) >= {
@@ -29,6 +33,7 @@ def test_a_run_spends_exactly_what_it_was_given(cli: CommandLine, task: Path) ->
     assert run.name.startswith("curve-")
     for name in ("best/curve.py", "report.html", "run.log", "evolver.db"):
         assert (run / name).is_file()
+    assert database_files(run) == ["evolver.db"]
     # Without a directory, the latest run is meant.
     assert cli.folder / cli.json("show")["run_dir"] == run
 
@@ -78,6 +83,7 @@ def test_kill_9_and_resume(cli: CommandLine, task: Path) -> None:
     after = programs(cli, "killed")
     assert after[: len(before)] == before
     assert len({row["id"] for row in after}) == len(after)
+    assert database_files(cli.folder / "killed") == ["evolver.db"]
 
 
 def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(cli: CommandLine, task: Path) -> None:
@@ -90,6 +96,7 @@ def test_ctrl_c_stops_cleanly_and_says_how_to_go_on(cli: CommandLine, task: Path
     assert "Traceback" not in err
     told = json.loads(out.splitlines()[-1])
     assert told["stopped"] == "interrupted"
+    assert database_files(cli.folder / "stopped") == ["evolver.db"]
     done = cli.json("resume", "stopped", "--evaluations", told["evaluations"] + 5)
     assert done["evaluations"] == told["evaluations"] + 5
 

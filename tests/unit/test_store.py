@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
@@ -71,6 +72,47 @@ def test_who_holds_still_sees_nothing_that_is_written_later(tmp_path):
         assert [len(one.attempts()) for one in (still, other)] == [2, 3]
         assert len(Run(tmp_path, still).outcomes) == len(list(still.outcomes())) == 2
         assert len(Run(tmp_path).outcomes) == 3
+
+
+def files_of(directory):
+    return sorted(path.name for path in directory.glob(f"{DATABASE}*"))
+
+
+def test_a_closed_store_is_one_file_and_stays_one_when_it_is_read(tmp_path):
+    with closing(Store.create(tmp_path, {}, "test")) as store:
+        assert files_of(tmp_path) == [DATABASE, f"{DATABASE}-shm", f"{DATABASE}-wal"]
+        with closing(Reader.open(tmp_path)) as reader:
+            store.begin(Attempt(0, 0, "seed", 0, None))
+            assert len(reader.attempts()) == 1
+    assert files_of(tmp_path) == [DATABASE]
+    with closing(Reader.open(tmp_path)) as reader:
+        assert len(reader.attempts()) == 1
+    assert files_of(tmp_path) == [DATABASE]
+
+
+def test_a_reader_keeps_the_log_until_the_next_session(tmp_path):
+    filled(tmp_path, 1)
+    with closing(Reader.open(tmp_path)) as reader:
+        with closing(Store.resume(tmp_path, "test")) as store:
+            assert len(reader.attempts()) == 1
+            store.begin(Attempt(1, 1, "step", 0, 0))
+        assert len(reader.attempts()) == 2
+    Store.resume(tmp_path, "test").close()
+    assert files_of(tmp_path) == [DATABASE]
+
+
+def test_the_log_of_a_killed_session_is_read_and_kept_by_the_next(tmp_path):
+    killed = tmp_path / "killed"
+    killed.mkdir()
+    with closing(Store.create(tmp_path, {}, "test")) as store:
+        store.begin(Attempt(0, 0, "seed", 0, None))
+        for name in files_of(tmp_path):  # as a kill leaves them
+            shutil.copyfile(tmp_path / name, killed / name)
+    with closing(Reader.open(killed)) as reader:
+        assert len(reader.attempts()) == 1
+    with closing(Store.resume(killed, "test")) as store:
+        assert len(store.attempts(unfinished=True)) == 1
+    assert files_of(killed) == [DATABASE]
 
 
 @pytest.mark.slow  # it waits for the other process as long as the store does
