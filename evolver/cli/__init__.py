@@ -32,10 +32,8 @@ from evolver.cli import (
     tasks,
 )
 from evolver.cli.output import print_json, say
+from evolver.cli.wrong_words import WrongWords, sentence
 from evolver.errors import EvolverError
-
-# Typer brings its own copy of click, or needs click itself: this is that one's class.
-_WrongWords: Any = typer.BadParameter.__mro__[2]
 
 
 class _Interrupted(Exception):  # noqa: N818 - it is what happened
@@ -142,10 +140,11 @@ def _run() -> int:
         if os.environ.get("EVOLVER_DEBUG"):
             raise
         return _fail(f"evolver: {error}", str(error), 2)
-    except _WrongWords as error:
-        written = io.StringIO()
-        error.show(written)
-        return _fail(written.getvalue().rstrip("\n"), error.format_message(), error.exit_code)
+    except WrongWords as error:
+        if type(error).__name__ == "NoArgsIsHelpError":
+            error.show()
+            return 2
+        return _fail(f"evolver: {sentence(error)}", sentence(error), 2)
     except (_Interrupted, KeyboardInterrupt, typer.Abort):
         return _fail("evolver: interrupted", "interrupted", 130)
 

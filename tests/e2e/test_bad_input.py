@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import socket
@@ -170,8 +171,31 @@ def test_an_endpoint_that_is_not_there(cli: CommandLine, task: Path) -> None:
 def test_options_that_make_no_sense(cli: CommandLine, task: Path) -> None:
     assert "--model" in sentence(cli.refuses("run", task, "--api-base", "http://127.0.0.1:9/v1"))
     assert "--evaluations" in sentence(cli.refuses("run", task, "--deterministic", "--seconds", 5))
-    assert "Usage" in cli("run", task, "--evaluations", 0, code=2).stderr
-    assert "Usage" in cli("run", task, "--no-such-option", code=2).stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (("run",), "missing argument 'TASK'; see 'evolver run -h'"),
+        (("run", "t", "--evaluations", "many"), "--evaluations: 'many' is not a whole number; see"),
+        (("run", "t", "--seconds", "many"), "--seconds: 'many' is not a number; see"),
+        (("fork", "--at", 0), "--at: 0 is less than 1; see 'evolver fork -h'"),
+        (("export", "--format", "xml"), "--format: 'xml' is not one of 'csv', 'jsonl'; see"),
+        (("show", "--no-such-option"), "no such option: --no-such-option; see 'evolver show -h'"),
+        (("runn",), "no such command 'runn'. Did you mean 'run'? See 'evolver -h'"),
+    ],
+)
+def test_wrong_words_are_explained(
+    cli: CommandLine, words: tuple[object, ...], expected: str
+) -> None:
+    said = cli.refuses(*words)
+    assert f"evolver: {expected}" in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_wrong_word_is_one_object_with_json(cli: CommandLine) -> None:
+    done = cli("run", "t", "--workers", 0, "--json", code=2)
+    assert json.loads(done.stdout) == {"error": "--workers: 0 is less than 1; see 'evolver run -h'"}
 
 
 def test_no_operator_that_fits(cli: CommandLine, make_task: MakeTask) -> None:
