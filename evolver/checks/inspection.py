@@ -279,7 +279,7 @@ async def _ask(
         if not trial.answers:
             return Answer(name, str(error), notes=tuple(trial.notes))
         flaw = str(error)
-    bill = Bill().plus(trial.answers)
+    bill = Bill.of_answers(trial.answers)
     prices = getattr(model, "prices", None)
     return Answer(
         name,

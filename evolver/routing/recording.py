@@ -189,7 +189,7 @@ class Models:
         self._limit.settle(bound, bill)
 
     def _add(self, name: str, bill: Bill) -> None:
-        self.bills[name] = self.bills.get(name, Bill()).and_(bill)
+        self.bills[name] = self.bills.get(name, Bill()) + bill
 
     # --- watching ------------------------------------------------------------------------------
 
@@ -307,7 +307,7 @@ class RecordedModel:
                 self._fail(endpoint, number, bound, error)
                 raise
             self._store.record(number, answers)
-            self._models.settle(endpoint, bound, Bill().plus(answers))
+            self._models.settle(endpoint, bound, Bill.of_answers(answers))
         self._models.count_answer(self._attempt)
         return answers
 

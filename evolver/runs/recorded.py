@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, reduce
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -127,7 +127,7 @@ class Recorded:
     @cached_property
     def bill(self) -> Bill:
         """What the completions cost."""
-        return reduce(Bill.and_, self.bills.values(), Bill())
+        return sum(self.bills.values(), Bill())
 
     @property
     def seconds(self) -> float:

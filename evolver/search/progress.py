@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import reduce
 
 from evolver.evaluation.failures import Failures
 from evolver.routing.budget import Budget
@@ -61,4 +60,4 @@ class Progress:
     @property
     def bill(self) -> Bill:
         """What all models cost together."""
-        return reduce(Bill.and_, self.bills.values(), Bill())
+        return sum(self.bills.values(), Bill())

@@ -17,7 +17,7 @@ DATABASE = "evolver.db"
 LOCK = "lock"  # holds the number of the process that writes
 
 
-def existing(directory: Path) -> Path:
+def find_database(directory: Path) -> Path:
     """Return the path of a run's database.
 
     Raises:
@@ -67,7 +67,7 @@ def copy(directory: Path, target: str) -> sqlite3.Connection:
     Raises:
         UsageError: no run is there, or it is damaged.
     """
-    path = existing(directory)
+    path = find_database(directory)
     database = sqlite3.connect(target)
     try:
         with contextlib.closing(connect_to_read(path)) as source:

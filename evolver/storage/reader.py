@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator
-from functools import reduce
 from pathlib import Path
 from typing import Any
 
 from evolver.storage import rows
 from evolver.storage.contents import Contents
-from evolver.storage.database import bring_up_to_date, connect_to_read, copy, damaged, existing
+from evolver.storage.database import bring_up_to_date, connect_to_read, copy, damaged, find_database
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Round, Session
 from evolver.storage.schema import is_current
 from evolver.storage.totals import Bill, PreflightCounts
@@ -35,7 +34,7 @@ class Reader:
         Raises:
             UsageError: no run is there, or it is damaged, or of an older evolver and in use.
         """
-        path = existing(directory)
+        path = find_database(directory)
         try:
             database = connect_to_read(path)
             database.execute("SELECT count(*) FROM facts").fetchone()
@@ -184,12 +183,12 @@ class Reader:
         """Return what requests cost, by the model's name: all, or those of one attempt."""
         bills: dict[str, Bill] = {}
         for model, _, bill in self.costs(attempt):
-            bills[model] = bills.get(model, Bill()).and_(bill)
+            bills[model] = bills.get(model, Bill()) + bill
         return bills
 
     def bill(self) -> Bill:
         """Return what all requests cost together."""
-        return reduce(Bill.and_, self.bills().values(), Bill())
+        return sum(self.bills().values(), Bill())
 
     def preflight_counts(self) -> PreflightCounts:
         """Return what the pre-flights found, all together."""

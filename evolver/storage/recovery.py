@@ -17,7 +17,7 @@ from pathlib import Path
 
 from evolver.errors import UsageError
 from evolver.storage import rows
-from evolver.storage.database import DATABASE, connect, existing
+from evolver.storage.database import DATABASE, connect, find_database
 from evolver.storage.schema import MIGRATIONS, migrate
 
 _LARGEST = 64 * 2**30  # bytes: what a header may ask for
@@ -88,7 +88,7 @@ def examine(directory: Path) -> Recovery:
         UsageError: there is no database at all.
     """
     with tempfile.TemporaryDirectory(prefix="evolver-") as folder:
-        return _examine(_padded_copy(existing(directory), Path(folder)))
+        return _examine(_padded_copy(find_database(directory), Path(folder)))
 
 
 def _padded_copy(path: Path, folder: Path) -> Path:

@@ -348,7 +348,7 @@ def failure_row(request: int, reason: str, cost: Completion | None) -> Row:
 def bill_of(row: sqlite3.Row) -> Bill:
     """Read what a request cost from its `completions` and `failures`, of which most have one."""
     if row["answers"] is not None:
-        return Bill().plus(answers_of(row))
+        return Bill.of_answers(answers_of(row))
     if row["prompt_tokens"] is not None:
         return Bill(0, row["prompt_tokens"], row["completion_tokens"], row["dollars"])
     return Bill(unknown=1)

@@ -23,7 +23,7 @@ from evolver.storage.database import (
     connect,
     damaged,
     end_log,
-    existing,
+    find_database,
     lock,
 )
 from evolver.storage.facts import Attempt, Confirmation, Outcome, Request, Round
@@ -79,7 +79,7 @@ class Store(Reader):
         Raises:
             UsageError: no run is there, another process holds it, or it is damaged.
         """
-        path = existing(directory)
+        path = find_database(directory)
         with contextlib.ExitStack() as opened, _explained(directory):
             held = opened.enter_context(lock(directory))
             database = opened.enter_context(contextlib.closing(connect(path)))

@@ -30,27 +30,26 @@ class Bill:
         """Prompt and completion tokens together."""
         return self.prompt_tokens + self.completion_tokens
 
-    def plus(self, answers: Sequence[Completion]) -> Bill:
-        """Return the bill with one more request on it, by what its completions say."""
-        return self.and_(
-            Bill(
-                1,
-                sum(answer.prompt_tokens for answer in answers),
-                sum(answer.completion_tokens for answer in answers),
-                _sum(answer.dollars for answer in answers),
-                empty=sum(answer.is_empty for answer in answers),
-                exhausted=sum(a.is_empty and a.finish_reason == "length" for a in answers),
-            )
+    @classmethod
+    def of_answers(cls, answers: Sequence[Completion]) -> Bill:
+        """Return what one request cost, by what its completions say."""
+        return cls(
+            1,
+            sum(answer.prompt_tokens for answer in answers),
+            sum(answer.completion_tokens for answer in answers),
+            _sum(answer.dollars for answer in answers),
+            empty=sum(answer.is_empty for answer in answers),
+            exhausted=sum(a.is_empty and a.finish_reason == "length" for a in answers),
         )
 
     @classmethod
     def of_failure(cls, known: Completion | None) -> Bill:
-        """Return what a request without an answer cost; None where nobody knows."""
+        """Return what a request without an answer cost; None: unknown."""
         if known is None:
             return cls(unknown=1)
         return cls(0, known.prompt_tokens, known.completion_tokens, known.dollars)
 
-    def and_(self, other: Bill) -> Bill:
+    def __add__(self, other: Bill) -> Bill:
         """Return both bills on one."""
         return Bill(
             self.calls + other.calls,
