@@ -60,7 +60,7 @@ def measure(program):
 
 def engine_on(store, *, evaluations=60, slots=2, delay=0.0, operators=None, **settings):
     budget = settings.pop("budget", Budget(evaluations=evaluations))
-    extra = {key: settings.pop(key) for key in ("listener", "reserve") if key in settings}
+    extra = {key: settings.pop(key) for key in ("listener", "reserve", "gate") if key in settings}
     model = settings.pop("model", None)
     if model is not None:
         endpoints = model if isinstance(model, list) else [Endpoint("any", model)]

@@ -38,6 +38,7 @@ from evolver.runs.run import Run
 from evolver.sandboxes import protect_process
 from evolver.search import gate
 from evolver.search.engine import Engine
+from evolver.search.gate import Gate
 from evolver.search.parts import EngineSettings, RunParts
 from evolver.search.plain_view import PlainView
 from evolver.search.progress import Progress
@@ -155,21 +156,19 @@ async def _session(
                 config.write(directory, configuration)  # what did not work is not kept
                 store.note("references", ready.references)
                 store.note("isolation", {"tier": ready.isolation, "notes": ready.notes})
-                gated = _gated(executor, task, store)
                 parts = make_parts(
                     task,
                     configuration,
                     store,
-                    gated,
+                    executor,
                     operators,
                     endpoints,
+                    gate=_gate(task, store),
                     reserve=_reservations(operators, ready),
                     listener=told,
                     is_strict=ready.confirms,
                 )
                 engine = Engine(parts)
-                if isinstance(gated, gate.GatedExecutor):
-                    gated.listener = lambda message: told(engine.progress(message))
                 await (work or _until_stopped)(engine, store, interrupted)
             finally:
                 await executor.close()
@@ -178,13 +177,11 @@ async def _session(
         Run(directory).write_best()
 
 
-def _gated(executor: Executor, task: Task, store: Store) -> Executor:
-    """Put the gate before an executor, unless the seed has been judged or the user skips it."""
+def _gate(task: Task, store: Store) -> Gate | None:
+    """Return the gate, unless the seed has been judged or the user skips it."""
     if "gate" in store.facts() or next(iter(store.outcomes()), None) is not None:
-        return executor
-    return gate.GatedExecutor(
-        executor, gate.bad_programs(task), task.objective, partial(store.note, "gate")
-    )
+        return None
+    return Gate(gate.bad_programs(task), task.objective, partial(store.note, "gate"))
 
 
 @contextlib.contextmanager
@@ -210,6 +207,7 @@ def make_parts(
     operators: Sequence[Weighted],
     endpoints: Sequence[Endpoint],
     *,
+    gate: Gate | None = None,
     reserve: Mapping[str, int] | None = None,
     listener: Listener | None = None,
     is_strict: bool = False,
@@ -239,6 +237,7 @@ def make_parts(
             is_strict,
         ),
         models=models,
+        gate=gate,
         reserve=reserve or {},
         listener=listener,
     )

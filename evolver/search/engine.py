@@ -158,7 +158,9 @@ class Engine:
         is_in_turn = self._parts.settings.deterministic and is_limited
         turn = partial(self._order.turn, attempt.id) if is_in_turn else None
         try:
-            return await self.steps.run(attempt, self._reporter.report, turn)
+            outcome = await self.steps.run(attempt, self._reporter.report, turn)
+            await self.steps.pass_gate(outcome, self._reporter.report)
+            return outcome
         except BudgetSpent as error:
             self._tasks.pop(attempt.id, None)
             self._ending = error.limit  # what is in flight is paid for, so it comes to its end

@@ -30,7 +30,7 @@ from evolver.programs.edits import find_regions
 from evolver.search.suspects import Suspect, measure_again
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import Task
-from evolver.types import Evaluation, Files, Job, Preflight, Program
+from evolver.types import Elite, Evaluation, Files, Job, Program
 
 _FUNCTIONS = {
     "no-op": ("every function returns nothing", "pass"),
@@ -283,71 +283,56 @@ def summary(recorded: Mapping[str, Any] | None) -> str:
     return f"none of {len(recorded['programs'])} bad programs scored above the seed"
 
 
-class GatedExecutor:
-    """An executor that lets the seed pass only when no bad program was preferred to it.
-
-    So nothing of a run is committed before, and what is resumed has been through it.
-
-    Args:
-        executor: judges.
-        programs: the bad ones.
-        objective: what counts.
-        keep: is given the record of the verdicts.
-        quiet: seconds after which it is told what is being waited for.
-
-    Attributes:
-        listener: is told what is being waited for, where that takes long.
-    """
+class Gate:
+    """Stops a run whose evaluator prefers a known-bad program to the seed."""
 
     def __init__(
         self,
-        executor: Executor,
         programs: Sequence[BadProgram],
         objective: Objective,
         keep: Callable[[Mapping[str, Any]], None],
         *,
         quiet: float = 3.0,
     ) -> None:
-        self.slots = executor.slots
-        self._executor = executor
+        """Take what is judged.
+
+        Args:
+            programs: the bad ones.
+            objective: what counts.
+            keep: stores the record of the verdicts.
+            quiet: seconds after which the user is told what takes so long.
+        """
         self._programs = programs
         self._objective = objective
         self._keep = keep
         self._quiet = quiet
-        self._is_open = False
-        self.listener: Callable[[str], None] = lambda _message: None
 
-    async def evaluate(self, job: Job) -> Evaluation:
-        """Judge one program; after the seed, the bad ones.
+    async def check(
+        self, executor: Executor, seed: Elite, job_seed: int, say: Callable[[str], None]
+    ) -> None:
+        """Judge the bad programs beside the seed.
+
+        Args:
+            executor: judges.
+            seed: the seed program with its evaluation.
+            job_seed: that of its evaluation.
+            say: tells the user a sentence.
 
         Raises:
             UsageError: the evaluator prefers one of them to the seed.
-            SandboxError: as the executor's own.
+            SandboxError: this host cannot run candidates.
         """
-        evaluation = await self._executor.evaluate(job)
-        if self._is_open or job.program.id != 0 or evaluation.status != "ok":
-            return evaluation
         loop = asyncio.get_running_loop()
         started = loop.time()
         message = f"before it starts: judging {len(self._programs)} known-bad programs"
-        telling = loop.call_later(self._quiet, lambda: self.listener(message))
+        telling = loop.call_later(self._quiet, say, message)
         try:
             verdicts = await judge_all(
-                self._executor, job.program, evaluation, job.seed, self._programs, self._objective
+                executor, seed.program, seed.evaluation, job_seed, self._programs, self._objective
             )
         finally:
             telling.cancel()
-        holes = complaint(verdicts, evaluation, self._objective)
+        holes = complaint(verdicts, seed.evaluation, self._objective)
         if holes:
             raise UsageError(holes)
         self._keep(record(verdicts, loop.time() - started))
-        self._is_open = True
-        return evaluation
-
-    async def preflight(self, job: Job) -> Preflight:
-        """Pass it on."""
-        return await self._executor.preflight(job)
-
-    async def close(self) -> None:
-        """Pass it on."""
-        await self._executor.close()

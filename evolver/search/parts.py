@@ -11,6 +11,7 @@ from evolver.ports import Executor
 from evolver.routing.budget import Budget
 from evolver.routing.recording import Models
 from evolver.search import rules
+from evolver.search.gate import Gate
 from evolver.search.population import Population
 from evolver.search.progress import Progress
 from evolver.storage.store import Store
@@ -74,6 +75,7 @@ class RunParts:
         budget: when to stop.
         settings: how the loop runs.
         models: for the operators that need one.
+        gate: that the seed passes before it is committed; None: it has passed, or is let through.
         reserve: operator -> evaluations that an attempt of its may spend (1 where missing).
         listener: is told of progress, on the event loop's thread.
     """
@@ -88,6 +90,7 @@ class RunParts:
     budget: Budget
     settings: EngineSettings
     models: Models | None = None
+    gate: Gate | None = None
     reserve: Mapping[str, int] = field(default_factory=dict)
     listener: Callable[[Progress], None] | None = None
 

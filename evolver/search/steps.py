@@ -112,6 +112,21 @@ class Steps:
             if self._parts.models is not None:
                 self._parts.models.end(attempt)
 
+    async def pass_gate(self, outcome: Outcome, say: Callable[[str], None]) -> None:
+        """Let the seed pass only if the evaluator prefers no known-bad program to it.
+
+        The outcome of the seed is not committed before, so a run that does not pass is empty.
+        Other outcomes pass.
+
+        Raises:
+            UsageError: the evaluator prefers one.
+            SandboxError: this host cannot run candidates.
+        """
+        gate, elite = self._parts.gate, outcome.elite
+        if gate is not None and outcome.attempt.id == 0 and elite is not None:
+            job_seed = self._parts.settings.job_seed(0, "score")
+            await gate.check(self._parts.executor, elite, job_seed, say)
+
     def commit(self, outcome: Outcome) -> bool:
         """Make an outcome durable and take it into the views; return whether the score rose."""
         self._parts.store.finish(outcome)

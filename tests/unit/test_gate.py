@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import time
 import timeit
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import closing
 from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
 
 import pytest
+from number_runs import OBJECTIVE, engine_on, measure
 
 from evolver.errors import CandidateCrashed, UsageError
 from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.search import gate
+from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.tasks.settings import TaskSettings
 from evolver.tasks.task import Task, assemble_task
-from evolver.types import Evaluation, Job, Program
+from evolver.types import Elite, Job, Program
 
 SEED = '''"""A module."""
 from __future__ import annotations
@@ -42,6 +45,12 @@ async def later():
     return 3
 # EVOLVE-BLOCK-END
 '''
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with closing(Store.create(tmp_path, {}, "test")) as store:
+        yield store
 
 
 def task_of(folder: Path, files: Mapping[str, str], **evaluator: Any) -> Task:
@@ -227,43 +236,71 @@ def test_several_objectives_a_named_one_may_not_raise_the_score() -> None:
         assert judged(seed, bad, objective=BOTH, is_named=True)[0].passes is passes
 
 
-def gated(heights: Mapping[bytes, float]) -> tuple[Evaluation, list[Mapping[str, Any]]]:
-    """Judge the seed, and a later program, behind the gate; return the seed's and the records."""
+def passed(
+    heights: Mapping[bytes, float], *, delay: float = 0.0, quiet: float = 3.0
+) -> tuple[Mapping[str, Any], list[str]]:
+    """Let a seed pass the gate; return the record and what the user was told."""
     kept: list[Mapping[str, Any]] = []
-
-    async def work() -> Evaluation:
-        inner = InlineExecutor(lambda p: {"height": heights[p.files["s"]]}, HEIGHT)
-        bads = [gate.BadProgram("cheat", "it cheats", {"s": b"bad"})]
-        executor = gate.GatedExecutor(inner, bads, HEIGHT, kept.append)
-        first = await executor.evaluate(Job(Program(0, {"s": b"seed"}), 1))
-        await executor.evaluate(Job(Program(0, {"s": b"seed"}), 2))  # as confirmation does
-        await executor.evaluate(Job(Program(1, {"s": b"bad"}), 1))
-        return first
-
-    return asyncio.run(work()), kept
-
-
-def test_what_takes_long_is_told() -> None:
     told: list[str] = []
 
     async def work() -> None:
-        inner = InlineExecutor(lambda _program: {"height": 1.0}, HEIGHT, delay=0.5)
+        executor = InlineExecutor(
+            lambda program: {"height": heights[program.files["s"]]}, HEIGHT, delay=delay
+        )
+        program = Program(0, {"s": b"seed"})
+        seed = Elite(program, await executor.evaluate(Job(program, 1)))
         bads = [gate.BadProgram("cheat", "it cheats", {"s": b"bad"})]
-        executor = gate.GatedExecutor(inner, bads, HEIGHT, lambda _record: None, quiet=0.01)
-        executor.listener = told.append
-        await executor.evaluate(Job(Program(0, {"s": b"seed"}), 4))
+        await gate.Gate(bads, HEIGHT, kept.append, quiet=quiet).check(
+            executor, seed, 1, told.append
+        )
 
     asyncio.run(work())
+    (record,) = kept
+    return record, told
+
+
+def test_what_takes_long_is_told() -> None:
+    _, told = passed({b"seed": 1.0, b"bad": 1.0}, delay=0.5, quiet=0.01)
     assert told == ["before it starts: judging 1 known-bad programs"]
 
 
-def test_the_seed_comes_through_once_the_gate_was_held() -> None:
-    first, kept = gated({b"seed": 1.0, b"bad": 0.5})
-    assert first.objectives == (1.0,)
-    (record,) = kept
+def test_the_seed_passes_a_gate_that_holds() -> None:
+    record, told = passed({b"seed": 1.0, b"bad": 0.5})
+    assert told == []
     assert record["programs"][0]["name"] == "cheat"
     assert record["programs"][0]["passes"] is False
     assert gate.summary(record) == "none of 1 bad programs scored above the seed"
     assert "skipped" in gate.summary(gate.SKIPPED)
     with pytest.raises(UsageError, match="prefers"):
-        gated({b"seed": 1.0, b"bad": 1.5})
+        passed({b"seed": 1.0, b"bad": 1.5})
+
+
+@pytest.mark.parametrize("worth", [b"0", b"3"])
+def test_a_run_passes_its_gate_once_and_before_anything_is_committed(
+    store: Store, worth: bytes
+) -> None:
+    finished: list[int] = []  # outcomes that were stored when a bad program was judged
+
+    def measured(program: Program) -> dict[str, float]:
+        if program.id < 0:
+            finished.append(len(list(store.outcomes())))
+        return measure(program)
+
+    kept: list[Mapping[str, Any]] = []
+    bads = [gate.BadProgram("cheat", "it cheats", {"n.txt": worth})]
+    engine = engine_on(
+        store,
+        executor=InlineExecutor(measured, OBJECTIVE),
+        evaluations=9,
+        seeds=[{"n.txt": b"2"}, {"n.txt": b"1"}],
+        gate=gate.Gate(bads, OBJECTIVE, kept.append),
+    )
+    if worth == b"3":
+        with pytest.raises(UsageError, match="prefers a program that is known to be bad"):
+            asyncio.run(engine.run())
+        assert list(store.outcomes()) == kept == []
+    else:
+        assert asyncio.run(engine.run()) == "evaluations"
+        assert len(kept) == 1
+        assert engine.progress().evaluations == 9
+    assert set(finished) == {0}
