@@ -16,7 +16,7 @@ from evolver.runs.founding import founded
 from evolver.runs.recorded import PICKLE
 from evolver.runs.run import Run
 from evolver.runs.sessions import Listener, go_on
-from evolver.search.replay import left_behind
+from evolver.search.record import left_behind
 from evolver.storage.copies import write_fork
 from evolver.storage.reader import Reader
 from evolver.tasks.settings import TaskSettings

@@ -16,7 +16,9 @@ from evolver.runs.config import Configuration
 from evolver.runs.recorded import PICKLE, TASK
 from evolver.runs.run import Run
 from evolver.runs.sessions import make_parts
-from evolver.search.replay import Difference, Playback, Record, Replay, walk_again, watched
+from evolver.search.playback import Playback, watched
+from evolver.search.record import Record
+from evolver.search.replay import Difference, Replay, walk_again
 from evolver.search.steps import Steps
 from evolver.storage.copies import recorded_answers
 from evolver.storage.facts import Session

@@ -27,8 +27,10 @@ from evolver.routing.recording import Models
 from evolver.search.archives import BestN
 from evolver.search.engine import Engine
 from evolver.search.parts import EngineSettings, RunParts
+from evolver.search.playback import Playback, watched
 from evolver.search.population import Island, Population
-from evolver.search.replay import Playback, Record, Replay, left_behind, walk_again, watched
+from evolver.search.record import Record, left_behind
+from evolver.search.replay import Replay, walk_again
 from evolver.search.rules import CURRENT
 from evolver.search.selection import Tournament
 from evolver.search.steps import Steps
