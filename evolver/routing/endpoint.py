@@ -10,11 +10,10 @@ wait are sent to them. One that refuses request after request ends the session.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import random
 import time
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -31,6 +30,7 @@ from evolver.errors import (
 )
 from evolver.ports import Checking, Closing, Filing, Patient
 from evolver.prompts import tokens
+from evolver.routing.places import Places
 from evolver.types import Completion, Model, Prompt
 
 _SOON = 0.5  # seconds after which people are told that they are waited for; then ever less often
@@ -92,8 +92,8 @@ class Endpoint:
 
     Attributes:
         answered: requests that it answered so far.
-        listener: is told whenever `trouble` changes.
-        moved: is called whenever `is_away` changes.
+        on_trouble: is called whenever `trouble` changes.
+        on_away: is called whenever `is_away` changes.
         fits: tokens of a prompt that it was found to take, about; None: any.
     """
 
@@ -103,18 +103,13 @@ class Endpoint:
         self.model = model
         self.terms = terms
         self.answered = 0
-        self.listener: Callable[[], None] = lambda: None
-        self.moved: Callable[[], None] = lambda: None
+        self.on_trouble: Callable[[], None] = lambda: None
+        self.on_away: Callable[[], None] = lambda: None
         self.fits: int | None = None
         self._failures = 0  # in a row
         self._refusals = 0  # in a row
-        self._window = float(terms.concurrency)
-        self._narrowed = float("-inf")  # when the window was last made smaller
-        self._inside = 0
-        self._queue: deque[asyncio.Future[None]] = deque()
-        self._not_before = 0.0  # of the monotonic clock: when the next request may go
-        self._asked_until = 0.0  # until when it asked to be left alone
-        self._timer: asyncio.TimerHandle | None = None
+        self._places = Places(terms.concurrency, terms.rate_limit)
+        self._asked_until = 0.0  # of the monotonic clock: until when it asked to be left alone
         self._reminder: asyncio.TimerHandle | None = None
         self._probe: asyncio.Task[None] | None = None
         self._pause = terms.backoff  # seconds before the next try while it is down
@@ -124,27 +119,14 @@ class Endpoint:
 
     # --- asking --------------------------------------------------------------------------------
 
-    @contextlib.asynccontextmanager
-    async def place(self) -> AsyncIterator[None]:
-        """Hold one of the places, once the endpoint may be asked; first come, first served.
+    def place(self) -> AbstractAsyncContextManager[None]:
+        """Return one of the places, to be entered once the endpoint may be asked.
 
-        Raises:
+        Entering raises:
             ModelRefused: it was down, and is back with a refusal.
             Away: see `release`.
         """
-        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._queue.append(turn)
-        self._admit()
-        try:
-            await turn
-        except asyncio.CancelledError:
-            if turn.done() and not turn.cancelled() and turn.exception() is None:
-                self._leave()
-            raise
-        try:
-            yield
-        finally:
-            self._leave()
+        return self._places.hold()
 
     async def ask(self, prompt: Prompt, n: int) -> Sequence[Completion]:
         """Send one request; the caller holds a place.
@@ -161,12 +143,12 @@ class Endpoint:
             if not answers:  # whoever asks on until there are enough would never end
                 raise ModelError(f"{self.name} returned no completion at all")
         except ModelUnavailable as error:
-            self._slow_down(error, sent)
+            self._note_failure(error, sent)
             raise
         except ModelAdapted:
             raise
         except ModelError as error:
-            self._cheer()  # it answers, be it with a refusal
+            self._note_answer()  # it answers, be it with a refusal
             self._failures = 0
             if isinstance(error, PromptTooLong) and self.fitting(prompt) is not prompt:
                 raise  # it was sent before this was known
@@ -179,9 +161,9 @@ class Endpoint:
             raise
         self.answered += 1
         self._failures = self._refusals = 0
-        self._window = min(self._window + 1 / self._window, self.terms.concurrency)
+        self._places.widen()
         self._pause = self.terms.backoff
-        self._cheer()
+        self._note_answer()
         return answers
 
     def fitting(self, prompt: Prompt) -> Prompt:
@@ -200,10 +182,10 @@ class Endpoint:
 
     def pause(self, error: ModelUnavailable) -> None:
         """Let nobody in until the endpoint is there again: it does not answer anybody."""
-        self._window = 1.0  # when it comes back, one request goes first
+        self._places.shut()
         if self._probe is None:
             self._probe = asyncio.ensure_future(self._until_back(str(error)))
-            self.moved()
+            self.on_away()
 
     def fail(self, error: ModelUnavailable) -> None:
         """Take in that a request got no answer and is sent to another endpoint instead."""
@@ -218,7 +200,7 @@ class Endpoint:
 
     def release(self) -> None:
         """Let those who wait for a place go to another endpoint."""
-        self._refuse(Away())
+        self._places.refuse(Away())
 
     def keep_files_in(self, directory: Path) -> None:
         """Let the model keep its files in the directory of a run."""
@@ -236,9 +218,9 @@ class Endpoint:
 
     async def close(self) -> None:
         """Close what is kept open; nobody may be waiting."""
-        for timer in (self._timer, self._reminder):
-            if timer is not None:
-                timer.cancel()
+        self._places.close()
+        if self._reminder is not None:
+            self._reminder.cancel()
         if self._probe is not None:
             self._probe.cancel()
             await asyncio.gather(self._probe, return_exceptions=True)
@@ -252,52 +234,24 @@ class Endpoint:
         if not self._reason:
             return self.model.waits_for if isinstance(self.model, Patient) else ""
         now = time.monotonic()
-        wait = max(self._next_try, self._not_before) - now
+        wait = max(self._next_try, self._places.not_before) - now
         if self._probe is None and max(wait, now - self._since) < _NOTICE:
             return ""  # a retry is nobody's worry
         again = f"; next try in {wait:.0f} s" if wait >= 0.5 else ""
         return f"{self.name} waits for {now - self._since:.0f} s: {self._reason.rstrip('.')}{again}"
 
-    # --- who may go in -------------------------------------------------------------------------
-
-    def _admit(self) -> None:
-        """Let in whoever may go now, and come back when the next one may."""
-        while self._queue and self._inside < int(self._window) and self._probe is None:
-            wait = self._not_before - time.monotonic()
-            if wait > 0:
-                self._call_later(wait)
-                return
-            turn = self._queue.popleft()
-            if turn.done():
-                continue  # whoever waited was cancelled
-            if self.terms.rate_limit is not None:
-                self._not_before = time.monotonic() + 60.0 / self.terms.rate_limit
-            self._inside += 1
-            turn.set_result(None)
-
-    def _call_later(self, seconds: float) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._admit)
-
-    def _leave(self) -> None:
-        self._inside -= 1
-        self._admit()
-
-    def _slow_down(self, error: ModelUnavailable, sent: float) -> None:
+    def _note_failure(self, error: ModelUnavailable, sent: float) -> None:
         """Take the failure of a request that was sent at `sent` to heart."""
         now = time.monotonic()
         if error.retry_after is not None:
             self._asked_until = now + error.retry_after
-            self._not_before = max(self._not_before, self._asked_until)
-        if error.is_limit and sent > self._narrowed:
-            # Those under way when it was narrowed say nothing of the narrower window.
-            self._window = max(1.0, self._window / 2)
-            self._narrowed = now
-        self._say(str(error))
+            self._places.put_off(self._asked_until)
+        if error.is_limit:
+            self._places.narrow(sent)
+        self._set_reason(str(error))
         self._remind(_NOTICE)
         if self.is_away:
-            self.moved()
+            self.on_away()
 
     def _remind(self, seconds: float) -> None:
         """Have people told what the model waits for, as long as it waits."""
@@ -306,7 +260,7 @@ class Endpoint:
 
         def tell() -> None:
             self._reminder = None
-            self.listener()
+            self.on_trouble()
             if self.trouble:
                 self._remind(min(2 * seconds, _LONGEST_SILENCE))
 
@@ -318,39 +272,32 @@ class Endpoint:
         """Try, with growing pauses, until the endpoint is there; then let one request go first."""
         while True:
             self._next_try = time.monotonic() + self._pause
-            self._say(reason)
-            wait = max(self._pause, self._not_before - time.monotonic())
+            self._set_reason(reason)
+            wait = max(self._pause, self._places.not_before - time.monotonic())
             self._pause = min(2 * self._pause, _LONGEST_PAUSE)
             await asyncio.sleep(wait)
             try:
                 await self.check()
             except Exception as error:  # noqa: BLE001 - models are plug-ins; whoever waits is told
                 if not isinstance(error, ModelError) or isinstance(error, ModelRefused):
-                    self._refuse(error)
+                    self._places.refuse(error)
                     break
                 reason = str(error)
             else:
                 break
         self._probe = None
-        self._admit()
-        self.moved()
+        self._places.open()
+        self.on_away()
 
-    def _refuse(self, error: Exception) -> None:
-        """Raise an error in those who wait: waiting does not mend it."""
-        for turn in self._queue:
-            if not turn.done():
-                turn.set_exception(error)
-        self._queue.clear()
-
-    def _cheer(self) -> None:
+    def _note_answer(self) -> None:
         """Take in that it answers; it may still ask to be left alone."""
         if time.monotonic() >= self._asked_until:
-            self._say("")
+            self._set_reason("")
 
-    def _say(self, reason: str) -> None:
+    def _set_reason(self, reason: str) -> None:
         if not reason and not self._reason:
             return
         if not self._reason:
             self._since = time.monotonic()
         self._reason = reason
-        self.listener()
+        self.on_trouble()

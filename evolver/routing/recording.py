@@ -57,7 +57,7 @@ class Models:
         self.notes: list[str] = []
         self._listener: Callable[[], None] = lambda: None
         for endpoint in endpoints:
-            endpoint.moved = self._send_elsewhere
+            endpoint.on_away = self._send_elsewhere
 
     # --- deciding ------------------------------------------------------------------------------
 
@@ -197,7 +197,7 @@ class Models:
         """Have somebody told whenever a model stops or begins to answer, or something is noted."""
         self._listener = listener
         for endpoint in self._endpoints.values():
-            endpoint.listener = listener
+            endpoint.on_trouble = listener
 
     @property
     def troubles(self) -> Sequence[str]:

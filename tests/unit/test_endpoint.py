@@ -132,7 +132,7 @@ def test_while_it_is_down_nobody_gets_in_and_somebody_is_told():
     async def work():
         model, told = Down(checks=2), []
         endpoint = Endpoint("any", model, Terms(backoff=0.02))
-        endpoint.listener = lambda: told.append(endpoint.trouble)
+        endpoint.on_trouble = lambda: told.append(endpoint.trouble)
         endpoint.pause(ModelUnavailable("connection lost"))
         started = time.monotonic()
         (answer,) = await ask_until_answered(endpoint)
@@ -167,7 +167,7 @@ def test_an_endpoint_that_refuses_one_request_after_an_outage_is_there():
         endpoint = Endpoint("any", Choosy(), Terms(backoff=0.01))
         endpoint.pause(ModelUnavailable("connection lost"))
         async with endpoint.place():
-            endpoint.listener = lambda: told.append(endpoint.trouble)
+            endpoint.on_trouble = lambda: told.append(endpoint.trouble)
             with pytest.raises(ModelError, match="too long"):
                 await endpoint.ask(PROMPT, 1)
         return told
@@ -224,7 +224,7 @@ def test_a_long_wait_is_told_at_once_and_others_are_asked_meanwhile():
 
     async def work():
         endpoint, moved = Endpoint("any", Later()), []
-        endpoint.moved = lambda: moved.append(endpoint.is_away)
+        endpoint.on_away = lambda: moved.append(endpoint.is_away)
         async with endpoint.place():
             with pytest.raises(ModelUnavailable):
                 await endpoint.ask(PROMPT, 1)
