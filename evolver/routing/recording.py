@@ -30,6 +30,8 @@ from evolver.storage.store import Store
 from evolver.storage.totals import Bill
 from evolver.types import Bound, Completion, Prompt
 
+Turn = Callable[[], Awaitable[None]]  # waits until an attempt may ask
+
 
 class Models:
     """Which model an attempt asks, what was asked, and what it cost.
@@ -81,7 +83,7 @@ class Models:
         self,
         attempt: Attempt,
         samples: int = 1,
-        turn: Callable[[], Awaitable[None]] | None = None,
+        turn: Turn | None = None,
     ) -> RecordedModel:
         """Return the model that an attempt asks.
 
@@ -215,7 +217,7 @@ class RecordedModel:
         store: Store,
         attempt: Attempt,
         samples: int,
-        turn: Callable[[], Awaitable[None]] | None,
+        turn: Turn | None,
     ) -> None:
         """Wrap a model for one attempt; see `Models.of`."""
         self._models = models

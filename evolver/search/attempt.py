@@ -8,13 +8,12 @@ from functools import partial
 
 from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
 from evolver.ports import Repairing
+from evolver.routing.recording import Turn
 from evolver.search.parts import SEED_OPERATOR, RunParts
 from evolver.search.screening import Repair, Screening, is_slow
 from evolver.search.views import Views
 from evolver.storage.facts import Attempt, Outcome
 from evolver.types import Context, Job, Model, Program, Proposal, Tune
-
-Turn = Callable[[], Awaitable[None]]
 
 
 class AttemptRunner:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 
 from evolver.ports import Conditional
+from evolver.routing.recording import Turn
 from evolver.search.attempt import AttemptRunner
 from evolver.search.confirming import Confirming
 from evolver.search.parts import SEED_OPERATOR, RunParts
@@ -93,7 +94,7 @@ class Steps:
         self,
         attempt: Attempt,
         say: Callable[[str], None] = lambda _message: None,
-        turn: Callable[[], Awaitable[None]] | None = None,
+        turn: Turn | None = None,
     ) -> Outcome:
         """Run an attempt that has begun, to its verdict.
 
