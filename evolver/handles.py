@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 Files = Mapping[str, bytes]  # POSIX paths relative to the program's root -> contents
 
@@ -87,14 +87,12 @@ class Candidate(Protocol):
     @property
     def parameters(self) -> Sequence[float]:
         """The float literals of the editable regions, in the order of `literals.find`."""
-        ...
 
     def at(self, parameters: Sequence[float]) -> Candidate:
         """Return the same candidate with other values for its float literals, in the same process.
 
         The program's modules are executed afresh with the new values at the next call.
         """
-        ...
 
     def call(self, function: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a function of the candidate and return its value.
@@ -114,7 +112,6 @@ class Candidate(Protocol):
             CandidateOutputError: the value is of a type that is not allowed, or too large.
             SandboxError: the sandbox itself failed.
         """
-        ...
 
     def restart(self) -> None:
         """Go on in a fresh process with a working directory as at the beginning.
@@ -128,7 +125,6 @@ class Candidate(Protocol):
             CandidateError: it was dead already, or its time is over.
             SandboxError: the sandbox itself failed.
         """
-        ...
 
     def time(
         self,
@@ -170,7 +166,6 @@ class Candidate(Protocol):
             CandidateError: as `call` does.
             SandboxError: the sandbox itself failed.
         """
-        ...
 
     def account(self) -> Account:
         """Return what the kernel has counted for all its processes so far, dead ones included.
@@ -179,7 +174,6 @@ class Candidate(Protocol):
             CandidateError: it died.
             SandboxError: the sandbox itself failed.
         """
-        ...
 
     def run(
         self, command: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
@@ -207,7 +201,6 @@ class Candidate(Protocol):
             CandidateTimeout: it was killed at its deadline; `output` is what it printed until then.
             SandboxError: the sandbox itself failed.
         """
-        ...
 
     def read(self, path: str) -> bytes:
         """Return a regular file of the working directory, read with the candidate's own rights.
@@ -217,7 +210,6 @@ class Candidate(Protocol):
                 `result_bytes`.
             SandboxError: the sandbox itself failed.
         """
-        ...
 
     def write(self, path: str, data: bytes) -> None:
         """Write a file into the working directory, its folders made where they are missing.
@@ -226,7 +218,14 @@ class Candidate(Protocol):
             CandidateOutputError: it cannot be written there.
             SandboxError: the sandbox itself failed.
         """
-        ...
+
+
+@runtime_checkable
+class Printing(Protocol):
+    """A candidate whose output is kept."""
+
+    def printed(self) -> str:
+        """Return the end of what it has printed so far; "" where it is dead."""
 
 
 # --- a model --------------------------------------------------------------------------------------
@@ -285,4 +284,3 @@ class Model(Protocol):
             ModelRefused: no request with these settings can succeed.
             ModelError: this request cannot succeed.
         """
-        ...

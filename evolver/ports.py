@@ -9,10 +9,11 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from random import Random
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 from evolver.types import (
     Bound,
+    Brief,
     Candidate,
     Context,
     Elite,
@@ -21,10 +22,12 @@ from evolver.types import (
     Job,
     Model,
     Preflight,
+    Prices,
     Program,
     Prompt,
     Proposal,
     Result,
+    SandboxReport,
 )
 
 # --- evaluators -----------------------------------------------------------------------------------
@@ -32,27 +35,7 @@ from evolver.types import (
 
 @runtime_checkable
 class Evaluator(Protocol):
-    """Scores a candidate; it may also have, each optional, the following.
-
-    - `guest`: name (or names) of files beside it that run in the candidate's process, or a mapping
-      of file names to their contents,
-    - `is_trusted`: False where what it says is only what the candidate lets it say,
-    - `smoke(candidate)`: a run of at most two seconds before an evaluation is spent on a child
-      that a model was paid for; what the candidate raises in it, and any CandidateError that
-      `smoke` raises, goes back to the model once. Without it such a child is imported only,
-    - `probe(candidate)`: outputs on fixed inputs, any values that may come out of a sandbox. A
-      child whose outputs are to the bit those of an earlier program is not evaluated. So offer it
-      only where programs that compute the same have the same score: not where speed or size
-      counts, unless they are part of what it returns. It draws no secret inputs: `candidate.rng`
-      and the candidate's own seeds are the same in every probe of a run,
-    - `confirm(candidate)`: what `evaluate` returns, by a stricter measurement that would take too
-      long for every candidate: of all inputs instead of some. It is called instead of `evaluate`
-      (of the last stage) where the front is measured again before it is announced, within the same
-      `[evaluator] timeout`,
-    - `residuals(candidate)`: see `evolver.evaluation.tuning.Residuals`,
-    - `references()`: series name -> points in metric space that reports show beside the results,
-    - `check_host(gpus)`: see `Demanding`.
-    """
+    """Scores a candidate. The other Protocols of this section are optional."""
 
     def evaluate(self, candidate: Candidate) -> float | Mapping[str, float] | Result:
         """Return the metrics of a candidate, or the number of the only objective.
@@ -60,7 +43,84 @@ class Evaluator(Protocol):
         Raises:
             CandidateError: the candidate failed; sets the status of the evaluation.
         """
-        ...
+
+
+@runtime_checkable
+class WithGuest(Protocol):
+    """An evaluator with code that runs in the candidate's process."""
+
+    @property
+    def guest(self) -> str | Sequence[str] | Files:
+        """Name or names of files beside the evaluator, or file names with their contents."""
+
+
+@runtime_checkable
+class WithTrust(Protocol):
+    """An evaluator that says whether its scores can be trusted; others can."""
+
+    @property
+    def is_trusted(self) -> bool:
+        """False where the candidate can choose what the evaluator returns."""
+
+
+@runtime_checkable
+class SmokeTesting(Protocol):
+    """An evaluator with a short run that comes before an evaluation.
+
+    Without it, a child that a model was paid for is imported only.
+    """
+
+    def smoke(self, candidate: Candidate) -> object:
+        """Run the candidate for at most two seconds; what it returns is ignored.
+
+        Raises:
+            CandidateError: the candidate fails; the message goes back to the model once.
+        """
+
+
+@runtime_checkable
+class Probing(Protocol):
+    """An evaluator by whose probe a child is recognised that computes what another one does.
+
+    Offer it only where programs that compute the same have the same score: not where speed or size
+    counts, unless they are part of what the probe returns.
+    """
+
+    def probe(self, candidate: Candidate) -> object:
+        """Return outputs on fixed inputs: any values that may come out of a sandbox.
+
+        A child whose outputs equal those of an earlier program to the bit is not evaluated. There
+        are no secret inputs: `candidate.rng` and the candidate's own seeds are the same in every
+        probe of a run.
+        """
+
+
+@runtime_checkable
+class Confirming(Protocol):
+    """An evaluator with a stricter measurement, which takes too long for every candidate."""
+
+    def confirm(self, candidate: Candidate) -> float | Mapping[str, float] | Result:
+        """Return what `evaluate` returns, measured on all inputs instead of some, for instance.
+
+        It is called instead of `evaluate` (of the last stage) where programs are measured again
+        before they are announced, within the same `[evaluator] timeout`.
+        """
+
+
+@runtime_checkable
+class Fitting(Protocol):
+    """An evaluator by whose residuals float literals are fitted, which spends no evaluation."""
+
+    def residuals(self, candidate: Candidate) -> Any:
+        """Return `evolver.evaluation.tuning.Residuals`; None: this candidate is not worth a fit."""
+
+
+@runtime_checkable
+class Referenced(Protocol):
+    """An evaluator that knows published results."""
+
+    def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
+        """Return series name -> points in metric space; reports show them beside the results."""
 
 
 @runtime_checkable
@@ -77,7 +137,6 @@ class Demanding(Protocol):
         Raises:
             UsageError: this machine lacks something; the message says what, and what to do.
         """
-        ...
 
 
 # --- operators ------------------------------------------------------------------------------------
@@ -93,7 +152,6 @@ class Operator(Protocol):
             ProposalError: no child was found, or the model's answer could not be applied.
             ModelError: the model did not answer.
         """
-        ...
 
 
 @runtime_checkable
@@ -106,7 +164,6 @@ class Conditional(Protocol):
         Args:
             context: as `propose` would have it, but without a model and with other dice.
         """
-        ...
 
 
 @runtime_checkable
@@ -125,7 +182,6 @@ class Repairing(Protocol):
             ProposalError: it cannot be mended.
             ModelError: the model did not answer.
         """
-        ...
 
 
 @runtime_checkable
@@ -134,15 +190,45 @@ class Prompting(Protocol):
 
     def prompt(self, context: Context) -> Prompt:
         """Return the prompt for a context."""
-        ...
 
 
-class Filter(Protocol):
-    """A pure reason not to evaluate."""
+@runtime_checkable
+class NeedsModel(Protocol):
+    """An operator that declares whether it asks a model; others do not."""
 
-    def __call__(self, files: Files, context: Context) -> str | None:
-        """Return the reason to reject these files, or None."""
-        ...
+    @property
+    def needs_model(self) -> bool:
+        """True: `Context.model` is set, and without a model the operator is left out."""
+
+
+@runtime_checkable
+class Selective(Protocol):
+    """An operator that cannot edit every program."""
+
+    def applies_to(self, brief: Brief) -> bool:
+        """Return False where it finds nothing to edit in the seed; it is left out then."""
+
+
+@runtime_checkable
+class Tuning(Protocol):
+    """An operator whose proposals may carry a `Tune`."""
+
+    @property
+    def tune(self) -> bool:
+        """Whether they do."""
+
+    @property
+    def limit(self) -> int:
+        """As `Tune.limit`: the evaluations that an attempt reserves."""
+
+
+@runtime_checkable
+class Templated(Protocol):
+    """An operator whose prompts are made from templates."""
+
+    @property
+    def templates(self) -> Sequence[str]:
+        """Names of the templates."""
 
 
 # --- models ---------------------------------------------------------------------------------------
@@ -154,7 +240,14 @@ class Bounding(Protocol):
 
     def bound(self, prompt: Prompt, n: int) -> Bound:
         """Return the most that asking for `n` completions can cost."""
-        ...
+
+
+@runtime_checkable
+class Priced(Protocol):
+    """A model that knows its prices."""
+
+    def prices(self) -> Prices:
+        """Return the dollars per token."""
 
 
 @runtime_checkable
@@ -167,7 +260,6 @@ class Checking(Protocol):
         Raises:
             ModelError: it is not there.
         """
-        ...
 
 
 @runtime_checkable
@@ -176,7 +268,6 @@ class Closing(Protocol):
 
     async def close(self) -> None:
         """Close them."""
-        ...
 
 
 @runtime_checkable
@@ -185,7 +276,6 @@ class Filing(Protocol):
 
     def within(self, directory: Path) -> Model:
         """Return the model for a run in that directory."""
-        ...
 
 
 @runtime_checkable
@@ -194,7 +284,6 @@ class Beside(Protocol):
 
     def beside(self, folder: Path, files: Collection[str]) -> Model:
         """Return the model for a task in that folder, whose program has those files."""
-        ...
 
 
 @runtime_checkable
@@ -204,10 +293,9 @@ class Patient(Protocol):
     @property
     def waits_for(self) -> str:
         """What it waits for; "" while it waits for nothing."""
-        ...
 
 
-# --- where programs run ---------------------------------------------------------------------------
+# --- sandboxes ------------------------------------------------------------------------------------
 
 
 class Sandbox(Protocol):
@@ -228,11 +316,20 @@ class Sandbox(Protocol):
         Raises:
             SandboxError: no process could be started.
         """
-        ...
 
     def close(self) -> None:
         """Kill everything; the sandbox cannot be opened again."""
-        ...
+
+
+@runtime_checkable
+class Reporting(Protocol):
+    """A sandbox that tells what it has noticed."""
+
+    def report(self) -> SandboxReport:
+        """Return what is known of the host and of the last candidate, once that is closed."""
+
+
+# --- executors ------------------------------------------------------------------------------------
 
 
 class Executor(Protocol):
@@ -246,7 +343,6 @@ class Executor(Protocol):
         Raises:
             SandboxError: this host cannot run candidates; the run must stop.
         """
-        ...
 
     async def preflight(self, job: Job) -> Preflight:
         """Import a program, smoke-run and probe it; at most a few seconds, and not counted.
@@ -254,14 +350,12 @@ class Executor(Protocol):
         Raises:
             SandboxError: as `evaluate`.
         """
-        ...
 
     async def close(self) -> None:
         """End every worker at once, whatever it is doing."""
-        ...
 
 
-# --- whom to keep and whom to edit ----------------------------------------------------------------
+# --- archives -------------------------------------------------------------------------------------
 
 
 class Archive(Protocol):
@@ -269,15 +363,15 @@ class Archive(Protocol):
 
     def add(self, elite: Elite) -> bool:
         """Offer an elite; return whether it was kept."""
-        ...
 
     def elites(self) -> Sequence[Elite]:
         """The kept elites, best first."""
-        ...
 
     def front(self) -> Sequence[Elite]:
         """The elites that no kept one beats: the best one, or the Pareto front."""
-        ...
+
+
+# --- policies -------------------------------------------------------------------------------------
 
 
 class Policy(Protocol):
@@ -291,4 +385,3 @@ class Policy(Protocol):
             children: program id -> finished attempts that edited it; 0 where missing.
             rng: the policy's only source of chance.
         """
-        ...

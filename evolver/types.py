@@ -21,6 +21,7 @@ from evolver.handles import Completion as Completion
 from evolver.handles import Files as Files
 from evolver.handles import Model as Model
 from evolver.handles import Output as Output
+from evolver.handles import Printing as Printing
 from evolver.handles import Prompt as Prompt
 from evolver.handles import Timing as Timing
 
@@ -110,7 +111,7 @@ class Elite:
         return self.evaluation.objectives
 
 
-# --- what executors are asked ---------------------------------------------------------------------
+# --- executors and sandboxes ----------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -159,6 +160,22 @@ class Preflight:
     fault: Literal["", "evaluator", "timeout"] = ""
 
 
+@dataclass(frozen=True)
+class SandboxReport:
+    """What a sandbox has noticed.
+
+    Attributes:
+        notes: what is not as it should be on this host, in sentences.
+        memory: bytes that the largest process of the last candidate took at its peak, what it
+            shares with the sandbox's own process included; 0: not known.
+        flags: what the last candidate did that no honest program does, in sentences.
+    """
+
+    notes: tuple[str, ...] = ()
+    memory: int = 0
+    flags: tuple[str, ...] = ()
+
+
 # --- operators ------------------------------------------------------------------------------------
 
 
@@ -188,6 +205,23 @@ class PromptSettings:
     tokens: int = 32_000
     vary: bool = True
     explain: bool = True
+
+
+@dataclass(frozen=True)
+class Prices:
+    """Dollars per million tokens; None where unknown."""
+
+    prompt: float | None = None
+    completion: float | None = None
+    cached: float | None = None  # of prompt tokens in the provider's cache; None: as any other
+
+    def of(self, prompt: int, completion: int, cached: int = 0) -> float | None:
+        """Return the dollars for so many tokens; `cached` are among those of the prompt."""
+        if self.prompt is None or self.completion is None:
+            return None
+        price = self.prompt if self.cached is None else self.cached
+        whole = self.prompt * (prompt - cached) + price * cached + self.completion * completion
+        return 1e-6 * whole
 
 
 @dataclass(frozen=True)
@@ -257,7 +291,7 @@ class Context:
 
 #: Protocols of `evolver.ports`, which plug-ins of before import from here.
 _PORTS = (
-    "Archive", "Bounding", "Conditional", "Executor", "Filter", "Operator", "Policy", "Repairing",
+    "Archive", "Bounding", "Conditional", "Executor", "Operator", "Policy", "Repairing",
     "Sandbox",
 )  # fmt: skip
 

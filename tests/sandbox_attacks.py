@@ -164,9 +164,9 @@ def f():
 """
         with suppress(CandidateError):
             self.call(sandbox, source)
-        assert sandbox.flags == flags
+        assert sandbox.report().flags == flags
         self.check_honest(sandbox)
-        assert sandbox.flags == ()
+        assert sandbox.report().flags == ()
 
     def test_looking_around_and_importing_touch_no_canary(self, sandbox: Sandbox) -> None:
         source = """
@@ -191,7 +191,7 @@ def f():
     return os.environ.get("EVALUATOR_API_KEY", "")[:8], len(seen) > 2
 """
         assert self.call(sandbox, source)[1]
-        assert sandbox.flags == ()
+        assert sandbox.report().flags == ()
 
     # --- the channel, byte by byte ----------------------------------------------------------------
 

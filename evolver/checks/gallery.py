@@ -11,6 +11,7 @@ from pathlib import Path
 from evolver.bundled import bundled
 from evolver.errors import UsageError
 from evolver.evaluation.evaluator import EvaluatorSource
+from evolver.ports import Referenced
 from evolver.runs.founding import unmakeable
 from evolver.tasks.plugins import nearest
 from evolver.tasks.task import TASK_FILE, Task, load_task
@@ -119,9 +120,7 @@ def _records(task: Task, metric: str) -> Mapping[str, float]:
     """Ask the evaluator for what is published; of a series with several points their score."""
     section = task.settings.evaluator
     evaluator = EvaluatorSource(section.use, task.root).load(section.with_)
-    references: Mapping[str, Sequence[Mapping[str, float]]] = getattr(
-        evaluator, "references", dict
-    )()
+    references = evaluator.references() if isinstance(evaluator, Referenced) else {}
     if metric != HYPERVOLUME:
         return {
             series: point[metric]

@@ -98,7 +98,7 @@ def examine() -> Host:
 
 def _notes() -> Sequence[str]:
     with contextlib.closing(local.LocalSandbox(SandboxSettings(allow_unisolated=True))) as sandbox:
-        return sandbox.notes
+        return sandbox.report().notes
 
 
 def _docker() -> Docker:

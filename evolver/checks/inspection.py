@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
 from random import Random
-from typing import Any, cast
+from typing import Any
 
 from evolver import prompts
 from evolver.checks.preview import at_the_start, operators_that_ask, preview
@@ -16,7 +16,7 @@ from evolver.checks.spread import Spread, repeat
 from evolver.errors import EvolverError, ModelAdapted, ModelError, UsageError
 from evolver.evaluation import auditing
 from evolver.operators.mix import Weighted
-from evolver.ports import Filing, Operator
+from evolver.ports import Filing, Operator, Priced
 from evolver.routing.endpoint import Endpoint
 from evolver.runs import config
 from evolver.runs.assemble import make_endpoints, make_executor, make_operators
@@ -26,7 +26,7 @@ from evolver.search import gate
 from evolver.search.formatting import mend_empty
 from evolver.storage.totals import Bill
 from evolver.tasks.task import Task, assemble_task
-from evolver.types import Completion, Context, Evaluation, Program, Prompt
+from evolver.types import Completion, Context, Evaluation, Prices, Program, Prompt
 
 _PATIENCE = 60.0  # seconds for a model to answer
 _MOST_REQUESTS = 8  # of one trial edit, those included that teach how the endpoint is asked
@@ -263,7 +263,7 @@ async def _ask(
     endpoint: Endpoint, operator: Operator, context: Context, prompt_tokens: int
 ) -> Answer:
     """Have an operator ask a model for an edit of the seed, once the model is seen to be there."""
-    name, model = endpoint.name, cast(Any, endpoint.model)
+    name, model = endpoint.name, endpoint.model
     if isinstance(model, Filing):
         return Answer(name, is_asked=False)
     trial, flaw = _Trial(endpoint), ""
@@ -280,7 +280,7 @@ async def _ask(
             return Answer(name, str(error), notes=tuple(trial.notes))
         flaw = str(error)
     bill = Bill.of_answers(trial.answers)
-    prices = getattr(model, "prices", None)
+    prices = model.prices() if isinstance(model, Priced) else Prices()
     return Answer(
         name,
         problem=f"an empty one came: {mend_empty(bill.exhausted > 0)}" if bill.empty else "",
@@ -289,5 +289,5 @@ async def _ask(
         seconds=time.monotonic() - started,
         tokens=bill.tokens,
         dollars=bill.dollars,
-        prompt_dollars=None if prices is None else prices().of(prompt_tokens, 0),
+        prompt_dollars=prices.of(prompt_tokens, 0),
     )

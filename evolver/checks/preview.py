@@ -8,7 +8,7 @@ from random import Random
 
 from evolver import prompts
 from evolver.errors import UsageError
-from evolver.ports import Prompting
+from evolver.ports import Prompting, Templated
 from evolver.runs.assemble import make_operators, make_population
 from evolver.runs.judging import judge
 from evolver.runs.run import Run
@@ -56,10 +56,11 @@ def preview(task: Task, context: Context, operator: str | None = None) -> Previe
     name = operator or next(iter(asking))
     if name not in asking:
         raise UsageError(f"no operator '{name}' asks a model here; {nearest(name, asking)}")
-    templates = getattr(asking[name], "templates", ())
+    chosen = asking[name]
+    templates = chosen.templates if isinstance(chosen, Templated) else ()
     return Preview(
         name,
-        asking[name].prompt(context),
+        chosen.prompt(context),
         tuple(prompts.path(template, task.brief.prompts.folder) for template in templates),
         tuple(other for other in asking if other != name),
     )

@@ -17,7 +17,7 @@ from typing import Any
 from evolver.errors import EvolverError
 from evolver.sandboxes import timing, wire
 from evolver.sandboxes.channel import Channel
-from evolver.types import Account, Candidate, Check, Timing
+from evolver.types import Account, Candidate, Check, Printing, Timing
 
 _ROUNDS = 7  # of each reference, where there is time
 _LIMIT = 5.0  # seconds after which no further round begins
@@ -39,6 +39,10 @@ class AuditedCandidate:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._candidate, name)
+
+    def printed(self) -> str:
+        """Return the end of what it has printed."""
+        return self._candidate.printed() if isinstance(self._candidate, Printing) else ""
 
     def at(self, parameters: Sequence[float]) -> AuditedCandidate:
         """Return the same candidate with other values for its float literals."""

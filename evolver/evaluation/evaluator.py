@@ -14,7 +14,7 @@ from typing import Any, TypeGuard
 
 from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
 from evolver.evaluation.inside import InsideEvaluator, InsideResult, find_inside, inside_of
-from evolver.ports import Evaluator
+from evolver.ports import Evaluator, WithGuest
 from evolver.tasks.plugins import builtin_evaluators, check_keywords, configure, find
 from evolver.types import Candidate, Files, Result
 
@@ -101,7 +101,7 @@ def guest_files(evaluator: Evaluator) -> Files:
     Raises:
         UsageError: a file that `guest` names is not beside the evaluator.
     """
-    names = getattr(evaluator, "guest", ())
+    names = evaluator.guest if isinstance(evaluator, WithGuest) else ()
     if isinstance(names, Mapping):
         return names
     files = {}

@@ -20,7 +20,7 @@ from evolver.errors import CandidateOutputError, EvaluatorError, UsageError
 from evolver.programs import literals
 from evolver.programs.imports import own_modules, parsed
 from evolver.tasks.plugins import nearest
-from evolver.types import Candidate, Files, Result
+from evolver.types import Candidate, Files, Printing, Result
 
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
@@ -112,7 +112,7 @@ class InsideEvaluator:
             dict(self.settings),
         )
         # The process is theirs together, and so is what it printed.
-        print(getattr(candidate, "printed", str)(), end="")
+        print(candidate.printed() if isinstance(candidate, Printing) else "", end="")
         match told:
             case {"metrics": dict(metrics), "artifacts": dict(artifacts)}:
                 return _result(metrics, artifacts)

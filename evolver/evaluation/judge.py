@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 import evolver
 from evolver.errors import (
@@ -23,11 +23,20 @@ from evolver.evaluation.evaluator import guest_files, read_result
 from evolver.evaluation.messages import Begun, Ready, Setup
 from evolver.evaluation.preflight import run_preflight
 from evolver.evaluation.tuning import Fit, evolve, fit
-from evolver.ports import Demanding, Sandbox
+from evolver.ports import (
+    Confirming,
+    Demanding,
+    Evaluator,
+    Fitting,
+    Referenced,
+    Reporting,
+    Sandbox,
+    WithTrust,
+)
 from evolver.programs import literals
 from evolver.sandboxes.evaluation import PRINTED
 from evolver.tasks.plugins import find
-from evolver.types import Candidate, Evaluation, Job, Preflight, Program, Tune
+from evolver.types import Candidate, Evaluation, Job, Preflight, Program, SandboxReport, Tune
 
 _PACKAGE = Path(evolver.__file__).resolve().parent
 #: What the next author is told of a flagged program: that it is out, and not what gave it away.
@@ -72,15 +81,17 @@ class Judge:
 
     def ready(self) -> Ready:
         """Describe this worker."""
-        # Of the last stage, whose metrics are what programs end up with.
-        references: Any = getattr(self._stages[-1], "references", dict)()
+        last = self._stages[-1]  # whose metrics are what programs end up with
         return Ready(
             self._sandbox.isolation,
-            tuple(getattr(self._sandbox, "notes", ())),
+            self._report().notes,
             self.fits_residuals,
-            references,
-            callable(getattr(self._stages[-1], "confirm", None)),
+            last.references() if isinstance(last, Referenced) else {},
+            _has_confirm(last),
         )
+
+    def _report(self) -> SandboxReport:
+        return self._sandbox.report() if isinstance(self._sandbox, Reporting) else SandboxReport()
 
     def evaluate(self, job: Job, tell: Callable[[Begun], None] = _untold) -> Evaluation:
         """Judge one program: tune it where asked, then run the stages.
@@ -141,7 +152,7 @@ class Judge:
             references=against_themselves(self._timed),
             isolation=self._sandbox.isolation,
             trusted=self._is_trusted,
-            memory=getattr(self._sandbox, "memory", 0),
+            memory=self._report().memory,
         )
 
     def preflight(self, job: Job) -> Preflight:
@@ -178,7 +189,7 @@ class Judge:
                 audited: Any = AuditedCandidate(candidate, self._timed)
                 yield audited if job.times_references else candidate
         finally:  # whatever came of it
-            self._flags |= dict.fromkeys(getattr(self._sandbox, "flags", ()))
+            self._flags |= dict.fromkeys(self._report().flags)
 
     def _limit_of(self, job: Job) -> float:
         """Return the seconds for which a candidate is opened.
@@ -194,10 +205,10 @@ class Judge:
         """Measure a program once, with its literals fitted by residuals where that is wished."""
         with self._open(job) as candidate:
             found = None
-            if job.tune is not None:
-                residuals: Any = self._stages[0]
+            fitting = self._stages[0]
+            if job.tune is not None and isinstance(fitting, Fitting):
                 try:
-                    found = fit(residuals.residuals, candidate, job.tune, job.seed)
+                    found = fit(fitting.residuals, candidate, job.tune, job.seed)
                 except (CandidateError, SandboxError):
                     raise
                 except Exception as error:  # noqa: BLE001 - a user's residuals may raise anything
@@ -231,12 +242,12 @@ class Judge:
     @property
     def fits_residuals(self) -> bool:
         """Whether tuning goes by residuals, which costs no evaluations."""
-        return hasattr(self._stages[0], "residuals")
+        return isinstance(self._stages[0], Fitting)
 
     @property
     def _is_trusted(self) -> bool:
-        is_trusted: bool = getattr(self._stages[0], "is_trusted", True)
-        return is_trusted
+        first = self._stages[0]
+        return first.is_trusted if isinstance(first, WithTrust) else True
 
     def _measure(
         self, job: Job, candidate: Candidate, *, is_confirmation: bool = False
@@ -253,10 +264,9 @@ class Judge:
             zip(self._setup.stages, self._stages, strict=True)
         ):
             last = index == len(self._stages) - 1
-            measure: Any = evaluator.evaluate
-            confirm = getattr(evaluator, "confirm", None)
-            if last and is_confirmation and callable(confirm):  # a setting may have that name
-                measure = confirm
+            measure = evaluator.evaluate
+            if last and is_confirmation and _has_confirm(evaluator):
+                measure = evaluator.confirm
             try:
                 needed = {condition.metric for condition in stage.require}
                 if last:
@@ -316,6 +326,11 @@ class Judge:
     def close(self) -> None:
         """End the sandbox."""
         self._sandbox.close()
+
+
+def _has_confirm(evaluator: Evaluator) -> TypeGuard[Confirming]:
+    """Does an evaluator offer `confirm`? A setting may have that name."""
+    return isinstance(evaluator, Confirming) and callable(evaluator.confirm)
 
 
 def _with_literals(evaluation: Evaluation, program: Program, found: Fit) -> Evaluation:

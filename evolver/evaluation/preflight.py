@@ -9,10 +9,10 @@ import hashlib
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import Literal
 
 from evolver.errors import CandidateError, CandidateTimeout
-from evolver.ports import Evaluator
+from evolver.ports import Evaluator, Probing, SmokeTesting
 from evolver.sandboxes import wire
 from evolver.types import Candidate, Preflight
 
@@ -28,7 +28,7 @@ def run_preflight(evaluator: Evaluator, start: Open, *, imports: bool, probes: b
     """Import a program, give it a smoke run, probe it: as far as the evaluator offers them.
 
     Args:
-        evaluator: may have `smoke` and `probe`, see `evolver.evaluation.evaluator.Evaluator`.
+        evaluator: may be `SmokeTesting`, and `Probing`.
         start: starts the program in a fresh process.
         imports: is its first file one that Python can import?
         probes: is its fingerprint wanted?
@@ -37,8 +37,8 @@ def run_preflight(evaluator: Evaluator, start: Open, *, imports: bool, probes: b
         SandboxError: the sandbox itself failed.
         Exception: whatever `smoke` or `probe` raise that is not the candidate's fault.
     """
-    smoke: Any = getattr(evaluator, "smoke", None)
-    probe: Any = getattr(evaluator, "probe", None) if probes else None
+    smoke = evaluator.smoke if isinstance(evaluator, SmokeTesting) else None
+    probe = evaluator.probe if probes and isinstance(evaluator, Probing) else None
     began = time.monotonic()
     fingerprint = complaint = ""
     fault: Literal["", "timeout"] = ""

@@ -20,27 +20,10 @@ from evolver.models import reading
 from evolver.models.failures import Failure, explain, explain_complaint
 from evolver.models.manner import Manner, Role
 from evolver.programs import diffs
-from evolver.types import Bound, Completion, Files, Prompt
+from evolver.types import Bound, Completion, Files, Prices, Prompt
 
 _LONGEST_CHECK = 10.0  # seconds
 _ENVELOPE = 64  # tokens, at most, that a chat template puts around a system and a user message
-
-
-@dataclass(frozen=True)
-class Prices:
-    """Dollars per million tokens; None where unknown."""
-
-    prompt: float | None = None
-    completion: float | None = None
-    cached: float | None = None  # of prompt tokens in the provider's cache; None: as any other
-
-    def of(self, prompt: int, completion: int, cached: int = 0) -> float | None:
-        """Return the dollars for so many tokens; `cached` are among those of the prompt."""
-        if self.prompt is None or self.completion is None:
-            return None
-        price = self.prompt if self.cached is None else self.cached
-        whole = self.prompt * (prompt - cached) + price * cached + self.completion * completion
-        return 1e-6 * whole
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from types import ModuleType
 from typing import Any
 
 from evolver.errors import UsageError
-from evolver.models.chat import ChatModel, Prices
+from evolver.models.chat import ChatModel
 from evolver.models.manner import Manner
 from evolver.models.remote import refusal
-from evolver.types import Prompt
+from evolver.types import Prices, Prompt
 
 _arrived: ContextVar[list[Any]] = ContextVar("arrived")  # what a request was answered, as it came
 

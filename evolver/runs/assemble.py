@@ -12,7 +12,7 @@ from evolver.evaluation.executors.local import LocalExecutor
 from evolver.evaluation.messages import Setup, Stage
 from evolver.operators import DEFAULT
 from evolver.operators.mix import Weighted
-from evolver.ports import Beside, Bounding
+from evolver.ports import Beside, Bounding, NeedsModel, Selective
 from evolver.programs.filters import syntax_error
 from evolver.routing.choice import Bandit, ByWeight, Choice
 from evolver.routing.endpoint import Endpoint, Terms
@@ -84,9 +84,9 @@ def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
             raise UsageError(f"[[operator]] {use}: weight must be a number above 0, got {weight!r}")
         plugin = find(use, root=task.root, kind="operator", builtin=OPERATORS)
         operator = configure(plugin, settings, f"[[operator]] {use}", also=("use", "weight"))
-        needs_model = bool(getattr(operator, "needs_model", False))
-        applies = getattr(operator, "applies_to", None)
-        if (needs_model and not has_model) or (applies is not None and not applies(task.brief)):
+        needs_model = isinstance(operator, NeedsModel) and operator.needs_model
+        applies = operator.applies_to(task.brief) if isinstance(operator, Selective) else True
+        if (needs_model and not has_model) or not applies:
             continue
         name = use if use not in {entry.name for entry in made} else f"{use}-{number + 1}"
         made.append(Weighted(name, operator, float(weight), needs_model))

@@ -20,7 +20,7 @@ from typing import IO, Any
 from evolver.errors import EvolverError, UsageError
 from evolver.evaluation.messages import Ready
 from evolver.operators.mix import Mix, Weighted
-from evolver.ports import Executor
+from evolver.ports import Executor, Tuning
 from evolver.routing.endpoint import Endpoint, check_all
 from evolver.routing.recording import Models
 from evolver.runs import config
@@ -315,9 +315,9 @@ def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]
     if ready.fits_residuals:
         return {}
     return {
-        entry.name: max(1, int(getattr(entry.operator, "limit", 1)))
+        entry.name: max(1, entry.operator.limit)
         for entry in operators
-        if getattr(entry.operator, "tune", False)
+        if isinstance(entry.operator, Tuning) and entry.operator.tune
     }
 
 

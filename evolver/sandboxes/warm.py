@@ -8,6 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from random import Random
 from typing import Any
@@ -20,7 +21,7 @@ from evolver.sandboxes.candidate import SandboxedCandidate, is_inner
 from evolver.sandboxes.channel import Channel, RunnerError
 from evolver.sandboxes.evaluation import Evaluation
 from evolver.sandboxes.settings import SandboxSettings
-from evolver.types import Candidate, Files, Program
+from evolver.types import Candidate, Files, Program, SandboxReport
 
 _START = 60.0  # seconds for a runner to start and to import what is preloaded
 SCRATCH = 64  # MiB of a candidate's scratch directory
@@ -42,10 +43,6 @@ class WarmSandbox(ABC):
 
     Attributes:
         isolation: the tier, stored with every evaluation.
-        notes: what is not as it should be, in sentences.
-        memory: bytes that the largest process of the last candidate took at its peak, what it
-            shares with the runner included.
-        flags: what the last candidate did that no honest program does, in sentences.
     """
 
     isolation: str
@@ -60,7 +57,6 @@ class WarmSandbox(ABC):
     ) -> None:
         self.settings = settings
         self._main = main
-        self.notes: tuple[str, ...] = ()
         self._base = dict(base or {})
         self._guest = dict(guest or {})
         for path in (*self._base, *self._guest):
@@ -68,8 +64,7 @@ class WarmSandbox(ABC):
         self._channel: Channel | None = None
         self._is_open = False
         self._is_closed = False
-        self.memory = 0
-        self.flags: tuple[str, ...] = ()
+        self._report = SandboxReport()
         self._decoy = secrets.token_urlsafe(48)  # long, so that it is searched for quickly
 
     @abstractmethod
@@ -103,8 +98,9 @@ class WarmSandbox(ABC):
             self._is_open = False
             try:
                 evaluation.close()
-                self.memory = evaluation.memory
-                self.flags = evaluation.flags
+                self._report = replace(
+                    self._report, memory=evaluation.memory, flags=evaluation.flags
+                )
                 if self._needs_replacement(evaluation):
                     self._hang_up()
                     with contextlib.suppress(SandboxError):  # which the next open will meet again
@@ -119,6 +115,10 @@ class WarmSandbox(ABC):
             SandboxError: it cannot start; the message says why.
         """
         self._running()
+
+    def report(self) -> SandboxReport:
+        """Return what is known of this host and of the last candidate."""
+        return self._report
 
     def close(self) -> None:
         """Kill everything; the sandbox cannot be opened again."""
@@ -211,7 +211,7 @@ class WarmSandbox(ABC):
         Args:
             report: its `notes`, and the bytes of `memory` that it has taken.
         """
-        self.notes = tuple(report["notes"])
+        self._report = replace(self._report, notes=tuple(report["notes"]))
 
     def _hang_up(self) -> None:
         channel, self._channel = self._channel, None

@@ -277,7 +277,7 @@ def f():
 """
     sandbox = WithoutLandlock(SandboxSettings(image=docker_image.provide()))
     with contextlib.closing(sandbox):
-        assert "containers here have no Landlock" in sandbox.notes[0]
+        assert "containers here have no Landlock" in sandbox.report().notes[0]
         for _ in range(2):
             found, written = call(sandbox, source)
             assert (found, set(written)) == ([], {".", "/tmp", "/dev/shm"})

@@ -58,7 +58,7 @@ from evolver.types import Program
 print(strongest_tier())
 with contextlib.closing(LocalSandbox(SandboxSettings())) as sandbox:
     with sandbox.open(Program(1, {"p.py": b"def f(): return 7"}), seed=1, timeout=9) as candidate:
-        print(sandbox.isolation, candidate.call("f"), "; ".join(sandbox.notes))
+        print(sandbox.isolation, candidate.call("f"), "; ".join(sandbox.report().notes))
 for settings, tier in ((SandboxSettings(require="A"), ""), (SandboxSettings(), "C")):
     try:
         LocalSandbox(settings, tier=tier).close()

@@ -207,7 +207,7 @@ source = b"import sys, threaded\\ndef f():\\n    with threaded.lock:\\n        r
 for _ in range(2):
     with sandbox.open(Program(1, {"main.py": source}), seed=1, timeout=5) as candidate:
         print(candidate.call("f"))
-print(sandbox.notes[0])
+print(sandbox.report().notes[0])
 sandbox.close()
 """
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(packages), *sys.path])}
