@@ -15,8 +15,8 @@ import time
 from pathlib import Path
 
 _PREFIX = "evolver-"
-_ROUNDS, _PAUSE = 100, 0.01  # of killing what a dead runner left; seconds between them
-_NOBODY = -1  # the parent of a process that is gone
+_ROUNDS, _PAUSE = 100, 0.01  # of killing and removing what a dead runner left; seconds between them
+_YOUNG = 3600  # seconds
 _FILES = {  # controller: (file of version 1, file of version 2)
     "memory": ("memory.limit_in_bytes", "memory.max"),
     "pids": ("pids.max", "pids.max"),
@@ -94,12 +94,7 @@ class Group:
     def remove(self) -> None:
         """Remove it, when its last process is dead."""
         for folder in set(self._folders.values()):
-            for _ in range(50):
-                try:
-                    folder.rmdir()
-                    break
-                except OSError:  # the kernel takes a moment to forget the dead
-                    time.sleep(0.01)
+            _remove(folder)
 
     def _find(self, controller: str, files: tuple[str, str]) -> Path | None:
         """Make a group where one can be made that has this controller."""
@@ -107,7 +102,7 @@ class Group:
             if any((made / name).exists() for name in files):
                 return made  # version 2 has all of them in one place
         for parent in _places(controller):
-            folder = parent / f"{_PREFIX}{os.getpid()}"
+            folder = parent / f"{_PREFIX}{_namespace()}-{os.getpid()}"
             try:
                 folder.mkdir()
             except OSError:
@@ -199,27 +194,52 @@ def _places(controller: str) -> list[Path]:
     return found
 
 
+def sweep() -> None:
+    """Kill what dead runners left in their groups, and remove these."""
+    for parent in {place for controller in (*_FILES, "cpuacct") for place in _places(controller)}:
+        _sweep(parent)
+
+
 def _sweep(parent: Path) -> None:
-    """Remove the groups of runners that were killed, and what they left in them."""
+    """Remove the groups of dead runners, with what these left in them."""
+    own = _namespace()
     for folder in parent.glob(f"{_PREFIX}*"):
-        pid = folder.name.removeprefix(_PREFIX)
-        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
-            with contextlib.suppress(OSError, ValueError):
-                _kill_orphans(folder)
-                folder.rmdir()
+        namespace, _, pid = folder.name.removeprefix(_PREFIX).rpartition("-")
+        with contextlib.suppress(OSError, ValueError):
+            if namespace != own:
+                # Its runner may live although there is no such number here: it may just have made
+                # its group.
+                if time.time() - folder.stat().st_mtime > _YOUNG:
+                    folder.rmdir()  # where it is empty
+            elif not Path(f"/proc/{pid}").exists():
+                _kill_all(folder)
+                _remove(folder)
 
 
-def _kill_orphans(folder: Path) -> None:
-    """Kill what a dead runner left in its group, such as a fork bomb that outlived it.
+def _namespace() -> str:
+    """Name the process namespace in which the pids of this process count."""
+    with contextlib.suppress(OSError):
+        return str(os.stat("/proc/self/ns/pid").st_ino)  # noqa: PTH116
+    return "unknown"
 
-    The runner of another process namespace may live although its number is unknown here: then the
-    first process of its candidate has a parent that is neither init nor in the group.
-    """
+
+def _remove(folder: Path) -> None:
     for _ in range(_ROUNDS):
-        pids = {int(pid) for pid in (folder / "cgroup.procs").read_text().split()}
-        parents = {_parent(pid) for pid in pids}
-        # 0 stands for a process that cannot be seen from here.
-        if not pids or 0 in pids or not parents <= pids | {_NOBODY, 1}:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError:  # the kernel takes a moment to forget the dead
+            time.sleep(_PAUSE)
+        else:
+            return
+
+
+def _kill_all(folder: Path) -> None:
+    """Kill what a dead runner left in its group, such as a fork bomb, until the group is empty."""
+    for _ in range(_ROUNDS):
+        pids = [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
+        if not pids:
             return
         with contextlib.suppress(OSError):  # there is none in groups of other controllers
             (folder / "pids.max").write_text("0")
@@ -227,11 +247,3 @@ def _kill_orphans(folder: Path) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         time.sleep(_PAUSE)
-
-
-def _parent(pid: int) -> int:
-    """Return the pid of a process's parent; `_NOBODY` where the process is gone."""
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except OSError:
-        return _NOBODY

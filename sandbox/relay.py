@@ -83,10 +83,17 @@ class Relay:
         frames: what has been read of `source` so far.
         child: the zygote, ready.
         group: the control group that it is in.
+        keeper: a pidfd of the process that would clean up after this one; None: there is none.
     """
 
     def __init__(
-        self, source: int, sink: int, frames: wire.Frames, child: Zygote, group: Group | None
+        self,
+        source: int,
+        sink: int,
+        frames: wire.Frames,
+        child: Zygote,
+        group: Group | None,
+        keeper: int | None = None,
     ) -> None:
         os.set_blocking(source, False)
         os.set_blocking(sink, False)
@@ -99,6 +106,9 @@ class Relay:
         self._watched: dict[int, int] = {}  # descriptor -> the events that are waited for
         self._watch(source, select.POLLIN)
         self._watch(child.control.fileno(), select.POLLIN)
+        self._keeper = keeper
+        if keeper is not None:
+            self._watch(keeper, select.POLLIN)
         self._line: Line | None = None  # to the present candidate, while its end is not reported
         self._is_linked = False  # is its socket open?
         self._deadline: float | None = None
@@ -114,7 +124,7 @@ class Relay:
         self._next = Line(1, child.control)
 
     def serve(self) -> None:
-        """Work until the host or the zygote is gone."""
+        """Work until the host, the zygote or the keeper is gone."""
         while self._turn():
             pass
 
@@ -138,6 +148,8 @@ class Relay:
         if wait is not None and self._group is not None:
             wait = min(wait, _LOOK)
         events = dict(self._poll.poll(None if wait is None else wait * 1000 + 1))
+        if self._keeper in events:
+            return False
         if self._zygote.control.fileno() in events and not self._hear_zygote():
             return False
         if line is not None and line is self._line:

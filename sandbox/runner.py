@@ -1,8 +1,8 @@
 """The runner: a relay between the host and one candidate at a time, and the zygote below it.
 
     host  <--- one channel --->  relay  <--- a socket for each evaluation --->  candidate
-                                   |                                               ^
-                                   '--- control --->  zygote  ------ forks --------'
+                                  ^ |                                               ^
+    keeper  ----- forks ----------' '--- control --->  zygote  ------ forks --------'
 
 The relay is a process of its own so that the zygote, whose memory every candidate inherits, holds
 nobody's data, and so that a backend needs no more than one attached stream.
@@ -20,7 +20,7 @@ import traceback
 from collections.abc import Sequence
 from typing import Any
 
-from sandbox import cells, cgroup, container, kernel, namespaces, relay, wire, zygote
+from sandbox import cells, cgroup, container, keeper, kernel, namespaces, relay, wire, zygote
 from sandbox.terms import THREADS, Terms
 
 _SLACK = 64  # MiB in the memory group for what all candidates share and for the one that waits
@@ -142,16 +142,19 @@ def main(source: int, sink: int) -> None:
             os._exit(0)
     header, body = message
     terms = Terms.read(header, wire.decode(header["files"], body))
+    # A container's end is the end of all that is in it.
+    watched = None if terms.tier == "docker" else keeper.keep((source, sink))
+    kernel.become_subreaper()
     child = group = None
     try:
-        child, report = start(terms, (source, sink))
+        child, report = start(terms, [fd for fd in (source, sink, watched) if fd is not None])
         if report["op"] == "ready":
             group = make_group(terms, child, report["notes"])
             report["memory"] = group.memory()
         kernel.set_dumpable(False)
         write_all(sink, b"".join(wire.frame(report)))
         if report["op"] == "ready":
-            relay.Relay(source, sink, frames, child, group).serve()
+            relay.Relay(source, sink, frames, child, group, watched).serve()
     except Exception:  # noqa: BLE001 - nobody above this process could tell the host what went wrong
         with contextlib.suppress(OSError):
             reason = traceback.format_exc()[-3000:]
@@ -159,6 +162,7 @@ def main(source: int, sink: int) -> None:
     finally:
         if child is not None:
             child.end()
+        keeper.kill_descendants()  # what outlived its zygote
         if group is not None:
             group.remove()
         os._exit(0)

@@ -23,6 +23,7 @@ from evolver.sandboxes.warm import WarmSandbox
 from evolver.types import Files, Program
 
 TIERS = ("A", "B", "C")
+_PATIENCE = 1.0  # seconds for a runner to end by itself
 #: The distribution's programs, so that a candidate may be in any language that is installed.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 #: What of it is no program: where people put their own sources, evaluators perhaps among them.
@@ -91,11 +92,11 @@ class LocalSandbox(WarmSandbox):
         ours.setblocking(False)
 
         def close() -> None:
-            ours.close()
+            ours.close()  # the runner kills what it has and ends, and then its keeper
             try:
-                process.wait(1.0)
+                process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
-                process.kill()
+                process.terminate()  # the keeper kills the runner and all that is below it
                 process.wait()
 
         terms = {

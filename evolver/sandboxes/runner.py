@@ -11,7 +11,7 @@ from evolver.bundled import bundled
 #: The runner's files, in the order in which they import each other.
 _SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "machine",
             "terms", "program", "workdir", "canary", "cells", "namespaces", "container",
-            "session", "zygote", "relay", "runner")  # fmt: skip
+            "session", "zygote", "relay", "keeper", "runner")  # fmt: skip
 #: All of a runner's environment.
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",

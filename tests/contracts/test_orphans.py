@@ -1,22 +1,22 @@
-"""What a runner leaves that was killed itself is killed by the next one."""
+"""What a runner leaves is killed: by its keeper, and in its control group by the next runner."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from other_user import can_change_user, run_python
 
 from evolver.sandboxes.local import LocalSandbox
 from evolver.sandboxes.settings import SandboxSettings
 
 GROUPS = Path("/sys/fs/cgroup/pids")
+SOMEBODY = 40_000 + os.getpid() % 20_000  # whose processes count against no other test's limit
 SLEEPER = """
 import os, time
 if os.fork() == 0:
@@ -32,7 +32,7 @@ def group() -> Iterator[Path]:
     """A group that is named as one of a runner that is dead."""
     ended = subprocess.Popen(["true"])
     ended.wait()
-    folder = GROUPS / f"evolver-{ended.pid}"
+    folder = GROUPS / f"evolver-{Path('/proc/self/ns/pid').stat().st_ino}-{ended.pid}"
     try:
         folder.mkdir()
     except OSError:
@@ -49,7 +49,7 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def test_orphans_of_a_dead_runner_are_killed_and_children_of_others_are_not(group: Path) -> None:
+def test_orphans_in_the_group_of_a_dead_runner_are_killed(group: Path) -> None:
     told = subprocess.run(
         [sys.executable, "-c", SLEEPER], stdout=subprocess.PIPE, text=True, check=True
     )
@@ -57,14 +57,96 @@ def test_orphans_of_a_dead_runner_are_killed_and_children_of_others_are_not(grou
     (group / "cgroup.procs").write_text(str(orphan))
     LocalSandbox(SandboxSettings(allow_unisolated=True)).close()
     assert not is_alive(orphan)
+    assert not group.exists()
 
-    group.mkdir(exist_ok=True)
-    child = subprocess.Popen(["sleep", "300"])  # somebody looks after this one
+
+def test_the_group_of_a_runner_in_another_process_namespace_is_left_alone(group: Path) -> None:
+    other = group.with_name("evolver-1-" + group.name.rpartition("-")[2])
+    other.mkdir()
     try:
-        (group / "cgroup.procs").write_text(str(child.pid))
         LocalSandbox(SandboxSettings(allow_unisolated=True)).close()
-        time.sleep(0.1)
-        assert child.poll() is None
+        assert other.exists()
+        assert not group.exists()
     finally:
-        os.kill(child.pid, signal.SIGKILL)
-        child.wait()
+        other.rmdir()
+
+
+#: In a process namespace of its own, where all that is not this process or above it is a sandbox's.
+BOMBED = """
+import contextlib, os, signal, sys, time
+from pathlib import Path
+from evolver.errors import SandboxError
+from evolver.sandboxes import LocalSandbox, SandboxSettings
+from evolver.types import Program
+
+source = b'''
+import os
+def f():
+    if os.fork() == 0:
+        os.setsid()
+        while True:
+            try:
+                os.fork()
+            except OSError:
+                pass
+'''
+
+def children(pid):
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        yield from map(int, (task / "children").read_text().split())
+
+def alive():
+    found = set()
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            if path.read_text().rpartition(")")[2].split()[0] != "Z":
+                found.add(int(path.parent.name))
+    return found
+
+def strangers():
+    return alive() - before
+
+before = alive()
+tier, victim = sys.argv[1:]
+sandbox = LocalSandbox(SandboxSettings(allow_unisolated=True, processes=1000), tier=tier)
+[keeper] = children(os.getpid())
+[runner] = children(keeper)
+[zygote] = children(runner)
+with contextlib.suppress(SandboxError):
+    with sandbox.open(Program(1, {"p.py": source}), seed=1, timeout=60) as candidate:
+        candidate.call("f")
+        while len(strangers()) < 50:
+            time.sleep(0.01)
+        print("fifty", flush=True)
+        if victim == "hanging runner":
+            os.kill(runner, signal.SIGSTOP)
+        else:
+            os.kill({"keeper": keeper, "runner": runner, "zygote": zygote}[victim], signal.SIGKILL)
+sandbox.close()
+if victim == "keeper":  # which is all that the host can wait for
+    ends = time.monotonic() + 30
+    while strangers() and time.monotonic() < ends:
+        time.sleep(0.01)
+print(len(strangers()))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not can_change_user(), reason="only root can become another user")
+@pytest.mark.parametrize(
+    ("tier", "user", "victim"),
+    [
+        ("A", "root", "runner"),
+        ("A", "user", "runner"),
+        ("B", "root", "runner"),
+        ("B", "user", "runner"),
+        ("B", "root", "hanging runner"),
+        ("B", "user", "hanging runner"),
+        ("B", "user", "zygote"),
+        ("B", "user", "keeper"),
+    ],
+)
+def test_a_fork_bomb_does_not_outlive_its_sandbox(tier: str, user: str, victim: str) -> None:
+    uid = 0 if user == "root" else SOMEBODY
+    done = run_python(["-c", BOMBED, tier, victim], uid=uid, timeout=120, alone=True)
+    assert done.stdout.splitlines() == ["fifty", "0"], done.stdout + done.stderr

@@ -150,8 +150,7 @@ def test_a_runner_that_was_killed_is_replaced() -> None:
     with contextlib.closing(sandbox):
         with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
             candidate.call("f")
-        for child in children_of(os.getpid()):  # the relay; the kernel takes the rest with it
-            os.kill(child, signal.SIGKILL)
+        kill_runners()
         with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
             assert candidate.call("guest:one") == 1
 
@@ -159,8 +158,7 @@ def test_a_runner_that_was_killed_is_replaced() -> None:
 def test_a_runner_that_dies_under_a_candidate_is_no_verdict_on_it() -> None:
     with contextlib.closing(LocalSandbox(SandboxSettings())) as sandbox:
         with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
-            for child in children_of(os.getpid()):
-                os.kill(child, signal.SIGKILL)
+            kill_runners()
             with pytest.raises(SandboxError):
                 candidate.call("f")
         with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
@@ -268,6 +266,12 @@ def test_what_is_too_weak_is_refused() -> None:
         LocalSandbox(SandboxSettings(), tier="C")
     with pytest.raises(SandboxError, match="requires isolation A, this host offers C"):
         LocalSandbox(SandboxSettings(require="A", allow_unisolated=True), tier="C")
+
+
+def kill_runners() -> None:
+    for keeper in children_of(os.getpid()):
+        for runner in children_of(keeper):
+            os.kill(runner, signal.SIGKILL)
 
 
 def children_of(pid: int) -> list[int]:
