@@ -110,7 +110,8 @@ def _stand_in() -> None:
 
 
 def _plain_result(returned: Any) -> dict[str, Any]:
-    metrics, artifacts = returned, {}
+    metrics: Any = returned
+    artifacts: Any = {}
     if hasattr(returned, "metrics"):
         metrics, artifacts = returned.metrics, getattr(returned, "artifacts", None) or {}
     elif isinstance(returned, Mapping) and isinstance(returned.get("metrics"), Mapping):

@@ -182,7 +182,8 @@ def share_of(pid: int) -> tuple[int, int]:
     Raises:
         PermissionError: it lets nobody look.
     """
-    sizes = _look_into(pid, lambda: _sizes(f"/proc/{pid}/smaps_rollup"), {})
+    nothing: dict[str, int] = {}
+    sizes = _look_into(pid, lambda: _sizes(f"/proc/{pid}/smaps_rollup"), nothing)
     if "Pss_Anon" not in sizes:  # before Linux 5.4, with the libraries' files
         return sizes.get("Pss", 0), 0
     return sizes["Pss_Anon"], sizes["Pss_Shmem"]

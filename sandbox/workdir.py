@@ -70,7 +70,7 @@ class WorkingDirectory:
         self.lay_out()
         with contextlib.ExitStack() as stack:
             ends = [
-                stack.enter_context(open(fd, mode, 0))
+                stack.enter_context(FileIO(fd, mode))
                 for _ in range(3)
                 for fd, mode in zip(os.pipe(), ("rb", "wb"), strict=True)
             ]
@@ -95,7 +95,7 @@ class WorkingDirectory:
     def _spawn(self, command: Sequence[str], ends: Sequence[FileIO]) -> int:
         return os.posix_spawnp(
             command[0],
-            command,
+            list(command),
             self._environment(),
             file_actions=[(os.POSIX_SPAWN_DUP2, end.fileno(), fd) for fd, end in enumerate(ends)],
             setsigdef=_RESTORED,

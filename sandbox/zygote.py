@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import gc
 import importlib
+import io
 import json
 import os
 import select
@@ -205,7 +206,8 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         if threads > 1:
             send(control, {"op": "threads", "count": threads})
             return
-        sys.stdout.reconfigure(line_buffering=True)  # what a killed candidate printed is not lost
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)  # what a killed candidate printed is kept
         session.rehearse(terms)  # imports what it needs before the first fork
         hide_runner()
         os.environ[canary.KEY] = terms.decoy

@@ -12,7 +12,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-import candidate  # type: ignore[import-not-found]  # provided in the guest process by the sandbox's runner
+import candidate  # provided in the guest process by the sandbox's runner
 
 MAX_NODES = 2000  # a longer list is refused by the evaluator as well
 
