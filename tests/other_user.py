@@ -69,7 +69,10 @@ def run_python(
             inner = f"{forbid} && exec setpriv --ambient-caps -all --inh-caps -all -- {python}"
             python = f"unshare --user --map-current-user --keep-caps sh -c {shlex.quote(inner)}"
         lines.append(f"umask {umask:03o}")
-        lines.append(f"exec setpriv --reuid {uid} --regid {uid} --clear-groups -- {python}")
+        change = f"setpriv --reuid {uid} --regid {uid} --clear-groups"
+        if alone:
+            change += " --pdeathsig KILL"  # which --kill-child has set and the change of uid undoes
+        lines.append(f"exec {change} -- {python}")
         return subprocess.run(
             ["unshare", "--mount", *(_ALONE if alone else ()), "sh", "-c", "\n".join(lines)],
             env={"PATH": os.environ["PATH"], "HOME": home, "TMPDIR": home, "LANG": "C.UTF-8"},
