@@ -11,7 +11,7 @@ import subprocess
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import cache, cached_property
 from pathlib import Path
 from random import Random
@@ -20,8 +20,8 @@ from typing import Any
 
 from evolver.errors import CandidateCrashed, CandidateOutputError, CandidateTimeout
 from evolver.programs import literals
-from evolver.sandboxes import timing, wire
-from evolver.types import Account, Check, Files, Output, Timing
+from evolver.sandboxes import clocks, timing, wire
+from evolver.types import Account, Files, Output, Timing
 
 
 class _Parameterised(ast.NodeTransformer):
@@ -88,16 +88,8 @@ class InProcessCandidate:
     def restart(self) -> None:
         pass  # each call executes the program and the guest code afresh
 
-    def time(
-        self,
-        function: str,
-        inputs: Iterable[Sequence[Any]],
-        *,
-        repeats: int,
-        reference: Callable[..., Any] | None = None,
-        check: Check | None = None,
-    ) -> Timing:
-        return timing.measure(_Bench(self, function), inputs, repeats, reference, check)
+    def time(self, function: str, inputs: Iterable[Sequence[Any]], **options: Any) -> Timing:
+        return timing.measure(_Bench(self, function), inputs, **options)
 
     def account(self) -> Account:
         return Account(time.process_time(), 0.0)
@@ -169,11 +161,11 @@ class _Bench:
         self._batch = batch
 
     def go(self) -> float:
-        wall, cpu = timing.now(), time.process_time()
+        wall, cpu = clocks.now(), time.process_time()
         call = self._candidate.call
         self._results = [call(self._function, *one) for one in self._batch or ()]
         self._cpu_time += time.process_time() - cpu
-        return timing.now() - wall
+        return clocks.now() - wall
 
     def results(self) -> Sequence[Any]:
         tree, buffers = wire.encode(self._results)

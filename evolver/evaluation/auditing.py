@@ -17,7 +17,8 @@ from typing import Any
 from evolver.errors import EvolverError
 from evolver.sandboxes import timing, wire
 from evolver.sandboxes.channel import Channel
-from evolver.types import Account, Candidate, Check, Printing, Timing
+from evolver.sandboxes.clocks import interval, now
+from evolver.types import Account, Candidate, Printing, Timing
 
 _ROUNDS = 7  # of each reference, where there is time
 _LIMIT = 5.0  # seconds after which no further round begins
@@ -48,22 +49,12 @@ class AuditedCandidate:
         """Return the same candidate with other values for its float literals."""
         return AuditedCandidate(self._candidate.at(parameters), self._timed)
 
-    def time(
-        self,
-        function: str,
-        inputs: Iterable[Sequence[Any]],
-        *,
-        repeats: int,
-        reference: Callable[..., Any] | None = None,
-        check: Check | None = None,
-    ) -> Timing:
+    def time(self, function: str, inputs: Iterable[Sequence[Any]], **options: Any) -> Timing:
         """Time calls of a function; see `evolver.types.Candidate.time`."""
         drawn = iter(inputs)
-        found = self._candidate.time(
-            function, drawn, repeats=repeats, reference=reference, check=check
-        )
-        if reference is not None:
-            self._timed.append((reference, drawn, repeats))
+        found = self._candidate.time(function, drawn, **options)
+        if (reference := options.get("reference")) is not None:
+            self._timed.append((reference, drawn, options["repeats"]))
         return found
 
 
@@ -102,14 +93,14 @@ def record(found: Sequence[float]) -> dict[str, Any] | None:
     if not found:
         return None
     middle = statistics.median(found)
-    low, high = timing.interval(found)
+    low, high = interval(found)
     return {"speedup": middle, "low": low, "high": high, "times": len(found)}
 
 
 def describe(found: Sequence[float]) -> str:
     """Say in a sentence what `against_themselves` found."""
     middle = statistics.median(found)
-    low, high = timing.interval(found)
+    low, high = interval(found)
     spread = 100 * max(high - middle, middle - low) / middle
     said = f"the reference against itself {middle:.2f}, within {spread:.2g} %"
     if len(found) < 6:
@@ -144,9 +135,9 @@ class _Fork:
 
     def go(self) -> float:
         """Have the batch called; return the seconds."""
-        started = timing.now()
+        started = now()
         self._ask("go", [])
-        return timing.now() - started
+        return now() - started
 
     def results(self) -> Any:
         """Return what the calls returned."""

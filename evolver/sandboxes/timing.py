@@ -22,35 +22,38 @@ The clocks, seeds and counters of the candidate's own process are never asked.
 
 from __future__ import annotations
 
-import contextlib
 import math
-import os
 import socket
 import statistics
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from random import Random
 from typing import Any, Protocol
 
 from evolver.errors import CandidateOutputError, EvolverError
 from evolver.sandboxes import wire
+from evolver.sandboxes.clocks import (
+    LEAST,
+    MOST_CALLS,
+    NULL_SHARE,
+    interval,
+    less_null,
+    more_calls,
+    now,
+    on_processor,
+)
 from evolver.types import Account, Check, Timing
+
+__all__ = ["Bench", "measure", "now"]  # evaluators take `now` from here
 
 Arguments = Sequence[Any]
 Call = tuple[tuple[Any, ...], Any]  # what was passed, and what came back
 
 _BATCH = 8e-3  # seconds that a batch takes at least; the CPU time of its overhead is known to 1e-4
-_MOST = 1000  # calls of a batch
-_LEAST = 1e-9  # seconds: no batch takes less, whatever is subtracted
 _PATIENCE = 4  # times the time of a batch that the reference may take for one
 _NULLS = 5  # how often the call of nothing is timed
-# The candidate's process could slow the call of nothing, so no more of it than this is believed.
-# It is also what the wall clock may show above the CPU time before it counts: waking a process up
-# takes a while, and how long depends on what else the machine does.
-_NULL_SHARE = 0.05
 # Carrying in the candidate's process over carrying here: 1.0 to 1.5 were measured, and for what
 # consists of large buffers up to 1.6e-9 s a byte besides, because their memory is touched for the
 # first time.
@@ -88,7 +91,7 @@ def measure(
     bench: Bench,
     inputs: Iterable[Arguments],
     repeats: int,
-    reference: Callable[..., Any] | None,
+    reference: Callable[..., Any] | None = None,
     check: Check | None = None,
 ) -> Timing:
     """Time batches of calls, in turn with batches of the reference; see `Candidate.time`.
@@ -139,21 +142,6 @@ def _arguments(inputs: Iterable[Arguments]) -> Iterator[Arguments]:
         if not isinstance(arguments, Iterable) or isinstance(arguments, str | bytes):
             raise TypeError(f"{wanted}; one was {type(arguments).__name__}")
         yield arguments
-
-
-def interval(values: Sequence[float]) -> tuple[float, float]:
-    """Return two of the values between which the median lies, with a probability of 95 %.
-
-    By order statistics (Thompson 1936, https://doi.org/10.1214/aoms/1177732502): the number of
-    values below the median is binomial, whatever their distribution. Fewer than six values cannot
-    say so much; then it is the least and the largest.
-    """
-    ordered, count = sorted(values), len(values)
-    outside, tail = 0, 1.0  # values left out at each end; 2**count times the chance of one end
-    while 2 * (tail + math.comb(count, outside + 1)) <= 0.05 * 2**count:
-        outside += 1
-        tail += math.comb(count, outside)
-    return ordered[outside], ordered[-1 - outside]
 
 
 def _check(check: Check, call: Call) -> None:
@@ -236,14 +224,12 @@ class _Clock:
         returned = _Parcel(results)
         allowance = _SLOWER * (sent.unpacking + returned.packing)
         allowance += _FRESH * (sent.size + returned.size)
-        took = _joined(
-            _less(wall, self._null_wall, _NULL_SHARE), _less(cpu, self._null_cpu, _NULL_SHARE)
-        )
-        hidden = aside - allowance - min(self._null_aside, _NULL_SHARE * cpu)
+        took = _joined(less_null(wall, self._null_wall), less_null(cpu, self._null_cpu))
+        hidden = aside - allowance - min(self._null_aside, NULL_SHARE * cpu)
         floor = _FLOOR * aside / calls
         reference = None
         if with_reference and self._reference is not None:
-            with _on(self._processor):
+            with on_processor(self._processor):
                 reference = max(self._reference.time(sent), floor)
         return _Batch(
             calls=list(zip(batch, results, strict=True)),
@@ -267,7 +253,7 @@ class _Clock:
         before, self._account = self._account, self.bench.account()
         cpu = stop.cpu - start.cpu
         self._processor = stop.processor if start.processor == stop.processor else -1
-        wall = max(wall - (stop.waited - start.waited), _LEAST)
+        wall = max(wall - (stop.waited - start.waited), LEAST)
         return wall, cpu, self._account.cpu - before.cpu - cpu, results
 
 
@@ -314,14 +300,12 @@ class _Parcel:
         return values
 
 
-def _less(taken: float, overhead: float, share: float) -> float:
-    """Subtract an overhead, but no more than a share of what it is subtracted from."""
-    return taken - max(0.0, min(overhead, share * taken))
-
-
 def _joined(wall: float, cpu: float) -> float:
-    """Return how long calls took by two clocks: the CPU time, unless they slept or waited."""
-    return max(cpu, (1 - _NULL_SHARE) * wall, _LEAST)
+    """Return how long calls took by two clocks: the CPU time, unless they slept or waited.
+
+    The wall clock shows more than the CPU time even so: waking a process up takes a while.
+    """
+    return max(cpu, (1 - NULL_SHARE) * wall, LEAST)
 
 
 def _calibrate(clock: _Clock) -> int:
@@ -329,10 +313,9 @@ def _calibrate(clock: _Clock) -> int:
     calls = 1
     batch = min((clock.time(calls) for _ in range(2)), key=lambda batch: batch.seconds)
     took = batch.seconds
-    most = max(1, min(_MOST, clock.bench.room // batch.size))
+    most = max(1, min(MOST_CALLS, clock.bench.room // batch.size))
     while took * calls < _BATCH and calls < most:
-        wanted = math.ceil(1.2 * _BATCH / took)
-        calls = min(most, max(2 * calls, min(wanted, 16 * calls)))
+        calls = more_calls(calls, took * calls, _BATCH, most)
         took = min(clock.time(calls).seconds for _ in range(2))  # other work may come between
     return calls
 
@@ -360,7 +343,7 @@ class _Reference:
             self._expected = self._clock(inputs.open()[:1])
         enough = math.ceil(_BATCH / self._expected)
         batch = inputs.open()[: _PATIENCE * enough]
-        most = min(_MOST // len(batch), self._room // inputs.size)
+        most = min(MOST_CALLS // len(batch), self._room // inputs.size)
         for _ in range(min(math.ceil(enough / len(batch)), most) - 1):
             batch += inputs.open()
         self._expected = self._clock(batch)
@@ -373,31 +356,3 @@ class _Reference:
         cpu = time.process_time() - cpu
         wall = now() - wall
         return _joined(wall, cpu) / len(results)
-
-
-@contextlib.contextmanager
-def _on(processor: int) -> Iterator[None]:
-    """Keep this thread on a processor, where that is known and allowed."""
-    allowed = os.sched_getaffinity(0)
-    if processor not in allowed:
-        yield
-        return
-    os.sched_setaffinity(0, {processor})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, allowed)
-
-
-def now() -> float:
-    """Return a clock in seconds that stands still while this thread has to wait for a processor."""
-    while True:
-        waited, moment = _waited(), time.perf_counter()
-        if _waited() == waited:  # not kept waiting between the two readings
-            return moment - waited
-
-
-def _waited() -> float:
-    with contextlib.suppress(OSError, IndexError):  # not every kernel counts it
-        return int(Path("/proc/thread-self/schedstat").read_text().split()[1]) / 1e9
-    return 0.0

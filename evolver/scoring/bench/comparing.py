@@ -11,21 +11,18 @@ from functools import cached_property
 import numpy as np
 
 from evolver.errors import CandidateOutputError
-from evolver.sandboxes import timing
+from evolver.sandboxes.clocks import MOST_CALLS, interval, less_null, more_calls
 from evolver.scoring.bench.cycles import Bench, Call, Piece
 from evolver.scoring.bench.source import guest
 
-_CALLS = 1000  # of a batch at most
 _BATCH = {"cuda": 0.02}  # seconds that the calls of a batch take at least
 _BATCH_HERE = 0.01  # on the processor, where nothing has to be launched
 _ROOM = {"cuda": 1 << 32}  # bytes of inputs and outputs of a batch
 _ROOM_HERE = 1 << 26
 _NULLS = 3  # cycles of nothing
-_NULL_SHARE = 0.05  # of "go", that is forgiven for its message at most
 _SLACK = 1.1  # as many times what something takes here, or alone, it may take there, or in turn
 _WAYS = 5e-4  # seconds for the way of messages to the candidate's process and back
 _AROUND_SHARE = 0.1  # of "go", that is forgiven around it at most beyond what it takes here
-_LEAST = 1e-9  # seconds: no batch takes less
 _TRIES = 3  # at a count of calls that makes a batch
 _ALONE = {"cuda": 10}  # batches of the reference alone: a GPU slows down as it gets warm
 _ALONE_HERE = 3
@@ -152,7 +149,7 @@ def _comparison(
     longest: float,
 ) -> Comparison:
     middle, both = _middle(theirs.bench), [*ones, *others]
-    low, high = timing.interval(both)
+    low, high = interval(both)
     return Comparison(
         seconds=statistics.median(both),
         low=low,
@@ -200,8 +197,7 @@ class _Side:
             took = self.bench.cycle(self._batch()).go
             if took >= wanted:
                 break
-            more = min(math.ceil(1.2 * self.calls * wanted / max(took, _LEAST)), 16 * self.calls)
-            self.calls = min(most, max(2 * self.calls, more))
+            self.calls = more_calls(self.calls, took, wanted, most)
         if not self.bench.is_trusted:
             # Theirs could be made to take long, and no way takes longer than so.
             go, self._around = self._nothing(self.bench)
@@ -218,7 +214,7 @@ class _Side:
         cycle = self.bench.cycle(batch, key=key)
         for piece in self.bench.pieces(batch, cycle, key, _OPENED):
             _judge(piece, self._check)
-        go = cycle.go - min(self._go, _NULL_SHARE * cycle.go)
+        go = less_null(cycle.go, self._go)
         # A batch may be short, where there is no room for more calls: so is what is forgiven then.
         more = min((_SLACK - 1) * self._here + _WAYS, _AROUND_SHARE * cycle.go)
         forgiven = min(self._around, self._here + more)
@@ -242,7 +238,7 @@ class _Side:
         call = self._draw()
         arrays = [*((one.shape, one.dtype) for one in call.inputs), (call.shape, call.dtype)]
         size = int(sum(map(guest.segments_of, arrays)) * guest.SEGMENT * 8)
-        return max(1, min(_CALLS, _ROOM.get(self.bench.device, _ROOM_HERE) // size))
+        return max(1, min(MOST_CALLS, _ROOM.get(self.bench.device, _ROOM_HERE) // size))
 
     def _batch(self) -> list[Call]:
         return [self._draw() for _ in range(self.calls)]

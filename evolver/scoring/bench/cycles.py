@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from evolver.errors import CandidateOutputError
-from evolver.sandboxes import timing
+from evolver.sandboxes.clocks import now
 from evolver.scoring.bench.source import SOURCE, guest
 from evolver.types import Account, Candidate
 
@@ -124,7 +124,7 @@ class Bench:
         device: str,
         rng: Random,
         account: Callable[[], Account],
-        now: Callable[[], float] = timing.now,
+        now: Callable[[], float] = now,
         *,
         is_trusted: bool = False,
     ) -> None:
