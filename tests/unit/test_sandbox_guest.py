@@ -100,7 +100,7 @@ def test_packages_beside_the_library_are_found_by_a_python_that_looks_elsewhere(
 import os, runpy, site, sysconfig
 site.PREFIXES[:] = []
 packages = sysconfig.get_path("stdlib") + "/site-packages"
-found = runpy.run_path({str(bundled("sandbox") / "places.py")!r})["python_path"]()
+found = runpy.run_path({str(bundled("sandbox") / "machine.py")!r})["python_path"]()
 assert (packages in found) == os.path.isdir(packages), found
 """
     subprocess.run([sys.executable, "-c", script], check=True)
