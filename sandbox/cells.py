@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import random
 import resource
 import signal
 import sys
@@ -25,19 +24,17 @@ import time
 from pathlib import Path
 
 from sandbox import canary, kernel, landlock, seccomp
-from sandbox.files import around, hold, is_within, link_missing, sweep, wipe, write_files
+from sandbox.files import around, hold, link_missing, sweep, wipe, write_files
 from sandbox.processes import (
-    SOCKET,
-    Holdings,
     all_processes,
     descendants,
-    holdings,
     memory_of_this_process,
     offer_to_oom_killer,
-    share_of,
     tasks_of,
 )
-from sandbox.terms import THREADS, Terms
+from sandbox.terms import MOST_FILES, THREADS, Terms
+from sandbox.uids import can_give_uids, fresh_uids
+from sandbox.watcher import Watcher
 
 _MIB = 1 << 20
 _PREFIX = "evolver-sandbox-"
@@ -46,15 +43,8 @@ DEVICES = tuple(
     for name in ("null", "zero", "full", "random", "urandom")
     if os.path.exists(f"/dev/{name}")  # noqa: PTH110
 )
-_FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
-RANGE = 65_535
 _ADDRESSES = 1 << 46  # bytes of address space that a process may reserve: half of what there is
-MOST_FILES = 8192  # in a scratch directory
 _BESIDE = 128  # MiB of files in memory that may be written beyond the limit before one looks
-_LOOKS = 2  # at which open files may be on their way from process to process
-_SOONEST, _LATEST = 0.01, 0.1  # seconds between two looks
-_PACE = 4096 * _MIB  # bytes that one processor may fill in a second
-_MOST_PACES = 8  # processors that fill memory no faster together than these
 
 
 class PlainCells:
@@ -62,6 +52,7 @@ class PlainCells:
 
     flags = 0  # namespaces in which the zygote starts
     scratch_is_open = True  # nothing but `excess` keeps it from growing
+    _own_files: tuple[str, ...] = ()  # where each candidate has file systems in memory of its own
     _is_alone = False  # does /proc show candidates and their runner, and no other process?
 
     def __init__(self, terms: Terms) -> None:
@@ -72,9 +63,6 @@ class PlainCells:
         self._number = 0
         self._place = ""
         self._watch: canary.Watch | None = None
-        self._sending = 0  # looks in a row at which open files were on their way
-        self.watches_memory = False  # until the relay says that no control group does
-        self.patience = _LATEST  # seconds until the next look
         self.notes: list[str] = []  # what is not as it should be
 
     # --- in the zygote ------------------------------------------------------------------------
@@ -111,10 +99,9 @@ class PlainCells:
         self._others = frozenset(all_processes())
         self._shared = memory_of_this_process()
         self._limits = self._make_limits()
-        with open(os.memfd_create("any"), "rb") as file:  # noqa: PTH123
-            self._memory_device = os.fstat(file.fileno()).st_dev  # of files that never have a name
         self._cpus = os.cpu_count() or 1  # reads /proc/stat, which takes the kernel a while
-        self._pace = _PACE * min(self._cpus, _MOST_PACES)
+        scratch = f"{self._place}/scratch" if self.scratch_is_open else ""
+        self.watcher = Watcher(self._terms, scratch, self._own_files, self._cpus)
         kernel.lock_privileges()
 
     def watch_decoys(self) -> None:
@@ -138,31 +125,7 @@ class PlainCells:
         """
         if 1 + len(self._below(pid, spared)) > self._terms.processes:
             return f"it had more than [sandbox] processes = {self._terms.processes} processes"
-        if not self.watches_memory and not self.scratch_is_open:
-            return ""
-        pids = [pid, *descendants(pid)]
-        try:
-            held = [holdings(one, memory=self.watches_memory) for one in pids]
-            files = {identity: size for one in held for identity, size in one.files.items()}
-            memory = self._memory(pids, held, files) if self.watches_memory else 0
-        except PermissionError:
-            return "it hid its memory or its open files"
-        sends = any(one.sends for one in held)
-        # How much that is nobody sees: a socket may be on its way in a socket. Honest ones wait for
-        # a moment only.
-        self._sending = self._sending + 1 if sends else 0
-        if self._sending > _LOOKS:
-            return "it hid open files in its sockets"
-        if (left := self._terms.memory * _MIB - memory) < 0:
-            return f"it used more than [sandbox] memory = {self._terms.memory} MiB"
-        # The nearer it is to the limit, the sooner it may be there.
-        self.patience = min(max(left / self._pace, _SOONEST), _LATEST)
-        nameless = sum(files[one] for one in files if one[0] != self._memory_device)
-        if self.scratch_is_open and not is_within(
-            f"{self._place}/scratch", self._terms.scratch * _MIB - nameless, MOST_FILES
-        ):
-            return f"it wrote more than {self._terms.scratch} MiB or {MOST_FILES} files"
-        return ""
+        return self.watcher.excess(pid)
 
     def kill_all(self, pid: int, spared: set[int]) -> None:
         """Kill all processes of a candidate, and those that they start meanwhile.
@@ -186,36 +149,6 @@ class PlainCells:
         if self._is_alone:  # much quicker than to ask each thread for its children
             return set(all_processes()) - self._others - spared - {pid}
         return set(descendants(pid))
-
-    def _memory(
-        self, pids: list[int], held: list[Holdings], files: dict[tuple[int, int], int]
-    ) -> int:
-        """Return the bytes that these processes have in memory, the libraries' files aside.
-
-        What is mapped of a file in memory is counted in the file and in the process, and which it
-        is cannot be told at this price: the larger sum counts, and so at least half of both.
-
-        Raises:
-            PermissionError: a process lets nobody look.
-        """
-        filed = self._memory_of_files(pids[0], files)
-        sockets = frozenset().union(*(one.sockets for one in held))
-        other = sum(one.tables for one in held) + SOCKET * len(sockets)
-        private, shared = sum(one.private for one in held), sum(one.shared for one in held)
-        if private + other + max(shared, filed) > self._terms.memory * _MIB:
-            # Pages that processes share were counted for each: now look closely, which takes long.
-            # Twice, because the shares of those that are left grow when one of them ends meanwhile.
-            closely = [[share_of(one) for one in pids] for _ in range(2)]
-            sums = [tuple(map(sum, zip(*shares, strict=True))) for shares in closely]
-            private, shared = min(sums, key=sum)
-        return private + other + max(shared, filed)
-
-    def _memory_of_files(self, _pid: int, files: dict[tuple[int, int], int]) -> int:
-        """Return the bytes of files in memory, of which these have no name.
-
-        Where it cannot be told whether a file lies in memory or on a disk, it counts as both.
-        """
-        return sum(files.values())
 
     def fork(self, number: int) -> int:
         """Fork the candidate of this number; returns 0 in it."""
@@ -324,7 +257,7 @@ class PlainCells:
         """
         if not self._terms.devices:
             most = _ADDRESSES
-            if self.watches_memory and not _can_look():
+            if self.watcher.looks_at_memory and not _can_look():
                 most = self._shared + self._terms.memory * _MIB
             most = _below_ceiling(resource.RLIMIT_AS, most)
             resource.setrlimit(resource.RLIMIT_AS, (most, most))
@@ -400,27 +333,3 @@ def _below_ceiling(what: int, most: int) -> int:
 def _can_look() -> bool:
     """Is there a /proc? Not in some containers."""
     return os.path.exists("/proc/self/status")  # noqa: PTH110
-
-
-def can_give_uids(mapped: str) -> bool:
-    """May root become others here? Not where it is but an ordinary user by another name.
-
-    Args:
-        mapped: the uids that exist here, as /proc/self/uid_map has them.
-    """
-    uids = sum(int(line.split()[2]) for line in mapped.splitlines())
-    setgroups = Path("/proc/self/setgroups")
-    return uids > 1 and not (setgroups.exists() and setgroups.read_text().strip() == "deny")
-
-
-def fresh_uids(mapped: str) -> tuple[int, int]:
-    """Return the first of some uids that nobody has, and how many there are.
-
-    Args:
-        mapped: the uids that exist here, as /proc/self/uid_map has them. An engine that maps users
-            gives a container but 65,536.
-    """
-    first, _, count = (int(word) for word in mapped.splitlines()[-1].split())
-    if first + count > _FRESH_UIDS + (RANGE + 1 << 14):
-        return _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (RANGE + 1), RANGE
-    return first + count // 2, max(1, count // 2)

@@ -13,10 +13,10 @@ import socket
 from pathlib import Path
 
 from sandbox import canary, kernel, landlock, seccomp
-from sandbox.cells import DEVICES, MOST_FILES, RANGE, LandlockCells, memory_files
+from sandbox.cells import DEVICES, LandlockCells, memory_files
 from sandbox.files import write_files
-from sandbox.processes import taken_in
-from sandbox.terms import Terms
+from sandbox.terms import MOST_FILES, Terms
+from sandbox.uids import RANGE
 
 _ROOT, _SCRATCH = "/box/program", "/box/scratch"
 _OWN = "/box/own"  # a file system of each candidate: /tmp, /dev/shm, and who it is
@@ -45,6 +45,7 @@ class NamespaceCells(LandlockCells):
     """Namespaces, a root of its own, and all of tier B: tier A."""
 
     scratch_is_open = False  # a file system of fixed size
+    _own_files = (_OWN, _SCRATCH)
     _is_alone = True
 
     def __init__(self, terms: Terms, *, own_users: bool) -> None:
@@ -180,12 +181,6 @@ class NamespaceCells(LandlockCells):
 
     def remove(self) -> None:
         """Do nothing: the place goes with the zygote."""
-
-    def _memory_of_files(self, pid: int, files: dict[tuple[int, int], int]) -> int:
-        """Return the bytes of files in memory, in the candidate's file systems or in none."""
-        taken = taken_in(pid, (_OWN, _SCRATCH))
-        others = {identity: files[identity] for identity in files if identity[0] not in taken}
-        return sum(taken.values()) + super()._memory_of_files(pid, others)
 
     def furnish(self) -> None:
         """Mount what is the candidate's own: its program, scratch directory, /tmp, and /proc."""

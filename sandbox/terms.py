@@ -9,6 +9,7 @@ from sandbox import machine
 
 #: Threads that a candidate may have for each of its processes: what waits costs next to nothing.
 THREADS = 8
+MOST_FILES = 8192  # in a scratch directory
 
 
 @dataclass(frozen=True)

@@ -55,7 +55,7 @@ class Zygote:
     def serve(self) -> None:
         """Work until the relay is gone."""
         while True:
-            patience = _SOON if self._doomed else self._cells.patience
+            patience = _SOON if self._doomed else self._cells.watcher.patience
             events = self._poll.poll(patience * 1000 if self._alive else None)
             for fd, _ in events:
                 if fd in self._alive:
@@ -74,7 +74,7 @@ class Zygote:
         if message["op"] == "spawn":
             self._spawn(message["number"], *fds)
         elif message["op"] == "watch memory":
-            self._cells.watches_memory = True
+            self._cells.watcher.looks_at_memory = True
         else:
             for number, pid in self._alive.values():
                 if number == message["number"]:

@@ -21,6 +21,7 @@ from evolver.errors import (
 from evolver.programs import literals
 from evolver.sandboxes import wire
 from evolver.sandboxes.channel import Channel, RunnerError
+from evolver.sandboxes.decoys import DecoyKey
 from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Account, Program
 from evolver.wording import visible
@@ -65,9 +66,7 @@ class Evaluation:
         self._verdict: CandidateError | None = None  # once it is dead for good
         self._is_overrun = False  # the process was killed, and the next request gets another one
         self._is_closing = self._is_closed = False
-        self._decoy = decoy.encode()
-        self._tail = b""  # the end of what came last
-        self._gave_decoy = False
+        self._decoy = DecoyKey(decoy)
         self._opened: tuple[str, ...] = ()  # decoys
         self.memory = 0  # bytes that the largest of its processes took at its peak, once it is dead
         self._last_words = b""  # the end of what it printed, where the relay killed it
@@ -230,7 +229,7 @@ class Evaluation:
                 return message
             header, body = self._channel.receive(deadline)
             if header["op"] == "data":
-                self._look_for_decoy(body)
+                self._decoy.look(body)
                 self._frames.feed(body)
             elif header["op"] == "ended":
                 self._died(header, body)
@@ -239,13 +238,7 @@ class Evaluation:
     def flags(self) -> tuple[str, ...]:
         """What it did that no honest program does, in sentences; all of it once it is closed."""
         opened = [f"it opened the decoy {name}" for name in self._opened]
-        return (*opened, *["it gave away the decoy key"] * self._gave_decoy)
-
-    def _look_for_decoy(self, piece: bytes | bytearray) -> None:
-        """See whether the decoy key is in the bytes that come back, also across two pieces."""
-        before = len(self._decoy) - 1
-        self._gave_decoy |= self._decoy in piece or self._decoy in self._tail + piece[:before]
-        self._tail = bytes((self._tail + piece[-before:])[-before:])
+        return (*opened, *["it gave away the decoy key"] * self._decoy.was_given)
 
     def _tail_of_output(self) -> bytes:
         """Ask the relay for the end of what the candidate printed."""

@@ -10,7 +10,8 @@ from evolver.bundled import bundled
 
 #: The runner's files, in the order in which they import each other.
 _SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "machine",
-            "terms", "program", "workdir", "canary", "cells", "namespaces", "container",
+            "terms", "uids", "watcher", "program", "workdir", "canary", "cells", "namespaces",
+            "container",
             "session", "zygote", "relay", "keeper", "runner")  # fmt: skip
 #: All of a runner's environment.
 ENVIRONMENT = {

@@ -277,7 +277,7 @@ def test_what_a_killed_runner_left_is_removed_by_a_later_one(guest: Any, tmp_pat
     ],
 )
 def test_fresh_uids_are_such_as_exist(guest: Any, mapped: str, least: int, count: int) -> None:
-    first, found = guest("sandbox.cells").fresh_uids(mapped)
+    first, found = guest("sandbox.uids").fresh_uids(mapped)
     assert found == count
     assert least <= first <= (1 << 31) - count
     assert first == least or least == 1 << 30

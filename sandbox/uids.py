@@ -1,0 +1,33 @@
+"""Uids that a runner of root gives to candidates: which there are, and which are free."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+_FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
+RANGE = 65_535
+
+
+def can_give_uids(mapped: str) -> bool:
+    """May root become others here? Not where it is but an ordinary user by another name.
+
+    Args:
+        mapped: the uids that exist here, as /proc/self/uid_map has them.
+    """
+    uids = sum(int(line.split()[2]) for line in mapped.splitlines())
+    setgroups = Path("/proc/self/setgroups")
+    return uids > 1 and not (setgroups.exists() and setgroups.read_text().strip() == "deny")
+
+
+def fresh_uids(mapped: str) -> tuple[int, int]:
+    """Return the first of some uids that nobody has, and how many there are.
+
+    Args:
+        mapped: the uids that exist here, as /proc/self/uid_map has them. An engine that maps users
+            gives a container but 65,536.
+    """
+    first, _, count = (int(word) for word in mapped.splitlines()[-1].split())
+    if first + count > _FRESH_UIDS + (RANGE + 1 << 14):
+        return _FRESH_UIDS + random.SystemRandom().randrange(1 << 14) * (RANGE + 1), RANGE
+    return first + count // 2, max(1, count // 2)
