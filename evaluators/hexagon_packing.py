@@ -101,7 +101,7 @@ def _outer_side(centers: NDArray[np.float64], angles: NDArray[np.float64]) -> fl
     Its center p and apothem a satisfy high_k - a <= p . n_k <= low_k + a for three normals with
     n_0 + n_2 = n_1; such a p exists if and only if `a` is one of the values below, or larger.
     """
-    normals = np.arange(3) * _SIXTH + _SIXTH / 2
+    normals = np.arange(3.0) * _SIXTH + _SIXTH / 2
     along = centers @ np.array([np.cos(normals), np.sin(normals)])  # (n, 3)
     reach = _reach(normals[None, :], angles[:, None])
     high, low = (along + reach).max(axis=0), (along - reach).min(axis=0)

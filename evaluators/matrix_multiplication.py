@@ -33,6 +33,7 @@ _RANKS = """
 3,5,5 58 58; 3,5,6 70 68; 3,5,7 82 80; 4,4,4 49 48C; 4,4,5 62 61; 4,4,6 73 73; 4,4,7 87 85;
 4,4,8 98 96C; 4,4,9 104 108; 4,5,5 76 76; 4,5,6 93 90; 5,5,5 93 93; 6,6,6 153 156
 """
+Whole = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ class Evaluator:
         doubled = [np.rint(2 * factor) for factor in factors]
         if self.field == "integers":
             doubled = [2 * np.rint(factor) for factor in factors]
-        if np.array_equal(_product([_whole(one) for one in doubled]), 8 * self._tensor):
+        if np.array_equal(_exact_product([_whole(one) for one in doubled]), 8 * self._tensor):
             return 0.0
         size = np.linalg.norm(self._tensor)
         misfit = np.linalg.norm(_product(factors) - self._tensor) / size
@@ -215,24 +216,29 @@ def tensor(m: int, n: int, p: int) -> NDArray[np.int64]:
     return result.reshape(m * n, n * p, m * p)
 
 
-def _whole(doubled: NDArray[np.complex128]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _whole(doubled: NDArray[np.complex128]) -> tuple[Whole, Whole]:
     return doubled.real.astype(np.int64), doubled.imag.astype(np.int64)
 
 
-def _product(factors: Sequence[object]) -> NDArray[np.generic]:
-    """Return the tensor that factors make: of floats, or exactly of pairs of integer arrays."""
-    if not isinstance(factors[0], tuple):
-        return np.einsum("ar,br,cr->abc", *factors, optimize=True)
-    (a, b), (c, d), (e, f) = factors  # type: ignore[misc]
+def _product(factors: Sequence[NDArray[np.complex128]]) -> NDArray[np.complex128]:
+    """Return the tensor that factors make."""
+    made: NDArray[np.complex128] = np.einsum("ar,br,cr->abc", *factors, optimize=True)
+    return made
+
+
+def _exact_product(factors: Sequence[tuple[Whole, Whole]]) -> Whole:
+    """Return the tensor that factors make, each a pair of a real and an imaginary part."""
+    (a, b), (c, d), (e, f) = factors
+    shape = len(a), len(c), len(e)
     if not (b.any() or d.any() or f.any()):
-        return (_pairwise(a, c) @ e.T).reshape(len(a), len(c), len(e))
-    real, imaginary = _pairwise(a, c) - _pairwise(b, d), _pairwise(a, d) + _pairwise(b, c)
-    whole = real @ e.T - imaginary @ f.T
+        return (_pairwise(a, c) @ e.T).reshape(shape)
+    real = _pairwise(a, c) - _pairwise(b, d)
+    imaginary = _pairwise(a, d) + _pairwise(b, c)
     if (real @ f.T + imaginary @ e.T).any():
-        return np.zeros(0)  # not real, so not the tensor
-    return whole.reshape(len(a), len(c), len(e))
+        return np.zeros(0, dtype=np.int64)  # not real, so not the tensor
+    return (real @ e.T - imaginary @ f.T).reshape(shape)
 
 
-def _pairwise(one: NDArray[np.int64], other: NDArray[np.int64]) -> NDArray[np.int64]:
+def _pairwise(one: Whole, other: Whole) -> Whole:
     """Return one[a, r] * other[b, r] as an array of shape (a b, r)."""
     return (one[:, None, :] * other[None, :, :]).reshape(-1, one.shape[1])

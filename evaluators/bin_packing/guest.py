@@ -1,10 +1,16 @@
 """Packs items with the candidate's heuristic, in its process."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import candidate  # the program that is being judged
 import numpy as np
 
+Array = np.ndarray[Any, Any]
 
-def pack(function, items, capacity):
+
+def pack(function: str, items: Array, capacity: int) -> Array:
     """Return the number of the bin of each item, as the heuristic has them packed one by one."""
     priority = getattr(candidate.load(), function)
     room = np.full(len(items) + 1, capacity)

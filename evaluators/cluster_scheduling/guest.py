@@ -1,10 +1,16 @@
 """Places jobs with the candidate's heuristic, in its process."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import candidate  # the program that is being judged
 import numpy as np
 
+Array = np.ndarray[Any, Any]
 
-def place(function, jobs, durations, capacities):
+
+def place(function: str, jobs: Array, durations: Array, capacities: Array) -> Array:
     """Return the machine of each job, -1 for one that no machine has room for.
 
     Job t arrives at time t and leaves at t + its duration; `jobs` and `capacities` have a row for
@@ -12,7 +18,7 @@ def place(function, jobs, durations, capacities):
     """
     score = getattr(candidate.load(), function)
     free = capacities.copy()
-    leaving = [[] for _ in range(len(jobs) + 1)]
+    leaving: list[list[int]] = [[] for _ in range(len(jobs) + 1)]
     chosen = np.full(len(jobs), -1, dtype=np.int64)
     for time, job in enumerate(jobs):
         for gone in leaving[time]:

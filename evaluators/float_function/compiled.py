@@ -3,14 +3,17 @@
 Standard library only.
 """
 
+from __future__ import annotations
+
 import ctypes
 import functools
+from typing import Any
 
-_terms = []
+_terms: list[int] = []
 
 
 @functools.cache
-def library():
+def library() -> ctypes.CDLL:
     """Load what gcc made."""
     loaded = ctypes.CDLL("./approximate.so")
     loaded.harness_values.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
@@ -22,23 +25,24 @@ def library():
     return loaded
 
 
-def values(first, count):
+def values(first: int, count: int) -> bytes:
     """Return the values at `count` floats from that with the bits `first`, as bytes."""
     found = (ctypes.c_float * count)()
     library().harness_values(first, count, found)
     return bytes(found)
 
 
-def checksum(binade, start, stride, count):
+def checksum(binade: int, start: int, stride: int, count: int) -> int:
     """Return the sum of the bits of values: see harness.c."""
-    return library().harness_checksum(binade, start, stride, count)
+    found: int = library().harness_checksum(binade, start, stride, count)
+    return found
 
 
-def prepare(binade, rounds, _device):
+def prepare(binade: int, rounds: int, _device: str) -> None:
     """Set what `fold` is to be called with."""
     _terms[:] = [binade, rounds]
 
 
-def fold(x, secret, out):
+def fold(x: Any, secret: Any, out: Any) -> None:
     """Set each output to a sum of the bits of many values: see harness.c."""
     library().harness_fold(*_terms, len(x), x.ctypes.data, secret.ctypes.data, out.ctypes.data)

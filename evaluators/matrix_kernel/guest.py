@@ -1,13 +1,19 @@
 """Calls the candidate's compiled kernel, in its process."""
 
+from __future__ import annotations
+
 import ctypes
 import functools
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
+
 
 @functools.cache
-def kernel():
+def kernel() -> Callable[..., None]:
     """Load what gcc made of it."""
     function = ctypes.CDLL("./kernel.so").multiply
     function.argtypes = [ctypes.c_int] * 3 + [ctypes.c_void_p] * 3
@@ -15,7 +21,7 @@ def kernel():
     return function
 
 
-def multiply(a, b):
+def multiply(a: Array, b: Array) -> Array:
     """Return the product that the kernel computes."""
     c = np.full((a.shape[0], b.shape[1]), np.nan, a.dtype)  # what it leaves out is seen
     kernel()(*a.shape, b.shape[1], a.ctypes.data, b.ctypes.data, c.ctypes.data)

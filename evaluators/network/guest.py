@@ -1,13 +1,19 @@
 """Trains the candidate's network and asks it, in its process; each is called in a fresh one."""
 
+from __future__ import annotations
+
 import importlib
 import sys
+from collections.abc import Callable
 from types import ModuleType
+from typing import Any
 
 import candidate  # the program that is being judged
 import numpy as np
 import torch
 from torch.nn import functional
+
+Array = np.ndarray[Any, Any]
 
 
 class Postponed(ModuleType):
@@ -16,14 +22,14 @@ class Postponed(ModuleType):
     Every optimiser imports it for that, which takes more than a second in each fresh process.
     """
 
-    def disable(self, function, *_, **__):
+    def disable(self, function: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
         """Return the function: nothing compiles it."""
         return function
 
-    def graph_break(self, *_, **__):
+    def graph_break(self, *_: Any, **__: Any) -> None:
         """Do nothing: no graph is traced."""
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         """Import the compiler and ask it."""
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__], torch._dynamo
@@ -34,7 +40,9 @@ if "torch._dynamo" not in sys.modules:
     torch._dynamo = sys.modules["torch._dynamo"] = Postponed("torch._dynamo")
 
 
-def train(inputs, labels, classes, epochs, batch, seed, device):
+def train(
+    inputs: Array, labels: Array, classes: int, epochs: int, batch: int, seed: int, device: str
+) -> Array:
     """Return the numbers of the trained network, one after the other: float32, (n,)."""
     network, program = build(inputs, classes, seed, device)
     images = torch.from_numpy(inputs).to(device)
@@ -54,7 +62,9 @@ def train(inputs, labels, classes, epochs, batch, seed, device):
     return np.concatenate([np.zeros(0, np.float32), *numbers])
 
 
-def predict(numbers, inputs, classes, seed, device, batch=500):
+def predict(
+    numbers: Array, inputs: Array, classes: int, seed: int, device: str, batch: int = 500
+) -> Array:
     """Return the class of each image that a network of these numbers takes for the likeliest."""
     network, _ = build(inputs, classes, seed, device)
     places = held(network)
@@ -73,7 +83,7 @@ def predict(numbers, inputs, classes, seed, device, batch=500):
     return np.concatenate(found)
 
 
-def build(inputs, classes, seed, device):
+def build(inputs: Array, classes: int, seed: int, device: str) -> tuple[Any, ModuleType]:
     """Return a network for such images, as the program builds it, and the program."""
     torch.manual_seed(seed)
     program = candidate.load()
@@ -81,7 +91,7 @@ def build(inputs, classes, seed, device):
     return program.build(channels, size, classes).to(device), program
 
 
-def held(network):
+def held(network: torch.nn.Module) -> list[torch.Tensor]:
     """Return what the network holds: its parameters, and buffers such as running means.
 
     Not the whole numbers that count batches, which nothing needs afterwards.

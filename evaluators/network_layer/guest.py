@@ -1,15 +1,25 @@
 """Trains small networks with a layer that it is given, and looks for where their gradients explode.
 
-The layer comes as the text that `reading.py` wrote down, and is executed with the functions below
+The layer comes as the text that `formula.py` wrote down, and is executed with the functions below
 and nothing else.
 """
 
-import math
-from functools import partial
+from __future__ import annotations
 
+import math
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any
+
+import numpy as np
 import torch
 from torch import nn
 from torch.nn import functional
+
+Axes = int | tuple[int, ...]
+Moment = Callable[[torch.Tensor, Axes], torch.Tensor]
+Make = Callable[[int], nn.Module]  # channels -> what stands between two convolutions
+Array = np.ndarray[Any, Any]
 
 EPSILON = 1e-5  # of a variance
 KEPT = 0.9  # of a running average, when the next value comes
@@ -20,16 +30,16 @@ _CHECKED = 20  # steps after which it is seen that a training has diverged
 _STRIDE = 0.1  # of a weight's norm, that a step of the ascent is long
 
 
-def _tensor(value):
+def _tensor(value: object) -> torch.Tensor:
     """Return a number, which a formula may hold where a tensor is wanted, as one."""
-    return value if isinstance(value, torch.Tensor) else torch.tensor(float(value))
+    return value if isinstance(value, torch.Tensor) else torch.tensor(float(value))  # type: ignore[arg-type]
 
 
-def _square(value):
+def _square(value: torch.Tensor) -> torch.Tensor:
     return value * value
 
 
-def _by_entry(function):
+def _by_entry(function: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
     return lambda *values: function(*map(_tensor, values))
 
 
@@ -41,34 +51,35 @@ POINTWISE = {
         "sqrt": torch.sqrt, "square": _square,
     }.items()
 }  # fmt: skip
-AXES = {"wh": (2, 3), "whc": (1, 2, 3), "bwh": (0, 2, 3), "group": 2}
+AXES: dict[str, Axes] = {"wh": (2, 3), "whc": (1, 2, 3), "bwh": (0, 2, 3), "group": 2}
 
 
-def _mean(x, axes):
+def _mean(x: torch.Tensor, axes: Axes) -> torch.Tensor:
     return x.mean(axes, keepdim=True)
 
 
-def _rms(x, axes):
+def _rms(x: torch.Tensor, axes: Axes) -> torch.Tensor:
     return torch.sqrt(_mean(x * x, axes) + EPSILON)
 
 
-def _std(x, axes):  # var() takes 8 times as long, 1.6 times with its gradient: measured
+def _std(x: torch.Tensor, axes: Axes) -> torch.Tensor:
+    # var() takes 8 times as long, 1.6 times with its gradient: measured
     return _rms(x - _mean(x, axes), axes)
 
 
 MOMENTS = {"mean": _mean, "std": _std, "rms": _rms}
 
 
-def _moment(moment, axes, x):
+def _moment(moment: Moment, axes: str, x: object) -> torch.Tensor:
     """Return a moment of x, of size 1 along the axes that it is over, or as many as groups."""
-    x = _tensor(x)
-    if x.dim() < 4:
-        x = x.reshape(1, 1, 1, 1)
+    y = _tensor(x)
+    if y.dim() < 4:
+        y = y.reshape(1, 1, 1, 1)
     if axes != "group":
-        return moment(x, AXES[axes])
-    size, channels = x.shape[:2]
+        return moment(y, AXES[axes])
+    size, channels = y.shape[:2]
     groups = math.gcd(GROUPS, channels)
-    found = moment(x.reshape(size, groups, -1), AXES[axes])
+    found = moment(y.reshape(size, groups, -1), AXES[axes])
     return found.repeat_interleave(channels // groups, 1).reshape(size, channels, 1, 1)
 
 
@@ -82,11 +93,11 @@ class Formula:
         source: one function.
     """
 
-    def __init__(self, source):
+    def __init__(self, source: str) -> None:
         self.trains = True
-        self._kept = []
+        self._kept: list[torch.Tensor] = []
         self._calls = 0
-        scope = {"__builtins__": {}, **POINTWISE}
+        scope: dict[str, Any] = {"__builtins__": {}, **POINTWISE}
         for name, moment in MOMENTS.items():
             for axes in AXES:
                 function = self._of_batch if axes == "bwh" else _moment
@@ -94,7 +105,7 @@ class Formula:
         exec(source, scope)
         self._function = scope[source.split("(")[0].removeprefix("def ")]
 
-    def _of_batch(self, moment, axes, x):
+    def _of_batch(self, moment: Moment, axes: str, x: object) -> torch.Tensor:
         number, self._calls = self._calls, self._calls + 1
         if not self.trains:
             return self._kept[number]
@@ -104,7 +115,7 @@ class Formula:
         self._kept[number] = torch.lerp(value.detach(), self._kept[number], KEPT)
         return value
 
-    def __call__(self, x, *parameters):
+    def __call__(self, x: torch.Tensor, *parameters: torch.Tensor) -> torch.Tensor:
         """Return the function's tensor, broadcast to the shape of x."""
         self._calls = 0
         found = _tensor(self._function(x, *parameters))
@@ -121,14 +132,14 @@ class Layer(nn.Module):
         channels: of x.
     """
 
-    def __init__(self, source, channels):
+    def __init__(self, source: str, channels: int) -> None:
         super().__init__()
         self.v = nn.Parameter(torch.ones(1, channels, 1, 1))
         self.gamma = nn.Parameter(torch.ones(1, channels, 1, 1))
         self.beta = nn.Parameter(torch.zeros(1, channels, 1, 1))
         self.formula = Formula(source)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise and activate."""
         self.formula.trains = self.training
         return self.formula(x, self.v, self.gamma, self.beta)
@@ -142,13 +153,13 @@ class Activation(nn.Module):
         channels: of x.
     """
 
-    def __init__(self, source, channels):
+    def __init__(self, source: str, channels: int) -> None:
         super().__init__()
         self.norm = nn.BatchNorm2d(channels)
         self.a = nn.Parameter(torch.zeros(1, 1, 1, 1))
         self.formula = Formula(source)
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         """Normalise and activate."""
         return self.formula(self.norm(x), self.a)
 
@@ -159,11 +170,11 @@ PARTS = {"layer": Layer, "activation": Activation}
 # --- the anchors ----------------------------------------------------------------------------------
 
 
-def _conv(channels, wanted, size=3, stride=1, groups=1):
+def _conv(channels: int, wanted: int, size: int = 3, stride: int = 1, groups: int = 1) -> nn.Conv2d:
     return nn.Conv2d(channels, wanted, size, stride, size // 2, groups=groups, bias=False)
 
 
-def _plain(layer, channels):
+def _plain(layer: Make, channels: int) -> tuple[list[nn.Module], int]:
     return [
         _conv(channels, 8), layer(8), _conv(8, 16, stride=2), layer(16), _conv(16, 16), layer(16)
     ], 16  # fmt: skip
@@ -172,7 +183,7 @@ def _plain(layer, channels):
 class _Block(nn.Module):
     """Two convolutions, each after its layer, beside a way round them (He 2016)."""
 
-    def __init__(self, layer, channels, wanted, stride):
+    def __init__(self, layer: Make, channels: int, wanted: int, stride: int) -> None:
         super().__init__()
         self.first = layer(channels)
         self.round = None if stride == 1 else _conv(channels, wanted, 1, stride)
@@ -180,17 +191,17 @@ class _Block(nn.Module):
             _conv(channels, wanted, stride=stride), layer(wanted), _conv(wanted, wanted)
         )
 
-    def forward(self, x):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
         y = self.first(x)
         return (x if self.round is None else self.round(y)) + self.rest(y)
 
 
-def _residual(layer, channels):
+def _residual(layer: Make, channels: int) -> tuple[list[nn.Module], int]:
     blocks = [_Block(layer, 8, 8, 1), _Block(layer, 8, 16, 2)]
     return [_conv(channels, 8), *blocks, layer(16)], 16
 
 
-def _mobile(layer, channels):
+def _mobile(layer: Make, channels: int) -> tuple[list[nn.Module], int]:
     bottleneck = [_conv(8, 16, 1), layer(16), _conv(16, 16, stride=2, groups=16), layer(16)]
     return [
         _conv(channels, 8), layer(8), *bottleneck, _conv(16, 12, 1), _conv(12, 32, 1), layer(32)
@@ -200,7 +211,9 @@ def _mobile(layer, channels):
 ANCHORS = {"plain": _plain, "residual": _residual, "mobile": _mobile}
 
 
-def _network(part, source, anchor, channels, classes, seed, device):
+def _network(
+    part: str, source: str, anchor: str, channels: int, classes: int, seed: int, device: str
+) -> nn.Module:
     """Return a network with random weights (He 2015) that the seed alone determines."""
     torch.manual_seed(seed)
     parts, width = ANCHORS[anchor](partial(PARTS[part], source), channels)
@@ -212,11 +225,11 @@ def _network(part, source, anchor, channels, classes, seed, device):
     return network.to(device)
 
 
-def _weights(network):
+def _weights(network: nn.Module) -> list[torch.Tensor]:
     return [part.weight for part in network.modules() if isinstance(part, nn.Conv2d)]
 
 
-def _flattened(network):
+def _flattened(network: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
     """Return all weights of a network as one vector, and their gradients; changes show in it.
 
     torch.optim does the same, but its first use imports for seconds, in every evaluation.
@@ -236,8 +249,20 @@ def _flattened(network):
 
 
 def train(
-    part, source, anchor, inputs, labels, others, *, classes, steps, batch, rate, seed, device
-):
+    part: str,
+    source: str,
+    anchor: str,
+    inputs: Array,
+    labels: Array,
+    others: Sequence[Array],
+    *,
+    classes: int,
+    steps: int,
+    batch: int,
+    rate: float,
+    seed: int,
+    device: str,
+) -> list[Array]:
     """Train an anchor by gradient descent with momentum; return what it says of other images.
 
     Args:
@@ -278,7 +303,19 @@ def train(
         return [network(torch.as_tensor(one).to(device)).cpu().numpy() for one in others]
 
 
-def ascend(part, source, anchor, inputs, labels, *, classes, steps, limit, seed, device):
+def ascend(
+    part: str,
+    source: str,
+    anchor: str,
+    inputs: Array,
+    labels: Array,
+    *,
+    classes: int,
+    steps: int,
+    limit: float,
+    seed: int,
+    device: str,
+) -> Array:
     """Change a network's weights, step by step, so that its gradient grows; return its norms.
 
     The gradient is that of the loss of the images, with respect to the weights of all
@@ -302,7 +339,7 @@ def ascend(part, source, anchor, inputs, labels, *, classes, steps, limit, seed,
     network = _network(part, source, anchor, inputs.shape[1], classes, seed, device)
     x, y = (torch.as_tensor(array).to(device) for array in (inputs, labels))
     weights = _weights(network)
-    norms = []
+    norms: list[float] = []
     for _ in range(steps):
         loss = functional.cross_entropy(network(x), y)
         found = torch.autograd.grad(loss, weights, create_graph=True, materialize_grads=True)
@@ -320,10 +357,10 @@ def ascend(part, source, anchor, inputs, labels, *, classes, steps, limit, seed,
                 length = direction.norm()
                 if length > 0:
                     weight += _STRIDE * weight.norm() / length * direction
-    return torch.tensor(norms, dtype=torch.float64).numpy()
+    return np.array(norms)
 
 
-def answer(part, source, seed, count):
+def answer(part: str, source: str, seed: int, count: int) -> Array:
     """Return what the candidate's function gives for random arguments, as a network would call it.
 
     Args:
@@ -336,10 +373,11 @@ def answer(part, source, seed, count):
     x = 2 * torch.randn(6, 8, 4, 4, generator=chance)
     channels = 8 if part == "layer" else 1
     others = [torch.randn(1, channels, 1, 1, generator=chance) for _ in range(count)]
-    return Formula(source)(x, *others).numpy()
+    found: Array = Formula(source)(x, *others).numpy()
+    return found
 
 
-def slopes(source, points):
+def slopes(source: str, points: Array) -> tuple[Array, Array]:
     """Return an activation's values and derivatives at some points, for a = 0.
 
     Args:

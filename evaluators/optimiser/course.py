@@ -129,6 +129,7 @@ class Course:
         def step(weights: Array, found: Array, rates: Sequence[float]) -> Array:
             nonlocal buffers
             column = np.array(rates, dtype=np.float32)[:, None]
+            update: Array
             update, *rest = train(weights, found, *buffers, column)
             buffers = tuple(rest)
             return update

@@ -7,17 +7,26 @@ order. Their weights are rows of one array (networks, weights), float32. A netwo
 (64, 32, 10) is two matrices, (65, 32) and (33, 10), whose last row is the bias.
 """
 
+from __future__ import annotations
+
 import itertools
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
+Array = np.ndarray[Any, Any]
+Widths = Sequence[int]
+#: Weights and gradients of all networks, and the rate of each -> what is subtracted.
+Train = Callable[[Array, Array, list[float]], Array]
 
-def shapes(widths):
+
+def shapes(widths: Widths) -> list[tuple[int, int]]:
     """Return the shape of each matrix of a network."""
     return [(one + 1, other) for one, other in itertools.pairwise(widths)]
 
 
-def matrices(weights, widths):
+def matrices(weights: Array, widths: Widths) -> list[Array]:
     """Return views (networks, inputs + 1, outputs) of rows of weights."""
     views, start = [], 0
     for shape in shapes(widths):
@@ -27,7 +36,7 @@ def matrices(weights, widths):
     return views
 
 
-def forward(layers, inputs):
+def forward(layers: Sequence[Array], inputs: Array) -> tuple[list[Array], Array]:
     """Return what each layer gets, the images first, and the logits (networks, n, classes)."""
     values = [inputs]
     for layer in layers[:-1]:
@@ -35,7 +44,7 @@ def forward(layers, inputs):
     return values, values[-1] @ layers[-1][:, :-1] + layers[-1][:, -1:]
 
 
-def gradients(weights, widths, inputs, labels):
+def gradients(weights: Array, widths: Widths, inputs: Array, labels: Array) -> Array:
     """Return the gradients of the cross entropy of a batch of its own for each network.
 
     Args:
@@ -62,7 +71,9 @@ def gradients(weights, widths, inputs, labels):
     return result
 
 
-def batches(inputs, labels, seeds, steps, batch, noise):
+def batches(
+    inputs: Array, labels: Array, seeds: Sequence[int], steps: int, batch: int, noise: float
+) -> Iterator[tuple[Array, Array]]:
     """Yield inputs (seeds, batch, width) and labels (seeds, batch) of one step after another.
 
     Args:
@@ -94,14 +105,23 @@ class Training:
         noise: deviation of what is added to the inputs.
     """
 
-    def __init__(self, widths, weights, rates, inputs, labels, batch, noise):
+    def __init__(
+        self,
+        widths: Widths,
+        weights: Array,
+        rates: Sequence[float],
+        inputs: Array,
+        labels: Array,
+        batch: int,
+        noise: float,
+    ) -> None:
         self.widths = widths
         self.weights = weights.copy()
         self.rates = rates
         self._drawn_from = inputs, labels
         self._batch = batch, noise
 
-    def advance(self, train, seeds, factors):
+    def advance(self, train: Train, seeds: Sequence[int], factors: Sequence[float]) -> None:
         """Take as many steps as there are factors, which the learning rates are multiplied by.
 
         Args:
@@ -133,7 +153,7 @@ _NAMES = "update", "m", "v"
 class Optimiser:
     """The candidate's function with its two buffers of each matrix."""
 
-    def __init__(self, function, widths, momentum, variance):
+    def __init__(self, function: str, widths: Widths, momentum: Array, variance: Array) -> None:
         import candidate  # the program that is being judged
 
         self._train = getattr(candidate.load(), function)
@@ -141,7 +161,7 @@ class Optimiser:
         self.momentum = momentum
         self.variance = variance
 
-    def __call__(self, weights, found, rates):
+    def __call__(self, weights: Array, found: Array, rates: Sequence[float]) -> Array:
         """Call it for each matrix of each network; return the updates, and keep the buffers."""
         given = weights, found, self.momentum, self.variance
         # What is returned may be views of what is given, so nothing of that is written to.
@@ -156,7 +176,7 @@ class Optimiser:
         updates, self.momentum, self.variance = taken
         return updates
 
-    def _split(self, arrays):
+    def _split(self, arrays: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
         """Yield for each layer what is its part of each of the arrays."""
         return zip(*(matrices(array, self._widths) for array in arrays), strict=True)
 
@@ -165,14 +185,14 @@ class FormError(Exception):
     """What the candidate's function returned is not of the form that is asked for."""
 
 
-def _locked(array):
+def _locked(array: Array) -> Array:
     """Return a view that may not be written to."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
-def _array(name, value, shape):
+def _array(name: str, value: object, shape: tuple[int, ...]) -> Array:
     """Return a value as an array, of the shape or one number for all entries; or complain."""
     if not isinstance(value, (np.ndarray, float, int, np.number)):
         raise FormError(f"{name} must be an array of the shape of w, not {type(value).__name__}")
@@ -185,18 +205,18 @@ def _array(name, value, shape):
     return array
 
 
-_optimiser = None
-_weights = None
+_optimiser: Optimiser
+_weights: Array
 
 
-def begin(function, widths, weights, momentum, variance):
+def begin(function: str, widths: Widths, weights: Array, momentum: Array, variance: Array) -> None:
     """Go on with networks from these weights and buffers, with the program executed afresh."""
     global _optimiser, _weights
     _optimiser = Optimiser(function, widths, momentum, variance)
     _weights = weights
 
 
-def step(found, rates):
+def step(found: Array, rates: Sequence[float]) -> Array | str:
     """Return the updates for these gradients, or a complaint; subtract them from the weights."""
     global _weights
     with np.errstate(all="ignore"):
@@ -208,6 +228,6 @@ def step(found, rates):
     return updates
 
 
-def buffers():
+def buffers() -> tuple[Array, Array]:
     """Return the two buffers."""
     return _optimiser.momentum, _optimiser.variance

@@ -15,6 +15,7 @@ from functools import partial
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evolver import extras
 from evolver.errors import CandidateOutputError
@@ -118,7 +119,7 @@ class Evaluator:
         """Ask for tiles; return the nearest that there can be."""
         chosen = candidate.call(self.function, *shape, timeout=_PATIENCE)
         what = f"the tiles for {product.named(shape)}"
-        sides = verify.reals(chosen, [3], what)
+        sides: NDArray[np.floating[Any]] = verify.reals(chosen, [3], what)
         if self.device == "cuda":
             low, high = _POWERS
             sides = 2.0 ** np.round(np.log2(np.clip(sides, 2.0**low, 2.0**high)))

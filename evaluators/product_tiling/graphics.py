@@ -30,7 +30,7 @@ def multiply(tiles: tuple[int, int, int], a: Any, b: Any, out: Any) -> None:
 
 
 @triton.jit
-def _tiled(
+def _tiled(  # type: ignore[no-untyped-def]  # Triton reads the annotations
     a, b, out, m, k, n,
     ROWS: tl.constexpr, COLUMNS: tl.constexpr, DEPTH: tl.constexpr, GROUP: tl.constexpr,
 ):  # fmt: skip

@@ -23,7 +23,7 @@ def multiply(tiles: tuple[int, int, int], a: Any, b: Any, out: Any) -> None:
 
 
 @njit(fastmath=True)
-def _tiled(a, b, out, rows, columns, depth):
+def _tiled(a: Any, b: Any, out: Any, rows: int, columns: int, depth: int) -> None:
     m, k = a.shape
     n = b.shape[1]
     tile = np.empty((min(depth, k), min(columns, n)), b.dtype)
@@ -45,7 +45,9 @@ def _tiled(a, b, out, rows, columns, depth):
 
 
 @njit(fastmath=True)
-def _add_four(tile, a, out, i, first, count, left, width):
+def _add_four(
+    tile: Any, a: Any, out: Any, i: int, first: int, count: int, left: int, width: int
+) -> None:
     one, two = out[i, left : left + width], out[i + 1, left : left + width]
     three, four = out[i + 2, left : left + width], out[i + 3, left : left + width]
     for inner in range(count):
@@ -60,7 +62,9 @@ def _add_four(tile, a, out, i, first, count, left, width):
 
 
 @njit(fastmath=True)
-def _add_one(tile, a, out, i, first, count, left, width):
+def _add_one(
+    tile: Any, a: Any, out: Any, i: int, first: int, count: int, left: int, width: int
+) -> None:
     sums = out[i, left : left + width]
     for inner in range(count):
         p, row = a[i, first + inner], tile[inner]

@@ -4,10 +4,13 @@ Several sorts run at once, each in a thread that waits in a comparison for the n
 outside, and each in a copy of the library: they share no variables.
 """
 
+from __future__ import annotations
+
 import ctypes
 import queue
 import shutil
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 
 _COMPARISON = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int)
@@ -16,33 +19,34 @@ _COMPARISON = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int)
 class _Sort:
     """One sort under way."""
 
-    def __init__(self, library, function, count):
+    def __init__(self, library: Path, function: str, count: int) -> None:
         self._sort = getattr(ctypes.CDLL(str(library)), function)
-        self._asked, self._answers = queue.SimpleQueue(), queue.SimpleQueue()
+        self._asked: queue.SimpleQueue[list[int]] = queue.SimpleQueue()
+        self._answers: queue.SimpleQueue[int] = queue.SimpleQueue()
         self._count = count
         threading.Thread(target=self._run, daemon=True).start()
 
-    def _run(self):
+    def _run(self) -> None:
         order = (ctypes.c_int * self._count)()
         self._sort(self._count, order, _COMPARISON(self._compare))
         self._asked.put(list(order))
 
-    def _compare(self, one, other):
+    def _compare(self, one: int, other: int) -> int:
         self._asked.put([one, other])
         return self._answers.get()
 
-    def answer(self, is_before):
+    def answer(self, is_before: int) -> None:
         self._answers.put(int(is_before))
 
-    def asked(self):
+    def asked(self) -> list[int]:
         """Wait for the next pair to be compared, or the order at the end."""
         return self._asked.get()
 
 
-_sorts = []
+_sorts: list[_Sort] = []
 
 
-def begin(library, function, count, sorts):
+def begin(library: str, function: str, count: int, sorts: int) -> list[list[int]]:
     """Start sorts; return what each asks: a pair to be compared, or the order."""
     for number in range(sorts):
         copy = Path(f"{number}-{library}").resolve()
@@ -51,7 +55,7 @@ def begin(library, function, count, sorts):
     return [sort.asked() for sort in _sorts]
 
 
-def answer(answers):
+def answer(answers: Sequence[tuple[int, int]]) -> list[list[int]]:
     """Answer those sorts that asked, by number; return what each of them asks next."""
     for number, is_before in answers:
         _sorts[number].answer(is_before)
