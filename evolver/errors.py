@@ -24,6 +24,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from evolver.wording import with_output
+
 if TYPE_CHECKING:
     from evolver.types import Completion
 
@@ -126,7 +128,26 @@ class EvaluatorError(EvolverError):
 
 
 class CandidateError(EvolverError):
-    """The candidate failed; the message is feedback for whoever edits it next."""
+    """The candidate failed; the message is feedback for whoever edits it next.
+
+    Attributes:
+        printed: the end of what the candidate printed before; "" where that is not known. `str` of
+            the error ends with it.
+    """
+
+    printed = ""
+
+    def __init__(self, *args: object, printed: str = "") -> None:
+        super().__init__(*args)
+        self.printed = printed
+
+    @property
+    def message(self) -> str:
+        """What went wrong, without what was printed."""
+        return super().__str__()
+
+    def __str__(self) -> str:
+        return with_output(self.message, self.printed)
 
 
 class CandidateCrashed(CandidateError):
@@ -141,8 +162,8 @@ class CandidateTimeout(CandidateError):
             command its stdout and then its stderr.
     """
 
-    def __init__(self, message: str, output: bytes = b"") -> None:
-        super().__init__(message)
+    def __init__(self, message: str, output: bytes = b"", *, printed: str = "") -> None:
+        super().__init__(message, printed=printed)
         self.output = output
 
 

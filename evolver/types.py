@@ -24,6 +24,7 @@ from evolver.handles import Output as Output
 from evolver.handles import Printing as Printing
 from evolver.handles import Prompt as Prompt
 from evolver.handles import Timing as Timing
+from evolver.wording import with_output
 
 Status = Literal["ok", "rejected", "crashed", "timeout"]
 
@@ -90,11 +91,17 @@ class Evaluation:
     fingerprint: str = ""  # hash of its outputs on the evaluator's probe inputs; "" without a probe
     memory: int = 0  # bytes that the largest of its processes took at its peak; 0: not known
     references: tuple[float, ...] = ()  # speed-ups of references over themselves, where asked for
+    printed: str = ""  # the end of what it printed before it failed
+
+    @property
+    def explanation(self) -> str:
+        """The feedback, and the end of what the program printed."""
+        return with_output(self.feedback, self.printed)
 
     @property
     def complaint(self) -> str:
         """What is to be said of it to its user, who may know more than a prompt: flags too."""
-        return "\n".join(filter(None, [self.feedback, *self.flags]))
+        return "\n".join(filter(None, [self.explanation, *self.flags]))
 
 
 @dataclass(frozen=True)

@@ -48,6 +48,11 @@ def counted(number: int, noun: str, plural: str = "") -> str:
     return f"{number} {noun if number == 1 else plural or noun + 's'}"
 
 
+def with_output(text: str, printed: str) -> str:
+    """Return a message with the end of what the program printed; that may be ""."""
+    return f"{text}\nit printed, at the end:\n{printed}" if printed else text
+
+
 def shell(*words: str | Path) -> str:
     """Write a command as a shell reads it, names with spaces or signs in quotes.
 

@@ -80,7 +80,7 @@ def at_the_start(task: Task, evaluation: Evaluation | None = None) -> Context:
     if evaluation.status != "ok":
         raise UsageError(
             f"the seed program fails its own evaluation ({evaluation.status}):\n"
-            f"{evaluation.feedback}"
+            f"{evaluation.explanation}"
         )
     return _context(task, Elite(Program(0, task.files, task.base), evaluation))
 

@@ -118,7 +118,7 @@ class Tryout:
         except UsageError as error:  # the evaluator cannot even be imported
             raise UsageError(f"{self._incomplete()}\n{error}") from error
         if verdict.status != "ok":
-            raise UsageError(f"{self._incomplete()}\n{verdict.feedback}")
+            raise UsageError(f"{self._incomplete()}\n{verdict.explanation}")
         return verdict.metrics
 
     def _incomplete(self) -> str:
@@ -165,11 +165,11 @@ class Tryout:
             raise UsageError(
                 f"{self._file}:{self.function} fails on {self.program}. It is called with one "
                 f"argument, the candidate, as in candidate.call({_example(self.program)}), and "
-                f"returns a number, or metrics by name.\n{verdict.feedback}"
+                f"returns a number, or metrics by name.\n{verdict.explanation}"
             )
         if verdict.status != "ok":
             raise UsageError(
-                f"{self.program} fails its evaluation ({verdict.status}):\n{verdict.feedback}"
+                f"{self.program} fails its evaluation ({verdict.status}):\n{verdict.explanation}"
             )
 
 

@@ -167,7 +167,7 @@ def evaluate(
         given = None if program is None else files
         verdict = judge(where, given, is_confirmation=confirm)
     if verdict.fault == "evaluator":
-        raise UsageError(f"the evaluator failed; mend it:\n{verdict.feedback}")
+        raise UsageError(f"the evaluator failed; mend it:\n{verdict.explanation}")
     if as_json:
         print_json(
             {
@@ -175,7 +175,7 @@ def evaluate(
                 "metrics": dict(verdict.metrics),
                 "private": dict(verdict.private),
                 "objectives": verdict.objectives,
-                "feedback": verdict.feedback,
+                "feedback": verdict.explanation,
                 "flags": list(verdict.flags),
                 "seconds": round(verdict.seconds, 6),
                 "memory": verdict.memory,

@@ -12,7 +12,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
-from evolver.sandboxes.evaluation import PRINTED
 from evolver.types import Evaluation, Files
 from evolver.wording import counted
 
@@ -59,7 +58,7 @@ def failure_of(evaluation: Evaluation, program: Collection[str]) -> Failure | No
     """
     if evaluation.status == "ok":
         return None
-    text = evaluation.feedback.partition(PRINTED)[0].strip()
+    text = evaluation.feedback.strip()
     frames = [
         (_name(match["path"], program), int(match["line"]), match["name"].strip())
         for match in _FRAME.finditer(text.rpartition(_HEADER)[2])

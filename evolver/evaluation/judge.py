@@ -34,7 +34,6 @@ from evolver.ports import (
     WithTrust,
 )
 from evolver.programs import literals
-from evolver.sandboxes.evaluation import PRINTED
 from evolver.tasks.plugins import find
 from evolver.types import Candidate, Evaluation, Job, Preflight, Program, SandboxReport, Tune
 
@@ -138,6 +137,7 @@ class Judge:
                 status="rejected",
                 objectives=None,
                 feedback=_FLAGGED,
+                printed="",
                 fault="candidate",
                 flags=tuple(self._flags),
             )
@@ -255,7 +255,7 @@ class Judge:
         """Run the stages on a candidate; a failure is a value."""
         evaluation = self._run_stages(job, candidate, is_confirmation=is_confirmation)
         if not self._is_trusted:  # what the process printed before it failed, the evaluator did
-            print(evaluation.feedback.partition(PRINTED)[2].lstrip("\n"), end="")
+            print(evaluation.printed, end="")
         return evaluation
 
     def _run_stages(self, job: Job, candidate: Candidate, *, is_confirmation: bool) -> Evaluation:
@@ -344,7 +344,12 @@ def _with_literals(evaluation: Evaluation, program: Program, found: Fit) -> Eval
 
 def _failure(error: CandidateError) -> Evaluation:
     status = {CandidateTimeout: "timeout", CandidateCrashed: "crashed"}.get(type(error), "rejected")
-    return Evaluation(status, feedback=str(error), fault="candidate")  # type: ignore[arg-type]
+    return Evaluation(
+        status,  # type: ignore[arg-type]
+        feedback=error.message,
+        printed=error.printed,
+        fault="candidate",
+    )
 
 
 def traceback_of(error: Exception) -> str:

@@ -53,7 +53,7 @@ def records(
                 "confirmed": dict(known[program.id].metrics) if program.id in known else {},
                 "private": dict(evaluation.private),
                 "features": dict(evaluation.features),
-                "feedback": evaluation.feedback,
+                "feedback": evaluation.explanation,
                 "seconds": evaluation.seconds,
                 "isolation": evaluation.isolation,
                 "trusted": evaluation.trusted,

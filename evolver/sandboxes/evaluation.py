@@ -26,7 +26,6 @@ from evolver.sandboxes.settings import SandboxSettings
 from evolver.types import Account, Program
 from evolver.wording import visible
 
-PRINTED = "it printed, at the end:"  # the line that parts what it printed from what went wrong
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
 _TEXT = 20_000  # characters of a message that are kept
@@ -197,7 +196,7 @@ class Evaluation:
         self._is_overrun, self._verdict = True, None  # it may have died just now
         self._kill()
         said = f"{name} did not return in its {timeout:g} s and was killed"
-        raise CandidateTimeout(said + _paragraph(output), output=output)
+        raise CandidateTimeout(said, output, printed=_end_of(output))
 
     def _value(self, op: str, header: dict[str, Any], body: bytearray, token: str) -> Any:
         if header.get("token") != token:
@@ -209,7 +208,7 @@ class Evaluation:
                 error = CandidateCrashed if op == "run" else CandidateOutputError
                 raise error(_printable(reason))
             case {"error": str(text)}:
-                raise CandidateCrashed(_printable(text) + _paragraph(self._tail_of_output()))
+                raise CandidateCrashed(_printable(text), printed=_end_of(self._tail_of_output()))
         raise wire.WireError("an answer that is none")
 
     def _send(
@@ -279,7 +278,7 @@ class Evaluation:
 
     def _overdue(self) -> CandidateTimeout:
         said = f"the evaluation did not end in its {self.timeout:g} s and was killed"
-        return CandidateTimeout(said + _paragraph(self._last_words), output=self._last_words)
+        return CandidateTimeout(said, self._last_words, printed=_end_of(self._last_words))
 
     def _died(self, header: dict[str, Any], printed: bytearray) -> None:
         if header["status"] is None:
@@ -294,7 +293,7 @@ class Evaluation:
             text = f"killed: it used more than [sandbox] memory = {self._settings.memory} MiB"
         else:
             text = describe_status(header["status"])
-        self._verdict = CandidateCrashed(text + _paragraph(printed))
+        self._verdict = CandidateCrashed(text, printed=_end_of(printed))
         raise self._verdict
 
     def _end(self, verdict: CandidateError) -> NoReturn:
@@ -359,7 +358,6 @@ def _printable(text: str) -> str:
     return visible(text[:_TEXT])
 
 
-def _paragraph(printed: bytes | bytearray) -> str:
-    """Return the end of what a candidate printed as the end of a message."""
-    text = _printable(printed[-_TAIL:].decode("utf-8", "replace").rstrip())
-    return f"\n{PRINTED}\n{text}" if text else ""
+def _end_of(printed: bytes | bytearray) -> str:
+    """Return the end of what a candidate printed, as a message shows it."""
+    return _printable(printed[-_TAIL:].decode("utf-8", "replace").rstrip())

@@ -10,7 +10,7 @@ from evolver.errors import EvolverError, ModelError, ModelRefused, ProposalError
 from evolver.ports import Repairing
 from evolver.routing.recording import Turn
 from evolver.search.parts import SEED_OPERATOR, RunParts
-from evolver.search.screening import Repair, Screening, is_slow
+from evolver.search.screening import Rejected, Repair, Screening, is_slow
 from evolver.search.views import Views
 from evolver.storage.facts import Attempt, Outcome
 from evolver.types import Context, Job, Model, Program, Proposal, Tune
@@ -45,8 +45,14 @@ class AttemptRunner:
             admitted = await self._screening(attempt).admit(context, proposal, repair)
         except ProposalError as error:
             return Outcome(attempt, "unproposed", str(error))
-        if isinstance(admitted, str):
-            return Outcome(attempt, "filtered", admitted, summary=proposal.summary)
+        if isinstance(admitted, Rejected):
+            return Outcome(
+                attempt,
+                "filtered",
+                admitted.reason,
+                summary=proposal.summary,
+                repair_failure=admitted.repair_failure,
+            )
         proposal = admitted.proposal
         program = Program(
             attempt.id,

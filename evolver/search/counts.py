@@ -50,7 +50,7 @@ class OutcomeCounts:
         self._idle = 0 if evaluation is not None and evaluation.evaluations else self._idle + 1
         if evaluation is not None and evaluation.fault == "evaluator":
             self._evaluator_faults += 1
-            self._last_fault = evaluation.feedback
+            self._last_fault = evaluation.explanation
         elif evaluation is not None:
             self._evaluator_faults = 0
         ended = outcome.verdict if evaluation is None else self.failures.count(evaluation)

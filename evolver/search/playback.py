@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from evolver.errors import ProposalError
 from evolver.operators.mix import Weighted
 from evolver.ports import Conditional, Operator, Repairing
-from evolver.storage.facts import NOT_MENDED, Outcome
+from evolver.storage.facts import Outcome
 from evolver.types import Completion, Context, Evaluation, Job, Model, Preflight, Prompt, Proposal
 
 
@@ -55,9 +55,8 @@ class Playback:
             ProposalError: as the attempt ended then.
         """
         assert self.outcome is not None
-        reason = self.outcome.reason
-        if self.outcome.verdict != "unproposed":
-            reason = reason.partition(NOT_MENDED)[2]
+        is_unproposed = self.outcome.verdict == "unproposed"
+        reason = self.outcome.reason if is_unproposed else self.outcome.repair_failure
         raise ProposalError(reason or "no answer to this is recorded")
 
     async def close(self) -> None:

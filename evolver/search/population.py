@@ -13,10 +13,9 @@ from dataclasses import dataclass
 from random import Random
 
 from evolver.ports import Archive, Policy
-from evolver.sandboxes.evaluation import PRINTED
 from evolver.search.evidence import Evidence, Verdict
 from evolver.search.history import History
-from evolver.storage.facts import NOT_MENDED, Attempt, Outcome
+from evolver.storage.facts import Attempt, Outcome
 from evolver.tasks.objective import Objective, dominates, front
 from evolver.types import Elite, Evaluation, Trial
 
@@ -52,12 +51,12 @@ def trial_of(outcome: Outcome) -> Trial | None:
     if not outcome.attempt.model:
         return None
     if evaluation is None or program is None:
-        reason = _last_line(outcome.reason.partition(NOT_MENDED)[0])
+        reason = _last_line(outcome.reason)
         return Trial(outcome.summary, "filtered", None, reason) if outcome.summary else None
     if not program.summary or evaluation.flags or evaluation.fault == "evaluator":
         return None
     is_ok = evaluation.status == "ok"
-    reason = "" if is_ok else _last_line(evaluation.feedback.partition(PRINTED)[0])
+    reason = "" if is_ok else _last_line(evaluation.feedback)
     return Trial(program.summary, evaluation.status, evaluation.objectives, reason)
 
 

@@ -150,11 +150,9 @@ async def _finish(steps: Steps, recorded: Outcome, playback: Playback) -> list[D
     number = recorded.attempt.id
     walked = await steps.run(recorded.attempt)
     steps.commit(recorded)
-    if (walked.verdict, walked.reason) != (recorded.verdict, recorded.reason):
-        return [
-            Difference(number, "verdict", *(f"{one.verdict} {one.reason}".strip()
-                                            for one in (recorded, walked)))
-        ]  # fmt: skip
+    ends = [f"{one.verdict} {one.full_reason}".strip() for one in (recorded, walked)]
+    if ends[0] != ends[1]:
+        return [Difference(number, "verdict", *ends)]
     found = []
     if walked.program is not None and recorded.program is not None:
         found += _compared(number, recorded.program, walked.program)

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from evolver.errors import ProposalError, UsageError
 from evolver.ports import Executor
 from evolver.programs.filters import FILTERS, already_seen, unparsable
-from evolver.storage.facts import NOT_MENDED
 from evolver.storage.store import Store
 from evolver.types import Context, Evaluation, Job, Preflight, Program, Proposal
 
@@ -34,6 +33,14 @@ class Admitted:
 
     proposal: Proposal
     fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """Why no evaluation is spent on a proposal, and why its repair failed, where one was tried."""
+
+    reason: str
+    repair_failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +94,7 @@ class Screening:
 
     async def admit(
         self, context: Context, proposal: Proposal, repair: Repair | None
-    ) -> Admitted | str:
+    ) -> Admitted | Rejected:
         """Return a proposal that may be evaluated, mended where needed; else the reason why not.
 
         Args:
@@ -104,19 +111,19 @@ class Screening:
             try:
                 mended = await repair(proposal, found.text)
             except ProposalError as error:
-                return f"{found.text}{NOT_MENDED}{error}"
+                return Rejected(found.text, str(error))
             found = await self._look(context, mended, 1)
-        return found.text if isinstance(found, Complaint) else found
+        return Rejected(found.text) if isinstance(found, Complaint) else found
 
     async def _look(
         self, context: Context, proposal: Proposal, turn: int
-    ) -> Admitted | Complaint | str:
+    ) -> Admitted | Complaint | Rejected:
         # The parent itself may be proposed for a fit: it is its literals that will be new.
         is_refit = proposal.tune is not None and proposal.files == context.parent.program.files
         for check in FILTERS:
             reason = check(proposal.files, context)
             if reason is not None and not (is_refit and check is already_seen):
-                return Complaint(reason) if check is unparsable else reason
+                return Complaint(reason) if check is unparsable else Rejected(reason)
         if not self._needs_preflight(context, proposal):
             return Admitted(proposal)
         program = Program(self.attempt, dict(proposal.files))
@@ -127,7 +134,7 @@ class Screening:
             return Complaint(preflight.complaint)
         same = self.equivalent(preflight.fingerprint) if preflight.fingerprint else None
         if same is not None:
-            return f"it computes the same as program {same} on the probe inputs"
+            return Rejected(f"it computes the same as program {same} on the probe inputs")
         return Admitted(proposal, preflight.fingerprint)
 
     def _needs_preflight(self, context: Context, proposal: Proposal) -> bool:

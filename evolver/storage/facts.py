@@ -7,8 +7,6 @@ from typing import Literal
 
 from evolver.types import Bound, Elite, Evaluation, Files, Program, Prompt
 
-NOT_MENDED = "\nnot mended: "  # in a reason, between a complaint and what came of its repair
-
 
 @dataclass(frozen=True)
 class Attempt:
@@ -30,9 +28,9 @@ class Outcome:
     """How an attempt ended.
 
     `verdict` is "evaluated", "filtered" (a filter's reason not to evaluate) or "unproposed" (the
-    operator found no child); `reason` says why for the latter two, and what came of a repair after
-    `NOT_MENDED`. `summary` is what the operator said of a child that was filtered; a program has
-    its own.
+    operator found no child); `reason` says why for the latter two, and `repair_failure` why the
+    child's repair failed, where one was tried. `summary` is what the operator said of a child that
+    was filtered; a program has its own.
     """
 
     attempt: Attempt
@@ -42,6 +40,13 @@ class Outcome:
     evaluation: Evaluation | None = None
     proposed: Files | None = None  # the files before tuning, where tuning was asked for
     summary: str = ""
+    repair_failure: str = ""
+
+    @property
+    def full_reason(self) -> str:
+        """The reason, and why its repair failed."""
+        failure = self.repair_failure
+        return f"{self.reason}\nnot mended: {failure}" if failure else self.reason
 
     @property
     def elite(self) -> Elite | None:

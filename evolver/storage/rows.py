@@ -99,6 +99,7 @@ def outcome_row(outcome: Outcome, contents: Contents) -> Row:
         "reason": text(outcome.reason),
         "proposed": None if outcome.proposed is None else contents.keep(outcome.proposed),
         "summary": text(outcome.summary),
+        "repair_failure": text(outcome.repair_failure),
     }
 
 
@@ -118,6 +119,7 @@ def outcome_of(
         evaluation=evaluation,
         proposed=None if row["proposed"] is None else contents.files(row["proposed"]),
         summary=row["summary"],
+        repair_failure=row["repair_failure"],
     )
 
 
@@ -203,6 +205,7 @@ def _evaluation_row(evaluation: Evaluation, contents: Contents) -> Row:
         "flags": json.dumps([text(flag) for flag in evaluation.flags]),
         "fingerprint": evaluation.fingerprint,
         "memory": evaluation.memory,
+        "printed": text(evaluation.printed),
     }
 
 
@@ -226,6 +229,7 @@ def evaluation_of(row: sqlite3.Row, contents: Contents) -> Evaluation:
         flags=tuple(json.loads(row["flags"])),
         fingerprint=row["fingerprint"],
         memory=row["memory"],
+        printed=row["printed"],
     )
 
 

@@ -146,6 +146,20 @@ def _rounds(database: sqlite3.Connection) -> None:
         database.execute(statement)
 
 
+def _separate_texts(database: sqlite3.Connection) -> None:
+    """Why a repair failed, and what a program printed: fields of their own, once parts of texts."""
+    for table, text, part, mark in (
+        ("outcomes", "reason", "repair_failure", "\nnot mended: "),
+        ("evaluations", "feedback", "printed", "\nit printed, at the end:\n"),
+    ):
+        database.execute(f"ALTER TABLE {table} ADD COLUMN {part} TEXT NOT NULL DEFAULT ''")
+        database.execute(
+            f"UPDATE {table} SET {part} = substr({text}, instr({text}, :mark) + length(:mark)), "
+            f"{text} = substr({text}, 1, instr({text}, :mark) - 1) WHERE instr({text}, :mark) > 0",
+            {"mark": mark},
+        )
+
+
 # Appended to, never edited: a database records how many of them it has been through.
 MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _first_tables,
@@ -155,6 +169,7 @@ MIGRATIONS: Sequence[Callable[[sqlite3.Connection], None]] = (
     _memory,
     _summaries,
     _rounds,
+    _separate_texts,
 )
 
 

@@ -80,8 +80,10 @@ def test_the_file_that_raised_decides(
 
 def test_what_a_program_prints_is_no_traceback() -> None:
     told = failed(frame("src/prog.py", 5, "pack"), fault="candidate").feedback
-    printed = "\n\nit printed, at the end:\n" + frame("/t/score.py", 1, "score") + "ValueError: no"
-    found = failure_of(Evaluation("crashed", feedback=told + printed, fault="candidate"), PROGRAM)
+    printed = frame("/t/score.py", 1, "score") + "ValueError: no"
+    found = failure_of(
+        Evaluation("crashed", feedback=told, printed=printed, fault="candidate"), PROGRAM
+    )
     assert found is not None
     assert (found.place, found.said) == ("src/prog.py:5 in pack", "KeyError: 'x'")
 

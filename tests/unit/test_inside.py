@@ -18,6 +18,7 @@ from evolver.sandboxes import SandboxSettings
 from evolver.sandboxes.local import LocalSandbox
 from evolver.tasks.objective import Objective
 from evolver.types import Candidate, Files, Job, Program, Result, Tune
+from evolver.wording import with_output
 
 PROGRAM = b"def height(x):\n    return x + 0.5\n"
 
@@ -243,9 +244,14 @@ def test_its_evaluations_are_untrusted_and_stages_name_functions(tmp_path: Path)
         assert tuned.objectives > (1.5,)
         assert tuned.tuned is not None
         bad = judge.evaluate(
-            Job(Program(2, {"program.py": b"def height(x):\n    raise OSError"}), 1)
+            Job(
+                Program(2, {"program.py": b"def height(x):\n    print(7 * 6)\n    raise OSError"}),
+                1,
+            )
         )
         assert (bad.status, bad.fault, bad.trusted) == ("crashed", "candidate", False)
+        assert (bad.printed, bad.explanation) == ("42", with_output(bad.feedback, "42"))
+        assert "42" not in bad.feedback
 
 
 def test_a_score_that_the_candidate_writes_itself_is_what_untrusted_means(tmp_path: Path) -> None:

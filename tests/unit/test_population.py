@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evolver.sandboxes.evaluation import PRINTED
 from evolver.search.archives import BestN, First
 from evolver.search.population import Island, Population, trial_of
 from evolver.search.selection import Tournament
@@ -45,17 +44,17 @@ def test_a_trial_says_what_changed_and_what_it_did() -> None:
     assert judged(objectives=(1.0,), feedback="fine") == Trial("x", "ok", (1.0,))
     crash = "Traceback:\n  f()\nValueError: no\n"
     assert judged("crashed", feedback=crash) == Trial("x", "crashed", None, "ValueError: no")
-    assert judged("crashed", feedback=f"{crash}\n{PRINTED}\nhello") == judged(
-        "crashed", feedback=crash
-    )
+    assert judged("crashed", feedback=crash, printed="hello") == judged("crashed", feedback=crash)
     long = judged("timeout", feedback="t" * 900)
     assert long is not None
     assert len(long.reason) == 200
 
 
 def test_a_child_that_was_not_measured_is_told_of_too() -> None:
-    reason = "Traceback:\nNameError: name 'y'\nnot mended: the answer holds no edit"
-    filtered = Outcome(ATTEMPT, "filtered", reason, summary="use y")
+    reason = "Traceback:\nNameError: name 'y'"
+    filtered = Outcome(
+        ATTEMPT, "filtered", reason, summary="use y", repair_failure="the answer holds no edit"
+    )
     assert trial_of(filtered) == Trial("use y", "filtered", None, "NameError: name 'y'")
     assert trial_of(Outcome(ATTEMPT, "filtered", reason)) is None
     assert trial_of(Outcome(ATTEMPT, "unproposed", "no answer")) is None

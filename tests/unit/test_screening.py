@@ -15,7 +15,7 @@ from evolver.evaluation.executors.inline import InlineExecutor
 from evolver.models.scripted import ScriptedModel
 from evolver.operators.mix import Weighted
 from evolver.search.history import History
-from evolver.search.screening import Admitted, Screening
+from evolver.search.screening import Admitted, Rejected, Screening
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.types import (
@@ -137,7 +137,7 @@ def test_what_does_not_parse_is_mended_too(store):
 
 def test_a_second_complaint_ends_the_attempt(store):
     bench = Bench(store)
-    assert bench.admit("x = 1 / 0\n", mended="x = undefined\n") == (
+    assert bench.admit("x = 1 / 0\n", mended="x = undefined\n") == Rejected(
         "NameError: name 'undefined' is not defined"
     )
     assert len(bench.complaints) == 1
@@ -145,13 +145,15 @@ def test_a_second_complaint_ends_the_attempt(store):
 
 def test_what_cannot_be_mended_says_so(store):
     found = Bench(store).admit("x = 1 / 0\n", mended=ProposalError("the answer is prose"))
-    assert found == "ZeroDivisionError: division by zero\nnot mended: the answer is prose"
+    assert found == Rejected("ZeroDivisionError: division by zero", "the answer is prose")
     assert "ZeroDivisionError" in str(Bench(store).admit("x = 1 / 0\n", attempt=2))
 
 
 def test_what_was_judged_before_is_not_worth_a_repair(store):
     bench = Bench(store)
-    assert bench.admit("x = 1\n", mended="x = 3\n") == "the same program was judged before"
+    assert bench.admit("x = 1\n", mended="x = 3\n") == Rejected(
+        "the same program was judged before"
+    )
     assert bench.complaints == []
 
 
@@ -160,7 +162,7 @@ def test_what_computes_the_same_is_found_by_those_who_may_know_of_it(store):
     bench.history.add_outputs("4", program=17, finished=5)
     bench.history.add_outputs("4", program=18, finished=6)
     found = bench.admit("x = 2 + 2\n")
-    assert found == "it computes the same as program 17 on the probe inputs"
+    assert found == Rejected("it computes the same as program 17 on the probe inputs")
     assert bench.history.equivalent("4", upto=4) is None
 
 

@@ -184,6 +184,43 @@ def test_a_run_of_an_older_evolver_is_brought_up_to_date_to_be_read(tmp_path):
     store.close()
 
 
+def test_what_an_older_evolver_joined_in_a_text_is_read_as_fields(tmp_path):
+    run = tmp_path / "run"
+    of_the_first_evolver(run)
+    with sqlite3.connect(run / DATABASE) as database:
+        migrate(database, 7)
+        database.executemany(
+            "INSERT INTO attempts VALUES (?, 1, 0, 0, 'ask', 0, 0, '[]', 1, 'm', NULL)",
+            [(1,), (2,)],
+        )
+        database.executemany(
+            "INSERT INTO outcomes VALUES (?, ?, 1, 0, ?, ?, NULL, '')",
+            [
+                (1, 1, "evaluated", ""),
+                (2, 2, "filtered", "it does not parse\nnot mended: no edit:\nnot mended: again"),
+            ],
+        )
+        database.execute("INSERT INTO programs VALUES (1, '{}', '', '[0]', 'ask', 0, 1, '', '')")
+        database.execute(
+            "INSERT INTO evaluations VALUES (1, 'score', 'crashed', '{}', '{}', NULL, '{}', "
+            "'ValueError: no\n\nit printed, at the end:\nhello', '{}', 0, 0, '', 1, 'candidate', "
+            "1, '[]', '', -1, -1, 0, 0, 0)"
+        )
+    database.close()
+    store = Reader.open(run)
+    crashed, filtered = store.outcomes()
+    store.close()
+    assert crashed.evaluation is not None
+    assert (crashed.evaluation.feedback, crashed.evaluation.printed) == (
+        "ValueError: no\n",
+        "hello",
+    )
+    assert crashed.evaluation.explanation == "ValueError: no\n\nit printed, at the end:\nhello"
+    assert filtered.reason == "it does not parse"
+    assert filtered.repair_failure == "no edit:\nnot mended: again"
+    assert filtered.full_reason.startswith("it does not parse\nnot mended: no edit")
+
+
 def test_a_run_of_an_older_evolver_that_is_in_use_is_left_alone(tmp_path):
     run = tmp_path / "run"
     of_the_first_evolver(run)

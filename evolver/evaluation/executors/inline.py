@@ -39,7 +39,9 @@ class InlineExecutor:
         try:
             metrics = self.measure(job.program)
         except CandidateError as error:
-            return Evaluation("crashed", feedback=str(error), fault="candidate")
+            return Evaluation(
+                "crashed", feedback=error.message, printed=error.printed, fault="candidate"
+            )
         missed = self.objective.violations(metrics)
         if missed:
             return Evaluation(
