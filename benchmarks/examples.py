@@ -7,8 +7,9 @@
     python benchmarks/examples.py --rates               # how many evaluations a second: ten minutes
     python benchmarks/examples.py --tables              # only rewrite the pages
 
-For each it writes `measured.json`, the best program (of several objectives the front's) as `best/`,
-the measured part of its README, and at the end the table of examples/README.md. Everything shown
+For each it writes `measured.json`, the best program (of several objectives the front's) as `best/`
+unless it is the seed, the measured part of its README, and at the end the table of
+examples/README.md. Everything shown
 there comes from here. A task that cannot run on this machine is named and left out.
 """
 
@@ -70,9 +71,11 @@ def write(example: Example, found: Run, command: str) -> None:
         values = [found.objective.score([seed.objectives]), found.score]
     else:
         values = [one.evaluation.metrics[example.metric] for one in (seed, found.front[0])]
+    reached = found.front if several else found.front[:1]
+    is_seed = all(elite.program.files == seed.program.files for elite in reached)
     written = Measured(
         seed=values[0],
-        best=values[1],
+        best=None if is_seed else values[1],
         evaluations=found.evaluations,
         seconds=round(found.seconds, 1),
         command=command,
@@ -87,19 +90,19 @@ def write(example: Example, found: Run, command: str) -> None:
     store(example, written)
     best = example.task.root / "best"
     shutil.rmtree(best, ignore_errors=True)
-    for number, elite in enumerate(found.front if several else found.front[:1], 1):
+    for number, elite in enumerate(() if is_seed else reached, 1):
         for path, content in elite.program.files.items():
             target = best / str(number) / path if several else best / path
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_bytes(content)
-    print(f"{example.name:28} {written.seed:12.8g} {written.best:12.8g} "
+    print(f"{example.name:28} {written.seed:12.8g} {written.reached(8):>12} "
           f"{written.evaluations:6} {written.seconds:6.0f} s", flush=True)  # fmt: skip
 
 
 def measure_again(example: Example) -> None:
     """Store what the seed and the stored programs give when they are measured three times more."""
     measured, task = example.measured, example.task
-    if measured is None:
+    if measured is None or measured.best is None:
         return
     best = task.root / "best"
     folders = [best / str(number) for number in range(1, len(measured.front) + 1)] or [best]
@@ -147,18 +150,21 @@ def rewrite(example: Example) -> None:
     if START not in text or example.measured is None:
         return
     measured = example.measured
-    programs = "programs are" if measured.front else "program is"
+    if measured.best is None:
+        where = "No program was better than the seed."
+    else:
+        where = f"The {'programs are' if measured.front else 'program is'} in [best/](best)."
     lines = [
         f"| `{example.metric}` | |",
         "|---|---|",
         *(f"| {who} | {value:.10g} |" for who, value in example.records.items()),
         f"| the seed | {measured.seed:.10g} |",
-        f"| reached here, without a model | {measured.best:.10g} |",
+        f"| reached here, without a model | {measured.reached(10)} |",
         *again_of(measured, "| both measured three times more, means | {} |"),
         "",
         *front_of(measured),
         f"By `{measured.command}`: {counted(measured.evaluations)} in {measured.seconds:.0f} s "
-        f"on two cores, {measured.date}. The {programs} in [best/](best).",
+        f"on two cores, {measured.date}. {where}",
     ]
     head, _, rest = text.partition(START)
     page.write_text(f"{head}{START}\n" + "\n".join(lines) + f"\n{END}" + rest.partition(END)[2])
@@ -170,7 +176,7 @@ def counted(evaluations: int) -> str:
 
 def again_of(measured: Measured, form: str) -> list[str]:
     """Return the two later measurements in this form, where they are others than the first."""
-    if measured.again is None:
+    if measured.again is None or measured.best is None:
         return []
     pairs = zip(measured.again, (measured.seed, measured.best), strict=True)
     if all(math.isclose(new, old, rel_tol=1e-9) for new, old in pairs):
@@ -207,7 +213,7 @@ def table(found: list[Example]) -> str:
         cells = [""] * 6
         if measured is not None:
             cells = [
-                f"{measured.best:.8g}",
+                measured.reached(8),
                 "".join(again_of(measured, "{}")),
                 str(measured.evaluations),
                 f"{measured.seconds:.0f}",

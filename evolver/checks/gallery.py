@@ -29,7 +29,8 @@ class Measured:
 
     Attributes:
         seed: the seed program's metric, or with several objectives its hypervolume.
-        best: the same of the best program, or of the front.
+        best: the same of the best program, or of the front; None where the run found none that is
+            better than the seed.
         evaluations: that the run took.
         seconds: that they took.
         command: the run.
@@ -39,11 +40,11 @@ class Measured:
         again: means of three more evaluations of the seed and of what was reached, for of the many
             that a run evaluates the best is a lucky one, too; None where that was not measured.
         front: with several objectives the metrics of each program of the front, whose files are in
-            `best/1`, `best/2`, ...; empty with one, whose program is in `best`.
+            `best/1`, `best/2`, ...; empty with one, whose program is in `best`, if it found any.
     """
 
     seed: float
-    best: float
+    best: float | None
     evaluations: int
     seconds: float
     command: str
@@ -51,6 +52,10 @@ class Measured:
     rate: float | None = None
     again: Sequence[float] | None = None
     front: Sequence[Mapping[str, float]] = ()
+
+    def reached(self, digits: int) -> str:
+        """Return `best` for people."""
+        return "none found" if self.best is None else f"{self.best:.{digits}g}"
 
 
 @dataclass(frozen=True)

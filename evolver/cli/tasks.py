@@ -47,7 +47,7 @@ def tasks(as_json: Json = False) -> None:
             example.name,
             f"{example.metric} {'up' if example.direction == 'maximize' else 'down'}",
             f"{measured.seed:.8g}" if measured else "",
-            f"{measured.best:.8g}" if measured else "",
+            measured.reached(8) if measured else "",
             f"{record[1]:.8g}" if record else "",
             record[0] if record else "",
         )
