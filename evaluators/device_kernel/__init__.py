@@ -89,8 +89,8 @@ class Evaluator:
 
     def check_host(self, gpus: Sequence[int]) -> None:
         """Check that there is the device, and the type on it."""
-        twin = "a kernel of numba's on the processor is examples/matmul-triton/processor"
-        devices.require(self.device, gpus, twin)
+        instead = "a kernel of numba's on the processor is examples/matmul-triton/processor"
+        devices.require(self.device, gpus, instead)
         if self.device == "cpu" and self.dtype in ("float16", "bfloat16"):
             raise UsageError(f'there is no {self.dtype} on the processor; set dtype = "float32"')
         if self.device == "cuda":

@@ -30,7 +30,7 @@ from .functions import BINADE, FUNCTIONS, Function, float_of
 from .trusted import HARNESS, Error, Reference, Values, in_harness, in_library, yardstick
 from .writing import in_c, in_triton, line_in_triton
 
-_TWIN = (
+_INSTEAD = (
     'the same runs on the processor with [evaluator] with = { device = "cpu", rounds = 64 } and '
     'with [sandbox] preload = ["numpy"] and no gpus'
 )
@@ -106,7 +106,7 @@ class Evaluator:
 
     def check_host(self, gpus: Sequence[int]) -> None:
         """Raise UsageError where there is no compiler or no device."""
-        devices.require(self.device, gpus, _TWIN)
+        devices.require(self.device, gpus, _INSTEAD)
         if self.device == "cuda":
             extras.require_modules("torch", "triton")
         devices.require_compiler()

@@ -13,16 +13,16 @@ from typing import Any, Literal
 from evolver.errors import UsageError
 
 Device = Literal["cpu", "cuda"]
-TWIN = 'the same runs on the processor with [evaluator] with = { device = "cpu" }'
+INSTEAD = 'the same runs on the processor with [evaluator] with = { device = "cpu" }'
 
 
-def require(device: Device, gpus: Sequence[int], twin: str = TWIN) -> None:
+def require(device: Device, gpus: Sequence[int], instead: str = INSTEAD) -> None:
     """Check that candidates can have a device; an evaluator's `check_host` calls it.
 
     Args:
         device: where the evaluator runs them.
         gpus: numbers of the GPUs that the task's sandbox gives them.
-        twin: what runs without a GPU, in a few words.
+        instead: what runs without a GPU, in a few words.
 
     Raises:
         UsageError: there is no such device here, or the sandbox does not give it to them.
@@ -32,11 +32,13 @@ def require(device: Device, gpus: Sequence[int], twin: str = TWIN) -> None:
     if not gpus:
         raise UsageError(
             "this task runs on a GPU and its sandbox gives it none: set [sandbox] gpus = [0]; "
-            + twin
+            + instead
         )
     missing = [number for number in gpus if not Path(f"/dev/nvidia{number}").exists()]
     if missing:
-        raise UsageError(f"this task runs on a GPU and there is no GPU {missing[0]} here; {twin}")
+        raise UsageError(
+            f"this task runs on a GPU and there is no GPU {missing[0]} here; {instead}"
+        )
 
 
 def require_compiler() -> None:

@@ -124,7 +124,7 @@ def test_the_processor_is_always_there() -> None:
 
 
 @pytest.mark.parametrize("task", ["matmul-triton", "matmul-tiling/gpu"])
-def test_a_shipped_task_for_a_gpu_names_its_twin(tmp_path: Path, task: str) -> None:
+def test_a_shipped_task_for_a_gpu_names_its_cpu_variant(tmp_path: Path, task: str) -> None:
     if Path("/dev/nvidia0").exists():
         pytest.skip("there is a GPU here")
     done = CommandLine(tmp_path)("evaluate", f"examples/{task}", code=2)

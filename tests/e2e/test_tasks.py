@@ -39,7 +39,7 @@ FRESH = {
 #: Whose evaluations take seconds, six of them for the gate.
 HEAVY = {"network", "network_layer", "optimiser", "float_function"}
 NAMES = [path.parent.name for path in sorted(bundled("examples").glob("*/task.toml"))]
-#: Those of other devices too, which lie in the folder of their twin.
+#: Those of other devices too, which lie in the folder of their CPU or GPU variant.
 ALL = [
     path.parent.relative_to(bundled("examples")).as_posix()
     for path in sorted(bundled("examples").glob("**/task.toml"))

@@ -281,7 +281,7 @@ def test_the_triton_seed_multiplies() -> None:
 
 
 @pytest.mark.slow
-def test_a_better_program_on_the_twin_scores_higher() -> None:
+def test_a_better_program_on_the_processor_scores_higher() -> None:
     pytest.importorskip("numba", reason="numba is not installed here")
     text = (SEED.parent / "processor" / "multiply.py").read_text()
     first, second = "for j in range(b.shape[1])", "for k in range(a.shape[1])"
