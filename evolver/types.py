@@ -258,6 +258,7 @@ class Brief:
         objectives: (metric, "maximize" | "minimize") in the order of `Evaluation.objectives`.
         require: metric -> condition such as "<= 12".
         units: metric -> what it is measured in.
+        timeout: seconds for one evaluation, at most; None: not known.
         prompts: how all this is put to a model.
     """
 
@@ -268,6 +269,7 @@ class Brief:
     objectives: tuple[tuple[str, str], ...] = ()
     require: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
+    timeout: float | None = None
     prompts: PromptSettings = PromptSettings()
 
 
@@ -294,6 +296,7 @@ class Context:
     model: Model | None = None
     tried: Sequence[Trial] = ()  # earlier children of the parent, oldest first, at most a few
     credit: Mapping[str, float] = field(default_factory=dict)  # see `evolver.search.credit.Credit`
+    limit: float | None = None  # seconds for the child's evaluation; None: no clock had a say in it
 
 
 #: Protocols of `evolver.ports`, which plug-ins of before import from here.

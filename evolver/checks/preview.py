@@ -82,7 +82,8 @@ def at_the_start(task: Task, evaluation: Evaluation | None = None) -> Context:
             f"the seed program fails its own evaluation ({evaluation.status}):\n"
             f"{evaluation.explanation}"
         )
-    return _context(task, Elite(Program(0, task.files, task.base), evaluation))
+    limit = task.settings.evaluator.limit(evaluation.seconds)
+    return _context(task, Elite(Program(0, task.files, task.base), evaluation), limit)
 
 
 def at_the_end(run: Run) -> Context:
@@ -104,11 +105,11 @@ def at_the_end(run: Run) -> Context:
     number = len(run.outcomes)
     chosen = population.select(number, Random(f"0/{number}/select"), diverse=True)
     return replace(
-        _context(run.task, chosen.parent),
+        _context(run.task, chosen.parent, None if run.configuration.deterministic else run.limit),
         inspirations=chosen.inspirations,
         tried=population.tried(chosen.parent.program.id, upto=number),
     )
 
 
-def _context(task: Task, parent: Elite) -> Context:
-    return Context(task.brief, parent, (), Random("0/1/propose"), lambda _files: False)
+def _context(task: Task, parent: Elite, limit: float | None) -> Context:
+    return Context(task.brief, parent, (), Random("0/1/propose"), lambda _files: False, limit=limit)

@@ -41,7 +41,7 @@ def render(
     """Return the prompt of that name for this context.
 
     Templates of the system part see the fields of `shown.ShownTask`; those of the user part see
-    `parent`, `inspirations` (best last) and `tried` (oldest first) as well.
+    `parent`, `inspirations` (best last), `tried` (oldest first) and `time` as well.
 
     Args:
         name: of the user part: "diff", "rewrite", or what a folder has a template for.
@@ -77,6 +77,7 @@ def _rendered(
         shown.program(context.parent, brief),
         tuple(shown.program(elite, brief) for elite in context.inspirations),
         shown.trials(context),
+        shown.time(context),
     )
     room = limit - tokens(first)
     material = first_that_fits(list(cuts(whole)), lambda cut: tokens(user(task, cut)) <= room)

@@ -22,7 +22,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from evolver.prompts.shown import ShownCode, ShownProgram, ShownTask, ShownTrial, clip
+from evolver.prompts.shown import ShownCode, ShownProgram, ShownTask, ShownTime, ShownTrial, clip
 
 _BYTES_PER_TOKEN = 4  # a usual rule of thumb for English and code; tokenizers differ
 _BEGINNING = 2000  # characters that are left of a file which is too long
@@ -44,6 +44,7 @@ class Material:
     parent: ShownProgram
     inspirations: tuple[ShownProgram, ...]
     tried: tuple[ShownTrial, ...]
+    time: ShownTime | None
 
 
 def cuts(material: Material) -> Iterator[Material]:

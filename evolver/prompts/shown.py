@@ -51,6 +51,14 @@ class ShownTrial:
 
 
 @dataclass(frozen=True)
+class ShownTime:
+    """How long an evaluation may take, and how long the parent's took, in seconds."""
+
+    limit: str
+    parent: str  # "" where that is not known, or other than one evaluation
+
+
+@dataclass(frozen=True)
 class ShownProgram:
     """An elite without what no model may see."""
 
@@ -141,6 +149,25 @@ def trials(context: Context) -> tuple[ShownTrial, ...]:
     if not context.brief.prompts.explain:
         return ()
     return tuple(_trial(trial, context) for trial in context.tried)
+
+
+def time(context: Context) -> ShownTime | None:
+    """Return how long an evaluation may take; None where that is not known.
+
+    In a deterministic run, which has no `Context.limit`, it does not say how long the parent's
+    took: prompts must not depend on a clock.
+    """
+    brief, evaluation = context.brief, context.parent.evaluation
+    limit = brief.timeout if context.limit is None else context.limit
+    if limit is None or not brief.prompts.explain:
+        return None
+    is_one = evaluation.evaluations == 1 and 0 < evaluation.seconds <= limit
+    took = _rounded(evaluation.seconds, 2) if is_one and context.limit is not None else ""
+    return ShownTime(_rounded(limit, 3), took)
+
+
+def _rounded(seconds: float, digits: int) -> str:
+    return f"{float(f'{seconds:.{digits}g}'):g}"
 
 
 def region_code(region: Region, files: Files) -> ShownCode:

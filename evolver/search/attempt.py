@@ -92,6 +92,7 @@ class AttemptRunner:
             fits=partial(history.fits, upto=seen),
             tried=population.tried(attempt.parent, upto=seen),  # type: ignore[arg-type]
             credit=self._views.credit.shares(upto=seen),
+            limit=self._views.limit,
         )
 
     async def _proposed(self, work: Awaitable[Proposal]) -> Proposal:

@@ -117,6 +117,7 @@ class Task:
             objectives=self.objective.directions,
             require={c.metric: f"{c.comparison} {c.bound:g}" for c in self.objective.require},
             units=self.settings.objective.units,
+            timeout=self.settings.evaluator.timeout,
             prompts=PromptSettings(
                 self.prompts,
                 self.settings.prompts.tokens,

@@ -66,6 +66,7 @@ def elite(number: int, files: Files, digits: float, operations: float, **more: s
         objectives=(digits, -operations),
         feedback=more.get("feedback", ""),
         artifacts={"trace": b"secret trace"},
+        seconds=0.2134,
     )
     program = Program(
         number, files, summary=more.get("summary", ""), thought=more.get("thought", "")
@@ -113,7 +114,9 @@ def full() -> Context:
         4, {"exp2.py": EXP2.replace(b"0.7 * x", b"x * (0.656 + 0.344 * x)")}, 3.5, 4,
         summary="Add a quadratic term.", thought="The error is a parabola, so add one.",
     )  # fmt: skip
-    return Context(brief, parent, (worse, best), Random(0), lambda files: False, tried=tried)
+    return Context(
+        brief, parent, (worse, best), Random(0), lambda files: False, tried=tried, limit=4.2
+    )
 
 
 def several() -> Context:
@@ -121,7 +124,7 @@ def several() -> Context:
         "src/kernel.cu": b"int n;\n// EVOLVE-BLOCK-START tile\nint t = 32;\n// EVOLVE-BLOCK-END\n",
         "src/host.py": b"# EVOLVE-BLOCK-START\nblocks = 4\n# EVOLVE-BLOCK-END\n",
     }
-    brief = Brief("Make it fast.", files, objectives=OBJECTIVES, prompts=PLAIN)
+    brief = Brief("Make it fast.", files, objectives=OBJECTIVES, timeout=10.0, prompts=PLAIN)
     faster = {**files, "src/host.py": files["src/host.py"].replace(b"4", b"8")}
     return Context(
         brief, elite(0, files, 1, 2), (elite(1, faster, 2, 2),), Random(0), lambda files: False
@@ -297,6 +300,27 @@ def test_every_operator_shows_any_program_whole(
         user = operator.prompt(context).user
         for content in changed.values():
             assert content.decode().replace("\r\n", "\n") in user
+
+
+def _words_on_time(context: Context) -> list[str]:
+    lines = prompts.render("diff", context).user.split("\n")
+    return [line for line in lines if "evaluation" in line]
+
+
+def test_how_long_an_evaluation_may_take_is_said_beside_what_the_parents_took() -> None:
+    stopped = "An evaluation that takes longer than {} s is stopped, and its version is rejected."
+    context = full()
+    assert _words_on_time(context) == [f"Its evaluation took 0.21 s. {stopped.format('4.2')}"]
+    assert _words_on_time(replace(context, limit=1234.5)) == [
+        f"Its evaluation took 0.21 s. {stopped.format('1230')}"
+    ]
+    # What a fit of many evaluations took says nothing about one.
+    parent = replace(context.parent, evaluation=replace(context.parent.evaluation, evaluations=9))
+    assert _words_on_time(replace(context, parent=parent)) == [stopped.format("4.2")]
+    # No clock has a say in a deterministic run, which has the task's own limit.
+    timed = replace(context, limit=None, brief=replace(context.brief, timeout=10.0))
+    assert _words_on_time(timed) == [stopped.format("10")]
+    assert _words_on_time(replace(context, limit=None)) == []
 
 
 def test_long_feedback_keeps_its_ends() -> None:
