@@ -1,1 +1,1 @@
-"""What people are shown of a run."""
+"""Show a run to people: on a terminal, as a report, as a table."""

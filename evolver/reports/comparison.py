@@ -1,4 +1,4 @@
-"""What a run found beside what was known before: a table of the best at equal cost.
+"""Compare a front with known results: the best of each at equal cost.
 
 References come from the evaluator: named series of points in metric space, for example
 `{"Taylor": [{"operations": 4, "digits": 2.05, "error": 9.0e-3}, ...]}`.
@@ -27,12 +27,12 @@ _TIE = 0.01  # relative difference below which two points count as equal
 
 @dataclass(frozen=True)
 class Row:
-    """The best of each series at most at one cost; None where a series has nothing so cheap."""
+    """The best of each series up to a cost; None if a series has no point so cheap."""
 
     cost: float
     evolved: float | None
     known: Mapping[str, float | None]
-    ratio: float | None  # evolved to the best known; None where either is missing or zero
+    ratio: float | None  # evolved / best known; None if either is missing or zero
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class Comparison:
     """A front against references.
 
     Attributes:
-        cost: the objective that the rows run over.
+        cost: the objective whose values the rows are for.
         value: the objective that is compared at equal cost.
-        shown: the metric that stands for it: itself, or one that goes along with it in every
-            reference, such as the error beside its number of digits.
-        is_lower_better: of `shown`.
-        rows: by growing cost, never empty.
+        shown: the metric in the table: the value itself, or one that is monotonic in it in every
+            series, such as the error for its number of digits.
+        is_lower_better: whether a lower value of `shown` is better.
+        rows: by increasing cost; at least one.
     """
 
     cost: str
@@ -56,9 +56,9 @@ class Comparison:
 
 
 def axes(objective: Objective) -> tuple[str, str] | None:
-    """Return the objectives to compare by: the cost and the value; None with fewer than two.
+    """Return the cost and the value to compare by; None with fewer than two objectives.
 
-    The cost is the first minimised objective, or else the second one.
+    The cost is the first objective to be minimised, or else the second objective.
     """
     names = objective.names
     if len(names) < 2:
@@ -70,9 +70,9 @@ def axes(objective: Objective) -> tuple[str, str] | None:
 def compare(
     front: Sequence[Point], references: References, objective: Objective
 ) -> Comparison | None:
-    """Tabulate a front beside references; None where there is nothing to compare.
+    """Compare a front with references; None if there is nothing to compare.
 
-    A row's entries are the best that each series offers at this cost or a better one.
+    The entries of a row are the best of each series at its cost or a better one.
     """
     found = axes(objective)
     series = {
@@ -94,7 +94,7 @@ def compare(
         best_point = max(affordable, key=lambda p: signs[value] * p[value], default=None)
         return None if best_point is None else best_point[shown]
 
-    # The rows run over what was reached and what is known in the same range.
+    # The rows are for all costs in the range of the front.
     costs = {p[cost] for p in front} | {p[cost] for points in series.values() for p in points}
     reached = [p[cost] for p in front]
     rows = []
@@ -108,14 +108,16 @@ def compare(
 
 
 def _companion(front: Sequence[Point], series: References, objective: Objective, value: str) -> str:
-    """Return a metric, no objective, that front and references share, or else the value."""
+    """Return a metric that front and references share and that orders them as the value does.
+
+    The value itself if no other metric does; other objectives do not count.
+    """
     points = [*front, *(p for points in series.values() for p in points)]
     shared = set.intersection(*(set(p) for p in points)) - set(objective.names)
-    # It must order the points as the value does, or it tells something else.
     ordered = sorted(points, key=lambda p: p[value])
     for name in sorted(shared):
         values = [p[name] for p in ordered]
-        # Metrics are rounded: near ties in one may lie the other way round in the other.
+        # Metrics are rounded, so near ties may have another order.
         pairs = [(a, b, _TIE * abs(a)) for a, b in pairwise(values)]
         if all(b >= a - slack for a, b, slack in pairs) or all(
             b <= a + slack for a, b, slack in pairs
@@ -130,7 +132,7 @@ def _falls_with(shown: str, value: str, series: References) -> bool:
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """Lay a comparison out for a terminal; where evolution wins, its entry is green."""
+    """Make a table for a terminal, with the entries that beat all references in green."""
     better = "lower" if comparison.is_lower_better else "higher"
     table = Table(
         title=f"{comparison.shown} by {comparison.cost}, {better} is better",
@@ -157,14 +159,14 @@ _ENTRY = len("1.23e-4")
 
 
 def wins(row: Row, comparison: Comparison) -> bool:
-    """Tell whether the evolved entry of a row is better than all that was known."""
+    """Return whether the evolved entry of a row beats all references."""
     return row.ratio is not None and (row.ratio < 1) == comparison.is_lower_better != (
         row.ratio == 1
     )
 
 
 def entry(value: float | None) -> str:
-    """Write a number with three digits in few columns."""
+    """Format a number with three significant digits."""
     if value is None:
         return "-"
     if value and not 1e-2 <= abs(value) < 1e5:

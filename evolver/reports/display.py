@@ -1,6 +1,6 @@
-"""What a run looks like while it runs: a live view on a terminal, plain lines elsewhere.
+"""Show the progress of a run: a live view on a terminal, plain lines elsewhere.
 
-A view is a context manager and a listener: call it with every `Progress` that the engine reports.
+A view is a context manager and a listener: call it with each `Progress` of the engine.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from evolver.reports.terminal import without_marks
+from evolver.reports.terminal import without_echo
 from evolver.search.formatting import (
     best,
     cost,
@@ -39,19 +39,19 @@ _FAILURE_ROWS = 2
 
 
 class LiveView:
-    """One picture on a terminal that is drawn anew a few times a second."""
+    """A panel on a terminal that is drawn again a few times a second."""
 
     def __init__(self, console: Console, title: str) -> None:
         self._rate = Rate()
         self._title = title
         self._live = Live(console=console, refresh_per_second=4, transient=True)
-        self._quiet = without_marks(console)
+        self._quiet = without_echo(console)
         self._is_new = True
 
     def __call__(self, progress: Progress) -> None:
         """Draw the snapshot."""
         drawn = picture(progress, self._rate.update(progress), self._title)
-        self._live.update(drawn, refresh=self._is_new)  # the first one at once
+        self._live.update(drawn, refresh=self._is_new)  # the first snapshot at once
         self._is_new = False
 
     def __enter__(self) -> LiveView:
@@ -65,7 +65,7 @@ class LiveView:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._live.update("", refresh=True)  # at its end it draws more than fits the screen
+        self._live.update("", refresh=True)  # its last drawing may not fit the screen
         self._live.__exit__(kind, error, traceback)
         self._quiet.__exit__(kind, error, traceback)
 
@@ -74,7 +74,7 @@ View = AbstractContextManager[Callable[[Progress], None]]
 
 
 def view(console: Console, title: str) -> View:
-    """Return the view that fits where the console writes to."""
+    """Return a live view for a terminal, else one of plain lines."""
     return LiveView(console, title) if console.is_terminal else PlainView(console.file)
 
 
@@ -86,7 +86,7 @@ def picture(progress: Progress, rate: float | None, title: str) -> RenderableTyp
     lower = Table.grid(padding=(0, 4))
     lower.add_row(front_table(progress.front), Group(*_tables(progress)))
     body = Group(_head(progress, rate), "", lower)
-    return Panel(body, title=Text(visible_line(title)), title_align="left")  # else it is markup
+    return Panel(body, title=Text(visible_line(title)), title_align="left")  # a str would be markup
 
 
 def _head(progress: Progress, rate: float | None) -> RenderableType:
@@ -132,7 +132,7 @@ def _verdicts(statuses: Mapping[str, int], in_flight: int) -> str:
 
 
 def front_table(front: Sequence[Elite]) -> Table:
-    """List a front's programs with their metrics, as many as fit a screen."""
+    """List the first programs of a front with their metrics."""
     names = list(front[0].evaluation.metrics) if front else []
     title = ("front" if len(front) > 1 else "best") + trust(front[0] if front else None)
     table = Table(title=title, title_justify="left", box=None)
@@ -155,7 +155,7 @@ def _tables(progress: Progress) -> list[Table]:
 
 
 def model_table(records: Mapping[str, ModelRecord], bills: Mapping[str, Bill]) -> Table:
-    """List models with what came of them and what they cost."""
+    """List models with their results and their costs."""
     table = Table(title="models", title_justify="left", box=None)
     table.add_column("name", style="cyan")
     for name in ("attempts", "improved", "calls", "tokens", "dollars", "unanswered"):

@@ -1,4 +1,4 @@
-"""Every program of a run as rows of a table or as JSON lines, with metrics and lineage."""
+"""Export the programs of a run as CSV or JSON lines, with metrics and parents."""
 
 from __future__ import annotations
 
@@ -23,11 +23,10 @@ _COLUMNS = (
 def records(
     outcomes: Iterable[Outcome], evidence: Evidence | None = None
 ) -> Iterator[dict[str, Any]]:
-    """Describe every program that was made, in the order in which they were committed.
+    """Yield a record of every stored program, in commit order.
 
-    Programs that a filter rejected were not stored, and attempts without a program have none;
-    neither has a record. `metrics` are what the search measured once, `confirmed` what repeated
-    measurements say, where there is evidence.
+    Programs that a filter rejected are not stored. `metrics` are the search's single measurement,
+    `confirmed` the means of repeated ones, if `evidence` has any.
     """
     known = {} if evidence is None else evidence.confirmed
     for outcome in outcomes:
@@ -65,7 +64,7 @@ def records(
 
 
 def _texts(files: Files) -> dict[str, Any]:
-    """Files as text; what is no UTF-8 as {"base64": ...}."""
+    """Return files as text, or as {"base64": ...} where they are not UTF-8."""
     texts: dict[str, Any] = {}
     for path, content in files.items():
         try:
@@ -78,7 +77,7 @@ def _texts(files: Files) -> dict[str, Any]:
 def write_jsonl(
     outcomes: Iterable[Outcome], stream: IO[str], evidence: Evidence | None = None
 ) -> int:
-    """Write one JSON object a line, file contents included; return how many."""
+    """Write one JSON object a line, with file contents; return the number of programs."""
     count = 0
     for record in records(outcomes, evidence):
         stream.write(visible_json(json.dumps(record, ensure_ascii=False)) + "\n")
@@ -87,19 +86,19 @@ def write_jsonl(
 
 
 def write_csv(outcomes: Sequence[Outcome], stream: IO[str]) -> int:
-    """Write a table without file contents, a column for each metric; return the number of rows.
+    """Write a table with a column for each metric; return the number of programs.
 
-    Private metrics are headed `private:name`, features `feature:name`; parents are separated by
-    spaces. What repeated measurements say is not in it: a program's row never changes.
+    Private metrics are in columns `private:name`, features in `feature:name`; parents are separated
+    by spaces. It has no file contents and no confirmed values, so a program's row never changes.
     """
     groups = (("", "metrics"), ("private:", "private"), ("feature:", "features"))
-    rows, names = [], dict[str, None]()  # a dict keeps the order of first appearance
+    rows, names = [], dict[str, None]()  # a dict keeps the order
     for record in records(outcomes):
         row = {column: record.get(column, "") for column in _COLUMNS}
         row["parents"] = " ".join(str(parent) for parent in record["parents"])
         for prefix, group in groups:
             for name, value in record.get(group, {}).items():
-                # A metric that is named like a column keeps apart from it.
+                # A metric may have the name of a column.
                 heading = f"metric:{name}" if prefix + name in _COLUMNS else prefix + name
                 names[heading] = None
                 row[heading] = repr(value)

@@ -1,4 +1,4 @@
-"""A run on one page of HTML that works without a network: plots, comparison, the best program."""
+"""Write report.html, which needs no network: plots, a comparison, the best program."""
 
 from __future__ import annotations
 
@@ -52,13 +52,13 @@ pre {{ background: #f6f6f6; padding: 1rem; overflow-x: auto; }}
 
 
 def escape(text: str) -> str:
-    """Write a text in HTML, its control characters visible."""
+    """Escape a text for HTML, and make its control characters visible."""
     return html.escape(visible(text))
 
 
 @dataclass(frozen=True)
 class HtmlReport:
-    """What report.html shows."""
+    """The content of report.html."""
 
     title: str
     facts: Mapping[str, str]
@@ -67,13 +67,14 @@ class HtmlReport:
     objective: Objective
     history: Sequence[tuple[int, float]]
     best: Files
-    confirmed: float | None = None  # what is announced, where the search's own values are not it
+    confirmed: float | None = None  # the announced value, if it differs from the search's
 
 
 def history(outcomes: Iterable[Outcome], objective: Objective) -> list[tuple[int, float]]:
-    """Return (evaluations, best so far) at the start, each improvement and the end.
+    """Return (evaluations, best so far) at the start, at each improvement and at the end.
 
-    By the search alone, which measures each program once; with one objective in its own unit.
+    The values are the search's, which measures each program once; in the objective's unit if
+    there is one objective, else the hypervolume.
     """
     points: list[tuple[int, float]] = []
     front: list[tuple[float, ...]] = []
@@ -96,7 +97,7 @@ def history(outcomes: Iterable[Outcome], objective: Objective) -> list[tuple[int
 
 
 def write_html(report: HtmlReport, path: Path) -> bool:
-    """Write a page that needs no network; return whether it has plots (plotly is an extra)."""
+    """Write the report; return whether it has plots, for which it needs plotly."""
     figures = _figures(report)
     comparison = compare(report.front, report.references, report.objective)
     facts = "".join(f"<tr><th>{escape(k)}</th><td>{escape(v)}</td></tr>" for k, v in
@@ -137,7 +138,7 @@ def _comparison_html(comparison: Comparison) -> str:
 
 
 def _figures(report: HtmlReport) -> list[str] | None:
-    """Return the plots as pieces of HTML after the library itself; None without plotly."""
+    """Return the plotly library and the plots as HTML; None without plotly."""
     try:
         library = files("plotly").joinpath("package_data/plotly.min.js").read_text("utf-8")
     except (ModuleNotFoundError, FileNotFoundError):
@@ -153,7 +154,7 @@ def _figures(report: HtmlReport) -> list[str] | None:
         name = report.objective.value_name
         lines, title = [steps], f"Best {name}"
         if report.confirmed is not None:
-            # What was measured once may be luck: it is drawn as such, beside what is true.
+            # A single measurement may be luck, so the search's line is dotted and grey.
             steps |= {"name": "by the search, measured once"}
             steps["line"] = {"shape": "hv", "color": "#999", "dash": "dot"}
             level = {
@@ -165,7 +166,7 @@ def _figures(report: HtmlReport) -> list[str] | None:
             }
             lines = [steps, level]
         figures.append({"data": lines, "layout": _layout(title, "evaluations", name)})
-    # Figures as plain JSON: building them with plotly's classes takes half a second.
+    # The figures are plain JSON: plotly's classes take half a second.
     drawn = [
         f'<div id="figure-{number}" class="figure"></div>\n'
         f"<script>Plotly.newPlot('figure-{number}', {_for_script(figure)})</script>"
@@ -174,7 +175,7 @@ def _figures(report: HtmlReport) -> list[str] | None:
     return [f"<script>{library}</script>", *drawn, _FITTED]
 
 
-# Whatever changes their width, not the window's alone.
+# Plotly itself follows the window's width only.
 _FITTED = """<script>
 const fitted = new ResizeObserver(all => all.forEach(one => Plotly.Plots.resize(one.target)));
 document.querySelectorAll(".figure").forEach(figure => fitted.observe(figure));
@@ -185,7 +186,7 @@ _GREEN = "#0a7a2f"
 
 
 def _for_script(figure: Mapping[str, Any]) -> str:
-    """Write JSON that cannot end the script element that it stands in."""
+    """Write JSON that cannot close the script element around it."""
     return json.dumps({**figure, "config": {"responsive": True, "displayModeBar": False}}).replace(
         "<", "\\u003c"
     )
@@ -198,7 +199,7 @@ def _layout(title: str, across: str, upward: str) -> dict[str, Any]:
         "xaxis": {**axis, "title": {"text": across}},
         "yaxis": {**axis, "title": {"text": upward}},
         "hovermode": "closest",
-        # Below the plot: beside it on a narrow screen its names would take the plot's place.
+        # Below the plot: beside it, long names would leave no room on a narrow screen.
         "legend": {"orientation": "h", "yref": "container", "yanchor": "bottom", "y": 0},
         "margin": {"l": 60, "r": 20, "t": 60},
         "autosize": True,

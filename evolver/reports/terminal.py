@@ -1,4 +1,4 @@
-"""The terminal: what is printed cannot act on it, and a key that is pressed leaves no mark."""
+"""Print to a terminal: text cannot send it control sequences, and keys leave no echo."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from rich.text import Text
 
 from evolver.wording import visible
 
-_WIDTH_OF_A_FILE = 120  # columns where the output is no terminal
+_WIDTH_OF_A_FILE = 120  # columns, if the output is not a terminal
 
 
 class Terminal(Console):
-    """A console for people. Text is printed as it is: no markup, no names of emoji, no escapes."""
+    """A console for people. It prints text literally: no markup, emoji names or escapes."""
 
     def __init__(self, *, to_stderr: bool = False, **more: Any) -> None:
         super().__init__(stderr=to_stderr, markup=False, emoji=False, highlight=False, **more)
@@ -26,26 +26,26 @@ class Terminal(Console):
             self.width = _WIDTH_OF_A_FILE
 
     def render_str(self, text: str, **how: Any) -> Text:
-        """Make a text of a string, its control characters visible before it is laid out."""
+        """Convert a string to a text whose control characters are visible."""
         return super().render_str(visible(text), **how)
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
     ) -> Iterable[Segment]:
-        """Render anything; whatever text it holds has no control characters."""
+        """Render anything, with control characters in its text made visible."""
         for segment in super().render(renderable, options):
             yield segment if segment.control else Segment(visible(segment.text), segment.style)
 
     def on_broken_pipe(self) -> NoReturn:
-        """Leave it to the command line, which ends without a word."""
+        """Raise the error for the command line, which then exits silently."""
         raise BrokenPipeError
 
 
 @contextlib.contextmanager
-def without_marks(console: Console) -> Iterator[None]:
-    """Keep the terminal from writing into the picture what is typed, such as ^C for Ctrl-C.
+def without_echo(console: Console) -> Iterator[None]:
+    """Switch off the terminal's echo of keys, such as ^C for Ctrl-C.
 
-    At the end of a full line it would begin another one, and the picture could not be taken away.
+    An echo at the end of a full line would add a line, and the live view could not be erased.
     """
     try:
         import termios
@@ -53,7 +53,7 @@ def without_marks(console: Console) -> Iterator[None]:
         number = sys.stdin.fileno()
         before = termios.tcgetattr(number)
     except (ImportError, OSError, ValueError, termios.error):
-        yield  # its input is no terminal
+        yield  # the input is not a terminal
         return
     quiet = list(before)
     quiet[3] &= ~termios.ECHO

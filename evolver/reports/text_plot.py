@@ -1,4 +1,4 @@
-"""A front and what was known before, plotted in characters for a terminal."""
+"""Plot a front and references in characters, for a terminal."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def terminal_plot(
     """Plot a front and references in characters; None with fewer than two objectives.
 
     Args:
-        front: the evolved points; they are drawn last, so they hide others.
+        front: the evolved points, drawn over the others.
         references: the known points.
         objective: names the axes.
         width: columns of the whole plot.
@@ -35,7 +35,7 @@ def terminal_plot(
         return None
     cost, value = found
     markers = iter("o+x*#@%&$" * 9)
-    # What is known far beyond the front's costs would squeeze the front itself.
+    # References far beyond the front's costs would squeeze the front.
     reached = [p[cost] for p in front]
     margin = 0.25 * (max(reached) - min(reached))
     near: dict[str, Sequence[Point]] = {
@@ -61,7 +61,7 @@ _GUTTER = 7  # columns for the labels of the vertical axis
 
 @dataclass(frozen=True)
 class _Axis:
-    """A range of numbers over a number of character cells."""
+    """A range of numbers, mapped to a number of character cells."""
 
     low: float
     high: float
@@ -76,7 +76,7 @@ class _Axis:
         return round((value - self.low) / (self.high - self.low) * (self.cells - 1))
 
     def ticks(self, wanted: int) -> dict[int, str]:
-        """Cells to label, at steps of 1, 2 or 5 times a power of ten."""
+        """Return the labels by cell, at steps of 1, 2 or 5 times a power of ten."""
         rough = (self.high - self.low) / wanted
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * m for m in (1, 2, 5, 10) if power * m >= rough * 0.999)

@@ -1,1 +1,1 @@
-"""What a run keeps: its facts, and the database in which they stand."""
+"""The facts of a run, and the database that holds them."""

@@ -1,4 +1,4 @@
-"""Contents of files, each stored once, by its hash."""
+"""Store the contents of files, each once, by its hash."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from evolver.types import Files
 
 @dataclass(frozen=True)
 class Contents:
-    """The contents in a database; a row of another table names files as JSON, path -> hash."""
+    """The contents in a database. Rows of other tables refer to them by JSON, path -> hash."""
 
     database: sqlite3.Connection
 
     def keep(self, files: Files) -> str:
-        """Store contents that are new; return the JSON that names the files."""
+        """Store the contents that are new; return the JSON that refers to the files."""
         hashes = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
         self.database.executemany(
             "INSERT OR IGNORE INTO contents (hash, content) VALUES (?, ?)",
@@ -25,10 +25,10 @@ class Contents:
         )
         return json.dumps(hashes)
 
-    def files(self, named: str) -> dict[str, bytes]:
-        """Return the files that a JSON text of `keep` names."""
+    def files(self, hashes: str) -> dict[str, bytes]:
+        """Return the files that the JSON from `keep` refers to."""
         files = {}
-        for path, key in json.loads(named).items():
+        for path, key in json.loads(hashes).items():
             (content,) = self.database.execute(
                 "SELECT content FROM contents WHERE hash = ?", (key,)
             ).fetchone()

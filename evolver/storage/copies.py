@@ -1,4 +1,4 @@
-"""Copies of a run's facts that leave some out: what a replay answers from, how a fork begins."""
+"""Copy a part of a run's facts: the answers that a replay uses, or what a fork begins with."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from evolver.errors import UsageError
 from evolver.storage import rows
 from evolver.storage.database import DATABASE, copy
 
-# What hangs on an attempt, and by which column.
+# Tables with rows of single attempts, and the column with the attempt's number.
 _BY_ATTEMPT = {
     "attempts": "id",
     "preflights": "attempt",
     "programs": "id",
     "evaluations": "program",
 }
-# What other attempts may share.
+# Tables whose rows several attempts may share.
 _BY_LEADER = ("completions", "requests")
 _NAMED = """
     SELECT named.value FROM programs, json_each(programs.files) AS named
@@ -30,10 +30,10 @@ _NAMED = """
 
 
 def recorded_answers(directory: Path) -> sqlite3.Connection:
-    """Return what was asked and answered in a run, in memory: as if nothing had been decided yet.
+    """Copy a run into memory without its decisions and results: requests and answers are left.
 
     Raises:
-        UsageError: no run is there, or it is damaged.
+        UsageError: the directory has no run, or its database is damaged.
     """
     database = copy(directory, ":memory:")
     for table in ("outcomes", "attempts", "programs", "evaluations", "rounds", "closings"):
@@ -43,18 +43,18 @@ def recorded_answers(directory: Path) -> sqlite3.Connection:
 
 
 def write_fork(directory: Path, finished: int, out: Path, facts: Mapping[str, Any]) -> None:
-    """Write the facts of a run as they were after its first `finished` attempts, as another run's.
+    """Write the facts that a run had after its first `finished` attempts, as those of a new run.
 
-    What was in flight then is left behind, with all that it bought.
+    Attempts that were in flight then are left out, with all that they paid for.
 
     Args:
         directory: of the run.
-        finished: attempts in commit order.
-        out: directory of the other run.
-        facts: are added; those of the same names are replaced.
+        finished: number of attempts, in commit order.
+        out: directory of the new run.
+        facts: added to the run's own facts; they replace those of the same name.
 
     Raises:
-        UsageError: no run is there, it is damaged, or it has fewer attempts.
+        UsageError: the directory has no run, it is damaged, or it has fewer attempts.
     """
     with contextlib.closing(copy(directory, str((out / DATABASE).absolute()))) as database:
         (had,) = database.execute("SELECT count(*) FROM outcomes").fetchone()
@@ -88,13 +88,13 @@ def _cut(database: sqlite3.Connection, finished: int) -> None:
     database.execute(
         "DELETE FROM evaluations WHERE purpose = 'confirmation' AND seen > ?", (finished,)
     )
-    # A round that was not closed then counts for nothing yet, and is planned anew.
+    # A round that was open then is planned again.
     database.execute("DELETE FROM closings WHERE seen > ?", (finished,))
     database.execute("DELETE FROM rounds WHERE number NOT IN (SELECT round FROM closings)")
     database.execute(
         "DELETE FROM evaluations WHERE round > 0 AND round NOT IN (SELECT number FROM rounds)"
     )
-    # Those of the very end come before whatever the other run begins.
+    # Confirmations of the last moment come before the first attempt of the new run.
     for table in ("evaluations", "closings"):
         database.execute(f"UPDATE {table} SET begun = 0 WHERE seen = ?", (finished,))
     database.execute("DELETE FROM failures WHERE request NOT IN (SELECT id FROM requests)")

@@ -1,4 +1,4 @@
-"""The file that a run's facts lie in: found, opened, locked, and told when it is damaged."""
+"""Find, open, copy and lock the database of a run."""
 
 from __future__ import annotations
 
@@ -14,58 +14,57 @@ from evolver.storage.schema import migrate
 from evolver.wording import shell
 
 DATABASE = "evolver.db"
-LOCK = "lock"  # holds the number of the process that writes
+LOCK = "lock"  # contains the id of the process that writes
 
 
 def find_database(directory: Path) -> Path:
     """Return the path of a run's database.
 
     Raises:
-        UsageError: there is none.
+        UsageError: the directory has none.
     """
     path = directory / DATABASE
     if not path.is_file():
-        raise UsageError(f"{directory} holds no run (no {DATABASE} in it)")
+        raise UsageError(f"{directory} holds no run (no {DATABASE} in it); give a run's directory")
     return path
 
 
 def connect(path: Path) -> sqlite3.Connection:
-    """Open a database for writing: what is committed survives a kill, not always a power cut."""
-    database = sqlite3.connect(path.absolute(), timeout=10)  # a name may begin with "file:"
+    """Open a database for writing. A commit survives a kill, but not always a power cut."""
+    database = sqlite3.connect(path.absolute(), timeout=10)  # "file:..." would be a URI
     database.execute("PRAGMA synchronous = NORMAL")
     return database
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
-    """Open a database that nothing is written to; it must exist."""
+    """Open an existing database for reading only."""
     return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
 
 
 def begin_log(database: sqlite3.Connection) -> None:
-    """Write to a log (WAL) from here on, so that others can read at the same time."""
+    """Switch to a write-ahead log (WAL), so that others can read while this process writes."""
     database.execute("PRAGMA journal_mode = WAL")
 
 
 def end_log(database: sqlite3.Connection) -> None:
-    """Move what is in the log into the database, and remove the log.
+    """Move the write-ahead log into the database, and leave the mode in which it has one.
 
-    Readers create a log's files anew for a database that wants one, and cannot remove them. So a
-    database that is at rest wants none. Where another process reads at this moment, the log stays
-    for the next session.
+    A reader of a database in that mode creates the log's files, and cannot remove them. If another
+    process reads at this moment, SQLite refuses, and the log stays until the next session ends.
     """
     with contextlib.suppress(sqlite3.OperationalError):
         database.execute("PRAGMA journal_mode = DELETE")
 
 
 def copy(directory: Path, target: str) -> sqlite3.Connection:
-    """Copy a run's database, also of one that another process writes, and bring it up to date.
+    """Copy the database of a run, which another process may be writing, and migrate the copy.
 
     Args:
         directory: of the run.
         target: path of the copy, or ":memory:".
 
     Raises:
-        UsageError: no run is there, or it is damaged.
+        UsageError: the directory has no run, or its database is damaged.
     """
     path = find_database(directory)
     database = sqlite3.connect(target)
@@ -80,7 +79,11 @@ def copy(directory: Path, target: str) -> sqlite3.Connection:
 
 
 def lock(directory: Path) -> IO[str]:
-    """Hold the directory against a second writer for as long as the file stays open."""
+    """Lock the directory against a second writer for as long as the returned file is open.
+
+    Raises:
+        UsageError: another process holds the lock.
+    """
     file = (directory / LOCK).open("a+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -89,7 +92,7 @@ def lock(directory: Path) -> IO[str]:
         owner = file.read().strip() or "unknown"
         file.close()
         raise UsageError(
-            f"{directory} is being written by process {owner}; wait for it or stop it first"
+            f"{directory} is being written by process {owner}; wait for it, or stop it first"
         ) from None
     file.seek(0)
     file.truncate()
@@ -99,23 +102,27 @@ def lock(directory: Path) -> IO[str]:
 
 
 def bring_up_to_date(directory: Path) -> None:
-    """Migrate a run's database, unless another process is at work on it."""
+    """Migrate the database of a run.
+
+    Raises:
+        UsageError: another process writes it, or it is read-only.
+    """
     try:
         with lock(directory), contextlib.closing(connect(directory / DATABASE)) as database:
             migrate(database)
             end_log(database)
     except (OSError, sqlite3.OperationalError) as error:
         raise UsageError(
-            f"an older evolver wrote {directory}, and it cannot be brought up to date ({error}); "
+            f"{directory} was written by an older evolver and cannot be migrated ({error}); "
             "make it writable, or copy it"
         ) from error
 
 
 def check_integrity(database: sqlite3.Connection, directory: Path) -> None:
-    """Read the whole database once.
+    """Check the whole database for damage.
 
     Raises:
-        UsageError: SQLite found damage.
+        UsageError: SQLite finds damage.
     """
     (verdict,) = database.execute("PRAGMA quick_check(1)").fetchone()
     if verdict != "ok":
@@ -123,9 +130,9 @@ def check_integrity(database: sqlite3.Connection, directory: Path) -> None:
 
 
 def damaged(directory: Path, reason: object) -> UsageError:
-    """Return the error that says so, in one line, and what to do."""
+    """Return the error for a damaged database: one line, with the command that helps."""
     told = " ".join(str(reason).split())
     return UsageError(
         f"the database of {directory} is damaged ({told}); "
-        f"'{shell('evolver', 'doctor', directory)}' says what can be had back"
+        f"'{shell('evolver', 'doctor', directory)}' says what can be recovered"
     )

@@ -1,4 +1,4 @@
-"""The facts of a run as records: what was decided, asked, judged and measured again."""
+"""The facts of a run as records: attempts, requests, outcomes, confirmations, sessions."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from evolver.types import Bound, Elite, Evaluation, Files, Program, Prompt
 
 @dataclass(frozen=True)
 class Attempt:
-    """One pass of the loop, as it was decided before anything was spent."""
+    """One pass of the loop, as it was decided before it spent anything."""
 
     id: int
-    seen: int  # finished attempts, in commit order, that the decision knew of
+    seen: int  # number of finished attempts that the decision took into account
     operator: str
     island: int
     parent: int | None  # None for seeds
     inspirations: tuple[int, ...] = ()
-    reserved: int = 1  # evaluations that it may spend
-    model: str = ""  # the model that it asks; "" for none
-    leader: int | None = None  # the attempt whose first request answers this one's too
+    reserved: int = 1  # evaluations that it may spend at most
+    model: str = ""  # the model that it asks, if any
+    leader: int | None = None  # the attempt whose first request it shares
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Outcome:
 
     @property
     def elite(self) -> Elite | None:
-        """The program with its verdict, where that is "ok"."""
+        """The program with its evaluation, if the status is "ok"."""
         program, evaluation = self.program, self.evaluation
         if program is None or evaluation is None or evaluation.status != "ok":
             return None
@@ -59,15 +59,15 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Confirmation:
-    """A measurement that repeats one, made before a winner is announced.
+    """A measurement of a program that repeats the search's, before a winner is announced.
 
     Attributes:
         program: its id.
         evaluation: the new measurement.
-        seen: attempts that were finished by then; -1 where an older evolver did not say.
+        seen: number of attempts that were finished by then; -1 if an older evolver stored none.
         begun: attempts with lower numbers had begun by then, others had not; -1 as above.
-        round: that it belongs to; 0 where it stands for itself, by the rules of older runs.
-        repeat: its number within the round, from 0: with it go the secret inputs.
+        round: the round that it belongs to; 0 by the rules of older runs, which had no rounds.
+        repeat: its number within the round, from 0. It determines the secret inputs.
     """
 
     program: int
@@ -82,21 +82,21 @@ class Confirmation:
 class Round:
     """Programs that are measured again together, on the same secret inputs.
 
-    It is planned before anything is measured: what ends it depends on no score but on whether the
-    first repeats come out exactly as the search had them.
+    It is planned before anything is measured. Its end depends on no score, but only on whether the
+    first repeats equal the search's measurements.
 
     Attributes:
         number: from 1.
-        programs: their ids, the seed's among them.
-        first: repeats after which it ends where every one of them was exact.
+        programs: their ids, including the seed's.
+        first: repeats after which it ends if all of them equal the search's measurements.
         least: repeats of each program, at least.
         most: repeats of each program, at most.
-        allowance: seconds of evaluation that it may take beyond the least; None: as many as it has.
-        is_strict: whether the evaluator measures by its `confirm`, unlike in the search.
-        asked: the program that somebody asked for; None where the run chose.
-        seen: attempts that were finished when it closed; -1 while it is open.
+        allowance: seconds of evaluation that it may take beyond the least; None: no limit.
+        is_strict: whether the evaluator measures by its `confirm`, which the search does not use.
+        asked: the program that the user asked for; None if the run chose the programs.
+        seen: number of attempts that were finished when it closed; -1 while it is open.
         begun: attempts with lower numbers had begun by then, others had not; -1 as above.
-        is_exact: whether every measurement came out as before.
+        is_exact: whether every measurement equals the search's.
     """
 
     number: int
@@ -113,7 +113,7 @@ class Round:
 
     @property
     def is_closed(self) -> bool:
-        """Whether its measurements are all there, and count."""
+        """Whether all its measurements are made, so that they count."""
         return self.seen >= 0
 
 
@@ -122,7 +122,7 @@ class Session:
     """One stretch of work on a run."""
 
     id: int
-    settings: str  # what it was told to do, in JSON; "" where an older evolver did not say
+    settings: str  # its configuration in JSON; "" if an older evolver stored none
     begun: tuple[int, ...]  # attempts, by number
     finished: tuple[int, ...]  # attempts, in commit order
     closed: tuple[int, ...] = ()  # rounds, by number
@@ -130,10 +130,10 @@ class Session:
 
 @dataclass(frozen=True)
 class Request:
-    """One request to a model, as it is recorded before it is sent."""
+    """A request to a model, as it is recorded before it is sent."""
 
     attempt: int
-    call: int  # the attempt's completions are counted by calls, from 0
+    call: int  # number of the request within the attempt, from 0; a retry keeps it
     model: str  # the name that the run gives it
     prompt: Prompt
     samples: int = 1
@@ -141,10 +141,10 @@ class Request:
 
     @property
     def name(self) -> str:
-        """What the request is called in its run, such as "0012-0"."""
+        """The name of the request in its run, such as "0012-0"."""
         return request_name(self.attempt, self.call)
 
 
 def request_name(attempt: int, call: int) -> str:
-    """Return what an attempt's call is called in its run."""
+    """Return the name of an attempt's request in its run."""
     return f"{attempt:04}-{call}"

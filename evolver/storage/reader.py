@@ -18,7 +18,7 @@ from evolver.types import Bound, Completion, Evaluation, Preflight, Program, Pro
 
 
 class Reader:
-    """The facts of one run, and totals over them. Not safe to share between threads."""
+    """The facts of one run, and totals over them. Not thread-safe."""
 
     def __init__(self, database: sqlite3.Connection) -> None:
         """Read an open database; see `open` and `snapshot`."""
@@ -27,12 +27,13 @@ class Reader:
 
     @staticmethod
     def open(directory: Path) -> Reader:
-        """Open the facts of a run. Each question is answered by what is there when it is asked.
+        """Open the facts of a run. Each method reads what is stored when it is called.
 
-        A run that an older evolver wrote is brought up to date first.
+        The database of an older evolver is migrated first.
 
         Raises:
-            UsageError: no run is there, or it is damaged, or of an older evolver and in use.
+            UsageError: the directory has no run, the database is damaged, or it must be migrated
+                while another process writes it.
         """
         path = find_database(directory)
         try:
@@ -49,7 +50,7 @@ class Reader:
         """Copy the facts of a run into memory, as they are now.
 
         Raises:
-            UsageError: no run is there, or it is damaged.
+            UsageError: the directory has no run, or its database is damaged.
         """
         return Reader(copy(directory, ":memory:"))
 
@@ -60,7 +61,7 @@ class Reader:
     # --- facts ---------------------------------------------------------------------------------
 
     def facts(self) -> dict[str, Any]:
-        """Return what was known when the run was started, and what was noted since."""
+        """Return the named facts: those of the start, and those that were noted since."""
         found = self._database.execute("SELECT name, value FROM facts")
         return {name: json.loads(value) for name, value in found}
 
@@ -71,7 +72,7 @@ class Reader:
         return [rows.attempt_of(row) for row in found]
 
     def next_attempt(self) -> int:
-        """Return the lowest number that no attempt and no request has had, nor any above it."""
+        """Return the number after the highest one that an attempt or a request has."""
         (highest,) = self._database.execute(
             "SELECT max(coalesce((SELECT max(id) FROM attempts), -1), "
             "coalesce((SELECT max(attempt) FROM completions), -1), "
@@ -80,7 +81,7 @@ class Reader:
         return int(highest) + 1
 
     def outcomes(self) -> Iterator[Outcome]:
-        """Yield every outcome in commit order, programs and evaluations included."""
+        """Yield every outcome in commit order, with its program and its evaluation."""
         attempts = {attempt.id: attempt for attempt in self.attempts()}
         for row in rows.select(self._database, "SELECT * FROM outcomes ORDER BY sequence"):
             attempt = attempts[row["attempt"]]
@@ -106,23 +107,24 @@ class Reader:
         return [rows.round_of(row) for row in found]
 
     def completions(self, attempt: int) -> dict[int, tuple[Completion, ...]]:
-        """Return the stored answers of an attempt by the number of the call."""
+        """Return the stored answers to an attempt's requests, by the number of the request."""
         found = rows.select(
             self._database, "SELECT * FROM completions WHERE attempt = ?", (attempt,)
         )
         return {row["call"]: rows.answers_of(row) for row in found}
 
     def prompts(self, attempt: int) -> dict[int, Prompt]:
-        """Return the prompts that were sent for an attempt, by the number of the call.
+        """Return the prompts that were sent for an attempt, by the number of the request.
 
-        Where several attempts shared the first request, it is one of each of them.
+        A first request that several attempts share belongs to each of them.
         """
         found = self._database.execute(
             "SELECT call, prompt FROM requests WHERE attempt = ?1 OR (call = 0 AND attempt = "
             "(SELECT leader FROM attempts WHERE id = ?1)) ORDER BY attempt, id",
             (attempt,),
         )
-        prompts = dict(found.fetchall())  # its own before its leader's, the last try before others
+        # The attempt's own prompt replaces its leader's, and that of a retry the first one.
+        prompts = dict(found.fetchall())
         return {
             call: rows.prompt_of(self._contents.files(prompts[call])) for call in sorted(prompts)
         }
@@ -135,7 +137,7 @@ class Reader:
         return {row["turn"]: rows.preflight_of(row) for row in found}
 
     def sessions(self) -> list[Session]:
-        """Return the stretches of work, in order."""
+        """Return the sessions, in order."""
         begun = _by_session(self._database, "SELECT session, id FROM attempts ORDER BY id")
         finished = _by_session(
             self._database, "SELECT session, attempt FROM outcomes ORDER BY sequence"
@@ -155,7 +157,11 @@ class Reader:
         ]
 
     def last_stop(self, before: int = 0) -> str | None:
-        """Return why a session ended, the last or one `before` it; None: killed, or at work."""
+        """Return why a session ended; None if it was killed or is at work.
+
+        Args:
+            before: 0: the last session; n: the one n sessions earlier.
+        """
         row = self._database.execute(
             "SELECT reason FROM stops WHERE session = (SELECT id FROM sessions ORDER BY id DESC "
             "LIMIT 1 OFFSET ?)",
@@ -191,7 +197,7 @@ class Reader:
         return sum(self.bills().values(), Bill())
 
     def preflight_counts(self) -> PreflightCounts:
-        """Return what the pre-flights found, all together."""
+        """Return what all pre-flights found."""
         row = self._database.execute(
             "SELECT count(*), sum(turn = 0 AND attempt > 0 AND complaint != ''), "
             "sum(turn = 1 AND complaint = ''), sum(seconds) FROM preflights"
@@ -199,7 +205,7 @@ class Reader:
         return PreflightCounts(*(value or 0 for value in row))
 
     def seconds(self) -> float:
-        """Return how long the run was worked on: its sessions, each to its last sign of life."""
+        """Return the time worked on the run: each session until the last row that it wrote."""
         (total,) = self._database.execute(
             """
             SELECT coalesce(sum(ended - started), 0) FROM (

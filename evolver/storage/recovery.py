@@ -1,7 +1,7 @@
-"""What can be had back of a run whose database is damaged.
+"""Recover a run whose database is damaged.
 
-Rows are read one by one, the unreadable ones passed over, and what is whole is written as a new
-run: an outcome with its program, its evaluation and all their contents, or not at all.
+Rows are read one by one, and unreadable ones are skipped. An outcome is recovered only with its
+program, its evaluation and all their contents. What is recovered is written as a new run.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from evolver.storage import rows
 from evolver.storage.database import DATABASE, connect, find_database
 from evolver.storage.schema import MIGRATIONS, migrate
 
-_LARGEST = 64 * 2**30  # bytes: what a header may ask for
-_GAP = 4096  # row ids without a readable row before the rest of a table is given up
+_LARGEST = 64 * 2**30  # bytes: a header that gives a larger size is not believed
+_GAP = 4096  # unreadable row ids in a row after which the rest of a table is skipped
 
 _TABLES = (
     "facts", "sessions", "contents", "attempts", "requests", "completions", "failures",
@@ -31,12 +31,12 @@ _TABLES = (
 
 @dataclass(frozen=True)
 class Recovery:
-    """What is whole in a database.
+    """What can be read of a database.
 
     Attributes:
         rows: table -> readable rows.
-        damage: what SQLite says is wrong; "" where nothing is.
-        version: how many migrations the database has been through.
+        damage: what SQLite found wrong; "" if the database is whole.
+        version: number of migrations that the database has been through.
     """
 
     rows: dict[str, list[sqlite3.Row]]
@@ -45,7 +45,7 @@ class Recovery:
 
     @property
     def outcomes(self) -> list[sqlite3.Row]:
-        """The outcomes that nothing is missing of, in commit order."""
+        """The complete outcomes, in commit order."""
         contents = {row["hash"] for row in self.rows["contents"]}
         evaluated = {
             row["program"]
@@ -68,33 +68,33 @@ class Recovery:
 
     @property
     def resumable(self) -> bool:
-        """Whether a run can be made of it that goes on: its facts and its seed are there."""
+        """Whether the facts and the seed are readable, so that a run can go on from them."""
         seed = any(row["attempt"] == 0 for row in self.outcomes)
         return seed and {"task", "seeds"} <= {row["name"] for row in self.rows["facts"]}
 
 
 def _hashes(files: str) -> set[str]:
-    """Return the hashes of the contents that a stored mapping of files names."""
+    """Return the hashes in a stored mapping of files."""
     try:
         return set(json.loads(files).values())
     except (TypeError, ValueError, AttributeError):
-        return {""}  # torn: it names what nobody has
+        return {""}  # damaged: a hash that no content has
 
 
 def examine(directory: Path) -> Recovery:
-    """Read all that can be read of a run's database.
+    """Read every readable row of a run's database.
 
     Raises:
-        UsageError: there is no database at all.
+        UsageError: the directory has no database.
     """
     with tempfile.TemporaryDirectory(prefix="evolver-") as folder:
         return _examine(_padded_copy(find_database(directory), Path(folder)))
 
 
 def _padded_copy(path: Path, folder: Path) -> Path:
-    """Copy a database with its log, and give back the length it had before it was cut off.
+    """Copy a database with its log, and pad it to the length in its header if it was cut off.
 
-    SQLite refuses a file that is shorter than its header says, however much of it is whole.
+    SQLite refuses a file that is shorter than its header says.
     """
     for suffix in ("", "-wal"):
         source = path.with_name(path.name + suffix)
@@ -111,7 +111,7 @@ def _padded_copy(path: Path, folder: Path) -> Path:
 
 
 def _examine(path: Path) -> Recovery:
-    database = sqlite3.connect(path, timeout=10)  # as it is: a damaged one takes no settings
+    database = sqlite3.connect(path, timeout=10)  # without settings, which a damaged one may refuse
     database.row_factory = sqlite3.Row
     try:
         try:
@@ -128,7 +128,7 @@ def _examine(path: Path) -> Recovery:
 
 
 def _version(database: sqlite3.Connection) -> int:
-    """Return how many migrations a database has been through; all, where its header is torn."""
+    """Return the number of migrations of a database; all of them if its header is damaged."""
     try:
         (done,) = database.execute("PRAGMA user_version").fetchone()
     except sqlite3.DatabaseError:
@@ -137,7 +137,7 @@ def _version(database: sqlite3.Connection) -> int:
 
 
 def _readable(database: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
-    """Yield the rows that can be read, walking over the row ids of those that cannot."""
+    """Yield the readable rows; skip the ids of others."""
     position, gap = -1, 0
     query = f"SELECT rowid AS position, * FROM {table} WHERE rowid > ? ORDER BY rowid LIMIT 1"
     while gap < _GAP:
@@ -149,35 +149,35 @@ def _readable(database: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]
         if row is None:
             return
         if not isinstance(row["position"], int) or row["position"] <= position:
-            position, gap = position + 1, gap + 1  # a page that belongs to nobody
+            position, gap = position + 1, gap + 1  # a page of no table
             continue
         position, gap = row["position"], 0
         yield row
 
 
 def recover(directory: Path, out: Path) -> Recovery:
-    """Write what is whole as a new run, which can be resumed.
+    """Write what can be read as a new run, which can be resumed.
 
     Raises:
-        UsageError: too little is left, or `out` is there already.
+        UsageError: too little is readable, or `out` exists.
     """
     found = examine(directory)
     if not found.resumable:
         raise UsageError(
-            f"too little of {directory} can be read to go on with it; "
-            f"its task is still in {directory / 'task'}"
+            f"too little of {directory} is readable to go on with it; "
+            f"start again from its task in {directory / 'task'}"
         )
     if out.exists():
-        raise UsageError(f"{out} is there already; choose another directory")
+        raise UsageError(f"{out} exists already; choose another directory")
     shutil.copytree(
         directory, out, symlinks=True, ignore=lambda _f, names: [n for n in names if n == "lock"
                                                                 or n.startswith(DATABASE)]
     )  # fmt: skip
     database = connect(out / DATABASE)
-    migrate(database, found.version)  # the tables that the rows were in
+    migrate(database, found.version)  # the tables that the rows come from
     outcomes = found.outcomes
     attempts = {row["attempt"] for row in outcomes}
-    rounds = {0} | {  # 0: of what is in no round
+    rounds = {0} | {  # 0: measurements without a round
         row["number"]
         for row in found.rows["rounds"]
         if set(json.loads(row["programs"])) <= attempts
@@ -200,10 +200,10 @@ def recover(directory: Path, out: Path) -> Recovery:
 
 
 def _round_of(evaluation: sqlite3.Row) -> int:
-    """Return the round of an evaluation; 0 for none, as in tables before there were any."""
+    """Return the round of an evaluation, or 0; older tables have no rounds."""
     return int(evaluation["round"]) if "round" in evaluation.keys() else 0  # noqa: SIM118
 
 
 def _columns(row: sqlite3.Row) -> rows.Row:
-    """Return the columns of a row as it is in its table."""
+    """Return the columns of a row, without the position that `_readable` adds."""
     return {name: row[name] for name in row.keys() if name != "position"}  # noqa: SIM118

@@ -1,7 +1,7 @@
-"""How facts stand in the tables: each record as a row of named columns, and read from one.
+"""Convert records to rows of the tables and back, by the names of the columns.
 
-`X_row` returns the columns of a record, without those that say when and in which session it was
-written; `X_of` reads the record. Whatever else writes or reads rows does it by these names too.
+`X_row` returns the columns of a record, except the session and the time, which the store adds.
+`X_of` reads a record from a row.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ Row = Mapping[str, Any]  # column -> value
 
 
 def insert(database: sqlite3.Connection, table: str, row: Row, *, or_ignore: bool = False) -> int:
-    """Add a row; columns that it does not name have their defaults. Return its row id.
+    """Add a row, and return its id. Columns that it does not name get their defaults.
 
     Args:
         database: open for writing.
         table: its name.
         row: the columns.
-        or_ignore: do nothing where a row with the same key exists.
+        or_ignore: do nothing if a row with the same key exists.
     """
     cursor = database.execute(_statement(table, tuple(row), or_ignore), tuple(row.values()))
     return cursor.lastrowid or 0
@@ -44,13 +44,13 @@ def _statement(table: str, columns: tuple[str, ...], or_ignore: bool) -> str:
 def select(
     database: sqlite3.Connection, query: str, parameters: Sequence[Any] = ()
 ) -> sqlite3.Cursor:
-    """Run a query whose rows give their columns by name."""
+    """Run a query; its rows give columns by name."""
     cursor = database.cursor()
     cursor.row_factory = sqlite3.Row
     return cursor.execute(query, parameters)
 
 
-# --- facts that are known from the start ----------------------------------------------------------
+# --- named facts ----------------------------------------------------------------------------------
 
 
 def fact_row(name: str, value: Any) -> Row:
@@ -58,7 +58,7 @@ def fact_row(name: str, value: Any) -> Row:
     return {"name": name, "value": json.dumps(value)}
 
 
-# --- attempts and their ends ----------------------------------------------------------------------
+# --- attempts and outcomes ------------------------------------------------------------------------
 
 
 def attempt_row(attempt: Attempt) -> Row:
@@ -92,7 +92,7 @@ def attempt_of(row: sqlite3.Row) -> Attempt:
 
 
 def outcome_row(outcome: Outcome, contents: Contents) -> Row:
-    """Return an outcome as a row of `outcomes`; its program and evaluation have their own."""
+    """Return an outcome as a row of `outcomes`, without its program and its evaluation."""
     return {
         "attempt": outcome.attempt.id,
         "verdict": outcome.verdict,
@@ -110,7 +110,7 @@ def outcome_of(
     evaluation: Evaluation | None,
     contents: Contents,
 ) -> Outcome:
-    """Read an outcome from a row of `outcomes` and what others say of the same attempt."""
+    """Read an outcome from a row of `outcomes` and the records of other tables."""
     return Outcome(
         attempt=attempt,
         verdict=row["verdict"],
@@ -157,7 +157,7 @@ def program_of(row: sqlite3.Row, contents: Contents) -> Program:
 
 
 def score_row(program: int, evaluation: Evaluation, contents: Contents) -> Row:
-    """Return the evaluation by which the search knows a program as a row of `evaluations`."""
+    """Return the search's evaluation of a program as a row of `evaluations`."""
     return {"program": program, "purpose": "score", **_evaluation_row(evaluation, contents)}
 
 
@@ -248,7 +248,7 @@ def round_row(planned: Round) -> Row:
 
 
 def closing_row(closed: Round) -> Row:
-    """Return the end of a round as a row of `closings`."""
+    """Return the closing of a round as a row of `closings`."""
     return {
         "round": closed.number,
         "seen": closed.seen,
@@ -258,7 +258,7 @@ def closing_row(closed: Round) -> Row:
 
 
 def round_of(row: sqlite3.Row) -> Round:
-    """Read a round from a row of `rounds` joined with the one of `closings`, if there is one."""
+    """Read a round from a row of `rounds`, joined with its row of `closings` if it is closed."""
     is_open = row["seen"] is None
     return Round(
         number=row["number"],
@@ -298,7 +298,7 @@ def preflight_of(row: sqlite3.Row) -> Preflight:
 
 
 def request_row(request: Request, number: int, contents: Contents) -> Row:
-    """Return a request as a row of `requests`; `number` counts the tries of its call, from 1."""
+    """Return a request as a row of `requests`; `number` counts its tries, from 1."""
     prompt = {"system": _bytes(request.prompt.system), "user": _bytes(request.prompt.user)}
     return {
         "attempt": request.attempt,
@@ -314,12 +314,12 @@ def request_row(request: Request, number: int, contents: Contents) -> Row:
 
 
 def prompt_of(parts: Files) -> Prompt:
-    """Read a prompt from the contents that a row of `requests` names."""
+    """Read a prompt from the contents that a row of `requests` refers to."""
     return Prompt(parts["system"].decode(), parts["user"].decode())
 
 
 def bound_of(row: sqlite3.Row) -> Bound:
-    """Read the most that a request can cost from a row of `requests`."""
+    """Read the upper bound of a request's cost from a row of `requests`."""
     return Bound(row["prompt_bound"], row["completion_bound"], row["dollars_bound"])
 
 
@@ -339,7 +339,7 @@ def answers_of(row: sqlite3.Row) -> tuple[Completion, ...]:
 
 
 def failure_row(request: int, reason: str, cost: Completion | None) -> Row:
-    """Return a failed request as a row of `failures`; its cost is None where it is unknown."""
+    """Return a failed request as a row of `failures`; a cost of None is unknown."""
     return {
         "request": request,
         "reason": text(reason),
@@ -350,7 +350,7 @@ def failure_row(request: int, reason: str, cost: Completion | None) -> Row:
 
 
 def bill_of(row: sqlite3.Row) -> Bill:
-    """Read what a request cost from its `completions` and `failures`, of which most have one."""
+    """Read the cost of a request from its row joined with `completions` and `failures`."""
     if row["answers"] is not None:
         return Bill.of_answers(answers_of(row))
     if row["prompt_tokens"] is not None:
@@ -362,7 +362,7 @@ def bill_of(row: sqlite3.Row) -> Bill:
 
 
 def text(said: str) -> str:
-    """Return a text that SQLite can store: models and tracebacks may hold lone surrogates."""
+    """Replace lone surrogates, which SQLite cannot store; answers and tracebacks may have them."""
     return _bytes(said).decode("utf-8")
 
 

@@ -1,4 +1,4 @@
-"""The tables of a run's database, and how an older one becomes a newer one."""
+"""The tables of a run's database, and the migrations from older versions."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def _first_tables(database: sqlite3.Connection) -> None:
 
 
 def _more_of_each(database: sqlite3.Connection) -> None:
-    """Which model an attempt asked and with whom it shared a request; thoughts, flags, probes."""
+    """The model and the leader of an attempt; thoughts; flags; fingerprints."""
     database.executescript(
         """
         ALTER TABLE attempts ADD COLUMN model TEXT NOT NULL DEFAULT '';
@@ -62,7 +62,7 @@ def _more_of_each(database: sqlite3.Connection) -> None:
 
 
 def _requests(database: sqlite3.Connection) -> None:
-    """A row for each request before it is sent, another for what failed; prompts by hash."""
+    """Tables of requests, written before they are sent, and of failures; prompts by hash."""
     for statement in (
         """
         CREATE TABLE requests (
@@ -117,17 +117,17 @@ def _preflights(database: sqlite3.Connection) -> None:
 
 
 def _memory(database: sqlite3.Connection) -> None:
-    """What a candidate took of memory, in bytes; 0 where nobody looked."""
+    """The peak memory of a candidate, in bytes; 0: not measured."""
     database.execute("ALTER TABLE evaluations ADD COLUMN memory INTEGER NOT NULL DEFAULT 0")
 
 
 def _summaries(database: sqlite3.Connection) -> None:
-    """What an operator said that it changed in a child that a filter rejected."""
+    """The operator's summary of a child that a filter rejected."""
     database.execute("ALTER TABLE outcomes ADD COLUMN summary TEXT NOT NULL DEFAULT ''")
 
 
 def _rounds(database: sqlite3.Connection) -> None:
-    """Rounds in which programs are measured again: what was planned, and when it counted."""
+    """Rounds in which programs are measured again: their plans and their closings."""
     for statement in (
         """
         CREATE TABLE rounds (
@@ -177,7 +177,7 @@ def is_current(database: sqlite3.Connection) -> bool:
     """Tell whether a database has been through every migration.
 
     Raises:
-        UsageError: a newer evolver wrote it.
+        UsageError: a newer evolver wrote the database.
     """
     (done,) = database.execute("PRAGMA user_version").fetchone()
     if done > len(MIGRATIONS):
@@ -186,19 +186,19 @@ def is_current(database: sqlite3.Connection) -> bool:
 
 
 def migrate(database: sqlite3.Connection, upto: int = len(MIGRATIONS)) -> None:
-    """Bring a database up to date; a new one has been through nothing yet.
+    """Migrate a database; a new one gets all its tables.
 
     Args:
         database: open for writing.
-        upto: how many migrations it shall have been through.
+        upto: number of migrations to reach.
 
     Raises:
-        UsageError: a newer evolver wrote it.
+        UsageError: a newer evolver wrote the database.
     """
     is_current(database)
     (done,) = database.execute("PRAGMA user_version").fetchone()
     for number, migration in enumerate(MIGRATIONS[done:upto], start=done + 1):
-        database.execute("BEGIN IMMEDIATE")  # whole or not at all, whenever a kill may come
+        database.execute("BEGIN IMMEDIATE")  # a kill leaves all of a migration or nothing
         migration(database)
         database.execute(f"PRAGMA user_version = {number}")
         database.commit()

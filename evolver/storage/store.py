@@ -1,8 +1,8 @@
-"""Write the facts of a run: append-only rows in SQLite, from which everything else is a view.
+"""Write the facts of a run: append-only rows in SQLite. Everything else is a view of them.
 
 A request is committed before it is sent, a completion when it arrives, an outcome when its attempt
-is finished, each in one transaction. Nothing is ever updated or deleted, so a `kill -9` loses at
-most what was in flight, and what was in flight is known.
+ends, each in one transaction. No row is updated or deleted, so a `kill -9` loses at most what was
+in flight, and the rows tell what that was.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from evolver.types import Completion, Preflight
 
 
 class Store(Reader):
-    """The facts of one run, which this session adds to: the one writer, and a reader too.
+    """The facts of one run, to which this session adds. The one writer; it is a reader too.
 
-    Open it with `create` or `resume`. One process at a time can hold a run's store.
+    Open it with `create` or `resume`. A lock keeps other processes from opening the same run.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Store(Reader):
         Args:
             database: open for writing, its tables up to date.
             session: number of the session that adds to it.
-            held: the lock, which `close` releases; None: no other process knows of the database.
+            held: the lock, which `close` releases; None if the database is in memory.
         """
         super().__init__(database)
         self._session = session
@@ -60,12 +60,12 @@ class Store(Reader):
 
         Args:
             directory: of the run.
-            facts: what stays as it is, name -> value.
+            facts: name -> value; they never change.
             version: of evolver.
-            settings: what this session is told to do, in JSON.
+            settings: the configuration of this session, in JSON.
 
         Raises:
-            UsageError: the directory holds a run already.
+            UsageError: the directory has a run already.
         """
         if (directory / DATABASE).exists():
             raise UsageError(f"{directory} holds another run; choose another --out, or resume it")
@@ -74,10 +74,11 @@ class Store(Reader):
 
     @classmethod
     def resume(cls, directory: Path, version: str, settings: str = "") -> Store:
-        """Open the facts of a run for going on with it; see `create`.
+        """Open the facts of a run to go on with it; see `create` for the arguments.
 
         Raises:
-            UsageError: no run is there, another process holds it, or it is damaged.
+            UsageError: the directory has no run, another process holds the lock or keeps the
+                database locked, or it is damaged.
         """
         path = find_database(directory)
         with contextlib.ExitStack() as opened, _explained(directory):
@@ -95,25 +96,25 @@ class Store(Reader):
         return cls(database, session, held)
 
     def close(self) -> None:
-        """Close the database, which is then one file, and let others write."""
+        """Close the database and release the lock. The database is then a single file."""
         end_log(self._database)
         super().close()
         if self._lock is not None:
             self._lock.close()
 
     def note(self, name: str, value: Any) -> None:
-        """Record a fact that was not known when the run was created; the first value stays."""
+        """Record a fact that was not known at the start; a fact that is recorded stays."""
         with self._database:
             rows.insert(self._database, "facts", rows.fact_row(name, value), or_ignore=True)
 
     def begin(self, *attempts: Attempt) -> None:
-        """Record attempts before anything is spent on them: all of them, or none."""
+        """Record attempts before they spend anything: all of them, or none."""
         with self._database:
             for attempt in attempts:
                 self._add("attempts", rows.attempt_row(attempt), "started")
 
     def send(self, request: Request) -> int:
-        """Record a request before it is sent; return the number that its answer is recorded by."""
+        """Record a request before it is sent; return its number, for `record` and `fail`."""
         with self._database:
             (tried,) = self._database.execute(
                 "SELECT count(*) FROM requests WHERE attempt = ? AND call = ?",
@@ -124,9 +125,9 @@ class Store(Reader):
             )
 
     def record(self, number: int, answers: Sequence[Completion]) -> None:
-        """Record what a model answered to a request, before it is parsed.
+        """Record the answers to a request, before they are parsed.
 
-        This is money, so it is on the disk when the method returns, power cuts included.
+        They cost money, so they survive a power cut once the method has returned.
         """
         attempt, call = self._database.execute(
             "SELECT attempt, call FROM requests WHERE id = ?", (number,)
@@ -137,12 +138,12 @@ class Store(Reader):
         self._database.execute("PRAGMA synchronous = NORMAL")
 
     def fail(self, number: int, reason: str, bill: Completion | None) -> None:
-        """Record why a request has no completion, and what it cost all the same; None: unknown."""
+        """Record why a request failed, and what it cost; None: unknown."""
         with self._database:
             self._add("failures", rows.failure_row(number, reason, bill), "failed")
 
     def record_preflight(self, attempt: int, turn: int, made: Preflight) -> None:
-        """Record an attempt's pre-flight: 0 of what was proposed, 1 of what was mended."""
+        """Record an attempt's pre-flight; turn 0 is of the proposal, turn 1 of its repair."""
         with self._database:
             self._add("preflights", rows.preflight_row(attempt, turn, made))
 
@@ -159,18 +160,18 @@ class Store(Reader):
                 rows.insert(self._database, "evaluations", row)
 
     def confirm(self, confirmation: Confirmation) -> None:
-        """Record a measurement that repeats one, made before a winner is announced."""
+        """Record a repeated measurement."""
         with self._database:
             row = rows.confirmation_row(confirmation, self._contents)
             rows.insert(self._database, "evaluations", row)
 
     def plan(self, round_: Round) -> None:
-        """Record a round before anything is measured in it."""
+        """Record the plan of a round, before its measurements."""
         with self._database:
             self._add("rounds", rows.round_row(round_), "planned")
 
     def close_round(self, round_: Round) -> None:
-        """Record that a round's measurements are all there: from here on they count."""
+        """Record that all measurements of a round are made; from now on they count."""
         with self._database:
             self._add("closings", rows.closing_row(round_), "closed")
 
@@ -180,14 +181,14 @@ class Store(Reader):
             self._add("stops", {"reason": reason}, "stopped")
 
     def _add(self, table: str, row: rows.Row, moment: str | None = None) -> int:
-        """Add a row of this session; `moment` names the column for the time that it is now."""
+        """Add a row with this session and, in the column `moment`, the time."""
         now = {} if moment is None else {moment: time.time()}
         return rows.insert(self._database, table, {**row, "session": self._session, **now})
 
 
 @contextlib.contextmanager
 def _explained(directory: Path) -> Iterator[None]:
-    """Turn SQLite's errors at the opening of a database into ours, but for those of the disk."""
+    """Turn SQLite's errors into `UsageError`, except those of a full or read-only disk."""
     try:
         yield
     except sqlite3.DatabaseError as error:
@@ -195,18 +196,18 @@ def _explained(directory: Path) -> Iterator[None]:
             raise
         if "locked" in str(error):
             raise UsageError(
-                f"another process reads {directory} and keeps its database locked; "
-                "wait for it or stop it first"
+                f"another process keeps the database of {directory} locked; "
+                "wait for it, or stop it first"
             ) from error
         raise damaged(directory, error) from error
 
 
 def begin_facts(directory: Path, facts: Mapping[str, Any]) -> None:
-    """Write the database of a new run, of which nothing but some facts is known.
+    """Create the database of a new run, with some facts.
 
     Args:
         directory: of the run.
-        facts: what stays as it is, name -> value.
+        facts: name -> value; they never change.
     """
     with contextlib.closing(connect(directory / DATABASE)) as database:
         migrate(database)

@@ -10,11 +10,11 @@ from evolver.types import Completion
 
 @dataclass(frozen=True)
 class Bill:
-    """What requests cost together; `dollars` is None once one price was unknown.
+    """The cost of requests together; `dollars` is None if one price is unknown.
 
-    `unknown` counts requests that may have cost something that nobody was told: cut off, given up
-    when the run stopped, in flight when it was killed. The other figures are without them. `empty`
-    counts answers without text, `exhausted` those of them whose thought used up the tokens.
+    `unknown` counts requests whose cost is unknown: the connection was cut, or the run stopped or
+    was killed while they were in flight. The other figures leave them out. `empty` counts answers
+    without text, `exhausted` those among them whose reasoning used up the tokens.
     """
 
     calls: int = 0
@@ -32,7 +32,7 @@ class Bill:
 
     @classmethod
     def of_answers(cls, answers: Sequence[Completion]) -> Bill:
-        """Return what one request cost, by what its completions say."""
+        """Return the cost of one request from its completions."""
         return cls(
             1,
             sum(answer.prompt_tokens for answer in answers),
@@ -44,13 +44,13 @@ class Bill:
 
     @classmethod
     def of_failure(cls, known: Completion | None) -> Bill:
-        """Return what a request without an answer cost; None: unknown."""
+        """Return the cost of a failed request; None: unknown."""
         if known is None:
             return cls(unknown=1)
         return cls(0, known.prompt_tokens, known.completion_tokens, known.dollars)
 
     def __add__(self, other: Bill) -> Bill:
-        """Return both bills on one."""
+        """Return the sum of both bills."""
         return Bill(
             self.calls + other.calls,
             self.prompt_tokens + other.prompt_tokens,
@@ -69,9 +69,9 @@ def _sum(prices: Iterable[float | None]) -> float | None:
 
 @dataclass(frozen=True)
 class PreflightCounts:
-    """What pre-flights told: evaluations that were not wasted."""
+    """What pre-flights found. Each failure saved an evaluation."""
 
     made: int
-    failed: int  # children that did not survive theirs
-    mended: int  # of these
+    failed: int  # children that failed theirs
+    mended: int  # children whose repair passed
     seconds: float

@@ -1,4 +1,4 @@
-"""The store: facts survive, damage is named, and what is whole can be had back."""
+"""The store: facts survive, damage is reported, and what is whole can be recovered."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_a_database_that_another_process_keeps_locked_is_not_damaged(tmp_path):
     filled(tmp_path, 1)
     with closing(sqlite3.connect(tmp_path / DATABASE)) as other:
         other.execute("BEGIN EXCLUSIVE")
-        with pytest.raises(UsageError, match="keeps its database locked; wait for it"):
+        with pytest.raises(UsageError, match=r"keeps the database of .* locked; wait for it"):
             Store.resume(tmp_path, "test")
     Store.resume(tmp_path, "test").close()
 
