@@ -1,9 +1,9 @@
-"""The command line. Heavy imports stand inside the commands, so that `evolver --help` is quick.
+"""The command line. Commands import heavy modules when they run, so `evolver --help` is quick.
 
-Exit codes: 0; 1 where a replay differs; 2 where the user can mend it, with one sentence that says
-how; 130 after Ctrl-C or SIGTERM; 141 where its output is not read to the end.
-With `--json` a command prints one JSON object as the last line of its standard output, and what
-is for people goes to standard error.
+Exit codes: 0; 1 if a replay differs; 2 for an error, with one sentence that says what to do; 130
+after Ctrl-C or SIGTERM; 141 if the reader of the output stops reading.
+With `--json` a command prints one JSON object as the last line of its standard output, and text
+for people to standard error.
 """
 
 from __future__ import annotations
@@ -36,28 +36,28 @@ from evolver.cli.wrong_words import WrongWords, sentence
 from evolver.errors import EvolverError
 
 
-class _Interrupted(Exception):  # noqa: N818 - it is what happened
-    """Ctrl-C, or SIGTERM."""
+class _Interrupted(Exception):  # noqa: N818 - not an error
+    """Ctrl-C or SIGTERM."""
 
 
 class _Unread(Exception):  # noqa: N818
-    """Whoever read the output has what it wanted, as in `evolver export | head`."""
+    """The reader of the output stopped reading, as in `evolver export | head`."""
 
 
 class _Root(TyperGroup):
-    """Runs a command; what typer would end the process for comes to `main`."""
+    """Runs a command, and passes on to `main` the errors for which typer would exit."""
 
     def make_context(self, *words: Any, **settings: Any) -> Any:
-        with _told():
+        with _passed_on():
             return super().make_context(*words, **settings)
 
     def invoke(self, ctx: Any) -> Any:
-        with _told():
+        with _passed_on():
             return super().invoke(ctx)
 
 
 @contextlib.contextmanager
-def _told() -> Iterator[None]:
+def _passed_on() -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
@@ -71,7 +71,7 @@ app = typer.Typer(
     cls=_Root,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: quick to load, the same on every terminal
+    rich_markup_mode=None,  # plain help loads quickly and is the same on every terminal
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Start with: evolver run examples/exp2",
 )
@@ -118,17 +118,17 @@ app.add_typer(sandbox.app)
 
 
 def main() -> None:
-    """Run the command line; what the user can mend is one sentence, not a traceback."""
+    """Run the command line. An error that the user can fix is one sentence, not a traceback."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # what its encoding lacks is no reason to fail
+        if isinstance(stream, io.TextIOWrapper):  # characters that its encoding lacks
             stream.reconfigure(errors="backslashreplace")
-    with contextlib.suppress(ValueError):  # not in the main thread
-        signal.signal(signal.SIGTERM, signal.default_int_handler)  # the same as Ctrl-C
+    with contextlib.suppress(ValueError):  # raised outside the main thread
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # as Ctrl-C
     try:
         code = _run()
         sys.stdout.flush()
     except (_Unread, BrokenPipeError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # for what Python writes at its end
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python flushes it at exit
         code = 128 + signal.SIGPIPE
     sys.exit(code)
 

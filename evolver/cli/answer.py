@@ -1,4 +1,4 @@
-"""The command by which a person is the model: answer."""
+"""The command `answer`, with which a person acts as the model."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ def answer(
         bool, typer.Option("--follow", help="Wait for more prompts until Ctrl-C.")
     ] = False,
 ) -> None:
-    """Be the model of a run: answer the prompts that wait for a person.
+    """Answer the prompts of a run yourself, in place of a model.
 
-    For runs with a [[model]] that has use = "manual". Each prompt is opened in $EDITOR; without one
-    it is shown, and the answer is read up to Ctrl-D. What is piped in answers the first prompt.
+    The run needs a [[model]] with use = "manual". Each prompt opens in $EDITOR; without EDITOR it
+    is printed, and your answer ends with Ctrl-D. Piped input answers the first prompt.
     """
     from evolver.runs.recorded import latest_directory
 
@@ -44,7 +44,8 @@ def answer(
     folders = list(_folders(found))
     if not folders:
         raise UsageError(
-            f"{found} asks no person; start a run whose [[model]] has use = 'manual' first"
+            f"{found} has no model that asks a person; start a run whose [[model]] has "
+            "use = 'manual'"
         )
     answered = 0
     while True:
@@ -56,7 +57,7 @@ def answer(
             continue
         text = _asked(question) if sys.stdin.isatty() else sys.stdin.read()
         if not text.strip():
-            say("No answer was given; the prompt waits.", err=True)
+            say("The answer is empty; the prompt still waits.", err=True)
             break
         question.give(text)
         answered += 1
@@ -67,7 +68,7 @@ def answer(
 
 
 def _folders(run: Path) -> Iterator[Path]:
-    """Yield where the manual models of a run have their prompts."""
+    """Yield the folders in which the manual models of a run put their prompts."""
     from evolver.models.manual import ManualModel
     from evolver.runs import config
 
@@ -80,7 +81,7 @@ def _folders(run: Path) -> Iterator[Path]:
 
 
 def _waiting(folders: list[Path]) -> Iterator[Question]:
-    """Yield the prompts that have no answer yet."""
+    """Yield the prompts without an answer."""
     from evolver.models.manual import questions
 
     for folder in folders:
@@ -88,7 +89,7 @@ def _waiting(folders: list[Path]) -> Iterator[Question]:
 
 
 def _asked(question: Question) -> str:
-    """Return what a person answers on the terminal; "" for nothing."""
+    """Ask a person on the terminal; return the answer, "" if there is none."""
     prompt = question.prompt.read_text(encoding="utf-8")
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR")
     if not editor:
@@ -101,5 +102,7 @@ def _asked(question: Question) -> str:
         try:
             subprocess.run([*shlex.split(editor), file], check=True)
         except (OSError, subprocess.CalledProcessError) as error:
-            raise UsageError(f"the editor '{editor}' failed: {error}; set EDITOR") from error
+            raise UsageError(
+                f"the editor '{editor}' failed: {error}; set EDITOR to another one"
+            ) from error
         return file.read_text(encoding="utf-8").partition(_SCISSORS)[0].strip("\n")

@@ -1,4 +1,4 @@
-"""The command that puts a winner on a branch: apply."""
+"""The command `apply`, which puts a winner on a branch."""
 
 from __future__ import annotations
 
@@ -31,14 +31,16 @@ def apply(
     ] = False,
     anyway: Annotated[
         bool,
-        typer.Option("--anyway", help="Apply a program that is no better within the noise, too."),
+        typer.Option(
+            "--anyway", help="Apply the program even if it is no better within the noise."
+        ),
     ] = False,
 ) -> None:
     """Put the winner on a new branch of its repository.
 
-    What was not confirmed is measured again first, beside the seed, and refused where it is no
-    better by more than the noise. The current branch, the index and the working tree are not
-    touched.
+    If the winner is not confirmed, it is first measured again together with the seed. It is refused
+    if it is not better by more than the noise. The current branch, the index and the working tree
+    do not change.
     """
     from importlib.metadata import version
 
@@ -50,7 +52,7 @@ def apply(
         raise UsageError(f"{run.directory} has no program that passed its evaluation")
     asked = None if program == BEST else program_named(run, program)
     if asked is not None:
-        run.lineage(asked)  # refuses what was not judged
+        run.lineage(asked)  # raises if it has no passing evaluation
     name = branch or f"evolver/{_for_git(run.directory.name)}"
     place = Path(run.facts["source"])
     recorded = (run.facts.get("repository") or {}).get("commit", "")
@@ -61,11 +63,11 @@ def apply(
     if doubt and not anyway:
         raise UsageError(
             f"program {winner} is not established to be better than the seed: {doubt}. Give the "
-            "run more evaluations, or a new run more [objective] repeats, or average more within "
-            "an evaluation; --anyway applies it as it is"
+            "run more evaluations, start one with more [objective] repeats, or average more in "
+            "the evaluator; --anyway applies the program as it is"
         )
     chain = list(run.lineage(winner))
-    if chain[0].program.id != 0:  # it began with the program of another run
+    if chain[0].program.id != 0:  # its first ancestor came from another run
         chain.insert(0, run.elites[0])
     source = (
         f"Found by evolver {version('evolver')} in {counted(run.evaluations, 'evaluation')}, "
@@ -74,19 +76,19 @@ def apply(
     if doubt:
         source += f" Applied anyway, though it is not established to be better: {doubt}."
     if not run.elites[winner].evaluation.trusted:
-        source += " Untrusted: its evaluator ran beside it and believed what it said."
+        source += " Untrusted: the evaluator and the program shared a process."
     steps = repository.steps_of(chain, run.objective.directions, run.evidence, source, each=lineage)
     commit = repository.apply(place, chain[0].program.files, steps, name, recorded=recorded)
     say(f"{name} is at {commit[:10]}; look at it with: {shell('git', 'show', name)}")
 
 
 def _for_git(name: str) -> str:
-    """Return a name that a branch can have."""
+    """Return a valid branch name."""
     return re.sub(r"[^\w.+-]+|\.{2,}|^[.-]+|\.(lock)?$", "-", name).strip("-") or "run"
 
 
 def _confirmed(run: Run, program: int | None) -> Run:
-    """Measure again what was not, with its progress on a terminal."""
+    """Confirm the program if it is not confirmed yet, and show the progress on a terminal."""
     from evolver.cli.output import console
     from evolver.reports import display
     from evolver.runs import sessions
@@ -98,7 +100,7 @@ def _confirmed(run: Run, program: int | None) -> Run:
 
 
 def _winner(run: Run, program: int | None) -> int:
-    """Return what to apply: where the best is the seed itself, the best of the others."""
+    """Return the program to apply: the best one that is not the seed."""
     if program is not None:
         return program
     others = [
@@ -109,7 +111,9 @@ def _winner(run: Run, program: int | None) -> int:
     if run.best is not None and run.best.program.id != 0:
         return run.best.program.id
     if not others:
-        raise UsageError(f"{run.directory} has found nothing better than its seed to apply")
+        raise UsageError(
+            f"{run.directory} has no program to apply besides its seed; give it more evaluations"
+        )
     return max(others, key=lambda elite: (elite.objectives, -elite.program.id)).program.id
 
 

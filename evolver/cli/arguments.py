@@ -1,4 +1,4 @@
-"""What the arguments of commands mean: tasks, runs, programs."""
+"""Read the arguments of commands: tasks, runs, programs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEED, BEST = "seed", "best"  # programs by name
 
 
 def task_folder(path: Path) -> Path:
-    """Return the folder of a task; `examples/NAME` is found wherever one stands."""
+    """Return the folder of a task; `examples/NAME` is found from any working directory."""
     if not path.exists() and path.parts[:1] == ("examples",):
         from evolver.bundled import bundled
 
@@ -27,14 +27,14 @@ def task_folder(path: Path) -> Path:
 
 
 def run_and_programs(words: Sequence[str], most: int | None = None) -> tuple[Run, list[int]]:
-    """Read `[DIR] [PROGRAM]...`: a run (without a directory the latest), and programs in it.
+    """Read `[DIR] [PROGRAM]...`: a run (default: the latest) and programs of it.
 
     Args:
-        words: a directory, then numbers of programs, `seed` or `best`.
-        most: how many programs there may be; None: any number.
+        words: a directory, then programs: numbers, `seed` or `best`.
+        most: the most programs; None: any number.
 
     Raises:
-        UsageError: there is no such run, or the words are not a directory and programs.
+        UsageError: the run does not exist, or the words are not a directory and programs.
     """
     from evolver.runs.run import Run
 
@@ -43,7 +43,7 @@ def run_and_programs(words: Sequence[str], most: int | None = None) -> tuple[Run
     if (most is not None and len(rest) > most) or not all(map(_is_program, rest)):
         programs = "programs" if most is None else counted(most, "program")
         raise UsageError(
-            f"'{' '.join(words)}' is not understood; name a run's directory, then at most "
+            f"'{' '.join(words)}' is not understood; give a run's directory, then at most "
             f"{programs} of it: a number, {SEED} or {BEST}"
         )
     run = Run.open(directory)
@@ -54,13 +54,15 @@ def program_named(run: Run, word: str) -> int:
     """Return the number of a program: `seed`, `best`, or the number itself.
 
     Raises:
-        UsageError: it is none of these, or the run has no best program.
+        UsageError: the word is something else, or the run has no best program.
     """
     if word == SEED:
         return 0
     if word == BEST:
         if run.best is None:
-            raise UsageError(f"{run.directory} has no program that passed its evaluation")
+            raise UsageError(
+                f"{run.directory} has no program that passed its evaluation; see 'evolver show'"
+            )
         return run.best.program.id
     if not word.isdecimal():
         raise UsageError(f"'{word}' names no program; give a number, {SEED} or {BEST}")

@@ -1,4 +1,4 @@
-"""The command that finds out what is the matter: doctor, for a machine, a task or a run."""
+"""The command `doctor`, which checks a machine, a task or a run."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
     from evolver.runs.config import Options
 
 _MIB = 1 << 20
-_NO_LUCK = 1e-6  # relative: rounding
+_NO_LUCK = 1e-6  # relative: a gain of this size is rounding
 _TIERS = {
     "A": "namespaces, system calls, files, limits",
     "B": "system calls, files, limits",
     "C": "limits only, which stop accidents and no attack",
 }
 
-Lines = Iterator[tuple[str, str]]  # what is told, and what there is to tell
+Lines = Iterator[tuple[str, str]]  # a label and a text
 
 
 def doctor(
@@ -47,7 +47,9 @@ def doctor(
     ] = None,
     recover: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Write what is whole of a damaged run as a new one."),
+        typer.Option(
+            metavar="DIR", help="Recover what is readable of a damaged run into a new one."
+        ),
     ] = None,
     workers: Workers = None,
     model: ModelName = None,
@@ -59,8 +61,8 @@ def doctor(
 ) -> None:
     """Check this machine, a task, or a run.
 
-    Of a task, the seed is judged a few times and known-bad programs once, and each model is asked
-    for one edit.
+    For a task it evaluates the seed a few times and each known-bad program once, and asks each
+    model for one edit.
     """
     from evolver.runs.config import Options
     from evolver.storage.database import DATABASE
@@ -124,16 +126,16 @@ def _about_host(found: Host) -> Lines:
         yield "", note
     docker = found.docker
     if docker.reason:
-        yield "docker", f"not to be used: {docker.reason}"
+        yield "docker", f"not usable: {docker.reason}"
     else:
-        build = "is not there; 'evolver sandbox build' makes it"
-        image = "is there" if docker.has_image else build
+        build = "is missing; 'evolver sandbox build' builds it"
+        image = "is present" if docker.has_image else build
         yield "docker", f"engine {docker.engine}; image {docker.image} {image}"
     yield "GPUs", "; ".join(found.gpus) or "none (no nvidia-smi)"
     yield "git", found.git or "not installed; 'evolver apply' needs it"
     for name, mend in found.missing.items():
-        yield name, f"not installed; {mend} adds it"
-    yield "keys", ", ".join(found.keys) or "none; only models behind a key need one"
+        yield name, f"not installed; {mend} installs it"
+    yield "keys", ", ".join(found.keys) or "none; only models that need a key use them"
 
 
 # --- a task ---------------------------------------------------------------------------------------
@@ -174,9 +176,9 @@ def _about_task(found: Inspection) -> Lines:
         yield (
             "",
             (
-                f"of {found.evaluations:,} equally good programs the luckiest looks "
-                f"{_percent(found.luck)} better: such gains are luck. Raise [objective] repeats, "
-                "by which a run confirms its best, or average over more inputs in the evaluator"
+                f"the luckiest of {found.evaluations:,} equally good programs would look "
+                f"{_percent(found.luck)} better. Raise [objective] repeats, with which a run "
+                "confirms its best, or average over more inputs in the evaluator"
             ),
         )
     if seed.references:
@@ -184,7 +186,7 @@ def _about_task(found: Inspection) -> Lines:
     yield (
         "time",
         (
-            f"{_seconds(found.seconds)} an evaluation; {found.workers} at once are about "
+            f"{_seconds(found.seconds)} an evaluation; with {found.workers} in parallel about "
             f"{found.per_hour:,.0f} an hour"
         ),
     )
@@ -195,8 +197,7 @@ def _about_task(found: Inspection) -> Lines:
             "",
             (
                 f"the budget's {budget:,} take about {_seconds(3600 * hours)}, and at most "
-                f"{_seconds(budget * found.limit / found.workers)}, if each loops until its time "
-                "is over"
+                f"{_seconds(budget * found.limit / found.workers)}, if each runs into its timeout"
             ),
         )
     yield "", f"a child's evaluation may take {_seconds(found.limit)}, {_why(found)}"
@@ -225,8 +226,8 @@ def _about_task(found: Inspection) -> Lines:
 def _why(found: Inspection) -> str:
     section = found.task.settings.evaluator
     if found.limit >= section.timeout:
-        return "as [evaluator] timeout says"
-    return f"{section.times_seed:g} times what the seed takes ([evaluator] times_seed)"
+        return "by [evaluator] timeout"
+    return f"{section.times_seed:g} times the seed's ([evaluator] times_seed)"
 
 
 def _written(metrics: Mapping[str, float]) -> str:
@@ -235,7 +236,7 @@ def _written(metrics: Mapping[str, float]) -> str:
 
 def _noise(found: Inspection) -> str:
     if not found.noise.largest:
-        return "not measured: one evaluation takes too long for a second one"
+        return "not measured: an evaluation takes too long for a second one"
     noise = max(found.noise.largest.values())
     said = "none: the same inputs give the same scores"
     if noise:
@@ -278,7 +279,7 @@ def _cost(found: Inspection) -> str:
 
 def _answer(answer: Answer) -> str:
     if not answer.is_asked:
-        return f"{answer.model} is not asked now: its answers come by files"
+        return f"{answer.model} is not asked now: its answers come from files"
     price = "price unknown" if answer.dollars is None else f"${answer.dollars:.6f}"
     cost = f"in {answer.seconds:.1f} s ({counted(answer.tokens, 'token')}, {price})"
     if answer.problem and not answer.tokens:
@@ -320,5 +321,6 @@ def _check_run(directory: Path, recover: Path | None, out: Console, *, as_json: 
         command = shell("evolver", "doctor", directory, "--recover", "NEW_DIR")
         raise EvolverError(f"{damage}; go on with what can be read: {command}")
     raise EvolverError(
-        f"{damage} and too little can be read to go on; its task is still in {directory / 'task'}"
+        f"{damage}, and too little is readable to go on; start again from its task in "
+        f"{directory / 'task'}"
     )

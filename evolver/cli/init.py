@@ -1,4 +1,4 @@
-"""The command that makes a task: init."""
+"""The command `init`, which makes a task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evolver.wording import shell
 
 def init(
     program: Annotated[
-        Path | None, typer.Argument(metavar="PROGRAM", help="The program to evolve: one file.")
+        Path | None, typer.Argument(metavar="PROGRAM", help="The program to evolve, one file.")
     ] = None,
     scoring: Annotated[
         str | None,
@@ -38,15 +38,15 @@ def init(
         bool | None,
         typer.Option(
             "--in-place/--copy",
-            help="Evolve the program where it lies, or a copy (default: in place where that is in "
-            "a git repository).",
+            help="Evolve the program in its place, or a copy (default: in place if it is in a git "
+            "repository).",
         ),
     ] = None,
 ) -> None:
-    """Make a task of a program and a scoring function.
+    """Make a task from a program and a scoring function.
 
-    The program is measured, to see which metrics there are and which files are needed, and the
-    task that was made too.
+    The program is scored once to find its metrics and the files that it needs, and once more in
+    the new task.
     """
     if from_ is not None:
         from evolver.checks.gallery import copy
@@ -57,7 +57,7 @@ def init(
         return
     if program is None or scoring is None:
         raise UsageError(
-            "init wants a program and the function that scores it, as in 'evolver init sine.py "
+            "init needs a program and a function that scores it, such as 'evolver init sine.py "
             "score.py', or --from NAME ('evolver tasks' lists the names)"
         )
     from evolver.checks import scaffold

@@ -7,20 +7,20 @@ from typing import Annotated
 import typer
 
 Evaluations = Annotated[
-    int | None, typer.Option(min=1, help="Stop after that many evaluations, the seed's included.")
+    int | None, typer.Option(min=1, help="Stop after this many evaluations, including the seed's.")
 ]
-Seconds = Annotated[float | None, typer.Option(help="Stop after that many seconds.")]
-Dollars = Annotated[float | None, typer.Option(help="Stop when models have cost that much.")]
-Tokens = Annotated[int | None, typer.Option(help="Stop after that many tokens of models.")]
+Seconds = Annotated[float | None, typer.Option(help="Stop after this many seconds.")]
+Dollars = Annotated[float | None, typer.Option(help="Stop when models have cost this much.")]
+Tokens = Annotated[int | None, typer.Option(help="Stop after this many tokens of models.")]
 Target = Annotated[
     float | None,
     typer.Option(
-        help="Stop when a confirmed best reaches this: the metric's value, or the hypervolume."
+        help="Stop when a confirmed best reaches this value of the metric, or this hypervolume."
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Seed of all random decisions.")]
 Workers = Annotated[
-    int | None, typer.Option(min=1, help="Evaluations at once (default: one per core).")
+    int | None, typer.Option(min=1, help="Parallel evaluations (default: one per core).")
 ]
 ModelName = Annotated[
     list[str] | None,
@@ -35,20 +35,24 @@ ApiBase = Annotated[
 ]
 Deterministic = Annotated[
     bool | None,
-    typer.Option("--deterministic", help="The same seed gives the same run, on any workers."),
+    typer.Option(
+        "--deterministic", help="The same seed gives the same run, with any number of workers."
+    ),
 ]
 AllowUnisolated = Annotated[
     bool | None,
-    typer.Option("--allow-unisolated", help="Run candidates without isolation, where none works."),
+    typer.Option(
+        "--allow-unisolated", help="Run candidates without isolation if this machine has none."
+    ),
 ]
 SandboxName = Annotated[
-    str | None, typer.Option("--sandbox", help="Where candidates run: local or docker.")
+    str | None, typer.Option("--sandbox", help="Sandbox for candidates: local or docker.")
 ]
 Ablate = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PART",
-        help="Leave a part of the method out: no-evolution, no-context, one-region or "
+        help="Leave out a part of the method: no-evolution, no-context, one-region or "
         "small-model; may be repeated.",
     ),
 ]
@@ -57,7 +61,7 @@ Assignments = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Another value for a key of task.toml, as in sandbox.memory=2048; may be repeated.",
+        help="Override a key of task.toml, such as sandbox.memory=2048; may be repeated.",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object as the last line.")]

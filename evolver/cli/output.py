@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def console(*, to_stderr: bool = False) -> Console:
-    """Return a console for people; text is printed as it is."""
+    """Return a console for people, which prints text literally."""
     from evolver.reports.terminal import Terminal
 
     return Terminal(to_stderr=to_stderr)
 
 
 def say(text: str, *, err: bool = False) -> None:
-    """Print a text for people, in lines as long as they are."""
+    """Print a text for people, without wrapping its lines."""
     typer.echo(visible(text), err=err)
 
 
 def resume_command(directory: Path, *options: str) -> str:
-    """Write the command that goes on with a run."""
+    """Return the command that resumes a run."""
     return shell("evolver", "resume", directory, *options)
 
 

@@ -1,4 +1,4 @@
-"""The command that shows prompts: those to come, and those that were sent."""
+"""The command `prompt`, which prints prompts: the next one, or those that were sent."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ def prompt(
     ],
     operator: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="Whose prompt (default: the first that asks a model)."),
+        typer.Option(metavar="NAME", help="The operator (default: the first that asks a model)."),
     ] = None,
     attempt: Annotated[
         int | None,
-        typer.Option(metavar="N", min=0, help="What was sent for that attempt of the run."),
+        typer.Option(metavar="N", min=0, help="Print what was sent for this attempt of the run."),
     ] = None,
     set_: Assignments = None,
 ) -> None:
-    """Print what a model would be sent, or was.
+    """Print the prompt that a model would get, or got.
 
-    No model is needed, and none is asked. Of a task the seed is shown, of a run what its next
-    attempt could be sent.
+    No model is asked. For a task it is the prompt for the seed, for a run one that its next attempt
+    could send.
     """
     from dataclasses import replace
 
@@ -47,7 +47,9 @@ def prompt(
     is_run = (place / DATABASE).exists()
     if attempt is not None:
         if operator is not None or set_:
-            raise UsageError("--attempt shows what was sent; leave out --operator and --set")
+            raise UsageError(
+                "--attempt prints what was sent, so --operator and --set do nothing; leave them out"
+            )
         _print_sent(Run.open(place), attempt)
         return
     if is_run:
@@ -62,7 +64,7 @@ def prompt(
     for path in made.templates:
         say(f"template {path}")
     if made.others:
-        say(f"others, by --operator: {', '.join(made.others)}")
+        say(f"other operators (--operator): {', '.join(made.others)}")
     _print(made.prompt)
 
 

@@ -1,4 +1,4 @@
-"""Commands on what a run recorded: replay, fork."""
+"""Commands that work with a recorded run: replay, fork."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from evolver.wording import counted
 if TYPE_CHECKING:
     from evolver.search.replay import Replay
 
-_TOLD = 10  # differences
+_SHOWN = 10  # differences
 
 Directory = Annotated[
     Path | None,
@@ -41,13 +41,13 @@ Directory = Annotated[
 def replay(
     directory: Directory = None,
     re_evaluate: Annotated[
-        bool, typer.Option("--re-evaluate", help="Measure every program again, and compare.")
+        bool, typer.Option("--re-evaluate", help="Evaluate every program again, and compare.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Walk a run again from its record, and say whether the same comes out.
+    """Repeat a run from its record, and compare the results.
 
-    Without a network, a model or an evaluator. Exit code 1 where something differs.
+    It needs no network, model or evaluator. The exit code is 1 if anything differs.
     """
     from evolver.runs.recorded import latest_directory
     from evolver.runs.replaying import replay as walk
@@ -67,37 +67,37 @@ def replay(
             }
         )
     else:
-        _tell(found)
+        _print(found)
     if found.differences:
         raise typer.Exit(1)
 
 
-def _tell(found: Replay) -> None:
+def _print(found: Replay) -> None:
     out = console()
     count = f"{counted(found.attempts, 'attempt')} replayed"
     if not found.differences:
         out.print(f"{count}: same programs, scores and order")
     else:
         out.print(f"{count}, {counted(len(found.differences), 'difference')}:")
-        for one in found.differences[:_TOLD]:
+        for one in found.differences[:_SHOWN]:
             out.print(f"  {one}")
-        if len(found.differences) > _TOLD:
-            out.print(f"  ... and {len(found.differences) - _TOLD} more; --json has them all")
+        if len(found.differences) > _SHOWN:
+            out.print(f"  ... and {len(found.differences) - _SHOWN} more; --json has them all")
     if found.outdated:
         children = len({one.attempt for one in found.outdated})
         out.print(
-            f"{counted(children, 'child', 'children')} would come out differently by today's "
-            f"rules; the record was taken: {'; '.join(found.gone)}"
+            f"{counted(children, 'child', 'children')} would differ by today's rules; the record "
+            f"was used: {'; '.join(found.gone)}"
         )
     if found.prompts:
         out.print(
-            f"{counted(len(found.prompts), 'attempt')} would be asked in other words today: "
+            f"{counted(len(found.prompts), 'attempt')} would get another prompt today, because "
             "templates or texts of the task have changed"
         )
     if found.measured:
         out.print(
             f"{counted(found.measured, 'program')} measured again; relative differences up to "
-            f"{found.noise:.1g} were put down to chance"
+            f"{found.noise:.1g} count as noise"
         )
 
 
@@ -105,7 +105,7 @@ def fork(
     directory: Directory = None,
     at: Annotated[
         int | None,
-        typer.Option(min=1, metavar="N", help="After N finished attempts (default: all)."),
+        typer.Option(min=1, metavar="N", help="Fork after N finished attempts (default: all)."),
     ] = None,
     out: Annotated[
         Path | None,
@@ -114,7 +114,7 @@ def fork(
     task: Annotated[
         Path | None,
         typer.Option(
-            metavar="TASK", help="Use this task's settings: the same program, another task.toml."
+            metavar="TASK", help="Use the settings of this task, which must have the same program."
         ),
     ] = None,
     evaluations: Evaluations = None,
@@ -133,9 +133,10 @@ def fork(
     set_: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Start a run where another one stood, with other settings.
+    """Start a run from a state of another one, with other settings.
 
-    What is not said is as it was. What was spent before counts: budgets are totals.
+    Settings that are not given stay the same. Budgets are totals: they include what was spent
+    before.
     """
     from evolver.cli.summary import conclude
     from evolver.reports import display

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from evolver.runs.run import Run
     from evolver.types import Elite, Evaluation, Program
 
-_REASONS = 3  # why attempts came to no evaluation, the most frequent ones
+_REASONS = 3  # reasons for attempts without an evaluation, the most frequent ones
 
 Words = Annotated[
     list[str] | None,
@@ -38,10 +38,7 @@ Words = Annotated[
 
 
 def show(words: Words = None, as_json: Json = False) -> None:
-    """Show a run, or one of its programs.
-
-    A program is shown with its verdict, its lineage and its source.
-    """
+    """Show a run, or one of its programs with its verdict, lineage and source."""
     from evolver.search import gate
 
     run, ids = run_and_programs(words or [], most=1)
@@ -59,7 +56,7 @@ def show(words: Words = None, as_json: Json = False) -> None:
     source = run.facts.get("repository")
     out.print(f"{run.directory}: task {run.facts['task']}", soft_wrap=True)
     if source:
-        dirty = ", with changes that were not committed" if source["dirty"] else ""
+        dirty = ", with uncommitted changes" if source["dirty"] else ""
         out.print(f"from commit {source['commit'][:10]} of {source['root']}{dirty}")
     print_origin(run, out)
     if gate.summary(run.facts.get("gate")):
@@ -69,7 +66,7 @@ def show(words: Words = None, as_json: Json = False) -> None:
     if run.limit < run.configuration.task.evaluator.timeout:
         out.print(
             f"an evaluation may take {run.limit:.2g} s: "
-            f"{run.configuration.task.evaluator.times_seed:g} times what the seed's took, "
+            f"{run.configuration.task.evaluator.times_seed:g} times the seed's, "
             "at least 0.5 s"
         )
     overview(run, out)
@@ -78,11 +75,11 @@ def show(words: Words = None, as_json: Json = False) -> None:
         out.print(f"{name}: " + ", ".join(f"{n} {what}" for what, n in sorted(counts.items())))
     reasons = Counter(o.reason.partition("\n")[0] for o in run.outcomes if o.evaluation is None)
     for reason, times in reasons.most_common(_REASONS):
-        out.print(f"not judged, {counted(times, 'time')}: {reason}")
+        out.print(f"not evaluated, {counted(times, 'time')}: {reason}")
 
 
 def _operators(run: Run) -> dict[str, Counter[str]]:
-    """Count by operator how its attempts ended."""
+    """Count how the attempts of each operator ended."""
     found: dict[str, Counter[str]] = {}
     for outcome in run.outcomes:
         judged = outcome.evaluation
@@ -134,7 +131,7 @@ def _elite_record(run: Run, elite: Elite) -> dict[str, Any]:
 
 
 def _confirmation(run: Run, number: int) -> dict[str, Any]:
-    """Return what repeated measurements say of a program, for `--json`."""
+    """Return the repeated measurements of a program for `--json`."""
     known = run.evidence.confirmed.get(number)
     return {
         "confirmed": None if known is None else dict(known.metrics),
@@ -227,20 +224,23 @@ def best(
     words: Words = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="CONDITION", help="Such as 'operations <= 8'; may be repeated."),
+        typer.Option(
+            metavar="CONDITION",
+            help="Choose among programs with, for example, 'operations <= 8'; may be repeated.",
+        ),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Print the best program, or the one that is named.
+    """Print the best program, or a given one.
 
-    Its metrics go to standard error, so that its source can be piped: it comes out byte for byte.
+    Standard output has its source, byte for byte; standard error has its metrics.
     """
     from evolver.search import formatting
     from evolver.tasks.objective import Condition
 
     run, ids = run_and_programs(words or [], most=1)
     if ids and where:
-        raise UsageError("--where looks for a program; leave it out, or the program's name")
+        raise UsageError("--where chooses a program, and so does its name; leave one of them out")
     conditions = [Condition.parse_whole(text) for text in where or []]
     _check_names(run, conditions)
     found = (
@@ -271,7 +271,7 @@ def _judged(run: Run, number: int) -> Elite:
     """Return a program with its metrics.
 
     Raises:
-        UsageError: the run has no such program, or it did not pass its evaluation.
+        UsageError: the program does not exist, or it did not pass its evaluation.
     """
     run.program(number)
     if number not in run.elites:
@@ -336,10 +336,11 @@ def export(
         ),
     ] = None,
     format_: Annotated[
-        Literal["csv", "jsonl"], typer.Option("--format", help="jsonl holds the sources too.")
+        Literal["csv", "jsonl"], typer.Option("--format", help="jsonl has the sources too.")
     ] = "csv",
     out: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Where to (default: standard output).")
+        Path | None,
+        typer.Option(metavar="FILE", help="The file to write (default: standard output)."),
     ] = None,
 ) -> None:
     """Write every program with its metrics and parents."""
@@ -347,7 +348,7 @@ def export(
 
     run, ids = run_and_programs(words or [])
     for number in ids:
-        run.program(number)  # refuses one that the run has not
+        run.program(number)  # raises if it does not exist
     outcomes = [o for o in run.outcomes if not ids or o.attempt.id in ids]
 
     def write(stream: IO[str]) -> int:

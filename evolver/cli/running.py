@@ -52,7 +52,7 @@ def run(
     api_base: ApiBase = None,
     from_: Annotated[
         Path | None,
-        typer.Option("--from", metavar="DIR", help="Start from the front of another run too."),
+        typer.Option("--from", metavar="DIR", help="Add the front of another run to the seeds."),
     ] = None,
     deterministic: Deterministic = None,
     sandbox: SandboxName = None,
@@ -103,7 +103,7 @@ def resume(
 ) -> None:
     """Go on with a run that was stopped or killed.
 
-    Budgets are totals over all its sessions: give more, and a finished run goes on.
+    Budgets are totals over all sessions: a finished run goes on if you give it more.
     """
     from evolver.cli.summary import conclude
     from evolver.reports import display
@@ -136,16 +136,16 @@ def evaluate(
         bool,
         typer.Option(
             "--confirm",
-            help="Measure as strictly as a run does what it announces, where the evaluator knows.",
+            help="Measure as for a confirmation, by the evaluator's `confirm` if it has one.",
         ),
     ] = False,
     sandbox: SandboxName = None,
     set_: Assignments = None,
     as_json: Json = False,
 ) -> None:
-    """Judge one program as a run would.
+    """Evaluate one program as a run would.
 
-    Exit code 0 whatever the verdict is, 2 where the program could not be judged.
+    The exit code is 0 for any verdict, and 2 if the program cannot be evaluated.
     """
     from dataclasses import replace
 
@@ -201,22 +201,24 @@ def evaluate(
 
 
 def _files_at(program: Path, task: Task) -> Files:
-    """Read the task's editable files from a folder, or its only one from a file.
+    """Read the task's editable files from a folder, or the only one from a file.
 
     Raises:
-        UsageError: they are not there.
+        UsageError: files are missing.
     """
     names = list(task.files)
     if not program.exists():
-        raise UsageError(f"{program} does not exist; give --program a program")
+        raise UsageError(f"{program} does not exist; give --program a file or a folder")
     if program.is_file():
         if len(names) > 1:
             raise UsageError(
-                f"this task's program is {len(names)} files ({', '.join(names)}); "
-                "give --program a folder that holds them"
+                f"this task's program has {len(names)} files ({', '.join(names)}); "
+                "give --program a folder with them"
             )
         return {names[0]: program.read_bytes()}
     missing = [name for name in names if not (program / name).is_file()]
     if missing:
-        raise UsageError(f"{program} holds no {', '.join(missing)}; give --program a program")
+        raise UsageError(
+            f"{program} has no {', '.join(missing)}; give --program a folder with the program"
+        )
     return {name: (program / name).read_bytes() for name in names}

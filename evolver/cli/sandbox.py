@@ -1,4 +1,4 @@
-"""Commands about sandboxes."""
+"""The command `sandbox build`, which builds the image of the docker sandbox."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ app = typer.Typer(
     name="sandbox",
     no_args_is_help=True,
     rich_markup_mode=None,
-    help="Make the image in which --sandbox docker runs candidates.",
+    help="Build the image in which --sandbox docker runs candidates.",
 )
 
 
 @app.callback()
 def _root() -> None:
-    """Make the image in which --sandbox docker runs candidates."""
+    """Build the image in which --sandbox docker runs candidates."""
 
 
 @app.command()
 def build(
     task: Annotated[
         Path | None,
-        typer.Argument(metavar="TASK", help="A task, whose [sandbox] requirements go into it."),
+        typer.Argument(metavar="TASK", help="A task, whose [sandbox] requirements are installed."),
     ] = None,
     from_host: Annotated[
         bool,
-        typer.Option("--from-host", help="From the Python and the packages of this host."),
+        typer.Option("--from-host", help="Copy the Python and the packages of this host."),
     ] = False,
     tag: Annotated[
-        str, typer.Option(help="The image's name (default: the one that the task looks for).")
+        str, typer.Option(help="The image's name (default: the name that the task uses).")
     ] = "",
     base: Annotated[
         str, typer.Option(metavar="IMAGE", help="Start from this image (default: python:X.Y-slim).")
@@ -57,9 +57,11 @@ def build(
     from evolver.tasks.task import load_task
 
     if from_host and (base or apt):
-        raise UsageError("--base and --apt do not go with --from-host; leave them out, or that")
+        raise UsageError(
+            "--from-host copies this host, without --base and --apt; leave out one or the other"
+        )
     if with_ and not from_host:
-        raise UsageError("--with goes with --from-host; name Debian packages by --apt")
+        raise UsageError("--with needs --from-host; for Debian packages use --apt")
     packages = image.wanted_packages((), Path())
     usual = ""
     if task is not None:
@@ -78,4 +80,4 @@ def build(
     finally:
         client.close()
     named = "" if tag == usual else f" and [sandbox] image = '{tag}' in task.toml"
-    out.print(f"{tag} is there; use it with --sandbox docker{named}", soft_wrap=True)
+    out.print(f"{tag} is built; use it with --sandbox docker{named}", soft_wrap=True)

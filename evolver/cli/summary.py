@@ -1,4 +1,4 @@
-"""What a finished run says: its outcome, its report, and how to go on."""
+"""Summarise a run: its outcome, its report, and how to go on."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 REPORT = "report.html"
 INTERRUPTED = "interrupted"
 UNTRUSTED = (
-    "Untrusted: the evaluator takes a program's path, so it ran beside the candidate, which can "
-    "write itself any score. One that takes a candidate runs outside of it."
+    "Untrusted: the evaluator takes a program's path, so it shared a process with the candidate, "
+    "which can forge any score. An evaluator that takes a candidate runs outside of it."
 )
 
 _STOPPED = {
     "evaluations": "all evaluations are spent",
     "seconds": "the time is up",
-    "dollars": "the dollars that are left are too few for another request and max_tokens of answer",
-    "tokens": "the tokens that are left are too few for another request and max_tokens of answer",
+    "dollars": "the remaining dollars do not cover another request with max_tokens of answer",
+    "tokens": "the remaining tokens do not cover another request with max_tokens of answer",
     "target": "the target is reached",
-    "exhausted": "a thousand attempts in a row brought nothing new to evaluate",
+    "exhausted": "a thousand attempts in a row gave nothing new to evaluate",
     "useless": "twenty requests to models in a row gave nothing to evaluate",
     INTERRUPTED: "interrupted",
 }
 
 
 def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None:
-    """Tell what a run found, write its report, and exit 130 where it was interrupted.
+    """Print what a run found, write its report, and exit 130 if it was interrupted.
 
-    Where it had as many attempts `before` it went on, the user is told how to give it more.
+    If it has no more attempts than `before`, print how to give it more.
     """
     print_origin(run, out)
     overview(run, out)
@@ -53,7 +53,7 @@ def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None
         last = [o for o in run.outcomes if o.attempt.model and o.evaluation is None][-1]
         asked = shell("evolver", "prompt", run.directory, "--attempt", str(last.attempt.id))
         say(
-            f"Models are asked for nothing, the last time: {last.reason.partition(chr(10))[0]}\n"
+            f"Models give nothing to evaluate; the last time: {last.reason.partition(chr(10))[0]}\n"
             f"See what was asked: {asked}\n"
             f"Go on with: {resume_command(run.directory)}",
             err=True,
@@ -62,7 +62,7 @@ def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None
     if len(run.outcomes) == before:
         more = f" --evaluations {2 * run.evaluations}"
         if run.stopped == "target":
-            more = " --target VALUE, with one that is not reached yet"
+            more = " --target VALUE, with a better value"
         say(
             "Nothing was left to do. Give it more, for example: "
             f"{resume_command(run.directory)}{more}",
@@ -71,14 +71,14 @@ def conclude(run: Run, out: Console, *, before: int = -1, as_json: bool) -> None
 
 
 def print_origin(run: Run, out: Console) -> None:
-    """Print what a run was forked from."""
+    """Print the origin of a fork."""
     if origin := run.facts.get("forked_from"):
         after = counted(origin["at"], "attempt")
         out.print(f"forked from {origin['run']} after {after}", soft_wrap=True)
 
 
 def overview(run: Run, out: Console) -> None:
-    """Print a run's outcome: front, comparison with what was known, plot."""
+    """Print a run's outcome: totals, front, comparison with references, plot."""
     from evolver.reports import display
     from evolver.reports.comparison import compare, comparison_table
     from evolver.reports.text_plot import terminal_plot
@@ -103,7 +103,7 @@ def overview(run: Run, out: Console) -> None:
     if flagged:
         first = ", ".join(map(str, flagged[:5]))
         out.print(
-            f"Flagged and rejected, for touching a canary: {counted(len(flagged), 'program')} "
+            f"Flagged and rejected for touching a decoy: {counted(len(flagged), 'program')} "
             f"(see `show DIR ID`): {first}{', ...' if len(flagged) > 5 else ''}"
         )
     _print_failures(run, out)
@@ -143,7 +143,7 @@ def _print_failures(run: Run, out: Console) -> None:
 
 
 def _best_facts(run: Run) -> dict[str, str]:
-    """Return what a report says of the best."""
+    """Return the facts of a report about the best program."""
     if run.best is None:
         return {"best": "none"}
     best, *others = (sentence.partition(": ")[2].rstrip(".") for sentence in _best(run))
@@ -178,7 +178,7 @@ def _best(run: Run) -> list[str]:
 
 
 def write_report(run: Run) -> str:
-    """Write the page into the run's directory; return a line that says where, or why not."""
+    """Write the report into the run's directory; return a line with its path, or the reason."""
     from evolver.reports.html_report import PLOTS_NEED, HtmlReport, history, write_html
     from evolver.search import formatting, gate
 
@@ -217,6 +217,6 @@ def write_report(run: Run) -> str:
     path = run.directory / REPORT
     try:
         has_plots = write_html(shown, path)
-    except OSError as error:  # the run itself is whole: its facts were written before
+    except OSError as error:  # the run itself is complete
         return f"{path} could not be written: {error.strerror}"
     return f"Report: {path}" if has_plots else f"Report: {path} ({PLOTS_NEED})"

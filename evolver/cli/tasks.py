@@ -1,4 +1,4 @@
-"""The command that lists what evolver ships."""
+"""The command `tasks`, which lists the tasks that evolver ships."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evolver.cli.output import console, print_json, say
 def tasks(as_json: Json = False) -> None:
     """List the tasks that evolver ships, with the published records.
 
-    `evolver run examples/NAME` starts one from anywhere, `evolver init --from NAME` copies one.
+    `evolver run examples/NAME` runs one from any directory, `evolver init --from NAME` copies one.
     """
     from dataclasses import asdict
 

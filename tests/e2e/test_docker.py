@@ -72,7 +72,7 @@ def test_an_image_is_made_with_what_the_task_asks_for(cli: CommandLine, task: Pa
     try:
         made = cli("sandbox", "build", task, "--from-host").stdout
         assert "mpmath" in made
-        assert f"{tag} is there; use it with --sandbox docker" in made
+        assert f"{tag} is built; use it with --sandbox docker" in made
         assert cli.json("evaluate", task, "--sandbox", "docker")["status"] == "ok"
     finally:
         with docker_image.engine() as client:

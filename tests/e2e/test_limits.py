@@ -38,5 +38,5 @@ def test_endless_loops_end_by_the_seeds_time(cli: CommandLine, make_task: MakeTa
     assert "[evaluator] times_seed" in loops[0]["feedback"]
     assert "an evaluation may take" in cli("show", "one").stdout
     assert "an evaluation may take" in Path(cli.folder, "one", "run.log").read_text("utf-8")
-    assert "20 times what the seed takes" in cli("doctor", task).stdout
+    assert "20 times the seed's" in cli("doctor", task).stdout
     assert 0.5 <= cli.json("doctor", task)["limit"] < 20

@@ -175,7 +175,7 @@ def on_a_terminal(cli: CommandLine, *words: object, editor: str = "", typed: str
 
 
 def test_a_run_that_asks_no_person_has_nothing_to_answer(cli: CommandLine, run_dir: Path) -> None:
-    assert "asks no person" in cli.refuses("answer", run_dir)
+    assert "has no model that asks a person" in cli.refuses("answer", run_dir)
 
 
 @pytest.mark.parametrize("in_place", ["false", "true"])

@@ -67,7 +67,7 @@ def test_every_command_in_and_on_what_has_an_odd_name(place: Path) -> None:
     assert "whole" in beside("doctor", name).stdout
     beside("doctor", name, "--recover", f"{name}3")
     beside("resume", f"{name}3", "--evaluations", 9)
-    assert "asks no person" in beside.refuses("answer", name)
+    assert "has no model that asks a person" in beside.refuses("answer", name)
 
     cli("evaluate", name, "--program", f"{name}/curve.py")
     assert "no operator of this task uses a model" in cli.refuses("prompt", name)
