@@ -1,1 +1,1 @@
-"""Between an operator and a model: who is asked, what it may cost, what was recorded."""
+"""The path from an operator to a model: which one is asked, its limits, its recorded answers."""

@@ -1,4 +1,4 @@
-"""Which model an attempt asks, where a run has several: a function of the finished attempts."""
+"""Which of a run's models an attempt asks: a function of the finished attempts."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Choice(Protocol):
         """Take in a finished attempt, in commit order.
 
         Args:
-            model: whom it asked.
+            model: the model that it asked.
             is_better: whether its child beats the parent.
             bill: what its requests cost.
         """
@@ -59,8 +59,8 @@ class Bandit:
     Budgeted Thompson sampling (Xia 2015, https://arxiv.org/abs/1505.00146): the rate at which a
     model's children beat their parents is drawn from its Beta posterior, and the model with the
     highest rate per dollar is asked. The paper draws the costs too; here a model's cost is its mean
-    so far, for it varies much less. Where a price is unknown or zero, all are counted in tokens,
-    and where nobody counts those, in attempts: costs in different units cannot be compared.
+    so far, which varies much less. If a price is unknown or zero, all costs are in tokens, and if
+    those are unknown too, in attempts: costs in different units cannot be compared.
     A model with fewer than three finished attempts goes first; among several the weights decide.
     """
 
@@ -70,12 +70,12 @@ class Bandit:
         self._records = {name: _Record() for name in weights}
 
     def choose(self, rng: Random) -> str:
-        """Return the name of the model that promises the most, by a draw."""
+        """Return the model with the highest drawn rate per cost."""
         new = {n: w for n, w in self._weights.items() if self._records[n].attempts < _TRIALS}
         if new:
             return ByWeight(new).choose(rng)
         records = self._records.values()
-        units = ("dollars", "tokens", "attempts")  # that each has spent
+        units = ("dollars", "tokens", "attempts")
         unit = next(unit for unit in units if all(getattr(record, unit) for record in records))
 
         def promise(record: _Record) -> float:
@@ -86,7 +86,7 @@ class Bandit:
         return max(promises, key=lambda name: promises[name])
 
     def learn(self, model: str, *, is_better: bool, bill: Bill) -> None:
-        """Take in a finished attempt; a model that is no longer among them is forgotten."""
+        """Take in a finished attempt; ignore a model that the run no longer has."""
         record = self._records.get(model)
         if record is None:
             return

@@ -1,10 +1,8 @@
-"""A model of a run with the patience that it needs: places, rate limits, outages, refusals.
+"""A model of a run, with its rate limits, outages and refusals.
 
-Whoever wants to ask holds a place meanwhile. How many there are adapts to what the endpoint bears,
-by additive increase and multiplicative decrease (Chiu 1989,
-https://doi.org/10.1016/0169-7552(89)90019-6), and a time to wait that it names holds for all.
-An endpoint that is down lets nobody in until it answers again; where a run has others, those who
-wait are sent to them. One that refuses request after request ends the session.
+A request holds a place while it is under way (`evolver.routing.places`). An endpoint that is down
+admits no request until it answers again; if the run has other models, waiting requests go to them.
+An endpoint that refuses five requests in a row ends the session.
 """
 
 from __future__ import annotations
@@ -33,13 +31,13 @@ from evolver.prompts import tokens
 from evolver.routing.places import Places
 from evolver.types import Completion, Model, Prompt
 
-_SOON = 0.5  # seconds after which people are told that they are waited for; then ever less often
+_SOON = 0.5  # seconds before the first reminder that a person is waited for; then ever less often
 _LONGEST_SILENCE = 60.0  # seconds
-_NOTICE = 2.0  # seconds without an answer after which that is worth telling
+_NOTICE = 2.0  # seconds without an answer before the user is told
 _LONGEST_PAUSE = 30.0  # seconds between two tries, unless the endpoint asks for more
-_LONG_WAIT = 5.0  # seconds that an endpoint asks for, from which on others are asked instead
+_LONG_WAIT = 5.0  # seconds: if an endpoint asks for a longer wait, other endpoints are asked
 _MOST_REFUSALS = 5  # in a row
-_MOST_FAILURES = 2  # in a row, where others can be asked instead
+_MOST_FAILURES = 2  # in a row, if other endpoints can be asked
 
 
 @dataclass(frozen=True)
@@ -47,13 +45,13 @@ class Terms:
     """How a run asks a model.
 
     Attributes:
-        weight: its share of the attempts that ask a model, among the weights of all.
-        samples: answers to one request, for one price of the prompt; each becomes a child.
+        weight: its share of the attempts that ask a model, relative to the other weights.
+        samples: answers to one request, which pays for the prompt once; each becomes a child.
         concurrency: requests at once, at most.
         rate_limit: requests a minute, at most; None: as the endpoint allows.
         retries: how often a failed request is sent again before the endpoint counts as down.
-        backoff: seconds before the first retry, doubled each time, at most 30; half to all of it
-            is waited, so that many callers do not return at once.
+        backoff: seconds before the first retry, doubled each time, at most 30; the actual wait is
+            a random 50 to 100 % of it, so that many callers do not return at once.
     """
 
     weight: Annotated[float, Field(gt=0)] = 1.0
@@ -65,15 +63,15 @@ class Terms:
 
 
 class Away(Exception):  # noqa: N818 - as asyncio's CancelledError, it takes back a wait
-    """The endpoint went down while somebody waited for a place, and others can be asked."""
+    """The endpoint went down while a request waited for a place; another one can be asked."""
 
 
 async def check_all(endpoints: Sequence[Endpoint]) -> None:
-    """See which models are there, before a session begins; one that is not is left out for now.
+    """Check which models answer, before a session begins; pause those that are unavailable.
 
     Raises:
-        ModelError: none of them is there, or one refuses the key.
-        UsageError: one cannot be asked at all.
+        ModelError: no model is available, or one refuses the key.
+        UsageError: the settings of one are wrong.
     """
     failures: dict[Endpoint, ModelUnavailable] = {}
     for endpoint in endpoints:
@@ -98,7 +96,7 @@ class Endpoint:
     """
 
     def __init__(self, name: str, model: Model, terms: Terms = Terms()) -> None:
-        """Nothing is asked yet."""
+        """Make an endpoint that has not been asked yet."""
         self.name = name
         self.model = model
         self.terms = terms
@@ -109,7 +107,7 @@ class Endpoint:
         self._failures = 0  # in a row
         self._refusals = 0  # in a row
         self._places = Places(terms.concurrency, terms.rate_limit)
-        self._asked_until = 0.0  # of the monotonic clock: until when it asked to be left alone
+        self._asked_until = 0.0  # of the monotonic clock: until when it wants no request
         self._reminder: asyncio.TimerHandle | None = None
         self._probe: asyncio.Task[None] | None = None
         self._pause = terms.backoff  # seconds before the next try while it is down
@@ -120,11 +118,11 @@ class Endpoint:
     # --- asking --------------------------------------------------------------------------------
 
     def place(self) -> AbstractAsyncContextManager[None]:
-        """Return one of the places, to be entered once the endpoint may be asked.
+        """Return a context that waits for a place and holds it.
 
-        Entering raises:
-            ModelRefused: it was down, and is back with a refusal.
-            Away: see `release`.
+        Entering it raises:
+            ModelRefused: the endpoint was down, and answers again with a refusal.
+            Away: the endpoint was released; see `release`.
         """
         return self._places.hold()
 
@@ -140,7 +138,7 @@ class Endpoint:
             self._remind(_SOON)
         try:
             answers = await self.model.complete(prompt, n)
-            if not answers:  # whoever asks on until there are enough would never end
+            if not answers:  # a caller that asks until it has enough would never end
                 raise ModelError(f"{self.name} returned no completion at all")
         except ModelUnavailable as error:
             self._note_failure(error, sent)
@@ -148,10 +146,10 @@ class Endpoint:
         except ModelAdapted:
             raise
         except ModelError as error:
-            self._note_answer()  # it answers, be it with a refusal
+            self._note_answer()  # a refusal is an answer too
             self._failures = 0
             if isinstance(error, PromptTooLong) and self.fitting(prompt) is not prompt:
-                raise  # it was sent before this was known
+                raise  # the prompt was sent before the limit was known
             self._refusals += 1
             is_of_prompt = isinstance(error, PromptRefused) and self.answered > 0
             if self._refusals >= _MOST_REFUSALS and not is_of_prompt:
@@ -167,39 +165,39 @@ class Endpoint:
         return answers
 
     def fitting(self, prompt: Prompt) -> Prompt:
-        """Return a prompt, cut to what the endpoint was found to take."""
+        """Return a prompt, cut to the length that the endpoint accepts."""
         size = tokens(f"{prompt.system}{prompt.user}")
         if self.fits is None or prompt.shorter is None or size <= self.fits:
             return prompt
         return prompt.shorter(self.fits)
 
     def backoff(self, failures: int, error: ModelUnavailable) -> float:
-        """Return the seconds to wait before a request that failed so often is sent again."""
+        """Return the seconds to wait before a request is sent again after so many failures."""
         if error.retry_after is not None:
-            return 0.0  # all wait for that
+            return 0.0  # `places` makes all requests wait for it
         longest = min(self.terms.backoff * 2.0 ** (failures - 1), _LONGEST_PAUSE)
-        return longest * random.uniform(0.5, 1.0)  # moments of requests decide nothing
+        return longest * random.uniform(0.5, 1.0)  # timing does not affect decisions
 
     def pause(self, error: ModelUnavailable) -> None:
-        """Let nobody in until the endpoint is there again: it does not answer anybody."""
+        """Admit no request until the endpoint is available again."""
         self._places.shut()
         if self._probe is None:
             self._probe = asyncio.ensure_future(self._until_back(str(error)))
             self.on_away()
 
     def fail(self, error: ModelUnavailable) -> None:
-        """Take in that a request got no answer and is sent to another endpoint instead."""
+        """Count a request without an answer that is sent to another endpoint instead."""
         self._failures += 1
         if self._failures >= _MOST_FAILURES:
             self.pause(error)
 
     @property
     def is_away(self) -> bool:
-        """Whether it is down, or asked to be left alone for long."""
+        """Whether it is down, or asked for a long wait."""
         return self._probe is not None or self._asked_until - time.monotonic() > _LONG_WAIT
 
     def release(self) -> None:
-        """Let those who wait for a place go to another endpoint."""
+        """Raise `Away` in requests that wait for a place, so that they go to another endpoint."""
         self._places.refuse(Away())
 
     def keep_files_in(self, directory: Path) -> None:
@@ -208,16 +206,16 @@ class Endpoint:
             self.model = self.model.within(directory)
 
     async def check(self) -> None:
-        """See whether the model is there, where that costs nothing.
+        """Check whether the model is available, if the check costs nothing.
 
         Raises:
-            ModelError: it is not.
+            ModelError: it is unavailable.
         """
         if isinstance(self.model, Checking):
             await self.model.check()
 
     async def close(self) -> None:
-        """Close what is kept open; nobody may be waiting."""
+        """Close timers and connections; no request may be waiting."""
         self._places.close()
         if self._reminder is not None:
             self._reminder.cancel()
@@ -230,18 +228,18 @@ class Endpoint:
 
     @property
     def trouble(self) -> str:
-        """What it waits for: a person, or itself, since when and why; "" while it answers."""
+        """What the model waits for, since when and why; "" while it answers."""
         if not self._reason:
             return self.model.waits_for if isinstance(self.model, Patient) else ""
         now = time.monotonic()
         wait = max(self._next_try, self._places.not_before) - now
         if self._probe is None and max(wait, now - self._since) < _NOTICE:
-            return ""  # a retry is nobody's worry
+            return ""  # a retry that is this short is not worth a report
         again = f"; next try in {wait:.0f} s" if wait >= 0.5 else ""
         return f"{self.name} waits for {now - self._since:.0f} s: {self._reason.rstrip('.')}{again}"
 
     def _note_failure(self, error: ModelUnavailable, sent: float) -> None:
-        """Take the failure of a request that was sent at `sent` to heart."""
+        """Slow down after the failure of a request that was sent at `sent`."""
         now = time.monotonic()
         if error.retry_after is not None:
             self._asked_until = now + error.retry_after
@@ -254,7 +252,7 @@ class Endpoint:
             self.on_away()
 
     def _remind(self, seconds: float) -> None:
-        """Have people told what the model waits for, as long as it waits."""
+        """Report what the model waits for, again and again until it stops waiting."""
         if self._reminder is not None:
             return
 
@@ -269,7 +267,7 @@ class Endpoint:
     # --- while it is down ----------------------------------------------------------------------
 
     async def _until_back(self, reason: str) -> None:
-        """Try, with growing pauses, until the endpoint is there; then let one request go first."""
+        """Try, with growing pauses, until the endpoint answers; then admit one request first."""
         while True:
             self._next_try = time.monotonic() + self._pause
             self._set_reason(reason)
@@ -278,7 +276,7 @@ class Endpoint:
             await asyncio.sleep(wait)
             try:
                 await self.check()
-            except Exception as error:  # noqa: BLE001 - models are plug-ins; whoever waits is told
+            except Exception as error:  # noqa: BLE001 - a plug-in may raise anything; it goes to the waiting requests
                 if not isinstance(error, ModelError) or isinstance(error, ModelRefused):
                     self._places.refuse(error)
                     break
@@ -290,7 +288,7 @@ class Endpoint:
         self.on_away()
 
     def _note_answer(self) -> None:
-        """Take in that it answers; it may still ask to be left alone."""
+        """Clear the reason for waiting, unless the endpoint asked for a wait that is not over."""
         if time.monotonic() >= self._asked_until:
             self._set_reason("")
 

@@ -1,8 +1,7 @@
-"""Places at an endpoint: how many requests it bears at once, and when the next one may go.
+"""Places at an endpoint: how many requests go at once, and when the next one may go.
 
-How many there are adapts to what the endpoint bears, by additive increase and multiplicative
-decrease (Chiu 1989, https://doi.org/10.1016/0169-7552(89)90019-6), and a time to wait that it
-names holds for all.
+The number of places follows additive increase and multiplicative decrease (Chiu 1989,
+https://doi.org/10.1016/0169-7552(89)90019-6). A wait that the endpoint asks for holds for all.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ class Places:
     """Places that requests hold while they are under way; first come, first served.
 
     Attributes:
-        not_before: of the monotonic clock: when the next request may go.
+        not_before: when the next request may go, by the monotonic clock.
     """
 
     def __init__(self, most: int, rate_limit: float | None) -> None:
@@ -43,7 +42,7 @@ class Places:
         """Wait for a place and hold it.
 
         Raises:
-            Exception: what `refuse` was given meanwhile.
+            Exception: the error that `refuse` was given meanwhile.
         """
         turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue.append(turn)
@@ -60,22 +59,22 @@ class Places:
             self._leave()
 
     def widen(self) -> None:
-        """Take in that a request was answered."""
+        """Add a share of a place after a request that was answered."""
         self._window = min(self._window + 1 / self._window, self._most)
 
     def narrow(self, sent: float) -> None:
-        """Take in that a request, sent at a time of the monotonic clock, was one too many."""
-        # Those under way when it was narrowed say nothing of the narrower window.
+        """Halve the places after a refused request; `sent` is its time by the monotonic clock."""
+        # Requests that were sent before the last change say nothing about the narrower window.
         if sent > self._narrowed:
             self._window = max(1.0, self._window / 2)
             self._narrowed = time.monotonic()
 
     def put_off(self, until: float) -> None:
-        """Let no request go before a time of the monotonic clock."""
+        """Admit no request before a time of the monotonic clock."""
         self.not_before = max(self.not_before, until)
 
     def shut(self) -> None:
-        """Admit no request; after `open` one goes first."""
+        """Admit no request; after `open` only one goes at first."""
         self._window = 1.0
         self._is_shut = True
 
@@ -85,7 +84,7 @@ class Places:
         self._admit()
 
     def refuse(self, error: Exception) -> None:
-        """Raise an error in all that wait for a place."""
+        """Raise an error in all requests that wait for a place."""
         for turn in self._queue:
             if not turn.done():
                 turn.set_exception(error)
@@ -97,7 +96,7 @@ class Places:
             self._timer.cancel()
 
     def _admit(self) -> None:
-        """Admit those that may go now, and come back when the next one may."""
+        """Admit the requests that may go now, and set a timer for the next one."""
         while self._queue and self._inside < int(self._window) and not self._is_shut:
             wait = self.not_before - time.monotonic()
             if wait > 0:

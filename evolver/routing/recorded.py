@@ -1,4 +1,4 @@
-"""A model that answers with what another run was answered."""
+"""A model that answers with the stored completions of another run."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from evolver.types import Bound, Completion, Prompt
 class ReplayModel:
     """Answers from the completions that another run has stored, and buys nothing.
 
-    A request gets what the same attempt's same call was answered there, if it asked in the same
-    words; else the next answer that those words were given anywhere in that run. So settings that
-    do not reach the prompts can be compared on the same answers.
+    A request gets the answer to the same call of the same attempt, if the prompts are equal; else
+    the next answer to an equal prompt anywhere in that run. So settings that do not change the
+    prompts can be compared on the same answers.
 
     Attributes:
         run: directory of the other run.
-        name: of the model, for people.
+        name: the model's name in reports.
     """
 
     run: Path
@@ -38,8 +38,8 @@ class ReplayModel:
         """Return up to `n` of the stored answers, at no cost.
 
         Raises:
-            ModelError: that run has no answer to these words, or no more.
-            UsageError: there is no run.
+            ModelError: that run has no further answer to this prompt.
+            UsageError: the directory holds no run.
         """
         asked, answers = self._by_request.get(prompt.request, (None, ()))
         if asked != prompt:
@@ -50,21 +50,21 @@ class ReplayModel:
             if not answers:
                 many = f"no more than {len(known)} answers" if known else "no answer"
                 raise ModelError(
-                    f"the run {self.run} holds {many} to this prompt: it answers the same words "
-                    "only; keep its task, settings and --seed, or name another model",
+                    f"the run {self.run} holds {many} to this prompt; a replay needs equal "
+                    "prompts: keep that run's task, settings and --seed, or name another model",
                     bill=Completion("", self.name, dollars=0.0),
                 )
         return tuple(replace(answer, dollars=0.0) for answer in answers[:n])
 
     def bound(self, prompt: Prompt, n: int) -> Bound:
-        """Return what an answer can cost: nothing."""
+        """Return a bound of zero: stored answers are free."""
         return Bound(0, 0, 0.0)
 
     async def check(self) -> None:
-        """See whether there is such a run.
+        """Check that the directory holds a run.
 
         Raises:
-            UsageError: there is none.
+            UsageError: it does not.
         """
         Reader.open(self.run).close()
 

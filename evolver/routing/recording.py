@@ -1,4 +1,4 @@
-"""The models of a run as attempts see them: no answer is lost, and none is bought twice."""
+"""The models of a run as attempts see them: each answer is stored, and paid for once."""
 
 from __future__ import annotations
 
@@ -34,17 +34,17 @@ Turn = Callable[[], Awaitable[None]]  # waits until an attempt may ask
 
 
 class Models:
-    """Which model an attempt asks, what was asked, and what it cost.
+    """The models of a run: which one an attempt asks, its answers, and the costs.
 
     Attributes:
-        bills: what every model cost so far, by its name.
-        notes: what was found out about how models must be asked, in sentences.
+        bills: the cost of each model so far, by its name.
+        notes: lessons about how a model must be asked, in sentences.
     """
 
     def __init__(
         self, endpoints: Sequence[Endpoint], choice: Choice, store: Store, budget: Budget
     ) -> None:
-        """Put the models of a run together; the store's requests are on their bills already."""
+        """Start with the bills of the store's requests."""
         self._endpoints = {endpoint.name: endpoint for endpoint in endpoints}
         self._choice = choice
         self._store = store
@@ -64,7 +64,7 @@ class Models:
     # --- deciding ------------------------------------------------------------------------------
 
     def choose(self, rng: Random) -> tuple[str, int]:
-        """Return the model that an attempt asks, and how many attempts shall share its request."""
+        """Return the model that an attempt asks, and how many attempts share its request."""
         name = self._choice.choose(rng)
         return name, self._endpoints[name].terms.samples
 
@@ -76,7 +76,7 @@ class Models:
     # --- asking --------------------------------------------------------------------------------
 
     def share(self, leader: int) -> None:
-        """Expect that the first request of an attempt answers the first one of others too."""
+        """Announce that the first request of an attempt also answers the first ones of others."""
         self._shared[leader] = asyncio.get_running_loop().create_future()
 
     def of(
@@ -90,29 +90,29 @@ class Models:
         Args:
             attempt: as it was decided. A model that the run no longer has is replaced by the first.
             samples: how many attempts share its first request.
-            turn: is awaited before each of its requests. Where a run must repeat itself, what is
-                left of a limit may not depend on who asked first.
+            turn: is awaited before each of its requests. In a run that must repeat itself, the
+                rest of a limit may not depend on which attempt asked first.
         """
         endpoint = self._endpoints.get(attempt.model) or next(iter(self._endpoints.values()))
         return RecordedModel(self, endpoint, self._store, attempt, samples, turn)
 
     def end(self, attempt: Attempt) -> None:
-        """Let nobody wait any longer for what an attempt was to share."""
+        """Release those that wait for the first request of an attempt."""
         shared = self._shared.pop(attempt.id, None)
         if shared is not None and not shared.done():
             shared.set_result(())
 
     def count_answer(self, attempt: Attempt) -> None:
-        """Count a request of an attempt that was answered, be it by a refusal."""
+        """Count a request of an attempt that was answered; a refusal is an answer."""
         self._answered[attempt.id] += 1
 
     def answered(self, attempt: int) -> int:
-        """Return how many requests of an attempt were answered, and forget it."""
+        """Return how many requests of an attempt were answered, and forget the count."""
         return self._answered.pop(attempt, 0)
 
     @contextmanager
     def sharing(self, attempt: Attempt) -> Iterator[Callable[[Sequence[Completion]], None]]:
-        """Share what an attempt's first request brings, be it an error."""
+        """Share the result of an attempt's first request: answers or an error."""
         shared = self._shared.get(attempt.id)
 
         def give(answers: Sequence[Completion]) -> None:
@@ -124,24 +124,24 @@ class Models:
         except Exception as error:
             if shared is not None and not shared.done():
                 shared.set_exception(error)
-                shared.exception()  # seen, even if nobody waits for it
+                shared.exception()  # mark it as retrieved, even if no attempt waits for it
             raise
 
     async def shared(self, leader: int) -> Sequence[Completion]:
-        """Return the answers to the first request of an attempt; none where it made none."""
+        """Return the answers to the first request of an attempt, if it made one."""
         if leader in self._shared:
             return await asyncio.shield(self._shared[leader])
         return self._store.completions(leader).get(0, ())
 
     def stand_in(self, own: Endpoint, without: Collection[Endpoint] = ()) -> Endpoint:
-        """Return whom to ask: an endpoint, or while it is down one of the others that are not.
+        """Return the endpoint to ask: its own, or while that is away another that is not.
 
-        Which one it is decides nothing: the answers are recorded, and who gave them.
+        The choice may be random: the answers are recorded, with the model that gave them.
         """
         others = [
             one
             for one in self._endpoints.values()
-            if one is own or not isinstance(one.model, Patient)  # people are asked their share
+            if one is own or not isinstance(one.model, Patient)  # people get only their share
         ]
         there = [one for one in others if not one.is_away and one not in without]
         if own in there or not there:
@@ -149,22 +149,22 @@ class Models:
         return random.choices(there, [one.terms.weight for one in there])[0]
 
     def _send_elsewhere(self) -> None:
-        """Let those who wait for an endpoint that is down ask another one."""
+        """Send requests that wait for an endpoint that is away to another one."""
         for endpoint in self._endpoints.values():
             if endpoint.is_away and self.stand_in(endpoint) is not endpoint:
                 endpoint.release()
 
     def note(self, sentence: str) -> None:
-        """Keep what was found out, and tell whoever watches; "" is nothing."""
+        """Keep a lesson and report it; ignore ""."""
         if sentence and sentence not in self.notes:
             self.notes.append(sentence)
             self._listener()
 
     def shorten(self, endpoint: Endpoint, prompt: Prompt, error: PromptTooLong) -> bool:
-        """Have prompts for an endpoint cut from now on; return whether this one can be."""
+        """Cut prompts for an endpoint from now on; return whether this one can be cut."""
         size = tokens(f"{prompt.system}{prompt.user}")
         if endpoint.fits is not None and size > endpoint.fits:
-            return True  # another request has found it out meanwhile
+            return True  # another request has learnt it meanwhile
         fits = int(size * error.share)
         if prompt.shorter is None:
             return False
@@ -173,20 +173,20 @@ class Models:
             return False
         endpoint.fits = fits
         self.note(
-            f"{endpoint.name} takes no prompt of this length, so prompts are cut to about {fits} "
+            f"{endpoint.name} rejects prompts of this length, so prompts are cut to about {fits} "
             f"tokens; set [prompts] tokens = {fits} ({error})"
         )
         return True
 
     async def reserve(self, endpoint: Endpoint, prompt: Prompt, n: int) -> Bound:
-        """Reserve what a request can cost at most; see `SpendingLimit.reserve`."""
+        """Reserve the upper bound of a request's cost; see `SpendingLimit.reserve`."""
         model = endpoint.model
         bound = model.bound(prompt, n) if isinstance(model, Bounding) else Bound()
         await self._limit.reserve(bound)
         return bound
 
     def settle(self, endpoint: Endpoint, bound: Bound, bill: Bill) -> None:
-        """Book what a request cost."""
+        """Charge the cost of a request."""
         self._add(endpoint.name, bill)
         self._limit.settle(bound, bill)
 
@@ -196,19 +196,19 @@ class Models:
     # --- watching ------------------------------------------------------------------------------
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Have somebody told whenever a model stops or begins to answer, or something is noted."""
+        """Call a listener whenever a model stops or begins to answer, or a lesson is noted."""
         self._listener = listener
         for endpoint in self._endpoints.values():
             endpoint.on_trouble = listener
 
     @property
     def troubles(self) -> Sequence[str]:
-        """What is the matter with those that do not answer."""
+        """Why some models do not answer, one sentence each."""
         return tuple(e.trouble for e in self._endpoints.values() if e.trouble)
 
 
 class RecordedModel:
-    """The model of one attempt: answers from the store, else from the endpoint, stored first."""
+    """The model of one attempt: it answers from the store, else asks and stores the answer."""
 
     def __init__(
         self,
@@ -235,12 +235,12 @@ class RecordedModel:
         Raises:
             BudgetSpent: not enough tokens or dollars are left.
             ModelRefused: no request with the model's settings can succeed.
-            ModelError: this one cannot.
-            ProposalError: the answer is another attempt's, word for word; or it is withheld; or
+            ModelError: this request cannot succeed.
+            ProposalError: the answer equals another attempt's; or the provider withholds it; or
                 this request failed again and again while others were answered.
         """
         answers: list[Completion] = []
-        while len(answers) < n:  # some endpoints ignore n and send one
+        while len(answers) < n:  # some endpoints ignore n and send one answer
             call = self._calls
             self._calls += 1
             if call == 0 and n == 1:
@@ -259,7 +259,7 @@ class RecordedModel:
                 shared = await self._models.shared(leader)
             except ModelRefused:
                 raise
-            except ModelError as error:  # its leader counts it
+            except ModelError as error:  # the leader counts it
                 raise ProposalError(str(error)) from error
             own = self._attempt.id - leader
             if own < len(shared):
