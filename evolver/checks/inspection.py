@@ -23,7 +23,7 @@ from evolver.runs.assemble import make_endpoints, make_executor, make_operators
 from evolver.runs.background import in_thread, unless_interrupted
 from evolver.runs.config import Options
 from evolver.search import gate
-from evolver.search.formatting import mend_empty
+from evolver.search.formatting import advice_on_empty
 from evolver.storage.totals import Bill
 from evolver.tasks.task import Task, assemble_task
 from evolver.types import Completion, Context, Evaluation, Prices, Program, Prompt
@@ -283,7 +283,7 @@ async def _ask(
     prices = model.prices() if isinstance(model, Priced) else Prices()
     return Answer(
         name,
-        problem=f"an empty one came: {mend_empty(bill.exhausted > 0)}" if bill.empty else "",
+        problem=f"an empty one came: {advice_on_empty(bill.exhausted > 0)}" if bill.empty else "",
         flaw=flaw,
         notes=tuple(trial.notes),
         seconds=time.monotonic() - started,

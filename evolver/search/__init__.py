@@ -1,1 +1,1 @@
-"""The engine and what it decides by: population, selection, evidence, the gate."""
+"""The search: the engine, the population, selection, evidence and the gate."""

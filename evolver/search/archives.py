@@ -1,4 +1,4 @@
-"""Archives: which programs an island keeps. Pure, and functions of the order of arrival alone."""
+"""Archives: which programs an island keeps, as a pure function of the order of arrival."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evolver.types import Elite
 
 @dataclass
 class BestN:
-    """Keeps the `size` best by the first objective; of equals the first to come.
+    """Keeps the `size` best by the first objective; among equals the first to arrive.
 
     Attributes:
         size: elites that an island keeps.
@@ -24,7 +24,7 @@ class BestN:
     def add(self, elite: Elite) -> bool:
         """Offer an elite; return whether it was kept."""
         if any(kept.program.id == elite.program.id for kept in self._kept):
-            return False  # an immigrant that came before
+            return False  # an immigrant that arrived before
         key = elite.objectives
         position = len(self._kept)
         while position > 0 and self._kept[position - 1].objectives < key:
@@ -49,7 +49,7 @@ class Pareto:
     """Keeps `size` elites by non-domination rank, then by crowding distance.
 
     The elitist survivor selection of NSGA-II (Deb 2002, https://doi.org/10.1109/4235.996017), one
-    arrival at a time; an arrival whose objectives equal a kept one's is not kept, so that copies
+    arrival at a time. An arrival with the objectives of a kept elite is dropped, so that copies
     cannot crowd the front. `elites` lists the first front first.
 
     Attributes:
@@ -86,7 +86,7 @@ class Pareto:
         return key in self._vectors
 
     def _insert(self, rank: int, elite: Elite) -> None:
-        """Put an elite into its front; what it dominates there moves down, front by front."""
+        """Put an elite into its front; the elites that it dominates move down, front by front."""
         moving = [elite]
         while moving:
             if rank == len(self._fronts):
@@ -122,7 +122,7 @@ class Pareto:
 
 @dataclass
 class First:
-    """Keeps the first elite, the seed, and nothing else: nothing evolves (an ablation)."""
+    """Keeps only the first elite, the seed: nothing evolves (an ablation)."""
 
     _kept: list[Elite] = field(default_factory=list, init=False, repr=False)
 

@@ -1,4 +1,4 @@
-"""One attempt: from the decision on it to the verdict on what came of it."""
+"""One attempt: from its decision to the verdict on its child."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from evolver.types import Context, Job, Model, Program, Proposal, Tune
 
 
 class AttemptRunner:
-    """Runs attempts, many at once; it changes nothing but counts and what is known of the seed."""
+    """Runs attempts, many at once."""
 
     def __init__(self, parts: RunParts, views: Views) -> None:
         self._parts = parts
@@ -27,13 +27,13 @@ class AttemptRunner:
         """Run one attempt, from its decision to its verdict; see `Steps.run`.
 
         Raises:
-            BudgetSpent: too little is left for what it would ask a model.
-            EvolverError: what the run must stop for.
+            BudgetSpent: too few tokens or dollars are left for a request.
+            EvolverError: an error that the run must stop for.
         """
         if attempt.operator == SEED_OPERATOR:
             return await self._seed(attempt, say)
         entry = self._parts.mix.operators.get(attempt.operator)
-        if entry is None:  # it was left in flight by a session with other settings
+        if entry is None:  # a session with other settings left it in flight
             return Outcome(attempt, "unproposed", f"there is no operator '{attempt.operator}' now")
         context = replace(self.context(attempt), model=self._recorded(attempt, turn))
         operator = entry.operator
@@ -80,7 +80,7 @@ class AttemptRunner:
         return await self._judge(attempt, program, None, preflight.fingerprint)
 
     def context(self, attempt: Attempt) -> Context:
-        """Return what an attempt's operator sees, but for a model."""
+        """Return the context of an attempt's operator, without a model."""
         population, seen = self._views.population, attempt.seen
         elites, history = population.elites, population.history
         return Context(
@@ -96,21 +96,21 @@ class AttemptRunner:
         )
 
     async def _proposed(self, work: Awaitable[Proposal]) -> Proposal:
-        """Wait for an operator.
+        """Wait for an operator's proposal.
 
         Raises:
-            ProposalError: it found nothing, the model did not answer, or it raised.
-            EvolverError: what the run must stop for.
+            ProposalError: it found no child, the model did not answer, or it raised.
+            EvolverError: an error that the run must stop for.
         """
         try:
             proposal = await work
         except ModelRefused:
-            raise  # a key or a name is wrong: waiting mends nothing
+            raise  # a key or a name is wrong: waiting does not help
         except ModelError as error:
             raise ProposalError(str(error)) from error
         except EvolverError:
             raise
-        except Exception as error:  # operators are plug-ins, a user's may raise anything
+        except Exception as error:  # a plug-in may raise anything
             said = f"the operator raised {type(error).__name__}: {error}"
             self._views.counts.operator_failed(said)
             raise ProposalError(said) from error
@@ -170,5 +170,5 @@ class AttemptRunner:
 
 
 def first(attempt: Attempt) -> int:
-    """Return the number whose chances an attempt shares: those of one request have one prompt."""
+    """Return the attempt whose random stream an attempt shares: one request has one prompt."""
     return attempt.id if attempt.leader is None else attempt.leader

@@ -1,9 +1,9 @@
-"""What is announced is measured again first: rounds of repeats, each planned before it begins.
+"""Confirmation: programs are measured again before they are announced, in planned rounds.
 
 The winner, the runner-up and the seed, or a whole front and the seed, are measured on the same
-fresh secret inputs. The plan and each measurement are facts as soon as they are there, so a kill
-loses what was in flight. Once all are there the round is closed, and from then on the means are
-what counts of these programs.
+fresh secret inputs. The plan and each measurement are stored at once, so a kill loses only what was
+in flight. When all measurements of a round exist it is closed, and from then on their means are
+the programs' values.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from evolver.search.views import Views
 from evolver.storage.facts import Confirmation, Round
 from evolver.types import Job
 
-_USUAL = 20  # repeats, where the evaluator is noisy and quick
+_USUAL = 20  # repeats, if the evaluator is noisy and quick
 _MOST = 30
-_SHARE = 0.1  # of the run's seconds so far, for repeats beyond the fewest that can show anything
+_SHARE = 0.1  # of the run's seconds so far, for repeats beyond the fewest that can be significant
 _COST = 0.25  # measurements of rounds for a target, as a share of the evaluations
 
 
@@ -30,7 +30,7 @@ class Confirming:
     """Measures programs again, for one run.
 
     Attributes:
-        told: how far a round is, while it is at work.
+        status: how far the current round is, in words; "" between rounds.
     """
 
     def __init__(self, parts: RunParts, views: Views) -> None:
@@ -42,20 +42,20 @@ class Confirming:
         self._population = views.population
         rounds = self._store.rounds()
         self._open = next((one for one in rounds if not one.is_closed), None)
-        self._number = max((one.number for one in rounds), default=0)  # one may be lost
+        self._number = max((one.number for one in rounds), default=0)  # there may be gaps
         self._made = sum(row.round > 0 for row in self._store.confirmations())
-        self.told = ""
+        self.status = ""
 
     @property
     def is_open(self) -> bool:
-        """Whether a round was begun and not finished."""
+        """Whether a round has begun and is not closed."""
         return self._open is not None
 
     def contenders(self) -> tuple[int, ...]:
-        """Return whom a round would measure; nobody where the best is confirmed already.
+        """Return the programs that a round would measure; () if the best is confirmed already.
 
-        With one objective the best, the runner-up where it is above the seed too, and the seed;
-        with several all of the front that is not confirmed, and the seed.
+        With one objective: the best, the runner-up if it is above the seed too, and the seed. With
+        several: all unconfirmed programs of the front, and the seed.
         """
         population, known = self._population, self._population.evidence.confirmed
         elites = population.qualified
@@ -78,10 +78,10 @@ class Confirming:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something to measure that could change what is announced.
+        """Whether a round could change the announced programs.
 
-        Each look costs a round, so there is none before something new is finished, unless a
-        program failed and another took its place, or the evaluator failed.
+        A round is costly, so there is none before a new attempt finishes, unless a program failed
+        and another took its place, or the evaluator failed.
         """
         programs = self.contenders()
         if not programs or not self._population.evidence.verdicts:
@@ -98,9 +98,9 @@ class Confirming:
         return self._made <= _COST * evaluations
 
     async def confirm(self, asked: int | None, report: Callable[[], None]) -> None:
-        """Finish the round that is open; then measure what is due, or the program asked for.
+        """Finish the open round; then measure what is due, or one program.
 
-        What fails leaves the front, and what takes its place is measured too.
+        A program that fails leaves the front, and its successor is measured too.
 
         Args:
             asked: the program; None: what is due.
@@ -128,7 +128,7 @@ class Confirming:
             first=self._first(programs, number),
             least=least,
             most=max(least, _USUAL),
-            # Where runs must repeat, the number of repeats may not depend on time.
+            # In a run that must repeat itself, the number may not depend on time.
             allowance=None
             if settings.deterministic
             else _SHARE * self._views.seconds * self._executor.slots,
@@ -142,10 +142,10 @@ class Confirming:
         return await self._measure(planned, report)
 
     def _first(self, programs: Sequence[int], number: int) -> int:
-        """Return after how many repeats an evaluator that repeats itself is taken for exact.
+        """Return after how many equal repeats an evaluator counts as exact.
 
-        Numbers with many digits do not come out twice by chance. Counts and rates do: then as many
-        must as a sign test would ask for.
+        Numbers with many digits do not repeat by chance. Counts and rates do: they need as many
+        repeats as a sign test.
         """
         evidence = self._population.evidence
         if evidence.verdicts and not evidence.is_exact:
@@ -160,7 +160,7 @@ class Confirming:
             waiting = deque(left)
             slots = range(self._executor.slots)
             await together([self._work(round_, rows, waiting, report) for _ in slots])
-        self.told = ""
+        self.status = ""
         closed = replace(
             round_,
             seen=self._population.finished,
@@ -171,7 +171,7 @@ class Confirming:
         return self._settle(closed, rows)
 
     def close(self, round_: Round, rows: Sequence[Confirmation]) -> None:
-        """Take in a round that was recorded elsewhere, with its measurements."""
+        """Store a round that another run recorded, with its measurements, and settle it."""
         self._store.plan(round_)
         for row in rows:
             self._store.confirm(row)
@@ -193,7 +193,7 @@ class Confirming:
         waiting: deque[tuple[int, int]],
         report: Callable[[], None],
     ) -> None:
-        """Measure what waits, one after the other."""
+        """Measure the waiting programs, one after the other."""
         while waiting:
             program, repeat = waiting.popleft()
             if program in _failed(rows):
@@ -216,11 +216,11 @@ class Confirming:
             rows.append(row)
             self._made += 1
             most = self._wanted(round_, rows) * len(round_.programs)
-            self.told = f"{len(rows)} of at most {most} measurements"
+            self.status = f"{len(rows)} of at most {most} measurements"
             report()
 
     def _lacking(self, round_: Round, rows: Sequence[Confirmation]) -> list[tuple[int, int]]:
-        """Return what is still to be measured, as programs and repeats."""
+        """Return the missing measurements, as programs and repeats."""
         made = {(row.program, row.repeat) for row in rows}
         programs = [program for program in round_.programs if program not in _failed(rows)]
 
@@ -228,7 +228,7 @@ class Confirming:
             wanted = [(program, k) for k in range(repeats) for program in programs]
             return [pair for pair in wanted if pair not in made]
 
-        # `confirm` may find another number than the search: a second repeat shows that it is exact.
+        # `confirm` may differ from the search; a second repeat shows whether it is exact.
         again = [min(2, round_.most)] if round_.is_strict else []
         for repeats in (round_.first, *again):
             if (left := lacking(repeats)) or self._is_exact(round_, rows):
@@ -237,7 +237,7 @@ class Confirming:
 
     @staticmethod
     def _wanted(round_: Round, rows: Sequence[Confirmation]) -> int:
-        """Return the repeats of a noisy round; its time is that of the first ones."""
+        """Return the repeats of a noisy round, by the time of its first ones."""
         times: dict[int, list[float]] = {}
         for row in rows:
             if row.repeat < round_.first:
@@ -248,10 +248,10 @@ class Confirming:
         return max(round_.least, min(round_.most, int(round_.allowance / cost)))
 
     def _is_exact(self, round_: Round, rows: Sequence[Confirmation]) -> bool:
-        """Whether every measurement came out as it did before.
+        """Whether every measurement equals an earlier one.
 
-        `confirm` may find another number than the search, so it is compared with itself: within the
-        round, or with an earlier round that measured the seed too.
+        `confirm` may differ from the search, so its numbers are compared with each other: within
+        the round, or with an earlier round that measured the seed too.
         """
         evidence, found = self._population.evidence, dict[int, list[tuple[float, ...]]]()
         if evidence.verdicts and not evidence.is_exact:
@@ -284,15 +284,15 @@ def _failed(rows: Sequence[Confirmation]) -> set[int]:
 async def confirm_once(
     parts: RunParts, views: Views, confirm: Callable[[Confirmation], None]
 ) -> None:
-    """Measure each program of the front once more, as the rules of older runs have it.
+    """Measure each program of the front once more, by the rules of older runs.
 
-    What fails leaves the front, and what takes its place is measured too; values stay as they are.
-    One that failed through the evaluator's fault is no verdict, and is asked for again next time.
+    A program that fails leaves the front, and its successor is measured too; values do not change.
+    A failure of the evaluator is not stored, so the next session measures again.
 
     Args:
         parts: of the run.
         views: of the run.
-        confirm: takes in each measurement.
+        confirm: stores a measurement.
     """
     population, job_seed = views.population, parts.settings.job_seed
     done = {confirmation.program for confirmation in parts.store.confirmations()}

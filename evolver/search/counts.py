@@ -1,4 +1,4 @@
-"""What came of the attempts of a run, and when there is no hope for more."""
+"""Counts of a run's outcomes, and limits on failures in a row."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from evolver.search.progress import ModelRecord, OperatorRecord
 from evolver.storage.facts import Outcome
 
 _EXHAUSTED = 1000  # attempts in a row that spend nothing
-_USELESS = 20  # requests to models in a row that gave nothing to evaluate: each was paid for
-_FAULTS = 20  # in a row, of the evaluator or of an operator
+_USELESS = 20  # paid requests to models in a row that gave no program to evaluate
+_FAULTS = 20  # failures in a row, of the evaluator or of an operator
 
 
 class OutcomeCounts:
     """Counts outcomes, and how often in a row something failed.
 
     Attributes:
-        operators: name -> what came of its attempts.
-        models: name -> what came of the attempts that asked it.
-        statuses: how evaluations ended, or verdict of attempts without one -> how many.
+        operators: name -> the outcomes of its attempts.
+        models: name -> the outcomes of the attempts that asked it.
+        statuses: status of an evaluation, or verdict of an attempt without one -> how many.
         failures: of evaluations.
         operator_faults: exceptions of operators in a row.
     """
 
     def __init__(self, files: Collection[str] = ()) -> None:
-        """Begin with nothing; `files` are the paths of the program's files."""
+        """Start at zero; `files` are the paths of the program's files."""
         self.operators: dict[str, OperatorRecord] = {}
         self.models: dict[str, ModelRecord] = {}
         self.statuses = Counter[str]()
@@ -44,7 +44,7 @@ class OutcomeCounts:
         Args:
             outcome: how it ended.
             improved: whether it raised the score of the run.
-            requests: those of its requests to a model that were answered in this session.
+            requests: its requests to a model that were answered in this session.
         """
         evaluation = outcome.evaluation
         self._idle = 0 if evaluation is not None and evaluation.evaluations else self._idle + 1
@@ -68,36 +68,36 @@ class OutcomeCounts:
             self.models[name] = ModelRecord(asked.attempts + 1, asked.improved + improved)
 
     def operator_failed(self, said: str) -> None:
-        """Count an exception of an operator that is not its way of saying that it found nothing."""
+        """Count an exception of an operator other than ProposalError."""
         self.operator_faults += 1
         self._last_fault = said
 
     def forgive(self) -> None:
-        """Begin a session with new patience: what was wrong may have been mended."""
+        """Reset the failures in a row: a new session may have fixed the cause."""
         self._idle = self._useless = 0
         self._evaluator_faults = self.operator_faults = 0
 
     @property
     def is_exhausted(self) -> bool:
-        """Whether nothing new has been tried for long."""
+        """Whether attempts have spent no evaluation for long."""
         return self._idle >= _EXHAUSTED
 
     @property
     def is_useless(self) -> bool:
-        """Whether what models answer has given nothing to evaluate for long."""
+        """Whether the models' answers have given no program to evaluate for long."""
         return self._useless >= _USELESS
 
     def check(self) -> None:
-        """Give up where the same thing fails again and again.
+        """Check the failures in a row.
 
         Raises:
-            UsageError: the evaluator or an operator did.
+            UsageError: the evaluator or an operator failed too often.
         """
         if self._evaluator_faults >= _FAULTS:
             raise UsageError(
                 f"the evaluator failed {_FAULTS} times in a row, the last time: "
-                f"{self._last_fault}\nMend it (a run judges with its own copy, in the folder "
-                "'task' of its directory), then resume"
+                f"{self._last_fault}\nFix it (a run uses its own copy, in the folder 'task' of its "
+                "directory), then resume"
             )
         if self.operator_faults >= _FAULTS:
             raise UsageError(

@@ -1,7 +1,7 @@
-"""Credit: which kinds of edits give children that run and are not what they were before.
+"""Credit: which kinds of edits give children that run and compute something new.
 
-A function of the finished attempts in commit order, asked as of an earlier moment where an attempt
-began then: so resume, replay and fork come to the same.
+Credit is a function of the finished attempts in commit order. An attempt asks for it as of the
+moment when it began, so resume, replay and fork give the same.
 """
 
 from __future__ import annotations
@@ -12,20 +12,20 @@ from collections.abc import Mapping
 from evolver.operators.summaries import edits_of
 from evolver.storage.facts import Outcome
 
-_RATE = 0.05  # of the difference that one child makes: about the last twenty of a kind count
+_RATE = 0.05  # weight of one child: about the last twenty of a kind count
 
 
 class Credit:
     """How often each kind of edit succeeds: a decayed share between 0 and 1.
 
-    A child succeeds that runs and whose metrics are not its parent's. One that fails counts
-    against each of its edits in part, since one of them is to blame. Where an evaluator is noisy,
-    or draws other inputs for each program, a child that computes the same is not recognised.
+    A child succeeds if it runs and its metrics differ from its parent's. A failure counts in part
+    against each of the child's edits, since one of them is the cause. If an evaluator is noisy, or
+    draws other inputs for each program, a child that computes the same is not recognised.
     """
 
     def __init__(self) -> None:
-        """Nothing is known: every kind counts as one that always succeeds."""
-        self._shares: dict[str, list[tuple[int, float]]] = {}  # kind -> when known, share
+        """Start with every kind at 1, as if it always succeeded."""
+        self._shares: dict[str, list[tuple[int, float]]] = {}  # kind -> finished attempts, share
         self._metrics: dict[int, Mapping[str, float]] = {}
         self._finished = 0
 
@@ -46,12 +46,12 @@ class Credit:
             shares.append((self._finished, share + rate * (success - share)))
 
     def _success(self, outcome: Outcome) -> bool | None:
-        """Tell whether a child ran and is another; None where that says nothing of its edits."""
+        """Tell whether a child ran and is new; None if the outcome is not due to its edits."""
         evaluation, parent = outcome.evaluation, outcome.attempt.parent
         if parent is None or outcome.verdict == "unproposed":
             return None
         if evaluation is None:
-            return False  # it failed in its pre-flight, or computes what another program does
+            return False  # it failed in its pre-flight, or computes the same as another program
         if evaluation.fault == "evaluator":
             return None
         runs = evaluation.status in ("ok", "rejected")

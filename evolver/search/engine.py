@@ -1,4 +1,4 @@
-"""The loop: attempts are begun while there is room and budget, and committed as they finish.
+"""The loop: it begins attempts while there is room and budget, and commits them as they finish.
 
 What an attempt decides depends only on the run's seed, its number, and the first `seen` finished
 attempts in commit order, and `seen` is in its row before anything is spent. So a run that was
@@ -27,7 +27,7 @@ class Engine:
     """Runs the loop of one run until something stops it.
 
     Attributes:
-        steps: what the loop takes one by one.
+        steps: the steps of the run.
     """
 
     def __init__(self, parts: RunParts) -> None:
@@ -64,7 +64,7 @@ class Engine:
         """Run until a budget is reached, or nothing more can be done; return why it stopped.
 
         Raises:
-            UsageError: the seed fails its own evaluation, the evaluator fails again and again.
+            UsageError: the seed fails its evaluation, or the evaluator fails again and again.
             ModelError: the model does not answer.
             SandboxError: this host cannot run candidates.
         """
@@ -76,7 +76,7 @@ class Engine:
         self._order.restart(min((attempt.id for attempt in unfinished), default=self._views.next))
         try:
             for attempt in unfinished:
-                if self._views.ledger.affords(attempt.id):  # else it waits for a session with more
+                if self._views.ledger.affords(attempt.id):  # else it waits for a larger budget
                     self._start(attempt)
             self._check()
             self._fill()
@@ -88,7 +88,7 @@ class Engine:
                 for ready in () if outcome is None else self._order.ready(outcome):
                     self._commit(ready)
                     if self._has_stopped():
-                        break  # what finished out of turn beyond this is not part of the run
+                        break  # later attempts that finished early are not part of the run
                     self._fill()
         finally:
             if timer is not None:
@@ -101,13 +101,13 @@ class Engine:
         return self._stopped or self._ending or "evaluations"
 
     def stop(self, reason: str) -> None:
-        """End the run: nothing new starts, what is in flight is cancelled."""
+        """Stop the run: no attempt begins, and those in flight are cancelled."""
         if self._stopped is None:
             self._stopped = reason
         self._done.put_nowait(None)
 
     def reopen(self) -> None:
-        """Let a stopped run go on: its target was reached by a program that did not confirm."""
+        """Let a stopped run go on: the program that reached its target was not confirmed."""
         self._stopped = self._ending = None
         self._done = asyncio.Queue()
 
@@ -115,7 +115,7 @@ class Engine:
         return self._stopped is not None
 
     def _fill(self) -> None:
-        """Begin attempts while there is room and budget."""
+        """Begin attempts while places and budget are left."""
         seeds, in_flight = len(self._parts.seeds), self._parts.settings.in_flight
         while not (self._stopped or self._ending):
             number, room = self._views.next, in_flight - len(self._tasks)
@@ -152,7 +152,7 @@ class Engine:
         task.add_done_callback(self._done.put_nowait)
 
     async def _work(self, attempt: Attempt) -> Outcome | None:
-        """Run an attempt; None where too little is left for what it would ask a model."""
+        """Run an attempt; None if too few tokens or dollars are left for a request."""
         budget = self._parts.budget
         is_limited = budget.tokens is not None or budget.dollars is not None
         is_in_turn = self._parts.settings.deterministic and is_limited
@@ -163,21 +163,21 @@ class Engine:
             return outcome
         except BudgetSpent as error:
             self._tasks.pop(attempt.id, None)
-            self._ending = error.limit  # what is in flight is paid for, so it comes to its end
+            self._ending = error.limit  # attempts in flight are paid for, so they finish
             self._reporter.report(str(error))
             if self._parts.settings.deterministic:
-                self.stop(error.limit)  # all before it is committed, what is beyond it is not
+                self.stop(error.limit)  # all attempts before it are committed, none after it
             return None
 
     def _commit(self, outcome: Outcome) -> None:
-        """Commit an outcome, and see whether the run goes on."""
+        """Commit an outcome, and check whether the run goes on."""
         del self._tasks[outcome.attempt.id]
         improved = self.steps.commit(outcome)
         self._check()
         message = f"program {outcome.attempt.id}" if improved else ""
         if outcome.attempt.id == 0 and self._views.limit is not None:
             message = (
-                f"an evaluation may take {self._views.limit:.2g} s, for the seed's took "
+                f"an evaluation may take {self._views.limit:.2g} s, since the seed's took "
                 f"{outcome.evaluation.seconds if outcome.evaluation else 0.0:.2g} s"
             )
         self._reporter.report(message)
@@ -185,7 +185,7 @@ class Engine:
     # --- when to stop ----------------------------------------------------------------------------
 
     def _check(self) -> None:
-        """Stop the run where its budget, its target or its patience is reached."""
+        """Stop the run at its target, or after too many failures in a row."""
         if self.population.finished and not self.population.elites:
             self._refuse_seed()
         if self.reaches_target or self._may_reach_target():
@@ -202,12 +202,12 @@ class Engine:
             if outcome.attempt.id == 0 and evaluation is not None:
                 raise UsageError(
                     f"the seed program fails its own evaluation ({evaluation.status}); "
-                    f"mend the program or the evaluator first:\n{evaluation.complaint}"
+                    f"fix the program or the evaluator first:\n{evaluation.complaint}"
                 )
 
     @property
     def reaches_target(self) -> bool:
-        """Whether the score is as good as the user wants it, and confirmed."""
+        """Whether the score reaches the target, and is confirmed."""
         known = bool(self.population.evidence.confirmed) or self.steps.rules == 1
         return known and self._is_reached(self.population.score)
 
@@ -216,7 +216,7 @@ class Engine:
         return goal is not None and score is not None and score >= goal
 
     def _may_reach_target(self) -> bool:
-        """Whether the search's own score is that good, and it is time to see if it is true."""
+        """Whether the unconfirmed score reaches the target, and a round may check it now."""
         return (
             self.steps.rules > 1
             and self._is_reached(self.population.search_score)
@@ -224,18 +224,18 @@ class Engine:
             and self.steps.confirming.is_due
         )
 
-    # --- what is measured again ------------------------------------------------------------------
+    # --- confirmations ---------------------------------------------------------------------------
 
     @property
     def is_confirming(self) -> bool:
-        """Whether an earlier session left measurements of a round undone."""
+        """Whether an earlier session left a round unfinished."""
         return self.steps.confirming.is_open
 
     async def confirm(self) -> None:
-        """Measure again what is to be announced, with other secret inputs.
+        """Measure the programs to announce again, with other secret inputs.
 
-        An evaluator that has a method `confirm` measures by it. Confirmations are stored and are
-        no evaluations of the budget.
+        An evaluator with a method `confirm` measures by it. Confirmations are stored, and the
+        budget does not count them.
         """
         if self.steps.rules > 1 or self.is_confirming:
             await self.measure_again()
@@ -243,7 +243,7 @@ class Engine:
             await confirm_once(self._parts, self._views, self.steps.confirm)
 
     async def measure_again(self, asked: int | None = None) -> None:
-        """Measure a program beside the seed; without one, what is to be announced."""
+        """Measure a program beside the seed; None: the programs to announce."""
         await self.steps.confirming.confirm(asked, self._reporter.report_now)
         population = self.population
         if population.evidence.confirmed:

@@ -1,9 +1,9 @@
-"""What repeated measurements say: means, intervals, and whether a program is better than the seed.
+"""Evidence of repeated measurements: means, intervals, and comparisons with the seed.
 
 Programs are measured again in rounds. Within a round repeat k of every program has the same secret
-inputs, so programs are compared by the differences of their pairs. How many repeats a round has is
-fixed before it begins, and round k of a run spends the error probability 0.05 / (k (k + 1)): all
-rounds of a run together spend at most 0.05, however many there are and whenever one looks.
+inputs, so programs are compared by the differences of their pairs. The number of repeats is fixed
+before a round begins. Round k of a run spends the error probability 0.05 / (k (k + 1)), so all
+rounds together spend at most 0.05, for any number of rounds and at any time.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ from evolver.storage.facts import Confirmation, Outcome, Round
 from evolver.tasks.objective import Objective
 from evolver.types import Elite
 
-SEED = 0  # the program that all others are compared with
-ERROR = 0.05  # probability of calling anything of a run better that is not
-ROUNDING = 1e-9  # relative: what arithmetic in another order may do to a number
+SEED = 0  # id of the program that all others are compared with
+ERROR = 0.05  # probability that a run calls any program better than the seed by mistake
+ROUNDING = 1e-9  # relative: the effect of arithmetic in another order
 _COARSE = 1000  # a number with a denominator up to this may be a count or a rate
 
 
 class Interval(NamedTuple):
-    """A mean and the bounds of its interval; infinite bounds with one value alone."""
+    """A mean and the bounds of its interval; the bounds are infinite for a single value."""
 
     mean: float
     low: float
     high: float
 
     def __neg__(self) -> Interval:
-        """Return the interval of the numbers with their signs changed."""
+        """Return the interval of the negated numbers."""
         return Interval(-self.mean, -self.high, -self.low)
 
 
@@ -45,15 +45,15 @@ def error_of(round_: int) -> float:
 
 
 def share(error: float, candidates: int, objectives: int) -> float:
-    """Return the two-sided error probability of one objective of one of some candidates.
+    """Return the two-sided error probability for one objective of one of several candidates.
 
-    Each may be called better by its upper half alone.
+    Only the upper half of it can call a candidate better.
     """
     return 2 * error / (max(2, candidates) * max(1, objectives))
 
 
 def fewest(round_: int) -> int:
-    """Return the repeats with which a sign test could just establish something in a round."""
+    """Return the fewest repeats with which a sign test can be significant in a round."""
     return math.ceil(math.log2(2 / error_of(round_)))
 
 
@@ -72,7 +72,7 @@ def _quantile(tail: float, freedom: int) -> float:
 
 
 def interval(values: Sequence[float], error: float) -> Interval:
-    """Return the mean with Student's interval that misses it with the error probability."""
+    """Return the mean with Student's interval at an error probability."""
     middle = mean(values)
     if len(values) < 2:
         return Interval(middle, -math.inf, math.inf)
@@ -84,7 +84,7 @@ def interval(values: Sequence[float], error: float) -> Interval:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Return the mean; of equal numbers that number, without rounding."""
+    """Return the mean; of equal numbers exactly that number."""
     return values[0] if len(set(values)) == 1 else statistics.fmean(values)
 
 
@@ -94,22 +94,22 @@ def is_same(one: float, other: float) -> bool:
 
 
 def is_coarse(value: float) -> bool:
-    """Tell whether a number may be a count or a rate, which come out twice by chance."""
-    # Stricter than `is_same`: of large numbers that would find such a fraction near any.
+    """Tell whether a number may be a count or a rate, which can repeat by chance."""
+    # Stricter than `is_same`, by which any large number would be near such a fraction.
     return math.isclose(float(Fraction(value).limit_denominator(_COARSE)), value, rel_tol=1e-12)
 
 
 def is_above(gains: Sequence[float], error: float, *, is_continuous: bool) -> bool:
     """Tell whether paired differences are above zero by more than chance.
 
-    Student's interval leaves zero out. Where differences are zero, or all the same, numbers may be
-    counts rather than measurements, and the interval says little: then a sign test of those that
-    are not zero must agree.
+    Student's interval must exclude zero. If some differences are zero, or all are equal, the
+    numbers may be counts rather than measurements, and the interval is unreliable: then a sign test
+    of the nonzero differences must agree.
 
     Args:
         gains: the differences.
         error: two-sided error probability.
-        is_continuous: whether the seed's own numbers all differ.
+        is_continuous: whether the seed's numbers all differ.
     """
     if len(gains) < 2 or interval(gains, error).low <= 0:
         return False
@@ -121,13 +121,13 @@ def is_above(gains: Sequence[float], error: float, *, is_continuous: bool) -> bo
 
 @dataclass(frozen=True)
 class Confirmed:
-    """What the repeats of one program say together.
+    """The repeats of one program, combined.
 
     Attributes:
         program: its id.
-        metrics: their means; what some repeats lack is not among them.
+        metrics: their means; only metrics that all repeats have.
         repeats: by round and number, the objectives of each.
-        round: the last round that it was in.
+        round: its last round.
     """
 
     program: int
@@ -142,12 +142,12 @@ class Confirmed:
 
     @cached_property
     def intervals(self) -> tuple[Interval, ...]:
-        """The interval of each objective, valid at every look."""
+        """The interval of each objective, valid after every round."""
         error = error_of(self.round)
         return tuple(interval(row, error) for row in zip(*self.repeats.values(), strict=True))
 
     def plus(self, other: Confirmed) -> Confirmed:
-        """Return what these and later repeats say together."""
+        """Combine these repeats with later ones."""
         own, new = len(self.repeats), len(other.repeats)
         metrics = {
             name: value if value == other.metrics[name]
@@ -160,8 +160,8 @@ class Confirmed:
     def revalued(self, elite: Elite) -> Elite:
         """Return the program with its confirmed value.
 
-        Feedback and artifacts stay those of the search: what the fresh inputs show goes into no
-        prompt, so they stay fresh.
+        Feedback and artifacts remain those of the search: results on the fresh inputs must not
+        reach a prompt, or the inputs would no longer be fresh.
         """
         evaluation = replace(
             elite.evaluation, metrics=dict(self.metrics), objectives=self.objectives
@@ -171,15 +171,15 @@ class Confirmed:
 
 @dataclass(frozen=True)
 class Verdict:
-    """A round that is closed, with what came of it."""
+    """The result of a closed round."""
 
     round: Round
     confirmed: Mapping[int, Confirmed]
-    failed: frozenset[int]  # programs of which a repeat failed by their own fault
+    failed: frozenset[int]  # programs with a repeat that failed by their own fault
 
     @classmethod
     def of(cls, round_: Round, rows: Iterable[Confirmation]) -> Verdict:
-        """Read a round's measurements; those that failed by the evaluator's fault say nothing."""
+        """Combine a round's measurements; ignore failures of the evaluator."""
         found: dict[int, list[Confirmation]] = {}
         failed = set[int]()
         for row in rows:
@@ -208,7 +208,7 @@ def _together(program: int, rows: Sequence[Confirmation], number: int) -> Confir
 
 @dataclass(frozen=True)
 class Comparison:
-    """A program beside the seed, over the rounds that both were in.
+    """A program compared with the seed, over the rounds that both were in.
 
     Attributes:
         program: its id.
@@ -216,9 +216,8 @@ class Comparison:
         own: its objectives, each with an interval.
         seed: those of the seed.
         gains: the paired differences.
-        is_exact: whether the evaluator repeats itself exactly, so that nothing is left to chance.
-        is_better: whether some objective is better by more than chance; with one objective that is
-            all there is to establish.
+        is_exact: whether the evaluator repeats itself exactly.
+        is_better: whether some objective is better by more than chance.
     """
 
     program: int
@@ -232,14 +231,14 @@ class Comparison:
 
 @dataclass
 class Evidence:
-    """All that is known by repeated measurements; it grows round by round."""
+    """The results of all closed rounds."""
 
     verdicts: list[Verdict] = field(default_factory=list)
     confirmed: dict[int, Confirmed] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
 
     def add(self, verdict: Verdict) -> None:
-        """Take in a round."""
+        """Add the result of a round."""
         self.verdicts.append(verdict)
         for program, new in verdict.confirmed.items():
             known = self.confirmed.get(program)
@@ -248,11 +247,11 @@ class Evidence:
 
     @property
     def is_exact(self) -> bool:
-        """Whether every measurement came out as before: then the search's values stand too."""
+        """Whether every measurement equals an earlier one, so that all values are exact."""
         return bool(self.verdicts) and all(one.round.is_exact for one in self.verdicts)
 
     def compared(self, program: int) -> Comparison | None:
-        """Compare a program with the seed; None where they were in no round together."""
+        """Compare a program with the seed; None if they shared no round."""
         for verdict in reversed(self.verdicts):
             own, seed = verdict.confirmed.get(program), verdict.confirmed.get(SEED)
             if own is not None and seed is not None and program != SEED:
@@ -298,12 +297,12 @@ def _compared(own: Confirmed, seed: Confirmed, verdict: Verdict) -> Comparison:
 
 
 def establishes(evidence: Evidence, front: Sequence[Elite], objective: Objective) -> bool:
-    """Tell whether what is announced is better than the seed by more than chance.
+    """Tell whether the announced programs are better than the seed by more than chance.
 
     Args:
         evidence: of the run.
-        front: what is announced, with confirmed values.
-        objective: what counts; with several the front must also cover more than the seed does.
+        front: the announced programs, with confirmed values.
+        objective: of the task; with several values the front must also score above the seed.
     """
     if not any(evidence.establishes(elite.program.id) for elite in front):
         return False
@@ -315,10 +314,7 @@ def establishes(evidence: Evidence, front: Sequence[Elite], objective: Objective
 def in_order(
     outcomes: Iterable[Outcome], confirmations: Iterable[Confirmation], rounds: Iterable[Round]
 ) -> Iterator[Outcome | Confirmation | Verdict]:
-    """Yield outcomes with the confirmations that were made between them, each in its place.
-
-    Confirmations of older rules stand for themselves, those of rounds for the round's verdict.
-    """
+    """Yield outcomes with the verdicts of rounds, and confirmations by older rules, in order."""
     rows = list(confirmations)
     alone = [row for row in rows if not row.round]
     closed = [
@@ -330,7 +326,7 @@ def in_order(
         *((row.seen, row) for row in alone),
         *((one.round.seen, one) for one in closed),
     ]
-    # Older evolvers did not say when.
+    # Older versions did not store when.
     waiting = deque(sorted(timed, key=lambda pair: (pair[0] < 0, pair[0])))
     for finished, outcome in enumerate(outcomes):
         while waiting and 0 <= waiting[0][0] <= finished:

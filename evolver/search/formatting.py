@@ -1,4 +1,4 @@
-"""A run's progress and its evidence as text."""
+"""A run's progress and evidence as text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from evolver.tasks.objective import Objective
 from evolver.types import Elite
 from evolver.wording import counted
 
-_EMPTY = 2  # empty answers of a model after which its user is told,
-_EMPTY_SHARE = 0.1  # unless they are fewer than this share
+_EMPTY = 2  # empty answers of a model before the user is told,
+_EMPTY_SHARE = 0.1  # if they are at least this share of its answers
 
 
 def number(value: float | None) -> str:
-    """Write a number for people: integers whole, others with five digits."""
+    """Write a number: integers whole, others with five digits."""
     if value is None:
         return "-"
     value += 0.0  # no minus before zero
@@ -25,7 +25,7 @@ def number(value: float | None) -> str:
 
 
 def interval(found: Interval) -> str:
-    """Write a mean with its bounds, to the digits that they leave it; alone where it is exact."""
+    """Write a mean with its bounds, to significant digits; without bounds if it is exact."""
     half = (found.high - found.low) / 2
     if not math.isfinite(half) or not half:
         return f"{found.mean + 0.0:.6g}"
@@ -40,12 +40,12 @@ def interval(found: Interval) -> str:
 
 
 def announced(evidence: Evidence, front: Sequence[Elite], objective: Objective) -> str:
-    """Write what a run has found, and whether that is better than the seed: one sentence.
+    """Write the result of a run, and whether it is better than the seed, in one sentence.
 
     Args:
-        evidence: of the run, with something confirmed.
-        front: what is announced, best first.
-        objective: what counts.
+        evidence: of the run, with confirmed programs.
+        front: the announced programs, best first.
+        objective: of the task.
     """
     if not front:
         return "no program passed when it was measured again"
@@ -82,15 +82,15 @@ def _front(
     evidence: Evidence, front: Sequence[Elite], objective: Objective, *, is_better: bool
 ) -> str:
     value = number(objective.score(elite.objectives for elite in front))
-    told = f"{objective.value_name} {value}"
+    text = f"{objective.value_name} {value}"
     if SEED not in evidence.confirmed:
-        return f"{told}; the seed failed when it was measured again"
-    told += f", seed {number(objective.score([evidence.confirmed[SEED].objectives]))}"
+        return f"{text}; the seed failed when it was measured again"
+    text += f", seed {number(objective.score([evidence.confirmed[SEED].objectives]))}"
     if evidence.is_exact:
         how = "confirmed: the same on fresh inputs" if is_better else "no better than the seed"
-        return f"{told}; {how}"
+        return f"{text}; {how}"
     how = "better" if is_better else "no better within the noise"
-    return f"{told}: {how}{_size(evidence, *(elite.program.id for elite in front))}"
+    return f"{text}: {how}{_size(evidence, *(elite.program.id for elite in front))}"
 
 
 def _size(evidence: Evidence, *programs: int) -> str:
@@ -99,13 +99,13 @@ def _size(evidence: Evidence, *programs: int) -> str:
 
 
 def compared(found: Comparison, objective: Objective) -> str:
-    """Write a program's objectives beside the seed's, and whether they are better."""
+    """Write a program's objectives and the seed's, and whether they are better."""
     parts = []
     rows = zip(objective.directions, found.own, found.seed, strict=True)
     for (name, direction), own, seed in rows:
         flips = direction == "minimize"
-        told = (interval(-one if flips else one) for one in (own, seed))
-        parts.append("{} {}, seed {}".format(name, *told))
+        values = (interval(-one if flips else one) for one in (own, seed))
+        parts.append("{} {}, seed {}".format(name, *values))
     if found.is_exact:
         how = "confirmed: the same on fresh inputs" if found.is_better else "no better"
     else:
@@ -115,19 +115,19 @@ def compared(found: Comparison, objective: Objective) -> str:
 
 
 def best(progress: Progress) -> str:
-    """Write the best that a run has so far, and the target, in the metric's own unit."""
+    """Write the best value of a run so far, and the target, in the metric's own unit."""
     value = number(progress.best_value) if progress.best_value is not None else "-"
     target = "" if progress.target is None else f", target {number(progress.target)}"
-    told = f"{progress.value_name} {value}{trust(progress.best)}{target}"
+    text = f"{progress.value_name} {value}{trust(progress.best)}{target}"
     if not progress.is_confirmed:
-        return told
+        return text
     if progress.search_value == progress.best_value:
-        return f"{told} (confirmed)"
-    return f"{told} (confirmed; {number(progress.search_value)} measured once)"
+        return f"{text} (confirmed)"
+    return f"{text} (confirmed; {number(progress.search_value)} measured once)"
 
 
 def trust(elite: Elite | None) -> str:
-    """Write " (untrusted)" where candidate and scorer shared a process."""
+    """Write " (untrusted)" if candidate and scorer shared a process."""
     return "" if elite is None or elite.evaluation.trusted else " (untrusted)"
 
 
@@ -141,7 +141,7 @@ def duration(seconds: float) -> str:
 
 
 def share_done(progress: Progress) -> float | None:
-    """Return how much of the budget is spent, 0 to 1, by the limit that is nearest."""
+    """Return the share of the budget that is spent, 0 to 1, by the nearest limit."""
     budget = progress.budget
     spent = [
         (progress.evaluations, budget.evaluations),
@@ -154,12 +154,12 @@ def share_done(progress: Progress) -> float | None:
 
 
 def out_of(done: str, limit: str | None) -> str:
-    """Write how much of a limit is done; without a limit, how much."""
+    """Write an amount with its limit, if there is one."""
     return done if limit is None else f"{done} of {limit}"
 
 
 def evaluations(progress: Progress) -> str:
-    """Write how many evaluations of how many; one that has more than its limit has no limit."""
+    """Write the number of evaluations, with its limit unless that is exceeded."""
     done, limit = progress.evaluations, progress.budget.evaluations
     if limit is None or done > limit:
         return counted(done, "evaluation")
@@ -167,39 +167,40 @@ def evaluations(progress: Progress) -> str:
 
 
 def cost(progress: Progress) -> str:
-    """Write what models cost so far; "" where none was asked."""
+    """Write the cost of models so far; "" if none was asked."""
     return "" if progress.bill == Bill() else written(progress.bill)
 
 
 def written(bill: Bill) -> str:
-    """Write a bill: an unknown price is unknown, and so is what was cut off."""
+    """Write a bill, with the requests of unknown cost."""
     dollars = "price unknown" if bill.dollars is None else f"${bill.dollars:.4f}"
-    told = f"{dollars}, {counted(bill.tokens, 'token')}, {counted(bill.calls, 'call')}"
+    text = f"{dollars}, {counted(bill.tokens, 'token')}, {counted(bill.calls, 'call')}"
     if not bill.unknown:
-        return told
-    return f"{told}, {bill.unknown} without an answer at unknown cost"
+        return text
+    return f"{text}, {bill.unknown} without an answer at unknown cost"
 
 
 def emptiness(bills: Mapping[str, Bill]) -> list[str]:
-    """Write which models answer with nothing again and again, and which key to change."""
-    told = []
+    """Write which models give empty answers repeatedly, and which setting to change."""
+    found = []
     for name, bill in bills.items():
         if bill.empty < _EMPTY or bill.empty < _EMPTY_SHARE * bill.calls:
             continue
-        told.append(f"{name} gives empty answers: {mend_empty(2 * bill.exhausted >= bill.empty)}")
-    return told
+        advice = advice_on_empty(2 * bill.exhausted >= bill.empty)
+        found.append(f"{name} gives empty answers: {advice}")
+    return found
 
 
-def mend_empty(is_exhausted: bool) -> str:
-    """Write why an answer is empty and what to change; `is_exhausted` where it was cut off."""
+def advice_on_empty(is_exhausted: bool) -> str:
+    """Write why an answer is empty and what to change; `is_exhausted` if it was cut off."""
     if is_exhausted:
         return (
-            "the thought uses up the tokens before the answer begins; raise max_tokens of the "
-            "[[model]], or lower its reasoning_effort"
+            "the model's reasoning uses up the tokens before the answer begins; raise max_tokens "
+            "of the [[model]], or lower its reasoning_effort"
         )
     return (
-        "the model ends without a word; raise max_tokens of the [[model]], change its "
-        "reasoning_effort, or look at how its server tells thought from answer"
+        "the model stops without an answer; raise max_tokens of the [[model]], change its "
+        "reasoning_effort, or check how its server separates reasoning from the answer"
     )
 
 

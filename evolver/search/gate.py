@@ -1,15 +1,15 @@
-"""The gate: before a run spends anything, programs that are known to be bad are judged.
+"""The gate: before a run commits anything, known-bad programs are judged.
 
-A run finds whatever its evaluator rewards, so an evaluator that prefers one of these to the seed
-would be gamed at once. Some of them are generated from the seed, others a task names itself
-([evaluator] must_reject). With one objective none may score above the seed. With several, no
-generated one may dominate it, and none that is named may raise the score, which is the hypervolume:
+A run finds whatever its evaluator rewards, so it would at once game an evaluator that prefers a bad
+program to the seed. Some bad programs are generated from the seed, others are named by the task
+([evaluator] must_reject). With one objective, none may score above the seed. With several, no
+generated one may dominate the seed, and no named one may raise the score, which is the hypervolume:
 a program of no operations and no digits is bad, and yet no better one has fewer operations.
 
-What scores above the seed once may have been lucky (`evolver.search.suspects`).
+A program that scores above the seed once may have been lucky (`evolver.search.suspects`).
 
-A constant that beats the seed stops a run too, although the seed may just be poor: nobody but the
-user can tell which of the two it is, and --skip-gate costs one word where it is the seed.
+A constant that beats the seed stops a run too, although the seed may just be poor: only the user
+can tell, and can start the run with --skip-gate.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class BadProgram:
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a bad program; `passes` is a hole in the evaluator."""
+    """The judgement of a bad program; if it `passes`, the evaluator has a hole."""
 
     program: BadProgram
     evaluation: Evaluation
@@ -90,15 +90,15 @@ class Verdict:
 
 
 def bad_programs(task: Task) -> list[BadProgram]:
-    """Return the bad programs of a task: those that it names, and those made of its seed.
+    """Return the bad programs of a task: those that it names, and those made from its seed.
 
     Raises:
-        UsageError: it is not clear which file a named one stands for.
+        UsageError: a named file could replace several files of the program.
     """
     found = [_named(task, path, content) for path, content in task.must_reject.items()]
     distinct = [task.files]
     for made in _generated(task):
-        if made.files not in distinct:  # else there is nothing in the seed to transform
+        if made.files not in distinct:  # else the seed has nothing to transform
             distinct.append(made.files)
             found.append(made)
     return found
@@ -109,7 +109,7 @@ def _named(task: Task, path: str, content: bytes) -> BadProgram:
     places = same or list(task.files)
     if len(places) > 1:
         raise UsageError(
-            f"[evaluator] must_reject: {path} could stand for each of {', '.join(places)}; give it "
+            f"[evaluator] must_reject: {path} could replace each of {', '.join(places)}; give it "
             "the name of one of them, in a folder of its own"
         )
     return BadProgram(path, "named by the task", {**task.files, places[0]: content}, is_named=True)
@@ -137,20 +137,20 @@ def _generated(task: Task) -> Iterator[BadProgram]:
 def _can_edit(source: bytes) -> bool:
     try:
         ast.unparse(_parsed(source))
-    except (SyntaxError, ValueError, RecursionError):  # a sum of some thousand terms is too deep
+    except (SyntaxError, ValueError, RecursionError):  # a sum of a thousand terms is too deep
         return False
     return True
 
 
 def _parsed(source: bytes) -> ast.Module:
-    with warnings.catch_warnings(action="ignore"):  # of what the program's author may have written
+    with warnings.catch_warnings(action="ignore"):  # the program's author may have caused them
         return ast.parse(source)
 
 
 def _with_bodies(path: str, files: Files, body: str) -> bytes:
-    """Give every function that an editable region touches another body.
+    """Replace the body of every function that an editable region touches.
 
-    What is left means the same, but its comments are lost, and with them the markers.
+    The rest keeps its meaning, but loses comments, and with them the markers.
     """
     source = files[path]
     spans = [
@@ -174,7 +174,7 @@ def _with_bodies(path: str, files: Files, body: str) -> bytes:
 
 
 def _with_prefix(source: bytes, prefix: str) -> bytes:
-    """Put statements before all others, but behind what has to stand first."""
+    """Put statements first, but after docstrings and imports from __future__."""
     tree = _parsed(source)
     first = next(
         (
@@ -202,16 +202,16 @@ async def judge_all(
 ) -> list[Verdict]:
     """Judge bad programs beside the seed, with its inputs.
 
-    What scores above the seed is a suspect, and passes where `evolver.search.suspects` establishes
-    that it is better.
+    A program that scores above the seed is a suspect. It passes if `evolver.search.suspects`
+    establishes that it is better.
 
     Args:
-        executor: judges; as many at once as it has slots.
+        executor: judges as many at once as it has slots.
         seed: the seed program.
         measured: its evaluation, with status "ok".
-        job_seed: that of its evaluation.
+        job_seed: of its evaluation.
         programs: the bad ones.
-        objective: what counts.
+        objective: of the task.
 
     Raises:
         SandboxError: this host cannot run candidates.
@@ -236,7 +236,7 @@ async def judge_all(
 
 
 def complaint(verdicts: Sequence[Verdict], measured: Evaluation, objective: Objective) -> str:
-    """Return what a user is told of the holes in an evaluator; "" where there are none."""
+    """Describe the holes in an evaluator to the user; "" if there are none."""
 
     def scores(evaluation: Evaluation) -> str:
         return ", ".join(f"{name} {evaluation.metrics[name]:.6g}" for name in objective.names)
@@ -250,14 +250,14 @@ def complaint(verdicts: Sequence[Verdict], measured: Evaluation, objective: Obje
         [
             f"the evaluator prefers {count} known to be bad to the seed ({scores(measured)}):",
             *listed,
-            "A run would find the same at once and call it better. Mend the evaluator, or give it "
+            "A run would find the same at once and call it better. Fix the evaluator, or give it "
             "a better seed; if its scores are right, go on with --skip-gate.",
         ]
     )
 
 
 def record(verdicts: Sequence[Verdict], seconds: float) -> dict[str, Any]:
-    """Return what is kept of the verdicts with a run, as plain values."""
+    """Return the verdicts as plain values, to store with a run."""
     programs = [
         {
             "name": verdict.program.name,
@@ -275,11 +275,11 @@ SKIPPED: Mapping[str, Any] = {"skipped": True}
 
 
 def summary(recorded: Mapping[str, Any] | None) -> str:
-    """Write what was recorded of a gate in a few words; "" where there was none."""
+    """Summarise a stored gate in a few words; "" if there was none."""
     if not recorded:
         return ""
     if recorded["skipped"]:
-        return "skipped by --skip-gate: nothing is known of how easily the evaluator is gamed"
+        return "skipped by --skip-gate: whether the evaluator can be gamed is unknown"
     return f"none of {len(recorded['programs'])} bad programs scored above the seed"
 
 
@@ -294,13 +294,13 @@ class Gate:
         *,
         quiet: float = 3.0,
     ) -> None:
-        """Take what is judged.
+        """Make the gate of a run.
 
         Args:
             programs: the bad ones.
-            objective: what counts.
+            objective: of the task.
             keep: stores the record of the verdicts.
-            quiet: seconds after which the user is told what takes so long.
+            quiet: seconds before the user is told what takes so long.
         """
         self._programs = programs
         self._objective = objective
@@ -315,7 +315,7 @@ class Gate:
         Args:
             executor: judges.
             seed: the seed program with its evaluation.
-            job_seed: that of its evaluation.
+            job_seed: of its evaluation.
             say: tells the user a sentence.
 
         Raises:
@@ -324,7 +324,7 @@ class Gate:
         """
         loop = asyncio.get_running_loop()
         started = loop.time()
-        message = f"before it starts: judging {len(self._programs)} known-bad programs"
+        message = f"before the run starts: judging {len(self._programs)} known-bad programs"
         telling = loop.call_later(self._quiet, say, message)
         try:
             verdicts = await judge_all(

@@ -1,4 +1,4 @@
-"""Which programs a run has judged before, as of any moment."""
+"""Which programs a run has judged, as of any moment."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from evolver.types import Files
 class History:
     """When each program, up to formatting, was first judged, and how often each structure.
 
-    Attempts ask about the past as it was when they began (`upto` finished attempts), so that the
-    answer does not depend on what else happened to finish meanwhile.
+    Attempts ask about the past as it was when they began (`upto` finished attempts), so the answer
+    does not depend on the attempts that finish meanwhile.
     """
 
     def __init__(self) -> None:
-        """Nothing has been judged yet."""
+        """Start with no program."""
         self._first: dict[str, int] = {}
         self._structures: dict[str, list[int]] = {}
-        self._outputs: dict[str, tuple[int, int]] = {}  # fingerprint -> when known, program
+        self._outputs: dict[str, tuple[int, int]] = {}  # fingerprint -> finished attempts, program
 
     def add(self, files: Files, finished: int) -> None:
         """Record a program as known once `finished` attempts are finished."""
@@ -30,7 +30,7 @@ class History:
         self._structures.setdefault(structure_hash(files), []).append(finished)
 
     def add_outputs(self, fingerprint: str, program: int, finished: int) -> None:
-        """Record what a program computes on the probe inputs."""
+        """Record the fingerprint of a program's outputs on the probe inputs."""
         self._outputs.setdefault(fingerprint, (finished, program))
 
     def equivalent(self, fingerprint: str, upto: int) -> int | None:

@@ -9,7 +9,7 @@ from evolver.storage.facts import Outcome
 
 
 class CommitOrder:
-    """Commits attempts as they finish or, where a run must repeat itself, by their numbers."""
+    """Commits attempts as they finish, or by their numbers in a run that must repeat itself."""
 
     def __init__(self, *, by_number: bool) -> None:
         self._by_number = by_number
@@ -18,12 +18,12 @@ class CommitOrder:
         self._moved = asyncio.Event()
 
     def restart(self, first: int) -> None:
-        """Begin a session with this attempt, forgetting what finished before its turn."""
+        """Begin a session at an attempt, and forget attempts that finished before their turn."""
         self._next = first
         self._held.clear()
 
     def ready(self, outcome: Outcome) -> Iterator[Outcome]:
-        """Take in a finished attempt, and yield what may be committed now."""
+        """Take in a finished attempt, and yield the attempts that may be committed now."""
         if not self._by_number:
             yield outcome
             return

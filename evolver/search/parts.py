@@ -1,4 +1,4 @@
-"""What a run is made of: one record, handed to the engine and to all that it drives."""
+"""The parts of a run: one record for the engine and everything that it drives."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ class EngineSettings:
 
     @property
     def follows_clock(self) -> bool:
-        """Whether measured times may decide anything."""
+        """Whether decisions may depend on measured times."""
         return self.rules >= 2 and not self.deterministic
 
     def rng(self, attempt: int, purpose: str) -> Random:
@@ -56,7 +56,7 @@ class EngineSettings:
         return Random(f"{self.seed}/{attempt}/{purpose}")
 
     def job_seed(self, attempt: int, purpose: str) -> int:
-        """Return the seed of an evaluation: of its secret inputs, and of chance inside."""
+        """Return the seed of an evaluation, for its secret inputs and its randomness."""
         return self.rng(attempt, f"{purpose}/{self.secret}").getrandbits(63)
 
 
@@ -65,19 +65,19 @@ class RunParts:
     """The parts of a run.
 
     Attributes:
-        brief: what operators may know of the task.
+        brief: the task as operators see it.
         base: hash of the unchanging base tree.
         seeds: the programs to start from; the first one must evaluate.
-        store: where facts go; what it holds already is replayed first.
+        store: where facts go; the views are rebuilt from those that it holds.
         population: empty.
         mix: the operators.
         executor: judges programs.
-        budget: when to stop.
+        budget: limits of the run.
         settings: how the loop runs.
         models: for the operators that need one.
-        gate: that the seed passes before it is committed; None: it has passed, or is let through.
-        reserve: operator -> evaluations that an attempt of its may spend (1 where missing).
-        listener: is told of progress, on the event loop's thread.
+        gate: judges known-bad programs before the seed is committed; None: no gate.
+        reserve: operator -> evaluations that one of its attempts may spend (default 1).
+        listener: gets snapshots, on the event loop's thread.
     """
 
     brief: Brief
@@ -96,8 +96,8 @@ class RunParts:
 
     @property
     def goal(self) -> float | None:
-        """The score at which nothing better is wanted; None: there is no target."""
+        """The score that stops the run once it is confirmed; None: there is no target."""
         target = self.budget.target
         if target is None or self.settings.rules < 2:
             return target
-        return self.population.objective.value(target)  # a user's is in the metric's own unit
+        return self.population.objective.value(target)  # the target is in the metric's own unit

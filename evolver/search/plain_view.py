@@ -1,4 +1,4 @@
-"""A run's progress line by line: for its log, and for output that is no terminal."""
+"""A run's progress line by line, for its log and for output that is not a terminal."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from evolver.search.formatting import emptiness, line
 from evolver.search.progress import Progress
 from evolver.wording import visible_line
 
-_QUIET = 5.0  # seconds without a line after which plain output says that it is alive
-_BETWEEN = 1.0  # seconds between two plain lines: early on, many programs improve at once
+_QUIET = 5.0  # seconds between two lines without news
+_BETWEEN = 1.0  # seconds between two lines with news: early on, many programs improve at once
 _WINDOW = 10.0  # seconds over which the rate is measured
 
 
 class Rate:
-    """Evaluations per second over the last few seconds, and what is left at that rate."""
+    """Evaluations per second over the last seconds, and the time left at that rate."""
 
     def __init__(self) -> None:
         self._points: deque[tuple[float, int]] = deque()
 
     def update(self, progress: Progress) -> float | None:
-        """Take a snapshot in; return evaluations per second, None while unknown."""
+        """Add a snapshot; return evaluations per second, None while unknown."""
         self._points.append((progress.seconds, progress.evaluations))
         while len(self._points) > 2 and self._points[1][0] < progress.seconds - _WINDOW:
             self._points.popleft()
@@ -33,7 +33,7 @@ class Rate:
 
     @staticmethod
     def left(progress: Progress, rate: float | None) -> float | None:
-        """Return the seconds until the first limit of evaluations or seconds, if that is known."""
+        """Return the seconds until the first limit of evaluations or seconds, if known."""
         budget, found = progress.budget, []
         if budget.seconds is not None:
             found.append(budget.seconds - progress.seconds)
@@ -43,9 +43,9 @@ class Rate:
 
 
 class PlainView:
-    """Lines on a stream: at every improvement, at most one a second, and every five seconds.
+    """Lines on a stream: at improvements, at most one a second, and at least every five seconds.
 
-    What was found out about models has a line of its own, once and at once.
+    A note about a model gets a line of its own, once and at once.
     """
 
     def __init__(self, stream: IO[str], clock: Callable[[], float] = time.monotonic) -> None:
@@ -58,7 +58,7 @@ class PlainView:
         self._noted: set[str] = set()
 
     def __call__(self, progress: Progress) -> None:
-        """Write the snapshot where it is time to."""
+        """Write the snapshot if a line is due."""
         for note in (*progress.notes, *emptiness(progress.bills)):
             if note not in self._noted:
                 self._noted.add(note)

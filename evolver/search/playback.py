@@ -1,4 +1,4 @@
-"""What stands for executor and models when a run is replayed, and hears what operators ask."""
+"""The executor and model of a replay: it answers from the record and notes the prompts."""
 
 from __future__ import annotations
 
@@ -13,29 +13,29 @@ from evolver.types import Completion, Context, Evaluation, Job, Model, Preflight
 
 
 class Playback:
-    """Executor and model at once: answers what was recorded of the attempt that is walked.
+    """Executor and model at once: gives the recorded answers for the attempt that is run.
 
     Attributes:
-        outcome: how that attempt ended.
-        heard: the prompts that its operator has asked so far.
-        jobs: all that was to be judged, with the stored verdicts.
+        outcome: the recorded outcome of that attempt.
+        heard: the prompts of its operator so far.
+        jobs: all evaluations that were asked for, with the stored results.
     """
 
     slots = 1
 
     def __init__(self) -> None:
-        """Nothing is walked yet."""
+        """Start without an attempt."""
         self.outcome: Outcome | None = None
         self.heard: list[Prompt] = []
         self.jobs: list[tuple[Job, Evaluation]] = []
 
     def wind(self, outcome: Outcome) -> None:
-        """Take up another attempt."""
+        """Go to another attempt."""
         self.outcome = outcome
         self.heard = []
 
     async def evaluate(self, job: Job) -> Evaluation:
-        """Return the stored verdict, whatever the program looks like now."""
+        """Return the stored evaluation, even if the program differs now."""
         assert self.outcome is not None
         evaluation, program = self.outcome.evaluation, self.outcome.program
         if evaluation is None or program is None:
@@ -45,14 +45,14 @@ class Playback:
         return replace(evaluation, tuned=program.files if is_fitted else None)
 
     async def preflight(self, job: Job) -> Preflight:
-        """Tell nothing: the pre-flights that told anything are in the store."""
+        """Return a pre-flight without a result: the others are in the store."""
         return Preflight(fault="timeout")
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
-        """Refuse: the answers that were given are in the store.
+        """Refuse: the answers are in the store.
 
         Raises:
-            ProposalError: as the attempt ended then.
+            ProposalError: with the recorded reason.
         """
         assert self.outcome is not None
         is_unproposed = self.outcome.verdict == "unproposed"
@@ -60,25 +60,25 @@ class Playback:
         raise ProposalError(reason or "no answer to this is recorded")
 
     async def close(self) -> None:
-        """Nothing to end."""
+        """Do nothing."""
 
 
 @dataclass(frozen=True)
 class _Overheard:
-    """A model whose prompts somebody else reads along."""
+    """A model whose prompts are noted."""
 
     model: Model
     heard: list[Prompt]
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
-        """Pass a request on."""
+        """Note a prompt and pass it on."""
         self.heard.append(prompt)
         return await self.model.complete(prompt, n)
 
 
 @dataclass(frozen=True)
 class _Watched:
-    """An operator whose prompts are read along."""
+    """An operator whose prompts are noted."""
 
     operator: Operator
     playback: Playback
@@ -88,7 +88,7 @@ class _Watched:
         return await self.operator.propose(self._overheard(context))
 
     def can_propose(self, context: Context) -> bool:
-        """Tell what the operator knows beforehand."""
+        """Tell whether the operator could find a child."""
         return not isinstance(self.operator, Conditional) or self.operator.can_propose(context)
 
     def _overheard(self, context: Context) -> Context:
@@ -99,7 +99,7 @@ class _Watched:
 
 @dataclass(frozen=True)
 class _WatchedRepairing(_Watched):
-    """One that can also repair."""
+    """A watched operator that can repair."""
 
     async def repair(self, context: Context, proposal: Proposal, complaint: str) -> Proposal:
         """Repair as the operator does."""
@@ -108,7 +108,7 @@ class _WatchedRepairing(_Watched):
 
 
 def watched(operators: Sequence[Weighted], playback: Playback) -> list[Weighted]:
-    """Return operators whose prompts the playback hears."""
+    """Return operators whose prompts the playback notes."""
     return [
         replace(
             entry,

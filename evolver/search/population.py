@@ -1,7 +1,6 @@
 """The population: an in-memory view of the finished attempts, islands and all.
 
-It is a function of the outcomes in commit order and nothing else, so replaying the store's facts
-rebuilds it exactly.
+It depends only on the outcomes in commit order, so the stored facts rebuild it exactly.
 """
 
 from __future__ import annotations
@@ -20,7 +19,7 @@ from evolver.tasks.objective import Objective, dominates, front
 from evolver.types import Elite, Evaluation, Trial
 
 _REASON_LENGTH = 200  # characters
-_DRAWN = 4  # elites among which the one is found that differs most
+_DRAWN = 4  # elites among which the most different one is chosen
 
 
 @dataclass(frozen=True)
@@ -33,7 +32,7 @@ class Island:
 
 @dataclass(frozen=True)
 class Selection:
-    """Whom an attempt edits: elites of one island."""
+    """The parent and the inspirations of an attempt: elites of one island."""
 
     island: int
     parent: Elite
@@ -41,11 +40,10 @@ class Selection:
 
 
 def trial_of(outcome: Outcome) -> Trial | None:
-    """Return what later prompts may say of an attempt; None where it teaches nothing.
+    """Return what later prompts may say about an attempt; None if it teaches nothing.
 
-    Nothing is to be learnt from a program that did what no honest one does, from a failure of the
-    evaluator, nor from a change that nobody put into words. Only models' edits are told of, or
-    genetic ones would drown them.
+    A dishonest program, a failure of the evaluator and a change without a summary teach nothing.
+    Only models' edits are reported, since genetic ones would crowd them out.
     """
     evaluation, program = outcome.evaluation, outcome.program
     if not outcome.attempt.model:
@@ -61,25 +59,25 @@ def trial_of(outcome: Outcome) -> Trial | None:
 
 
 def _is_verdict(evaluation: Evaluation) -> bool:
-    """Tell whether another program that computes the same would fare the same."""
+    """Tell whether another program that computes the same would get the same result."""
     return evaluation.fault != "evaluator" and evaluation.status != "timeout"
 
 
 def front_of(elites: Iterable[Elite]) -> list[Elite]:
-    """Return the elites that no other beats, best first objective first."""
+    """Return the elites that no other dominates, ordered by the first objective, best first."""
     pool = list(elites)
     kept = front([elite.objectives for elite in pool])
     return sorted((pool[i] for i in kept), key=lambda e: e.objectives, reverse=True)
 
 
 def _last_line(text: str) -> str:
-    """Return the last line, which says of a traceback what it was about."""
+    """Return the last line, which in a traceback is the error."""
     lines = text.strip().splitlines()
     return lines[-1].strip()[:_REASON_LENGTH] if lines else ""
 
 
 def _least_like(known: Sequence[Elite], drawn: Sequence[Elite]) -> Elite:
-    """Return the one whose nearest of the known shares the fewest lines with it (Jaccard)."""
+    """Return the drawn elite that shares the fewest lines with the nearest known one (Jaccard)."""
 
     def lines(elite: Elite) -> set[bytes]:
         files = elite.program.files.values()
@@ -95,12 +93,12 @@ def _least_like(known: Sequence[Elite], drawn: Sequence[Elite]) -> Elite:
 
 
 class Population:
-    """Islands of elites, the global front and the index of everything seen.
+    """Islands of elites, the global front and the history of judged programs.
 
     Attributes:
-        elites: every program with status "ok", by id; those that were confirmed with that value.
-        leading: what the search has found: the elites that no other beats.
-        evidence: what repeated measurements say.
+        elites: every program with status "ok", by id, with its confirmed value if there is one.
+        leading: the front of the search: the elites that no other dominates.
+        evidence: of repeated measurements.
     """
 
     def __init__(
@@ -123,7 +121,7 @@ class Population:
             inspirations: how many other elites a selection holds, at most.
             migration_interval: finished attempts between two migrations; 0 for none.
             migrants: elites that each island sends to the next one at a migration.
-            trials: how many earlier children of a parent `tried` tells of, at most.
+            trials: earlier children of a parent that `tried` returns, at most.
         """
         self.objective = objective
         self._island = island
@@ -132,7 +130,7 @@ class Population:
         self._interval = migration_interval
         self._migrants = migrants
         self._trials = trials
-        self._tried: dict[int, list[tuple[int, Trial]]] = {}  # by parent, with when it was known
+        self._tried: dict[int, list[tuple[int, Trial]]] = {}  # by parent, with `finished`
         self.finished = 0
         self.leading: list[Elite] = []
         self.search_score: float | None = None
@@ -146,11 +144,10 @@ class Population:
     def select(self, attempt: int, rng: Random, *, diverse: bool = False) -> Selection:
         """Choose island, parent and inspirations for an attempt.
 
-        The first inspiration is one of the island's best, the others are any, or, where it is to be
-        `diverse`, of a few the one that has least in common with what is chosen already: a model
-        learns more from another idea than from the same one with other constants.
-        A program whose confirmation failed may be a parent, which its child has to beat; as an
-        inspiration it would teach luck.
+        The first inspiration is one of the island's best. The others are random or, if `diverse`,
+        the most different one of a few: a model learns more from another idea than from the same
+        one with other constants. A program whose confirmation failed may be a parent, since its
+        child has to beat it, but no inspiration, since its score was luck.
         """
         occupied = [i for i, island in enumerate(self.islands) if island.archive.elites()]
         index = occupied[attempt % len(occupied)]
@@ -197,8 +194,8 @@ class Population:
         return improved
 
     def _islands_of(self, attempt: Attempt) -> Sequence[int]:
-        """The task's seed settles every island, all others the one they were made on."""
-        islands = len(self.islands)  # a fork may have fewer than there were
+        """Return the islands of an attempt: all for the task's seed, else its own."""
+        islands = len(self.islands)  # a fork may have fewer islands
         return range(islands) if attempt.id == 0 else (attempt.island % islands,)
 
     def tried(self, parent: int, upto: int) -> tuple[Trial, ...]:
@@ -226,16 +223,16 @@ class Population:
 
     @property
     def front(self) -> Sequence[Elite]:
-        """What is announced: of the confirmed programs, once there are any, those none beats."""
+        """The announced programs: the front of the confirmed ones, once there are any."""
         return self.leading if self._announced is None else self._announced
 
     @property
     def score(self) -> float | None:
-        """The score of what is announced."""
+        """The score of the announced programs."""
         return self._score(self.front)
 
     def disqualify(self, programs: Iterable[int]) -> None:
-        """Take programs off the front whose confirmation failed; they remain parents."""
+        """Remove programs from the front whose confirmation failed; they remain parents."""
         self._disqualified.update(programs)
         self.leading = front_of(self.qualified.values())
         self.search_score = self._score(self.leading)
@@ -246,7 +243,7 @@ class Population:
         return {id_: e for id_, e in self.elites.items() if id_ not in self._disqualified}
 
     def settle(self, verdict: Verdict) -> None:
-        """Take in a round of repeated measurements: from here on their means are what counts."""
+        """Take in a closed round: from now on its means are the programs' values."""
         self.evidence.add(verdict)
         new = {
             id_: self.evidence.confirmed[id_].revalued(self.elites[id_])
@@ -269,7 +266,7 @@ class Population:
     def _migrate(self) -> None:
         """Copy members of each island's front to the next island round the ring.
 
-        Which members rotates with the migrations, so that in time all trade-offs travel.
+        The choice of members rotates, so that in time all trade-offs travel.
         """
         turn = self.finished // self._interval
         leaving = []
@@ -283,5 +280,5 @@ class Population:
                 target.archive.add(elite)
 
     def best(self) -> Elite | None:
-        """Return the best of what is announced, by the first objective."""
+        """Return the best announced program, by the first objective."""
         return max(self.front, key=lambda e: (e.objectives, -e.program.id), default=None)

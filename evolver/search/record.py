@@ -1,4 +1,4 @@
-"""What was recorded of a run, in the order in which it happened."""
+"""The record of a run, in the order in which it happened."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ Event = Attempt | Outcome | Confirmation | Round | LeftBehind
 
 @dataclass(frozen=True)
 class Record:
-    """What was recorded of a run, in the order in which it happened."""
+    """The stored events of a run, in the order in which they happened."""
 
     store: Reader
 
     def by_session(self) -> Iterator[tuple[Session, Iterator[Event]]]:
-        """Yield what happened in each session."""
+        """Yield the events of each session."""
         sessions = {session.id: session for session in self.store.sessions()}
         for number, group in groupby(self._placed(sessions), key=itemgetter(0)):
             yield sessions[number], map(itemgetter(1), group)
 
     def _placed(self, sessions: Mapping[int, Session]) -> Iterator[tuple[int, Event]]:
-        """Yield what happened with the session in which it did."""
+        """Yield the events with their sessions."""
         began = {number: one.id for one in sessions.values() for number in one.begun}
         ended = {number: one.id for one in sessions.values() for number in one.finished}
         closed = {number: one.id for one in sessions.values() for number in one.closed}
@@ -52,7 +52,7 @@ class Record:
                 session = event.session
             elif isinstance(event, Round):
                 session = closed[event.number]
-            yield session, event  # a confirmation comes after all else of its session
+            yield session, event  # a confirmation is the last event of its session
 
     def _events(self) -> Iterator[Event]:
         """Yield decisions, verdicts and confirmations in their order."""
@@ -71,15 +71,15 @@ class Record:
                 yield confirmations.popleft()
             if outcome is not None:
                 yield outcome
-        yield from confirmations  # of older versions, which did not say when
+        yield from confirmations  # of older versions, which did not store when
 
 
 def left_behind(store: Reader, finished: int | None = None) -> list[LeftBehind]:
     """Return what was in flight where a run was forked: they were counted when others began.
 
     Args:
-        store: of a fork; with `finished` of a run that is to be forked after so many attempts.
-        finished: see there.
+        store: of a fork, or of a run that is to be forked.
+        finished: after how many attempts it is to be forked; None: the store is of a fork.
     """
     facts = store.facts().get("left_behind", ())
     known = [LeftBehind(**{**row, "attempt": attempt_of(row["attempt"])}) for row in facts]
@@ -97,7 +97,7 @@ def left_behind(store: Reader, finished: int | None = None) -> list[LeftBehind]:
 
 
 def attempt_of(row: Mapping[str, Any]) -> Attempt:
-    """Read an attempt from what `dataclasses.asdict` and JSON made of it."""
+    """Read an attempt from the JSON of its `dataclasses.asdict`."""
     return Attempt(**{**row, "inspirations": tuple(row["inspirations"])})
 
 
@@ -114,7 +114,7 @@ def _moment(confirmation: Confirmation | Round) -> tuple[bool, int]:
 
 
 def _is_due(confirmations: deque[Confirmation | Round], finished: int, attempt: int | None) -> bool:
-    """Tell whether the next confirmation was made before an attempt began (None: any more)."""
+    """Tell whether the next confirmation was made before an attempt (None: any other) began."""
     if not confirmations or not 0 <= confirmations[0].seen <= finished:
         return False
     return attempt is None or confirmations[0].begun <= attempt

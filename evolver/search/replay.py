@@ -1,10 +1,10 @@
-"""Replay: walk a recorded run again from its facts, by the steps that made it.
+"""Replay: run the attempts of a recorded run again from its facts, by the steps that made them.
 
 Every decision is made anew, every prompt rendered, every stored completion parsed, every genetic
-operator run; only what models and evaluators said comes from the store. The order is forced by
-what each attempt had seen, and each session has steps of its own, as it had then. Where something
-comes out differently that is noted, and the replay goes on with what was recorded, so that one
-difference does not hide behind another.
+operator run; only answers of models and evaluations come from the store. The number of attempts
+that each one had seen forces the order, and each session has its own steps, with its settings.
+When a result differs, the replay notes it and goes on with the recorded one, so that one difference
+does not hide another.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from evolver.types import Evaluation, Job, Prompt
 
 @dataclass(frozen=True)
 class Difference:
-    """Something that did not come out as it was recorded."""
+    """A result that differs from the recorded one."""
 
     attempt: int | None  # None: of the whole run
     what: str
@@ -33,28 +33,27 @@ class Difference:
     replayed: str
 
     def __str__(self) -> str:
-        """Say it in one line."""
-        told = [text if len(text) <= 80 else f"{text[:77]}..." for text in
+        """Describe it in one line."""
+        shown = [text if len(text) <= 80 else f"{text[:77]}..." for text in
                 (self.recorded, self.replayed)]  # fmt: skip
         where = "" if self.attempt is None else f"attempt {self.attempt}: "
-        return f"{where}{self.what} was {told[0]}, is {told[1]}"
+        return f"{where}{self.what} was {shown[0]}, is {shown[1]}"
 
 
 @dataclass(frozen=True)
 class Replay:
-    """What came of a replay.
+    """The result of a replay.
 
     Attributes:
-        attempts: finished attempts that were walked again.
-        differences: in decisions, programs, verdicts, scores and order; none where all is well.
-        score: the best one in the end, as `Run.score`.
-        prompts: attempts whose prompts are rendered differently today: the templates or the
-            task's texts have changed since.
-        jobs: what was judged, in commit order, with the stored verdicts.
-        measured: how many of these were judged again.
-        noise: relative differences of scores up to this were put down to chance.
-        outdated: children that come out differently because the run's rules are gone.
-        gone: what rules these were, in sentences.
+        attempts: finished attempts that were run again.
+        differences: in decisions, programs, verdicts, scores and order; empty if all is equal.
+        score: the best one at the end, as `Run.score`.
+        prompts: attempts whose prompts differ, because templates or the task's texts changed.
+        jobs: the evaluations, in commit order, with the stored results.
+        measured: how many of these were measured again.
+        noise: relative differences of scores up to this are attributed to chance.
+        outdated: children that differ because the rules of the run no longer exist.
+        gone: these rules, in sentences.
     """
 
     attempts: int
@@ -71,13 +70,13 @@ class Replay:
 async def walk_again(
     record: Record, playback: Playback, steps_of: Callable[[Session], Steps]
 ) -> Replay:
-    """Walk a recorded run again.
+    """Run the attempts of a recorded run again.
 
     Args:
-        record: what is to be walked.
-        playback: what stands for executor and model.
+        record: of the run.
+        playback: executor and model of the steps.
         steps_of: makes the steps of a session, on a store that holds the completions and
-            pre-flights of the run, and what has been walked of it so far.
+            pre-flights of the run, and the facts of the replay so far.
     """
     differences: list[Difference] = []
     outdated: list[Difference] = []
@@ -93,21 +92,21 @@ async def walk_again(
         gone |= dict.fromkeys(older)
         for one in left:
             if session.id <= one.until:
-                steps.hold(one.attempt)  # it was still in flight, and began anew
+                steps.hold(one.attempt)  # it was still in flight
         for event in events:
-            await asyncio.sleep(0)  # nothing else here waits for anything: a moment for Ctrl-C
+            await asyncio.sleep(0)  # nothing else here awaits anything: let Ctrl-C in
             match event:
                 case Attempt():
                     differences += _decide(steps, event, begun)
                     steps.begin(event)
                 case Outcome():
                     made = await _finish(steps, event, playback)
-                    # The seed and what it is worth follow no rule that has changed.
+                    # Changed rules do not affect the seed.
                     (
                         outdated if older and event.attempt.parent is not None else differences
                     ).extend(made)
                     finished += 1
-                    # Nothing is heard where the operator was gone in the session that ended it.
+                    # No prompt is heard if the session that ended it lacks the operator.
                     heard = _words(playback.heard)
                     if heard and heard != _words(record.store.prompts(event.attempt.id).values()):
                         prompts.append(event.attempt.id)
@@ -130,12 +129,12 @@ async def walk_again(
 
 
 def _words(prompts: Iterable[Prompt]) -> list[tuple[str, str]]:
-    """Return what was asked; the same again, for more answers, is no other question."""
+    """Return the prompts; a repetition that asks for more answers counts once."""
     return [words for words, _ in groupby((prompt.system, prompt.user) for prompt in prompts)]
 
 
 def _decide(steps: Steps, recorded: Attempt, begun: dict[int, Attempt]) -> list[Difference]:
-    """Decide an attempt again; `begun` are those whose requests others may share."""
+    """Decide an attempt again; `begun` holds the attempts so far, as possible leaders."""
     number = recorded.id
     if recorded.leader is None:
         decided = steps.decide(number, steps.operator_of(number), recorded.reserved)
@@ -159,7 +158,7 @@ async def _finish(steps: Steps, recorded: Outcome, playback: Playback) -> list[D
     for what in ("proposed", "summary"):
         old, new = getattr(recorded, what), getattr(walked, what)
         if old != new:
-            found.append(Difference(number, what, _told(old), _told(new)))
+            found.append(Difference(number, what, _written(old), _written(new)))
     return found
 
 
@@ -186,10 +185,9 @@ def _compared(number: int, recorded: object, walked: object) -> list[Difference]
         (field.name, getattr(recorded, field.name), getattr(walked, field.name))
         for field in fields(recorded)  # type: ignore[arg-type]  # all records are dataclasses
     ]
-    return [
-        Difference(number, name, _told(old), _told(new)) for name, old, new in pairs if old != new
-    ]
+    differing = [(name, old, new) for name, old, new in pairs if old != new]
+    return [Difference(number, name, _written(old), _written(new)) for name, old, new in differing]
 
 
-def _told(value: object) -> str:
+def _written(value: object) -> str:
     return value if isinstance(value, str) else repr(value)

@@ -1,4 +1,4 @@
-"""Tells whoever watches a run how far it is."""
+"""Reports the progress of a run."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ _HEARTBEAT = 0.1  # seconds between two reports, unless there is a message
 
 
 class Reporter:
-    """Makes snapshots of a run and hands them to its listener."""
+    """Makes snapshots of a run and passes them to its listener."""
 
     def __init__(self, parts: RunParts, steps: Steps, in_flight: Sized) -> None:
         """Begin to report.
 
         Args:
             parts: of the run.
-            steps: whose views are reported.
-            in_flight: the attempts that are being worked on.
+            steps: of the run.
+            in_flight: the attempts in flight.
         """
         self._parts = parts
         self._steps = steps
@@ -52,7 +52,7 @@ class Reporter:
             target=None if goal is None else own(goal),
             is_confirmed=bool(population.evidence.confirmed),
             search_value=None if search_score is None else own(search_score),
-            confirming=self._steps.confirming.told,
+            confirming=self._steps.confirming.status,
             islands=tuple(islands),
             operators=dict(views.counts.operators),
             statuses=dict(views.counts.statuses),
@@ -66,7 +66,7 @@ class Reporter:
         )
 
     def report(self, message: str = "", *, force: bool = False) -> None:
-        """Hand a snapshot to the listener, unless the last one was a moment ago."""
+        """Pass a snapshot to the listener, unless there was one a moment ago."""
         listener, now = self._parts.listener, time.monotonic()
         if listener is None or not (force or message or now - self._reported >= _HEARTBEAT):
             return
@@ -74,5 +74,5 @@ class Reporter:
         listener(self.progress(message))
 
     def report_now(self) -> None:
-        """Hand a snapshot to the listener."""
+        """Pass a snapshot to the listener."""
         self.report(force=True)

@@ -1,7 +1,7 @@
-"""What stands between a proposal and an evaluation: the filters, a pre-flight, one repair.
+"""The checks between a proposal and its evaluation: filters, a pre-flight, one repair.
 
-An evaluation is spent only on a program that is new and runs. Where a model was paid for a child
-that does not parse or does not import, one more request in the same attempt may mend it.
+An evaluation is spent only on a program that is new and runs. If a model was paid for a child that
+does not parse or import, one more request in the same attempt may repair it.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Rejected:
 
 @dataclass(frozen=True)
 class Complaint:
-    """What is wrong with a proposal and can be mended: a traceback, or a sentence."""
+    """A mistake in a proposal that can be repaired: a traceback, or a sentence."""
 
     text: str
 
@@ -54,17 +54,17 @@ class Complaint:
 class Screening:
     """Screens the proposals of one attempt.
 
-    The pre-flight of the seed rules the others. Where the seed itself does not survive one, or not
-    in time, it says nothing of programs, and there are no others. Where it has no fingerprint, the
-    evaluator has no probe, and only children that a model was paid for are imported; where the
-    seed's evaluation took long (`is_slow`), all are, since a crash costs most there. Pre-flights
-    are stored as they are made: resume repeats none, and replay needs no sandbox.
+    The pre-flight of the seed decides about the others. If the seed itself fails it or takes too
+    long, pre-flights are switched off. If it has no fingerprint, the evaluator has no probe: then
+    only children that a model was paid for have a pre-flight, or all if the seed's evaluation took
+    long (`is_slow`), since a crash costs most there. Pre-flights are stored as they are made, so
+    resume repeats none, and replay needs no sandbox.
 
     Attributes:
         executor: makes pre-flights.
-        store: keeps them.
+        store: where they are stored.
         attempt: the attempt's number.
-        seed: of the jobs; the same for all attempts, so that outputs can be compared.
+        seed: of the jobs; equal for all attempts, so that outputs can be compared.
         equivalent: fingerprint -> the program that has it, among those that the attempt may know.
         rule: the first seed's pre-flight, once there is one.
         is_slow: see `is_slow`.
@@ -100,11 +100,11 @@ class Screening:
         Args:
             context: as the operator had it.
             proposal: the operator's.
-            repair: asks the operator to mend a proposal, told what is wrong; None: it cannot.
+            repair: asks the operator to repair a proposal, given the mistake; None: it cannot.
 
         Raises:
             SandboxError: this host cannot run candidates.
-            Exception: whatever else than a ProposalError `repair` raises.
+            Exception: any error of `repair` but a ProposalError.
         """
         found = await self._look(context, proposal, 0)
         if isinstance(found, Complaint) and repair is not None and context.model is not None:

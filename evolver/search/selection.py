@@ -1,4 +1,4 @@
-"""Selection policies: whom to edit next. Each is one frozen dataclass with one method."""
+"""Selection policies choose the program to edit next: frozen dataclasses with one method."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Tournament:
     """The best of `size` elites drawn at random, with replacement.
 
     Attributes:
-        size: 1 is uniform choice, larger presses harder towards the best.
+        size: 1 is uniform choice; a larger one favours the best more.
     """
 
     size: int = 2
@@ -33,7 +33,7 @@ class PowerLaw:
     The parent distribution of ShinkaEvolve (Lange 2025, https://arxiv.org/abs/2509.19349).
 
     Attributes:
-        exponent: 0 is uniform choice, larger presses harder towards the best.
+        exponent: 0 is uniform choice; a larger one favours the best more.
     """
 
     exponent: float = 1.0
@@ -47,10 +47,10 @@ class PowerLaw:
 
 @dataclass(frozen=True)
 class FrontFirst:
-    """Mostly a member of the front, and there mostly one that was seldom edited.
+    """Mostly a member of the front, preferably one that was seldom edited.
 
-    Made for Pareto archives: every trade-off on the front gets its turn, however many programs
-    crowd one end of it, and a new member is explored at once.
+    Made for Pareto archives: every trade-off on the front gets its turn, even if many programs
+    crowd one end, and a new member is explored at once.
 
     Attributes:
         greed: probability of choosing from the front, else from all elites.

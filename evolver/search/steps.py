@@ -1,4 +1,4 @@
-"""The steps of a run, which the engine takes as work finishes and replay as they are recorded."""
+"""The steps of a run. The engine takes them as work finishes, replay as they were recorded."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from evolver.storage.facts import Attempt, Confirmation, Outcome, Round
 
 
 class Steps:
-    """Decides, begins, runs and commits attempts, and takes in what was measured again.
+    """Decides, begins, runs and commits attempts, and takes in confirmations.
 
     A step depends on its arguments, the run's settings and the facts that were committed before
     it, so the same facts in the same order give the same steps.
 
     Attributes:
-        views: what is known of the run; each step brings them up to date.
-        confirming: measures again what is announced.
+        views: the state of the run; each step updates them.
+        confirming: measures programs again before they are announced.
     """
 
     def __init__(self, parts: RunParts) -> None:
@@ -41,7 +41,7 @@ class Steps:
     # --- one attempt ---------------------------------------------------------------------------
 
     def operator_of(self, number: int) -> str:
-        """Return the operator of an attempt: the next one in turn that can find a child now."""
+        """Return an attempt's operator: the next in turn that can find a child now."""
         mix = self._parts.mix
         if number < len(self._parts.seeds):
             return SEED_OPERATOR
@@ -59,7 +59,7 @@ class Steps:
 
         Args:
             number: the attempt's.
-            operator: as `operator_of` says.
+            operator: of the attempt; see `operator_of`.
             reserved: evaluations that it may spend.
         """
         population = self.views.population
@@ -81,13 +81,13 @@ class Steps:
         )
 
     def begin(self, *attempts: Attempt) -> None:
-        """Record decisions, before anything is spent on them."""
+        """Store decisions before anything is spent on them."""
         for attempt in attempts:
             self.views.begin(attempt)
         self._parts.store.begin(*attempts)
 
     def hold(self, attempt: Attempt) -> None:
-        """Count an attempt among those in flight that no session of this run works on."""
+        """Count an attempt as in flight, though this run does not work on it."""
         self.views.hold(attempt)
 
     async def run(
@@ -100,12 +100,12 @@ class Steps:
 
         Args:
             attempt: as it was decided.
-            say: is told a sentence where the user should know something.
+            say: tells the user a sentence.
             turn: is awaited before each request to a model.
 
         Raises:
             BudgetSpent: too few tokens or dollars are left for a request.
-            EvolverError: what the run must stop for.
+            EvolverError: an error that the run must stop for.
         """
         try:
             return await self._runner.run(attempt, say, turn)
@@ -114,13 +114,12 @@ class Steps:
                 self._parts.models.end(attempt)
 
     async def pass_gate(self, outcome: Outcome, say: Callable[[str], None]) -> None:
-        """Let the seed pass only if the evaluator prefers no known-bad program to it.
+        """Judge known-bad programs after the seed, before its outcome is committed.
 
-        The outcome of the seed is not committed before, so a run that does not pass is empty.
-        Other outcomes pass.
+        A run that fails at the gate therefore stays empty. Outcomes of other attempts pass.
 
         Raises:
-            UsageError: the evaluator prefers one.
+            UsageError: the evaluator prefers a known-bad program to the seed.
             SandboxError: this host cannot run candidates.
         """
         gate, elite = self._parts.gate, outcome.elite
@@ -129,7 +128,7 @@ class Steps:
             await gate.check(self._parts.executor, elite, job_seed, say)
 
     def commit(self, outcome: Outcome) -> bool:
-        """Make an outcome durable and take it into the views; return whether the score rose."""
+        """Store an outcome and update the views; return whether the score rose."""
         self._parts.store.finish(outcome)
         return self.views.finish(outcome)
 
@@ -140,10 +139,10 @@ class Steps:
             return True
         return part.can_propose(self._runner.context(self.decide(number, operator, 0)))
 
-    # --- what is measured again ----------------------------------------------------------------
+    # --- confirmations -------------------------------------------------------------------------
 
     def confirm(self, confirmation: Confirmation) -> None:
-        """Make a measurement by the rules of older runs durable, and take it into the views."""
+        """Store a measurement by the rules of older runs, and update the views."""
         self._parts.store.confirm(confirmation)
         self.views.confirm(confirmation)
 
@@ -152,7 +151,7 @@ class Steps:
         return self.confirming.contenders()
 
     def close(self, round_: Round, rows: Sequence[Confirmation]) -> None:
-        """Make a recorded round with its measurements durable, and take it into the views."""
+        """Store a recorded round with its measurements, and update the views."""
         self.confirming.close(round_, rows)
 
 

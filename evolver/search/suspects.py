@@ -1,9 +1,9 @@
-"""Whether known-bad programs that scored above the seed are better than it, or were lucky.
+"""Tests whether known-bad programs that scored above the seed are better, or were lucky.
 
-Suspects are measured again together with the seed, on the same fresh secret inputs. How many times
-is fixed before the first, by their time alone. Where a suspect and the seed come out as they did
-at first, the evaluator is exact and they are measured no more. Else the suspect must be better than
-the seed by more than chance; all suspects share the error probability of a round
+Suspects are measured again together with the seed, on the same fresh secret inputs. The number of
+repeats is fixed beforehand, by their time alone. If a suspect and the seed give the same values as
+at first, the evaluator is exact and one repeat is enough. Else the suspect must be better than the
+seed by more than chance; all suspects share the error probability of a round
 (`evolver.search.evidence`).
 """
 
@@ -35,10 +35,10 @@ class Suspect:
 
     Attributes:
         files: the program.
-        is_named: by the task itself; with several objectives such a one may not raise the score,
-            and any other may not dominate the seed.
+        is_named: whether the task names it; with several objectives a named one may not raise the
+            score, and any other may not dominate the seed.
         first: the pair that made it a suspect.
-        again: those on fresh inputs.
+        again: the pairs on fresh inputs.
     """
 
     files: Files
@@ -48,7 +48,7 @@ class Suspect:
 
     @property
     def is_exact(self) -> bool:
-        """Whether all came out on fresh inputs as they did at first."""
+        """Whether the values on fresh inputs equal the first ones."""
         return all(
             new.objectives is not None
             and old.objectives is not None
@@ -59,7 +59,7 @@ class Suspect:
 
     @property
     def has_failed(self) -> bool:
-        """Whether it failed on some fresh inputs, by its own fault."""
+        """Whether it failed on some fresh inputs by its own fault."""
         return any(own.objectives is None and own.fault != "evaluator" for own, _ in self.again)
 
     def looks_better(self, objective: Objective) -> bool:
@@ -70,7 +70,7 @@ class Suspect:
         """Tell whether the pairs on fresh inputs establish that it is preferred to the seed.
 
         Args:
-            objective: what counts.
+            objective: of the task.
             suspects: how many share the error probability.
         """
         if self.has_failed:
@@ -106,7 +106,7 @@ class Suspect:
 
 
 def _gain(ours: Sequence[float], theirs: Sequence[float], error: float | None) -> Interval:
-    """Return by how much one objective is better; without an error the first pair says it all."""
+    """Return by how much one objective is better; without an error, by the first pair alone."""
     gains = [0.0 if is_same(x, y) else x - y for x, y in zip(ours, theirs, strict=True)]
     if error is None:
         return Interval(gains[0], gains[0], gains[0])
@@ -126,12 +126,12 @@ async def measure_again(
     rng: Random,
     slots: int,
 ) -> None:
-    """Measure suspects beside the seed until it can be said whether they are better.
+    """Measure suspects beside the seed, to establish whether they are better.
 
     Args:
-        suspects: take in their pairs.
+        suspects: their new pairs are added to them.
         seed: the seed program.
-        objective: what counts.
+        objective: of the task.
         measure: judges a program with the inputs of a number.
         rng: draws those numbers.
         slots: evaluations at once.
@@ -156,7 +156,7 @@ async def measure_again(
     most = max(_LEAST, min(_MOST, int(_SECONDS / seconds))) if seconds else _MOST
     values = [value for each in at_once for value in each.objectives or ()]
     first = 1
-    if all(map(is_coarse, values)):  # a count or a rate comes out twice by chance
+    if all(map(is_coarse, values)):  # a count or a rate can repeat by chance
         share = evidence.share(_ERROR, len(suspects), len(objective.names))
         first = min(most, math.ceil(math.log2(2 / share) / 2))
     await work(suspects, first)

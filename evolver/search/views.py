@@ -1,4 +1,4 @@
-"""What is known of a run: functions of its facts, brought up to date by each new one."""
+"""The state of a run: functions of its facts, updated with each new one."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ class Views:
     """The views of one run, rebuilt from its stored facts.
 
     Attributes:
-        population: the elites, and what was judged before.
+        population: the elites, and the history of judged programs.
         ledger: evaluations that are spent and reserved.
-        counts: what came of attempts, and what failed in a row.
-        credit: how kinds of edits fared.
+        counts: of outcomes, and of failures in a row.
+        credit: success rates of kinds of edits.
         next: the number of the next attempt.
         followers: attempt in flight -> how many others share its first request.
-        limit: seconds for the evaluation of a child; None: as the evaluator's own.
+        limit: seconds for the evaluation of a child; None: the evaluator's own limit.
         seed_preflight: the first seed's pre-flight, once there is one.
     """
 
     def __init__(self, parts: RunParts) -> None:
-        """Take in what the store holds."""
+        """Take in the facts of the store."""
         store = parts.store
         self._parts = parts
         self.population = parts.population
@@ -55,7 +55,6 @@ class Views:
         for attempt in unfinished:
             self.hold(attempt)
         self.followers = Counter(a.leader for a in unfinished if a.leader is not None)
-        # A new session has new patience: the evaluator or the model may have been mended.
         self.counts.forgive()
 
     @property
@@ -71,7 +70,7 @@ class Views:
             self.followers[attempt.leader] += 1
 
     def hold(self, attempt: Attempt) -> None:
-        """Count an attempt among those in flight."""
+        """Count an attempt as in flight."""
         self.ledger.hold(attempt.id, attempt.reserved)
         if attempt.operator in self._parts.mix.shares:
             self._parts.mix.begin(attempt.operator, attempt.reserved)
@@ -105,7 +104,7 @@ class Views:
             self.population.disqualify([confirmation.program])
 
     def _limit_by(self, seconds: float) -> None:
-        """Let the evaluations of children take as long as those of the seeds allow."""
+        """Limit the evaluations of children by the time that a seed's took."""
         settings = self._parts.settings
         if settings.limit is not None and settings.follows_clock:
             self.limit = max(self.limit or 0.0, settings.limit(seconds))

@@ -135,7 +135,7 @@ def test_empty_answers_are_told_with_the_key_to_change(
         doctor = cli("doctor", task, code=2)
     mend = "raise max_tokens of the [[model]], or lower its reasoning_effort"
     for said in (done.stdout, cli("show", "one").stdout, (cli.folder / "one/run.log").read_text()):
-        assert f"any gives empty answers: the thought uses up the tokens before the answer begins; {mend}" in " ".join(said.split())  # fmt: skip # noqa: E501
+        assert f"any gives empty answers: the model's reasoning uses up the tokens before the answer begins; {mend}" in " ".join(said.split())  # fmt: skip # noqa: E501
     assert mend in " ".join(doctor.stdout.split())
     models = cli.json("show", "one")["models"]["any"]
     assert models["empty"] == models["exhausted"] == models["calls"] >= 2

@@ -155,7 +155,7 @@ def test_of_several_files_the_name_tells_which_it_is(tmp_path: Path) -> None:
     files = {"a.py": "A = 1\n", "b.py": "B = 1\n", "cheats/b.py": "B = 2\n", "cheats/c.py": ""}
     task = task_of(tmp_path, files, must_reject="cheats/b.py")
     assert gate.bad_programs(task)[0].files == {"a.py": b"A = 1\n", "b.py": b"B = 2\n"}
-    with pytest.raises(UsageError, match=r"cheats/c.py could stand for each of a.py, b.py"):
+    with pytest.raises(UsageError, match=r"cheats/c.py could replace each of a.py, b.py"):
         gate.bad_programs(task_of(tmp_path, files, must_reject="cheats/*.py"))
 
 
@@ -261,7 +261,7 @@ def passed(
 
 def test_what_takes_long_is_told() -> None:
     _, told = passed({b"seed": 1.0, b"bad": 1.0}, delay=0.5, quiet=0.01)
-    assert told == ["before it starts: judging 1 known-bad programs"]
+    assert told == ["before the run starts: judging 1 known-bad programs"]
 
 
 def test_the_seed_passes_a_gate_that_holds() -> None:
