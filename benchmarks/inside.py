@@ -28,7 +28,7 @@ from evolver.storage.facts import Outcome
 from evolver.storage.store import Store
 from evolver.tasks.objective import Objective
 from evolver.tasks.task import load_task
-from evolver.types import Elite, Evaluation, Job, Preflight
+from evolver.types import Elite, Evaluation, Job, Preflight, Program
 
 _SECONDS = 0.5  # of one evaluation
 _MEMORY = 2**31  # bytes
@@ -100,6 +100,10 @@ class InsideExecutor:
             return "timeout", ""
         except Exception as error:  # noqa: BLE001 - a child may raise anything
             return "crashed", repr(error)
+
+    async def tune(self, job: Job) -> tuple[Program, Evaluation]:
+        """Judge one program as it is."""
+        return job.program, await self.evaluate(job)
 
     async def preflight(self, job: Job) -> Preflight:
         """Let every program pass."""

@@ -344,6 +344,16 @@ class Executor(Protocol):
             SandboxError: this host cannot run candidates; the run must stop.
         """
 
+    async def tune(self, job: Job) -> tuple[Program, Evaluation]:
+        """Fit the literals of a program by `job.tune`, then judge it.
+
+        Returns:
+            The program with the fitted literals, and its evaluation.
+
+        Raises:
+            SandboxError: as `evaluate`.
+        """
+
     async def preflight(self, job: Job) -> Preflight:
         """Import a program, smoke-run and probe it; at most a few seconds, and not counted.
 

@@ -86,7 +86,6 @@ class Evaluation:
     trusted: bool = True  # False where candidate and scorer shared a process
     fault: Literal["", "candidate", "evaluator"] = ""
     evaluations: int = 1  # what it cost of the evaluation budget
-    tuned: Files | None = None  # the program's files with fitted literals; None where unchanged
     flags: tuple[str, ...] = ()  # what it did that no honest program does, in sentences
     fingerprint: str = ""  # hash of its outputs on the evaluator's probe inputs; "" without a probe
     memory: int = 0  # bytes that the largest of its processes took at its peak; 0: not known

@@ -64,6 +64,15 @@ class ExecutorContract(ABC):
         assert (failing.status, failing.fault, failing.objectives) == ("crashed", "candidate", None)
         assert "nothing" in failing.feedback
 
+    def test_tuning_returns_the_program_with_its_verdict(self) -> None:
+        async def run() -> tuple[Program, Evaluation]:
+            async with self.started() as executor:
+                return await executor.tune(replace(job("3"), tune=Tune()))  # it has no literals
+
+        program, found = asyncio.run(run())
+        assert program == job("3").program
+        assert (found.status, found.metrics) == ("ok", {"v": 3.0})
+
     def preflights(self, *jobs: Job) -> list[Preflight]:
         """Make the pre-flights of programs at once."""
 

@@ -42,6 +42,8 @@ _PACKAGE = Path(evolver.__file__).resolve().parent
 _FLAGGED = "it looked for the evaluator instead of solving the task; its score does not count"
 _LIMITED = "; [evaluator] times_seed says how many times longer than the seed's it may take"
 
+Scored = tuple[Program, Evaluation]  # a program, fitted where it was tuned, and its evaluation
+
 
 def _untold(begun: Begun) -> None:
     """Tell nobody."""
@@ -92,12 +94,15 @@ class Judge:
     def _report(self) -> SandboxReport:
         return self._sandbox.report() if isinstance(self._sandbox, Reporting) else SandboxReport()
 
-    def evaluate(self, job: Job, tell: Callable[[Begun], None] = _untold) -> Evaluation:
+    def evaluate(self, job: Job, tell: Callable[[Begun], None] = _untold) -> Scored:
         """Judge one program: tune it where asked, then run the stages.
 
         Args:
             job: the program.
             tell: is told of each evaluation as it begins.
+
+        Returns:
+            The program, with fitted literals where it was tuned, and its evaluation.
 
         Raises:
             SandboxError: this host cannot run candidates any more.
@@ -105,7 +110,7 @@ class Judge:
         started = time.monotonic()
         self._flags.clear()
         self._timed.clear()
-        begun = 0
+        program, begun = job.program, 0
 
         def begin() -> None:
             nonlocal begun
@@ -114,10 +119,10 @@ class Judge:
 
         try:
             if job.tune is not None and not self.fits_residuals:
-                evaluation = self._evolved(job, job.tune, begin)
+                program, evaluation = self._evolved(job, job.tune, begin)
             else:
                 begin()
-                evaluation = self._fitted(job)
+                program, evaluation = self._fitted(job)
         except CandidateError as error:  # while the sandbox was opened or tuned in
             evaluation = _failure(error)
         except SandboxError as error:
@@ -146,7 +151,7 @@ class Judge:
         seconds = time.monotonic() - started
         if self._timed:
             tell(Begun(begun))  # it has the time of another evaluation
-        return replace(
+        return program, replace(
             evaluation,
             seconds=seconds,
             references=against_themselves(self._timed),
@@ -201,7 +206,7 @@ class Judge:
             return self._setup.timeout
         return min(job.limit, self._setup.timeout)
 
-    def _fitted(self, job: Job) -> Evaluation:
+    def _fitted(self, job: Job) -> Scored:
         """Measure a program once, with its literals fitted by residuals where that is wished."""
         with self._open(job) as candidate:
             found = None
@@ -212,13 +217,14 @@ class Judge:
                 except (CandidateError, SandboxError):
                     raise
                 except Exception as error:  # noqa: BLE001 - a user's residuals may raise anything
-                    return _evaluator_failure(error)
+                    return job.program, _evaluator_failure(error)
             if found is None:
-                return self._measure(job, candidate, is_confirmation=job.is_confirmation)
+                is_confirmation = job.is_confirmation
+                return job.program, self._measure(job, candidate, is_confirmation=is_confirmation)
             evaluation = self._measure(job, candidate.at(found.parameters))
             return _with_literals(evaluation, job.program, found)
 
-    def _evolved(self, job: Job, tune: Tune, begin: Callable[[], None]) -> Evaluation:
+    def _evolved(self, job: Job, tune: Tune, begin: Callable[[], None]) -> Scored:
         """Measure a program with other literals again and again; return the best verdict.
 
         Each evaluation has a process of its own: one that crashes or loops spoils no other.
@@ -235,7 +241,7 @@ class Judge:
         own = [literal.value for literal in literals.find(job.program.files)]
         found = evolve(own, tune, job.seed, measure)
         if found is None:
-            return measure(own)
+            return job.program, measure(own)
         assert found.evaluation is not None
         return _with_literals(found.evaluation, job.program, found)
 
@@ -333,12 +339,11 @@ def _has_confirm(evaluator: Evaluator) -> TypeGuard[Confirming]:
     return isinstance(evaluator, Confirming) and callable(evaluator.confirm)
 
 
-def _with_literals(evaluation: Evaluation, program: Program, found: Fit) -> Evaluation:
-    tuned = literals.substitute(program.files, found.parameters)
-    return replace(
-        evaluation,
-        evaluations=max(1, found.evaluations),
-        tuned=tuned if tuned != dict(program.files) else None,
+def _with_literals(evaluation: Evaluation, program: Program, found: Fit) -> Scored:
+    files = literals.substitute(program.files, found.parameters)
+    return (
+        replace(program, files=files),
+        replace(evaluation, evaluations=max(1, found.evaluations)),
     )
 
 

@@ -11,7 +11,7 @@ from typing import IO, Any
 from evolver.evaluation.evaluator import EvaluatorSource
 from evolver.sandboxes import SandboxSettings
 from evolver.tasks.objective import Condition, Objective
-from evolver.types import Files, Job
+from evolver.types import Evaluation, Files, Job
 
 HEADER = struct.Struct(">Q")
 
@@ -48,6 +48,14 @@ class Ready:
     fits_residuals: bool = False  # tuning costs no evaluations
     references: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
     confirms: bool = False  # what is announced is measured by the evaluator's `confirm`
+
+
+@dataclass(frozen=True)
+class Judged:
+    """The answer to a job."""
+
+    evaluation: Evaluation
+    files: Files | None = None  # the program's with fitted literals; None: as in the job
 
 
 @dataclass(frozen=True)

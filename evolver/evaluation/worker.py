@@ -16,15 +16,15 @@ from typing import IO
 
 from evolver.errors import EvolverError, UsageError
 from evolver.evaluation.judge import Judge, traceback_of
-from evolver.evaluation.messages import PreflightJob, receive, send
+from evolver.evaluation.messages import Judged, PreflightJob, receive, send
 from evolver.sandboxes import die_with, gpus, protect_process
-from evolver.types import Evaluation, Preflight
+from evolver.types import Preflight
 
 
 def serve(inbox: IO[bytes], outbox: IO[bytes], end_output: Callable[[], None]) -> None:
     """Answer jobs and checks until the controller is gone.
 
-    Each answer is a `Ready`, an `Evaluation` after some `Begun`, a `Preflight`, or an EvolverError
+    Each answer is a `Ready`, a `Judged` after some `Begun`, a `Preflight`, or an EvolverError
     that the controller raises.
 
     Args:
@@ -56,12 +56,14 @@ def serve(inbox: IO[bytes], outbox: IO[bytes], end_output: Callable[[], None]) -
         return
     try:
         while (message := receive(inbox)) is not None:
-            answer: Evaluation | Preflight | EvolverError
+            answer: Judged | Preflight | EvolverError
             try:
                 if isinstance(message, PreflightJob):
                     answer = judge.preflight(message.job)
                 else:
-                    answer = judge.evaluate(message, lambda begun: send(outbox, begun))
+                    program, evaluation = judge.evaluate(message, lambda one: send(outbox, one))
+                    is_as_it_was = program.files == message.program.files
+                    answer = Judged(evaluation, None if is_as_it_was else program.files)
             except EvolverError as error:
                 answer = error
             reply(answer)

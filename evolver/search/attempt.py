@@ -65,7 +65,7 @@ class AttemptRunner:
             proposal.summary,
             proposal.thought,
         )
-        return await self._judge(attempt, program, proposal.tune, admitted.fingerprint)
+        return await self._evaluated(attempt, program, proposal.tune, admitted.fingerprint)
 
     async def _seed(self, attempt: Attempt, say: Callable[[str], None]) -> Outcome:
         """Judge a program that the run starts from."""
@@ -77,7 +77,7 @@ class AttemptRunner:
         if preflight.complaint:
             last = preflight.complaint.strip().splitlines()[-1]
             say(f"no pre-flights: the seed itself fails in one: {last}")
-        return await self._judge(attempt, program, None, preflight.fingerprint)
+        return await self._evaluated(attempt, program, None, preflight.fingerprint)
 
     def context(self, attempt: Attempt) -> Context:
         """Return the context of an attempt's operator, without a model."""
@@ -148,24 +148,24 @@ class AttemptRunner:
             return None
         return models.of(attempt, 1 + self._views.followers[attempt.id], turn)
 
-    async def _judge(
+    async def _evaluated(
         self, attempt: Attempt, program: Program, tune: Tune | None, fingerprint: str
     ) -> Outcome:
         if tune is not None:
             tune = replace(tune, limit=min(tune.limit, self._views.ledger.granted(attempt.id)))
-        evaluation = await self._parts.executor.evaluate(
-            Job(
-                program,
-                self._parts.settings.job_seed(attempt.id, "score"),
-                tune,
-                limit=None if attempt.operator == SEED_OPERATOR else self._views.limit,
-            )
+        job = Job(
+            program,
+            self._parts.settings.job_seed(attempt.id, "score"),
+            tune,
+            limit=None if attempt.operator == SEED_OPERATOR else self._views.limit,
         )
+        proposed = None
+        if tune is None:
+            evaluation = await self._parts.executor.evaluate(job)
+        else:
+            proposed = program.files
+            program, evaluation = await self._parts.executor.tune(job)
         evaluation = replace(evaluation, fingerprint=fingerprint)
-        proposed = None if tune is None else program.files
-        if evaluation.tuned is not None:
-            program = replace(program, files=evaluation.tuned)
-            evaluation = replace(evaluation, tuned=None)
         return Outcome(attempt, "evaluated", "", program, evaluation, proposed)
 
 

@@ -9,7 +9,17 @@ from evolver.errors import ProposalError
 from evolver.operators.mix import Weighted
 from evolver.ports import Conditional, Operator, Repairing
 from evolver.storage.facts import Outcome
-from evolver.types import Completion, Context, Evaluation, Job, Model, Preflight, Prompt, Proposal
+from evolver.types import (
+    Completion,
+    Context,
+    Evaluation,
+    Job,
+    Model,
+    Preflight,
+    Program,
+    Prompt,
+    Proposal,
+)
 
 
 class Playback:
@@ -41,8 +51,16 @@ class Playback:
         if evaluation is None or program is None:
             return Evaluation("crashed", feedback="it was never judged", fault="evaluator")
         self.jobs.append((job, evaluation))
-        is_fitted = self.outcome.proposed is not None and program.files != self.outcome.proposed
-        return replace(evaluation, tuned=program.files if is_fitted else None)
+        return evaluation
+
+    async def tune(self, job: Job) -> tuple[Program, Evaluation]:
+        """Return the stored program's files and evaluation, even if the program differs now."""
+        assert self.outcome is not None
+        stored, proposed = self.outcome.program, self.outcome.proposed
+        program = job.program
+        if stored is not None and proposed is not None and stored.files != proposed:
+            program = replace(program, files=stored.files)
+        return program, await self.evaluate(job)
 
     async def preflight(self, job: Job) -> Preflight:
         """Return a pre-flight without a result: the others are in the store."""

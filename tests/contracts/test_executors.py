@@ -366,13 +366,17 @@ def test_a_program_that_touches_a_canary_is_rejected_whatever_its_score(tmp_path
 
 def test_literals_are_fitted_by_evolution(tmp_path: Path) -> None:
     source = "def f():\n    return 3.0 - (0.5 - 2.5) ** 2\n"
-    (found,) = judge(setup_of(tmp_path, COUNTING), tuned(source, 30))
+
+    async def tune(executor: LocalExecutor) -> tuple[Program, Evaluation]:
+        return await executor.tune(tuned(source, 30))
+
+    program, found = run_with(setup_of(tmp_path, COUNTING), tune)
+    assert program.files != tuned(source, 30).program.files
     assert found.status == "ok"
     assert found.objectives is not None
     assert found.objectives[0] > -1.0  # the child's own
     assert found.evaluations == 30
-    assert found.tuned is not None
-    (again,) = judge(setup_of(tmp_path, COUNTING), Job(Program(2, found.tuned), 1))
+    (again,) = judge(setup_of(tmp_path, COUNTING), Job(Program(2, program.files), 1))
     assert again.metrics == found.metrics
 
 

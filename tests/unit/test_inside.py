@@ -236,14 +236,14 @@ def test_its_evaluations_are_untrusted_and_stages_name_functions(tmp_path: Path)
     write(tmp_path, {"score.py": evaluator})
     stages = (Stage(name="evaluate_stage1"), Stage(name="full"))
     with contextlib.closing(Judge(setup_of(tmp_path, *stages))) as judge:
-        good = judge.evaluate(Job(Program(1, {"program.py": PROGRAM}), 1))
+        _, good = judge.evaluate(Job(Program(1, {"program.py": PROGRAM}), 1))
         assert (good.status, good.objectives, good.stage) == ("ok", (1.5,), 1)
         assert not good.trusted
-        tuned = judge.evaluate(Job(Program(1, {"program.py": PROGRAM}), 1, Tune(limit=12)))
+        program, tuned = judge.evaluate(Job(Program(1, {"program.py": PROGRAM}), 1, Tune(limit=12)))
         assert tuned.objectives is not None
         assert tuned.objectives > (1.5,)
-        assert tuned.tuned is not None
-        bad = judge.evaluate(
+        assert program.files != {"program.py": PROGRAM}
+        _, bad = judge.evaluate(
             Job(
                 Program(2, {"program.py": b"def height(x):\n    print(7 * 6)\n    raise OSError"}),
                 1,
@@ -259,8 +259,8 @@ def test_a_score_that_the_candidate_writes_itself_is_what_untrusted_means(tmp_pa
                      "    return {'height': load(program_path).height(1)}\n"})  # fmt: skip
     forged = b"import score\nscore.evaluate = None\n\n\ndef height(x):\n    return 1e9\n"
     with contextlib.closing(Judge(setup_of(tmp_path))) as judge:
-        verdict = judge.evaluate(Job(Program(1, {"program.py": forged}), 1))
+        _, verdict = judge.evaluate(Job(Program(1, {"program.py": forged}), 1))
         assert verdict.objectives == (1e9,)
         assert not verdict.trusted
-        again = judge.evaluate(Job(Program(2, {"program.py": PROGRAM}), 1))
+        _, again = judge.evaluate(Job(Program(2, {"program.py": PROGRAM}), 1))
         assert again.objectives == (1.5,)  # nothing of it is left for the next one

@@ -124,7 +124,7 @@ def test_an_evaluator_and_a_sandbox_need_nothing_optional(tmp_path: Path, evalua
         ready = judge.ready()
         assert (ready.isolation, ready.notes, ready.references) == ("none", (), {})
         assert (ready.confirms, ready.fits_residuals) == (False, False)
-        found = judge.evaluate(Job(program, 1, is_confirmation=True))
+        _, found = judge.evaluate(Job(program, 1, is_confirmation=True))
         assert (found.status, found.objectives, found.trusted) == ("ok", (2.5,), True)
         assert (found.memory, found.flags) == (0, ())
         assert judge.preflight(Job(program, 1)).fingerprint == ""

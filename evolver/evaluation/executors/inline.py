@@ -49,6 +49,10 @@ class InlineExecutor:
             )
         return Evaluation("ok", metrics=metrics, objectives=self.objective.objectives(metrics))
 
+    async def tune(self, job: Job) -> tuple[Program, Evaluation]:
+        """Judge one program as it is."""
+        return job.program, await self.evaluate(job)
+
     async def preflight(self, job: Job) -> Preflight:
         """Probe one program."""
         try:

@@ -10,9 +10,9 @@ from typing import IO, TypeVar
 
 from evolver.errors import SandboxError
 from evolver.evaluation.executors.process import Worker, WorkerDied, WorkerOverdue
-from evolver.evaluation.messages import Ready, Setup
+from evolver.evaluation.messages import Judged, Ready, Setup
 from evolver.evaluation.preflight import LIMIT
-from evolver.types import Evaluation, Job, Preflight
+from evolver.types import Evaluation, Job, Preflight, Program
 
 _GRACE = 5.0  # seconds past an evaluation's own deadline before its worker is killed
 _T = TypeVar("_T")
@@ -88,25 +88,39 @@ class LocalExecutor:
         Raises:
             SandboxError: this host cannot run candidates, or `close` was called.
         """
+        return (await self._judged(job)).evaluation
+
+    async def tune(self, job: Job) -> tuple[Program, Evaluation]:
+        """Fit the literals of a program and judge it, as soon as a slot is free.
+
+        Raises:
+            SandboxError: as `evaluate`.
+        """
+        judged = await self._judged(job)
+        files = job.program.files if judged.files is None else judged.files
+        return replace(job.program, files=files), judged.evaluation
+
+    async def _judged(self, job: Job) -> Judged:
         timeout = self._setup.timeout + _GRACE
         started = time.monotonic()
         try:
             return await self._by_a_worker(lambda worker: worker.evaluate(job, timeout))
         except WorkerDied as death:
-            return Evaluation(
+            evaluation = Evaluation(
                 "crashed",
                 feedback=f"the evaluator's own process died ({death})",
                 fault="evaluator",
                 evaluations=max(1, death.begun),
             )
         except WorkerOverdue as overdue:
-            return Evaluation(
+            evaluation = Evaluation(
                 "timeout",
                 feedback=f"the evaluator itself did not return within {timeout:.0f} s",
                 seconds=time.monotonic() - started,
                 fault="evaluator",
                 evaluations=max(1, overdue.begun),
             )
+        return Judged(evaluation)
 
     async def preflight(self, job: Job) -> Preflight:
         """Import a program, smoke-run and probe it, as soon as a slot is free.

@@ -17,8 +17,8 @@ from typing import IO, Any
 import evolver
 from evolver.errors import EvolverError, SandboxError
 from evolver.evaluation.executors.output import Output
-from evolver.evaluation.messages import HEADER, Begun, PreflightJob, Ready, Setup
-from evolver.types import Evaluation, Job, Preflight
+from evolver.evaluation.messages import HEADER, Begun, Judged, PreflightJob, Ready, Setup
+from evolver.types import Job, Preflight
 
 _WORDS = 2000  # bytes of its standard error that are told when it dies
 _LAST_BREATH = 1.0  # seconds that a worker with a closed channel has to end by itself
@@ -191,7 +191,7 @@ class Worker:
             raise answer
         self.ready = answer
 
-    async def evaluate(self, job: Job, timeout: float) -> Evaluation:
+    async def evaluate(self, job: Job, timeout: float) -> Judged:
         """Have a program judged.
 
         Args:
@@ -204,7 +204,7 @@ class Worker:
             EvolverError: what the worker says that the run must stop for.
         """
         answer = await self._ask(job, job, timeout)
-        assert isinstance(answer, Evaluation)
+        assert isinstance(answer, Judged)
         return answer
 
     async def preflight(self, job: Job, timeout: float) -> Preflight:
