@@ -1,4 +1,4 @@
-"""Is the clock fair? References of an evaluator, timed against themselves as candidates are."""
+"""Checks that timing is fair: an evaluator's references are timed against themselves."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ from evolver.sandboxes.channel import Channel
 from evolver.sandboxes.clocks import interval, now
 from evolver.types import Account, Candidate, Printing, Timing
 
-_ROUNDS = 7  # of each reference, where there is time
+_ROUNDS = 7  # of each reference, if time allows
 _LIMIT = 5.0  # seconds after which no further round begins
 _PATIENCE = 30.0  # seconds for an answer of the process in which the reference is called
-_CPUCLOCK_SCHED = 2  # of the clocks that a pid has, the scheduler's
+_CPUCLOCK_SCHED = 2  # the scheduler's clock of a pid
 
 
 class AuditedCandidate:
-    """A candidate that remembers which references it was timed against.
+    """A candidate that records the references it was timed against.
 
     Args:
-        candidate: it.
-        timed: where that is kept.
+        candidate: does the work.
+        timed: the references are appended here.
     """
 
     def __init__(self, candidate: Candidate, timed: list[Timed]) -> None:
@@ -62,13 +62,13 @@ Timed = tuple[Callable[..., Any], Iterator[Sequence[Any]], int]  # a reference, 
 
 
 def against_themselves(timed: Sequence[Timed], limit: float = _LIMIT) -> tuple[float, ...]:
-    """Return the speed-ups of references over themselves: 1 where the clock is fair.
+    """Return the speed-ups of references over themselves: 1 if timing is fair.
 
-    Each is called in a process of its own, as candidates are, and here, as references are. One that
+    Each is called in its own process, as candidates are, and here, as references are. One that
     cannot be called in a fork of this process is left out.
 
     Args:
-        timed: references, and what they are called with.
+        timed: references with their inputs.
         limit: seconds after which no further round begins.
     """
     ends = time.monotonic() + limit
@@ -77,7 +77,7 @@ def against_themselves(timed: Sequence[Timed], limit: float = _LIMIT) -> tuple[f
         for _ in range(_ROUNDS):
             if found and time.monotonic() > ends:
                 return tuple(found)
-            # Whatever a function of the evaluator's raises in a process that it was not made for.
+            # The evaluator's function was not written to run in another process.
             with (
                 contextlib.suppress(ValueError, TimeoutError, EvolverError),
                 contextlib.closing(_Fork(reference)) as fork,
@@ -89,7 +89,7 @@ def against_themselves(timed: Sequence[Timed], limit: float = _LIMIT) -> tuple[f
 
 
 def record(found: Sequence[float]) -> dict[str, Any] | None:
-    """Return as plain values what `against_themselves` found; None where nothing was timed."""
+    """Return the results of `against_themselves` as plain values; None if nothing was timed."""
     if not found:
         return None
     middle = statistics.median(found)
@@ -98,7 +98,7 @@ def record(found: Sequence[float]) -> dict[str, Any] | None:
 
 
 def describe(found: Sequence[float]) -> str:
-    """Say in a sentence what `against_themselves` found."""
+    """Return the results of `against_themselves` as a sentence."""
     middle = statistics.median(found)
     low, high = interval(found)
     spread = 100 * max(high - middle, middle - low) / middle
@@ -109,7 +109,7 @@ def describe(found: Sequence[float]) -> str:
 
 
 class _Fork:
-    """A function of this process in a fork of it: what `timing.measure` needs."""
+    """A function in a fork of this process, with the methods that `timing.measure` needs."""
 
     room = 1 << 23
 
@@ -140,11 +140,11 @@ class _Fork:
         return now() - started
 
     def results(self) -> Any:
-        """Return what the calls returned."""
+        """Return the results of the calls."""
         return self._ask("results", [])
 
     def account(self) -> Account:
-        """Return what the kernel has counted for the fork."""
+        """Return the kernel's account of the fork."""
         cpu = time.clock_gettime_ns((~self._pid << 3) | _CPUCLOCK_SCHED) / 1e9
         waited = Path(f"/proc/{self._pid}/schedstat").read_text().split()[1]
         return Account(cpu, int(waited) / 1e9)
@@ -165,7 +165,7 @@ class _Fork:
 
 
 def _serve(function: Callable[..., Any], link: int) -> None:
-    """Do in a fork what a candidate's process does: see `sandbox/session.py`."""
+    """Answer requests in the fork, as `sandbox/session.py` does in a candidate's process."""
     outbox, frames = wire.Outbox(link), wire.Frames(1 << 40)
     staged: tuple[Callable[..., Any], list[Any]] = (lambda *_: None, [])
     results: list[Any] = []

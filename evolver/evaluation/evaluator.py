@@ -1,4 +1,4 @@
-"""Load an evaluator and read what it returns; the evaluator is trusted, its mistakes are named."""
+"""Load an evaluator and check what it returns. It is trusted; its mistakes raise clear errors."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ class FunctionEvaluator:
 
 
 def pickle_evaluator(evaluator: Callable[..., Any] | Evaluator | type) -> bytes:
-    """Pickle an evaluator for the workers; closures and what is defined in a script travel whole.
+    """Pickle an evaluator for the workers, by value if it is a closure or defined in a script.
 
-    What is defined in a module travels as its name; where modules were found here goes along, for
-    a script's folder is no place where another process looks.
+    A definition in a module is pickled by name. This process's `sys.path` goes along, because
+    another process does not search a script's folder.
     """
     import cloudpickle
 
@@ -46,17 +46,17 @@ def pickle_evaluator(evaluator: Callable[..., Any] | Evaluator | type) -> bytes:
 
 def _unpickle(pickled: bytes) -> Any:
     path, evaluator = pickle.loads(pickled)
-    sys.path.extend(entry for entry in path if entry not in sys.path)  # behind: nothing is hidden
+    sys.path.extend(entry for entry in path if entry not in sys.path)  # last, so they hide nothing
     return pickle.loads(evaluator)
 
 
 @dataclass(frozen=True)
 class EvaluatorSource:
-    """Where an evaluator comes from; travels to the workers instead of the evaluator itself."""
+    """Where an evaluator comes from; it is sent to the workers in place of the evaluator."""
 
     use: str
     root: Path
-    pickled: bytes | None = None  # by `pickle_evaluator`: trusted, host to worker only
+    pickled: bytes | None = None  # by `pickle_evaluator`; trusted: the controller sends it
 
     def load(
         self, settings: Mapping[str, Any], where: str = "[evaluator] with", stage: str = ""
@@ -65,11 +65,11 @@ class EvaluatorSource:
 
         Args:
             settings: of one stage.
-            where: names their place in messages.
-            stage: the stage's name, by which an evaluator that runs inside may have a function.
+            where: the place of the settings, for error messages.
+            stage: the stage's name; an evaluator that runs inside may have a function of that name.
 
         Raises:
-            UsageError: it is not found, is no evaluator, or its settings are wrong.
+            UsageError: it is not found, is not an evaluator, or its settings are wrong.
         """
         plugin: Any = None if self.pickled is not None else find_inside(self.use, self.root)
         if plugin is None:
@@ -84,7 +84,7 @@ class EvaluatorSource:
             plugin = FunctionEvaluator(plugin, dict(settings))
         if not isinstance(plugin, Evaluator):
             raise UsageError(
-                f"[evaluator] use = '{self.use}' is no evaluator; name a function that takes a "
+                f"[evaluator] use = '{self.use}' is not an evaluator; name a function that takes a "
                 "candidate, or a class with a method evaluate(candidate)"
             )
         return plugin
@@ -108,10 +108,10 @@ def guest_files(evaluator: Evaluator) -> Files:
     for name in (names,) if isinstance(names, str) else names:
         try:
             folder = Path(inspect.getfile(type(evaluator))).parent
-        except (OSError, TypeError) as error:  # defined in a script or a notebook: pickled whole
+        except (OSError, TypeError) as error:  # defined in a script or a notebook
             raise UsageError(
-                f"the evaluator's guest file {name} cannot be found, because its class "
-                f"{type(evaluator).__name__} stands in no module; move the class into one"
+                f"the evaluator's guest file {name} cannot be found, because the class "
+                f"{type(evaluator).__name__} is not defined in a module; move it into one"
             ) from error
         path = folder / name
         if not path.is_file():
@@ -136,13 +136,13 @@ def read_result(
     Args:
         returned: a mapping, a Result, or with one objective its number.
         names: of the objectives.
-        needed: metrics that are wanted; others that are not finite, an evaluator that takes a path
-            may return.
-        is_seed: of the seed, whose user is to mend what is not finite.
+        needed: metrics that must be finite; an evaluator that takes a path may return others that
+            are not.
+        is_seed: whether the program is the seed; its user can fix a value that is not finite.
 
     Raises:
-        EvaluatorError: it is none of them, has no metric, one that is no number, or, of the seed,
-            one that is not finite.
+        EvaluatorError: it has another type or no metric, a metric is not a number, or a metric of
+            the seed is not finite.
         CandidateOutputError: a number is not finite.
     """
     if is_number(returned):
@@ -174,7 +174,7 @@ def read_result(
 
 
 def is_number(value: object) -> TypeGuard[float]:
-    """Is it a real number, of Python's or of numpy's? True and False are none."""
+    """Tell whether a value is a real number of Python or numpy; True and False are not."""
     return isinstance(value, numbers.Real) and not isinstance(value, bool)
 
 
@@ -183,13 +183,13 @@ def _numbers(values: Mapping[str, object], kind: str, *, is_seed: bool) -> dict[
     for name, value in values.items():
         if not is_number(value):
             raise EvaluatorError(
-                f"{kind} '{name}' is {value!r}, which is no number; return a float"
+                f"{kind} '{name}' is {value!r}, which is not a number; return a float"
             )
         number = _as_float(value)
         if not math.isfinite(number) and is_seed:
             raise EvaluatorError(
-                f"{kind} '{name}' is {number}; mend the program or the evaluator, so that it is a "
-                "finite number"
+                f"{kind} '{name}' is {number}; mend the program or the evaluator so that it is "
+                "finite"
             )
         if not math.isfinite(number):
             raise CandidateOutputError(f"{name} is {number}")
@@ -198,7 +198,7 @@ def _numbers(values: Mapping[str, object], kind: str, *, is_seed: bool) -> dict[
 
 
 def _as_float(value: Any) -> float:
-    """Return a number as a float; one that is too large for any is infinite."""
+    """Return a number as a float; one that is too large becomes infinite."""
     try:
         return float(value)
     except OverflowError:
@@ -206,7 +206,7 @@ def _as_float(value: Any) -> float:
 
 
 def _cut(artifacts: Mapping[str, bytes]) -> dict[str, bytes]:
-    """Keep what fits the limits; what is cut ends with a note that says so."""
+    """Cut artifacts to the limits; a cut one ends with a note."""
     kept, total = {}, 0
     for name, content in artifacts.items():
         content = bytes(content)

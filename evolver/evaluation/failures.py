@@ -1,7 +1,7 @@
-"""Failed evaluations, counted by what failed and where: in the program, or in the evaluator itself.
+"""Failed evaluations, counted by message and by place: in the program, or in the evaluator itself.
 
-The file that raised decides: it is that of the innermost frame of the traceback that is neither
-Python's nor a library's. So both forms of evaluators are told from the programs that they judge.
+The place is the innermost frame of the traceback that is neither in Python nor in a library. It
+tells evaluators of both forms from the programs that they judge.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ _FRAME = re.compile(r'^\s*File "(?P<path>[^"\n]+)", line (?P<line>\d+), in (?P<n
 _HEADER = "Traceback (most recent call last):"
 _LIBRARY = re.compile(r"/(?:site|dist)-packages/|/lib(?:64)?/python3|^<|(?:^|/)evolver_inside\.py$")
 _NUMBER = re.compile(r"-?\d[\d.]*(?:e[-+]?\d+)?")
-_LENGTH = 160  # characters of what was said
-_ENOUGH = 3  # failures of the evaluator that are worth a warning
+_LENGTH = 160  # characters of the message
+_ENOUGH = 3  # failures of the evaluator before a warning
 
 
 @dataclass(frozen=True)
@@ -29,10 +29,10 @@ class Failure:
 
     Attributes:
         status: of the evaluation.
-        is_evaluators: whether the evaluator's own lines raised it.
-        file: that raised it; "" where there is no traceback.
-        line: number of the line there, from 1; 0 for none.
-        function: that it stands in.
+        is_evaluators: whether the evaluator's own code raised it.
+        file: that raised it; "" without a traceback.
+        line: its line there, from 1; 0 without a traceback.
+        function: that holds the line.
         said: the last line of the message.
     """
 
@@ -45,16 +45,16 @@ class Failure:
 
     @property
     def place(self) -> str:
-        """Where it was raised, such as "score.py:12 in score"; "" where there is no traceback."""
+        """Where it was raised, such as "score.py:12 in score"; "" without a traceback."""
         return f"{self.file}:{self.line} in {self.function}" if self.file else ""
 
 
 def failure_of(evaluation: Evaluation, program: Collection[str]) -> Failure | None:
-    """Return why an evaluation failed; None where it did not.
+    """Return why an evaluation failed; None if it did not.
 
     Args:
-        evaluation: the verdict.
-        program: paths of the program's files, those that never change included.
+        evaluation: it may have failed.
+        program: paths of the program's files, the read-only ones included.
     """
     if evaluation.status == "ok":
         return None
@@ -65,11 +65,11 @@ def failure_of(evaluation: Evaluation, program: Collection[str]) -> Failure | No
         if not _LIBRARY.search(match["path"])
     ]
     (file, is_programs), line, function = frames[-1] if frames else (("", True), 0, "")
-    for outer, _, name in reversed(frames):  # a comprehension stands in a function
+    for outer, _, name in reversed(frames):  # a comprehension belongs to its function
         if outer[0] != file or not function.startswith("<"):
             break
         function = name
-    # What the evaluator itself raised is no program's, whatever files its traceback names.
+    # An error of the evaluator is never the program's, whatever files its traceback names.
     is_evaluators = evaluation.fault == "evaluator" or not is_programs
     lines = text.split("\n")
     said = lines[-1] if frames else lines[0]
@@ -84,7 +84,7 @@ def paths_of(*files: Files) -> frozenset[str]:
 
 
 def _name(path: str, program: Collection[str]) -> tuple[str, bool]:
-    """Return what to call a file, and whether it belongs to the program."""
+    """Return a file's short name, and whether it belongs to the program."""
     for own in program:
         if path == own or path.endswith(f"/{own}"):
             return own, True
@@ -93,7 +93,7 @@ def _name(path: str, program: Collection[str]) -> tuple[str, bool]:
 
 @dataclass(frozen=True)
 class FailureKind:
-    """Failures that are alike: an example, and how many there are."""
+    """Failures that are alike: one of them, and their number."""
 
     example: Failure
     count: int
@@ -107,32 +107,32 @@ class Failures:
     """Counts failed evaluations.
 
     Attributes:
-        program: how many were raised by programs.
-        evaluator: how many by the evaluator itself.
+        program: the number raised by programs.
+        evaluator: the number raised by the evaluator itself.
     """
 
     def __init__(self, files: Collection[str] = ()) -> None:
-        """Begin with none; `files` are the paths of the program's files."""
+        """Start at zero; `files` are the paths of the program's files."""
         self._files = files
         self._alike: dict[tuple[object, ...], Counter[Failure]] = {}
         self.program = self.evaluator = 0
 
     @classmethod
     def of(cls, evaluations: Iterable[Evaluation], files: Collection[str]) -> Failures:
-        """Count those of some evaluations."""
+        """Count the failed ones of some evaluations."""
         made = cls(files)
         for evaluation in evaluations:
             made.count(evaluation)
         return made
 
     def ending(self, evaluation: Evaluation) -> str:
-        """Return an evaluation's status; where the evaluator's own lines raised, it says so."""
+        """Return an evaluation's status, with "in the evaluator" if its own code raised."""
         failure = failure_of(evaluation, self._files)
         is_evaluators = failure is not None and failure.is_evaluators
         return f"{evaluation.status} in the evaluator" if is_evaluators else evaluation.status
 
     def count(self, evaluation: Evaluation) -> str:
-        """Count an evaluation where it failed; return its ending."""
+        """Count an evaluation if it failed; return its ending."""
         failure = failure_of(evaluation, self._files)
         if failure is None:
             return evaluation.status
@@ -146,7 +146,7 @@ class Failures:
         return self.ending(evaluation)
 
     def commonest(self, *, is_evaluators: bool, most: int = 3) -> Sequence[FailureKind]:
-        """Return the commonest kinds, of the evaluator or of programs, most frequent first."""
+        """Return the most frequent kinds, of the evaluator or of programs, in order."""
         kinds = [
             FailureKind(alike.most_common(1)[0][0], alike.total())
             for key, alike in self._alike.items()
@@ -156,7 +156,7 @@ class Failures:
 
     @property
     def warning(self) -> str:
-        """What is to be done where most failures are the evaluator's own; "" where they are not."""
+        """Advice if most failures are the evaluator's own; else ""."""
         if self.evaluator < _ENOUGH or self.evaluator <= self.program:
             return ""
         first = self.commonest(is_evaluators=True, most=1)[0].example
@@ -164,12 +164,12 @@ class Failures:
         place = f" at {first.place}" if first.place else ""
         return (
             f"most failures are raised in {where}: {self.evaluator} of "
-            f"{self.evaluator + self.program}, most often{place} ({first.said}). Mend it; what a "
-            "program must not return, let it refuse by raising evolver.CandidateOutputError"
+            f"{self.evaluator + self.program}, most often{place} ({first.said}). Mend it; if a "
+            "program returns something invalid, raise evolver.CandidateOutputError"
         )
 
     def lines(self, most: int = 3) -> Sequence[str]:
-        """Return the commonest kinds as lines, the evaluator's apart, and the warning."""
+        """Return the most frequent kinds as lines, the evaluator's first, and the warning."""
         told = []
         for is_evaluators, where in ((True, "in the evaluator itself"), (False, "in programs")):
             total = self.evaluator if is_evaluators else self.program

@@ -1,7 +1,7 @@
 """Evaluators of the form `evaluate(program_path)`: they run in the sandbox, beside the candidate.
 
-It is the form of other systems. Candidate and scorer share a process there, so a candidate can
-write itself any score: such evaluations are marked untrusted.
+Other systems use this form. Candidate and scorer share a process, so a candidate can give itself
+any score. Such evaluations are marked untrusted.
 """
 
 from __future__ import annotations
@@ -25,16 +25,16 @@ from evolver.types import Candidate, Files, Printing, Result
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 _GUEST = "evolver_inside"  # the name of sandbox/inside.py in the candidate's process
-_LARGEST = 16 * 2**20  # bytes of the evaluator's files together: they travel with each evaluation
+_LARGEST = 16 * 2**20  # bytes of all the evaluator's files, which are sent with each evaluation
 _SHOWN = 2000  # characters of a text that become feedback
 
 
 @dataclass(frozen=True)
 class InsideResult(Result):
-    """What an evaluator returned that runs beside the candidate.
+    """What an evaluator returned that ran beside the candidate.
 
     Attributes:
-        not_finite: metrics that are no finite number, which matter where they are wanted.
+        not_finite: metrics that are not finite; an error only if the task needs them.
     """
 
     not_finite: Mapping[str, float] = field(default_factory=dict)
@@ -57,10 +57,10 @@ class InsideEvaluator:
     is_trusted: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Refuse what the function does not take.
+        """Check the settings against the function's parameters.
 
         Raises:
-            UsageError: it has no such parameter.
+            UsageError: the function has no such parameter.
         """
         arguments = self._functions[self.function].args
         known = [argument.arg for argument in (*arguments.args[1:], *arguments.kwonlyargs)]
@@ -70,11 +70,11 @@ class InsideEvaluator:
 
     @property
     def guest(self) -> Files:
-        """What runs the function in the candidate's process."""
+        """The guest code that runs the function in the candidate's process."""
         return {f"{_GUEST}.py": (bundled("sandbox") / "inside.py").read_bytes()}
 
     def at_stage(self, name: str, settings: Mapping[str, Any]) -> InsideEvaluator:
-        """Return the evaluator of a stage: the function of the stage's name where there is one."""
+        """Return the evaluator of a stage: the function of that name, if there is one."""
         function = name if name in self._functions else self.function
         return InsideEvaluator(self.path, function, settings)
 
@@ -88,22 +88,22 @@ class InsideEvaluator:
         return dict(sources(self.path))
 
     def evaluate(self, candidate: Candidate) -> InsideResult:
-        """Run the function; whatever it returns is only what the candidate lets it say.
+        """Run the function. The candidate can change what it returns.
 
         Raises:
-            CandidateError: it raised, or did not return in time.
-            EvaluatorError: it has the name of the program.
+            CandidateError: the function raised, or did not return in time.
+            EvaluatorError: the evaluator's file has the name of a file of the program.
         """
         program = candidate.files
         if self.path.name in program:
             raise EvaluatorError(
                 f"the program and its evaluator are both called {self.path.name}; rename one"
             )
-        # An evaluator that imports the program by its name must not find the seed.
+        # An evaluator that imports the program by name must not get the seed.
         own = {path: content for path, content in self.files.items() if path not in program}
         now = literals.substitute(program, candidate.parameters)
         changed = {path: content for path, content in now.items() if content != program[path]}
-        told = candidate.call(
+        returned = candidate.call(
             f"{_GUEST}:evaluate",
             own,
             changed,
@@ -111,18 +111,18 @@ class InsideEvaluator:
             self.function,
             dict(self.settings),
         )
-        # The process is theirs together, and so is what it printed.
+        # Both ran in one process, so this is the output of both.
         print(candidate.printed() if isinstance(candidate, Printing) else "", end="")
-        match told:
+        match returned:
             case {"metrics": dict(metrics), "artifacts": dict(artifacts)}:
                 return _result(metrics, artifacts)
-        raise CandidateOutputError("it interfered with its evaluator, which returned nonsense")
+        raise CandidateOutputError("it interfered with its evaluator, whose result is malformed")
 
 
 def find_inside(use: str, root: Path) -> InsideEvaluator | None:
     """Return the evaluator that "file.py:function" names, if its first parameter is a path.
 
-    The file is read and not imported: it may need what only the sandbox has.
+    The file is parsed, not imported: it may import modules that only the sandbox has.
     """
     place, _, name = use.rpartition(":")
     path = root / place
@@ -133,10 +133,10 @@ def find_inside(use: str, root: Path) -> InsideEvaluator | None:
 
 
 def inside_of(function: Callable[..., Any]) -> InsideEvaluator | None:
-    """Return the evaluator that a function is, if its first parameter is a path.
+    """Return a function as an evaluator, if its first parameter is a path.
 
     Raises:
-        UsageError: it is one that stands in no module.
+        UsageError: the function is not defined in a module.
     """
     if not inspect.isfunction(function):
         return None
@@ -148,7 +148,7 @@ def inside_of(function: Callable[..., Any]) -> InsideEvaluator | None:
     if function.__module__ == "__main__" or source is None or not is_public:
         raise UsageError(
             f"the evaluator {function.__name__}({first.name}) runs inside the sandbox, so it must "
-            "stand in a module of its own; or let it take a candidate, and it runs outside"
+            "be defined in a module; move it into one, or let it take a candidate to run outside"
         )
     return InsideEvaluator(Path(source), function.__name__)
 
@@ -167,7 +167,7 @@ def functions(path: Path) -> Sequence[Function]:
     """Return the functions that a file defines.
 
     Raises:
-        UsageError: it is no Python.
+        UsageError: it does not parse.
     """
     return [node for node in parsed(path).body if isinstance(node, Function)]
 
@@ -175,10 +175,10 @@ def functions(path: Path) -> Sequence[Function]:
 def sources(path: Path) -> Iterator[tuple[str, bytes]]:
     """Yield a file and the modules beside it that it imports, directly or through each other.
 
-    Of a package that it imports everything goes along, for a package may hold data.
+    A package that it imports is included whole, because it may hold data.
 
     Raises:
-        UsageError: one of them is no Python, or they are too large.
+        UsageError: one of them does not parse, or they are too large.
     """
     folder, size = path.parent, 0
     for file in with_packages(path):
@@ -193,7 +193,7 @@ def with_packages(path: Path) -> Sequence[Path]:
     """Return a file, the modules beside it that it imports, and the whole of their packages.
 
     Raises:
-        UsageError: one of them is no Python.
+        UsageError: one of them does not parse.
     """
     folder = path.parent
     files = dict.fromkeys([path])
@@ -212,25 +212,25 @@ def with_packages(path: Path) -> Sequence[Path]:
 
 
 def _result(metrics: Mapping[str, Any], artifacts: Mapping[str, Any]) -> InsideResult:
-    """Sort what came: finite numbers are metrics, texts are feedback, bytes are artifacts."""
+    """Sort the values: finite numbers are metrics, texts are feedback, bytes are artifacts."""
     finite: dict[str, float] = {}
     not_finite: dict[str, float] = {}
     kept: dict[str, bytes] = {}
-    told: list[str] = []
+    texts: list[str] = []
     for name, value in _leaves("", metrics):
         if isinstance(value, bytes):
             kept[name] = value
         elif isinstance(value, int | float) and math.isfinite(value):
             finite[name] = float(value)
         elif isinstance(value, float | str):
-            told.append(f"{name}: {str(value).strip()[:_SHOWN]}")
+            texts.append(f"{name}: {str(value).strip()[:_SHOWN]}")
             if isinstance(value, float):
                 not_finite[name] = value
     for name, value in artifacts.items():
         if isinstance(value, str):
-            told.append(f"{name}: {value.strip()[:_SHOWN]}")
+            texts.append(f"{name}: {value.strip()[:_SHOWN]}")
         kept[name] = value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
-    return InsideResult(finite, {}, {}, "\n".join(told), kept, not_finite)
+    return InsideResult(finite, {}, {}, "\n".join(texts), kept, not_finite)
 
 
 def _leaves(name: str, value: Any) -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""The judge: it runs an evaluator on the candidates of one warm sandbox, in a worker's process."""
+"""The judge: runs an evaluator on candidates in one warm sandbox, in a worker's process."""
 
 from __future__ import annotations
 
@@ -38,15 +38,15 @@ from evolver.tasks.plugins import find
 from evolver.types import Candidate, Evaluation, Job, Preflight, Program, SandboxReport, Tune
 
 _PACKAGE = Path(evolver.__file__).resolve().parent
-#: What the next author is told of a flagged program: that it is out, and not what gave it away.
+#: The feedback of a flagged program. It does not tell the next author what gave the program away.
 _FLAGGED = "it looked for the evaluator instead of solving the task; its score does not count"
 _LIMITED = "; [evaluator] times_seed says how many times longer than the seed's it may take"
 
 Scored = tuple[Program, Evaluation]  # a program, fitted where it was tuned, and its evaluation
 
 
-def _untold(begun: Begun) -> None:
-    """Tell nobody."""
+def _ignore(begun: Begun) -> None:
+    """Do nothing."""
 
 
 class Judge:
@@ -69,7 +69,7 @@ class Judge:
         self._guest = guest_files(self._stages[0])
         self._sandbox = self._start()
         self._flags: dict[str, None] = {}  # of the job at hand
-        self._timed: list[Timed] = []  # references of the job at hand, where they are to be timed
+        self._timed: list[Timed] = []  # by the job at hand, if its references are to be timed
 
     def _start(self) -> Sandbox:
         make = find(
@@ -82,7 +82,7 @@ class Judge:
 
     def ready(self) -> Ready:
         """Describe this worker."""
-        last = self._stages[-1]  # whose metrics are what programs end up with
+        last = self._stages[-1]  # its metrics are the ones that count
         return Ready(
             self._sandbox.isolation,
             self._report().notes,
@@ -94,15 +94,15 @@ class Judge:
     def _report(self) -> SandboxReport:
         return self._sandbox.report() if isinstance(self._sandbox, Reporting) else SandboxReport()
 
-    def evaluate(self, job: Job, tell: Callable[[Begun], None] = _untold) -> Scored:
-        """Judge one program: tune it where asked, then run the stages.
+    def evaluate(self, job: Job, tell: Callable[[Begun], None] = _ignore) -> Scored:
+        """Tune a program if the job asks for it, then run the stages.
 
         Args:
             job: the program.
-            tell: is told of each evaluation as it begins.
+            tell: called as each evaluation begins.
 
         Returns:
-            The program, with fitted literals where it was tuned, and its evaluation.
+            The program, with fitted literals if it was tuned, and its evaluation.
 
         Raises:
             SandboxError: this host cannot run candidates any more.
@@ -123,7 +123,7 @@ class Judge:
             else:
                 begin()
                 program, evaluation = self._fitted(job)
-        except CandidateError as error:  # while the sandbox was opened or tuned in
+        except CandidateError as error:  # when the sandbox was opened, or in a fit
             evaluation = _failure(error)
         except SandboxError as error:
             self._replace_sandbox(error)
@@ -147,10 +147,10 @@ class Judge:
                 flags=tuple(self._flags),
             )
         if not self._is_trusted and evaluation.fault:
-            evaluation = replace(evaluation, fault="candidate")  # who can tell, in one process?
+            evaluation = replace(evaluation, fault="candidate")  # they share a process
         seconds = time.monotonic() - started
         if self._timed:
-            tell(Begun(begun))  # it has the time of another evaluation
+            tell(Begun(begun))  # allows the time of another evaluation
         return program, replace(
             evaluation,
             seconds=seconds,
@@ -193,13 +193,13 @@ class Judge:
             with opened as candidate:
                 audited: Any = AuditedCandidate(candidate, self._timed)
                 yield audited if job.times_references else candidate
-        finally:  # whatever came of it
+        finally:
             self._flags |= dict.fromkeys(self._report().flags)
 
     def _limit_of(self, job: Job) -> float:
         """Return the seconds for which a candidate is opened.
 
-        A fit by residuals is many calls of one candidate, and has the evaluator's whole timeout.
+        A fit by residuals calls one candidate many times, so it gets the evaluator's whole timeout.
         """
         fits = job.tune is not None and self.fits_residuals
         if job.limit is None or fits:
@@ -207,7 +207,7 @@ class Judge:
         return min(job.limit, self._setup.timeout)
 
     def _fitted(self, job: Job) -> Scored:
-        """Measure a program once, with its literals fitted by residuals where that is wished."""
+        """Measure a program once, after a fit by residuals if the job asks for one."""
         with self._open(job) as candidate:
             found = None
             fitting = self._stages[0]
@@ -225,9 +225,9 @@ class Judge:
             return _with_literals(evaluation, job.program, found)
 
     def _evolved(self, job: Job, tune: Tune, begin: Callable[[], None]) -> Scored:
-        """Measure a program with other literals again and again; return the best verdict.
+        """Measure a program with many values for its literals; return the best evaluation.
 
-        Each evaluation has a process of its own: one that crashes or loops spoils no other.
+        Each evaluation has its own process, so one that crashes or loops does not affect the rest.
         """
 
         def measure(values: Sequence[float]) -> Evaluation:
@@ -247,7 +247,7 @@ class Judge:
 
     @property
     def fits_residuals(self) -> bool:
-        """Whether tuning goes by residuals, which costs no evaluations."""
+        """Whether literals are fitted by residuals, which spends no evaluations."""
         return isinstance(self._stages[0], Fitting)
 
     @property
@@ -260,7 +260,7 @@ class Judge:
     ) -> Evaluation:
         """Run the stages on a candidate; a failure is a value."""
         evaluation = self._run_stages(job, candidate, is_confirmation=is_confirmation)
-        if not self._is_trusted:  # what the process printed before it failed, the evaluator did
+        if not self._is_trusted:  # the evaluator ran in that process and printed it
             print(evaluation.printed, end="")
         return evaluation
 
@@ -313,10 +313,10 @@ class Judge:
         return evaluation
 
     def _replace_sandbox(self, error: SandboxError) -> None:
-        """Start a fresh sandbox and run a self-test in it: whose fault was it?
+        """Start a fresh sandbox and run a self-test in it, to find out whose fault an error was.
 
         Raises:
-            SandboxError: the self-test failed too, so it is the host's.
+            SandboxError: the self-test failed too, so the host is at fault.
         """
         self._sandbox.close()
         self._sandbox = self._start()
@@ -335,7 +335,7 @@ class Judge:
 
 
 def _has_confirm(evaluator: Evaluator) -> TypeGuard[Confirming]:
-    """Does an evaluator offer `confirm`? A setting may have that name."""
+    """Tell whether an evaluator has the method `confirm`; a setting may have that name."""
     return isinstance(evaluator, Confirming) and callable(evaluator.confirm)
 
 
@@ -351,14 +351,14 @@ def _failure(error: CandidateError) -> Evaluation:
     status = {CandidateTimeout: "timeout", CandidateCrashed: "crashed"}.get(type(error), "rejected")
     return Evaluation(
         status,  # type: ignore[arg-type]
-        feedback=error.message,
+        feedback=error.message if error.printed else str(error),  # a subclass may define `str`
         printed=error.printed,
         fault="candidate",
     )
 
 
 def traceback_of(error: Exception) -> str:
-    """Return a traceback for the evaluator's author: without the frames that are evolver's own."""
+    """Return a traceback for the evaluator's author, without the frames of evolver itself."""
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)

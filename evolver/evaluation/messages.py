@@ -1,4 +1,4 @@
-"""What the controller and a worker tell each other, and how it travels over their pipe."""
+"""The messages between the controller and a worker, and how a pipe carries them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ HEADER = struct.Struct(">Q")
 
 @dataclass(frozen=True)
 class Stage:
-    """One step of a cascade: the evaluator's settings for it, and what it takes to pass."""
+    """One step of a cascade: the evaluator's settings, and the conditions for the next step."""
 
     settings: Mapping[str, Any] = field(default_factory=dict)
     require: tuple[Condition, ...] = ()
@@ -27,7 +27,7 @@ class Stage:
 
 @dataclass(frozen=True)
 class Setup:
-    """All that a worker needs before its first job."""
+    """Everything that a worker needs before its first job."""
 
     evaluator: EvaluatorSource
     objective: Objective
@@ -41,13 +41,13 @@ class Setup:
 
 @dataclass(frozen=True)
 class Ready:
-    """What a worker tells of itself when it is set up."""
+    """A worker's description of itself, sent when it is set up."""
 
     isolation: str
-    notes: tuple[str, ...] = ()  # what the user should know of the sandbox
-    fits_residuals: bool = False  # tuning costs no evaluations
+    notes: tuple[str, ...] = ()  # problems of the sandbox, in sentences
+    fits_residuals: bool = False  # tuning spends no evaluations
     references: Mapping[str, Sequence[Mapping[str, float]]] = field(default_factory=dict)
-    confirms: bool = False  # what is announced is measured by the evaluator's `confirm`
+    confirms: bool = False  # the evaluator has a stricter measurement
 
 
 @dataclass(frozen=True)
@@ -55,28 +55,28 @@ class Judged:
     """The answer to a job."""
 
     evaluation: Evaluation
-    files: Files | None = None  # the program's with fitted literals; None: as in the job
+    files: Files | None = None  # with fitted literals; None: as in the job
 
 
 @dataclass(frozen=True)
 class PreflightJob:
-    """The wish for a pre-flight of a job's program instead of its evaluation."""
+    """A request for a pre-flight of a job's program instead of its evaluation."""
 
     job: Job
 
 
 @dataclass(frozen=True)
 class Begun:
-    """What a worker tells before each evaluation of a job.
+    """Sent by a worker before each evaluation of a job.
 
-    So each has a time of its own, and what a job cost is known even where its worker dies.
+    Each evaluation gets its own timeout, and the cost of a job is known even if its worker dies.
     """
 
-    evaluations: int  # of this job, the one that begins now included
+    evaluations: int  # of this job so far, including the one that begins now
 
 
 def send(stream: IO[bytes], message: object) -> None:
-    """Write one message; the other end is as trusted as this one."""
+    """Write one message. Both ends are trusted."""
     content = pickle.dumps(message, protocol=pickle.HIGHEST_PROTOCOL)
     stream.write(HEADER.pack(len(content)) + content)
     stream.flush()

@@ -1,7 +1,7 @@
 """Fits the float literals of a candidate before it is scored.
 
-Where the evaluator gives `residuals`, by restarted, batched Levenberg-Marquardt; where it does
-not, by CMA-ES over the evaluator itself. Both are deterministic from their seed.
+If the evaluator has `residuals`, restarted and batched Levenberg-Marquardt fits them; else CMA-ES
+searches over whole evaluations. Both are deterministic from their seed.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ from evolver.types import Candidate, Evaluation, Tune
 
 Array = NDArray[np.float64]
 
-# (vectors that go on, steps for each): many starts for a few steps, few for the rest. Restarts
-# find basins, steps only descend into them.
+# (vectors kept, steps for each): many starts for a few steps, few for the rest. Restarts find
+# basins; steps only descend into them.
 SCHEDULE = ((48, 6), (14, 6), (5, 8))
 KEPT = 3
 _FIRST_DAMPING = 1e-2
 _LEAST_DAMPING = 1e-12
 _MOST_DAMPING = 1e8
 _EASING, _TIGHTENING = 0.1, 2.0  # of the damping after a good and after a bad step
-_PROBE = 0.1  # of a step, where the curvature along it is measured
-_MOST_BEND = 0.75  # of the step's length; beyond it the curvature is not to be trusted
+_PROBE = 0.1  # part of a step at which the curvature along it is measured
+_MOST_BEND = 0.75  # of the step's length; beyond it the curvature is unreliable
 _SPREADS = (0.01, 0.1, 0.3, 1.0)  # of the logarithm of a perturbed literal
 _MOST_TIMEOUTS = 3  # in one fit by evolution
 _LOG_RANGE = (math.log(1e-3), math.log(1e5))  # of a literal drawn anew
@@ -38,21 +38,20 @@ _LOG_RANGE = (math.log(1e-3), math.log(1e5))  # of a literal drawn anew
 
 
 class Residuals(Protocol):
-    """What `residuals(candidate)` of an evaluator returns: the misfit as a function of literals.
+    """What an evaluator's `residuals(candidate)` returns: the misfit as a function of literals.
 
-    The evaluator may return None instead, for a candidate that is not worth a fit.
-
-    It may offer more: `linearize` (`Differentiable`), `starts` (`Seeding`), `refine` (`Refining`).
+    The evaluator may return None instead, if the candidate is not worth a fit. Optional methods are
+    `linearize` (`Differentiable`), `starts` (`Seeding`) and `refine` (`Refining`).
     """
 
     def __call__(self, parameters: Array) -> Array:
-        """Return residuals (k, m) of the vectors (k, n); a start with a non-finite one is lost."""
+        """Return residuals (k, m) of the vectors (k, n); non-finite ones drop a start."""
         ...
 
 
 @runtime_checkable
 class Differentiable(Protocol):
-    """Residuals that know their Jacobian; without it, it is estimated by finite differences."""
+    """Residuals with their own Jacobian; without it, finite differences estimate it."""
 
     def linearize(self, parameters: Array) -> tuple[Array, Array]:
         """Return residuals (k, m) and Jacobians (k, m, n) of the vectors (k, n)."""
@@ -61,7 +60,7 @@ class Differentiable(Protocol):
 
 @runtime_checkable
 class Seeding(Protocol):
-    """Residuals that propose starting vectors of their own."""
+    """Residuals that propose starting vectors."""
 
     def starts(self, wanted: int, rng: np.random.Generator) -> Array:
         """Return at most `wanted` vectors, (k, n); k may be 0."""
@@ -70,10 +69,10 @@ class Seeding(Protocol):
 
 @runtime_checkable
 class Refining(Protocol):
-    """Residuals that know what their sum of squares stands for, and take the last step."""
+    """Residuals that take a last step, by what their sum of squares means."""
 
     def refine(self, parameters: Array) -> Array:
-        """Return the best vector (n,) that is reached from the vectors (k, n), best first."""
+        """Return the best vector (n,) found from the vectors (k, n), which are best first."""
         ...
 
 
@@ -86,8 +85,8 @@ class Fit:
 
     Attributes:
         parameters: in the order of `literals.find`, all finite.
-        evaluations: how many evaluations the fit spent.
-        evaluation: the verdict on these parameters, where the fit has it already.
+        evaluations: the number that the fit spent.
+        evaluation: of these parameters, if the fit made it already.
     """
 
     parameters: tuple[float, ...]
@@ -99,13 +98,13 @@ def fit(residuals_of: ResidualsOf, candidate: Candidate, tune: Tune, seed: int) 
     """Fit a candidate's literals by least squares, which spends no evaluation.
 
     Args:
-        residuals_of: an evaluator's `residuals`; it may return None for what it will not fit.
+        residuals_of: an evaluator's `residuals`.
         candidate: an open candidate.
-        tune: the operator's wish.
+        tune: the operator's settings.
         seed: the only source of chance.
 
     Returns:
-        None where there is nothing to fit or no fit was found.
+        None if there is nothing to fit or no fit was found.
 
     Raises:
         CandidateError: the program itself fails, whatever its literals.
@@ -127,7 +126,7 @@ def fit(residuals_of: ResidualsOf, candidate: Candidate, tune: Tune, seed: int) 
 def least_squares(
     residuals: Residuals, own: Array, tune: Tune, rng: np.random.Generator
 ) -> Array | None:
-    """Return the vector (n,) of the smallest residuals that is found, or None if none is finite."""
+    """Return the vector (n,) with the smallest residuals found; None if no vector is finite."""
     starts = _starts(residuals, own, tune, rng)
     vectors, costs = levenberg_marquardt(residuals, starts)
     vectors = vectors[np.isfinite(costs)]
@@ -142,10 +141,10 @@ def least_squares(
 
 
 def _starts(residuals: Residuals, own: Array, tune: Tune, rng: np.random.Generator) -> Array:
-    """Return (tune.starts, n): the known vectors, the evaluator's, and both perturbed and new.
+    """Return (tune.starts, n): the known vectors, the evaluator's, perturbed ones and new ones.
 
-    Half of the rest is perturbed, by a normal step of the logarithm, because literals differ by
-    orders of magnitude; half is drawn anew, log-uniform with a random sign.
+    Half of the rest are known vectors perturbed by a normal step of the logarithm, because literals
+    differ by orders of magnitude. The other half is log-uniform with a random sign.
     """
     carried = [np.array(one) for one in tune.carried if len(one) == own.size]
     known = np.array([own, *carried])[: tune.starts]
@@ -165,7 +164,7 @@ def _starts(residuals: Residuals, own: Array, tune: Tune, rng: np.random.Generat
 
 
 def linearized(residuals: Residuals, parameters: Array) -> tuple[Array, Array]:
-    """Return residuals (k, m) and Jacobians (k, m, n), by forward differences where need be."""
+    """Return residuals (k, m) and Jacobians (k, m, n), by forward differences if necessary."""
     if isinstance(residuals, Differentiable):
         return residuals.linearize(parameters)
     count, size = parameters.shape
@@ -180,10 +179,10 @@ def linearized(residuals: Residuals, parameters: Array) -> tuple[Array, Array]:
 
 @dataclass(frozen=True)
 class _Descents:
-    """A batch of k descents at their present vectors; every array is (k, ...)."""
+    """A batch of k descents at their current vectors; every array is (k, ...)."""
 
     vectors: Array  # (k, n)
-    costs: Array  # (k,) sums of squares, infinite where lost
+    costs: Array  # (k,) sums of squares, infinite if dropped
     residuals: Array  # (k, m)
     slopes: Array  # (k, m, n)
 
@@ -192,7 +191,7 @@ class _Descents:
         values, slopes = linearized(residuals, vectors)
         costs = np.einsum("km,km->k", values, values)
         is_lost = ~(np.isfinite(costs) & np.isfinite(slopes).all(axis=(1, 2)))
-        if is_lost.any():  # no decomposition may ever see what is not finite
+        if is_lost.any():  # no decomposition may see a value that is not finite
             costs = np.where(is_lost, np.inf, costs)
             values = np.where(is_lost[:, None], 0.0, values)
             slopes = np.where(is_lost[:, None, None], 0.0, slopes)
@@ -220,7 +219,7 @@ def _times(matrices: Array, vectors: Array) -> Array:
 
 
 def _steps(residuals: Residuals, now: _Descents, damping: Array) -> Array:
-    """Return the damped Gauss-Newton steps (k, n), each bent along the valley it walks in."""
+    """Return the damped Gauss-Newton steps (k, n), with geodesic acceleration."""
     scale = np.sqrt(np.einsum("kmn,kmn->kn", now.slopes, now.slopes))
     scale[~((scale > 0) & np.isfinite(scale))] = 1.0
     slopes = now.slopes / scale[:, None, :]
@@ -252,17 +251,17 @@ def levenberg_marquardt(
 
     Levenberg 1944 (https://doi.org/10.1090/qam/10666), Marquardt 1963
     (https://doi.org/10.1137/0111030), with the geodesic acceleration of Transtrum 2012
-    (https://arxiv.org/abs/1201.5885): continued fractions and the like have long bent valleys, in
-    which it reaches in 20 steps what plain steps do not reach in 60. All starts go through one
-    array, and the worst are dropped on the way.
+    (https://arxiv.org/abs/1201.5885): functions such as continued fractions have long bent valleys,
+    in which it reaches in 20 steps what plain steps do not reach in 60. All starts are rows of one
+    array; the worst are dropped between the parts of the schedule.
 
     Args:
         residuals: of the literals.
         starts: (k, n).
-        schedule: (vectors that go on, steps), one after the other.
+        schedule: (vectors kept, steps), one part after the other.
 
     Returns:
-        Vectors (k', n) and their sums of squares (k',), best first; infinite where lost.
+        Vectors (k', n) and their sums of squares (k',), best first; infinite if dropped.
     """
     now = _Descents.at(residuals, starts)
     damping = np.full(len(starts), _FIRST_DAMPING)
@@ -287,10 +286,10 @@ def levenberg_marquardt(
 
 @dataclass
 class _Trials:
-    """Judges vectors of literals and keeps the best, up to a number of evaluations.
+    """Measures vectors of literals and keeps the best, up to a number of evaluations.
 
     The loss of several objectives is minus their mean relative gain over the child's own
-    literals, mean over i of (o_i - own_i) / |own_i|: it needs no weights, but it can trade one
+    literals, mean over i of (o_i - own_i) / |own_i|. It needs no weights, but can trade one
     objective for another.
     """
 
@@ -303,7 +302,7 @@ class _Trials:
     best: tuple[Array, Evaluation] | None = None
 
     def loss(self, vector: Array) -> float:
-        """Spend one evaluation; return the loss, infinite where the candidate failed."""
+        """Spend one evaluation; return the loss, infinite if the candidate failed."""
         evaluation = self.measure(vector.tolist())
         self.spent += 1
         self.timeouts += evaluation.status == "timeout"
@@ -321,7 +320,7 @@ class _Trials:
         return loss
 
     def is_over(self) -> bool:
-        """Tell whether the limit is reached, of evaluations or of patience."""
+        """Tell whether the limit of evaluations or of timeouts is reached."""
         return self.spent >= self.limit or self.timeouts >= _MOST_TIMEOUTS
 
 
@@ -333,17 +332,17 @@ def evolve(
 ) -> Fit | None:
     """Fit by CMA-ES (Hansen 2001, https://doi.org/10.1162/106365601750190398) over evaluations.
 
-    It searches in units of each literal's own size, after the child's own and the carried ones,
-    and ends early where vectors time out again and again: each costs a slot its whole timeout.
+    It measures the child's own and the carried literals first, then searches in units of each
+    literal's size. It stops early after several timeouts, because each blocks a slot for all of it.
 
     Args:
         literals: the child's own.
-        tune: the operator's wish.
+        tune: the operator's settings.
         seed: the only source of chance.
         measure: one evaluation of the child with other literals; called at most `tune.limit` times.
 
     Returns:
-        None where there is nothing to fit.
+        None if there is nothing to fit.
     """
     own = np.array(literals, dtype=np.float64)
     if own.size == 0:
@@ -359,7 +358,7 @@ def evolve(
     units = np.where(origin == 0, 1.0, np.abs(origin))
     idle = 1 if own.size == 1 else 0  # cma refuses one dimension: give it an idle second one
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it warns of a missing matplotlib, of dimensions, ...
+        warnings.simplefilter("ignore")  # of a missing matplotlib, of dimensions, ...
         import cma
 
         search = cma.CMAEvolutionStrategy(

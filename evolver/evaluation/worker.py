@@ -22,15 +22,15 @@ from evolver.types import Preflight
 
 
 def serve(inbox: IO[bytes], outbox: IO[bytes], end_output: Callable[[], None]) -> None:
-    """Answer jobs and checks until the controller is gone.
+    """Answer requests until the controller is gone.
 
     Each answer is a `Ready`, a `Judged` after some `Begun`, a `Preflight`, or an EvolverError
     that the controller raises.
 
     Args:
-        inbox: what the controller sends.
-        outbox: what it reads.
-        end_output: is called before each answer: what was printed belongs to it.
+        inbox: from the controller.
+        outbox: to the controller.
+        end_output: called before each answer, to mark where the output of its job ends.
     """
 
     def reply(answer: object) -> None:
@@ -40,10 +40,10 @@ def serve(inbox: IO[bytes], outbox: IO[bytes], end_output: Callable[[], None]) -
     setup = receive(inbox)
     if setup is None:
         return
-    if setup.evaluator.pickled is None:  # its files are found there, from wherever a run is started
+    if setup.evaluator.pickled is None:  # its files are found wherever the run was started
         os.chdir(setup.evaluator.root)
         sys.path.append(str(setup.evaluator.root))
-    if setup.sandbox.gpus:  # a reference runs here on the GPU that candidates have
+    if setup.sandbox.gpus:  # references run here, on the candidates' GPU
         os.environ.update(gpus.environment(setup.sandbox.gpus))
     try:
         judge = Judge(setup)
@@ -76,24 +76,24 @@ def _import_failure(error: Exception) -> str:
 
 
 def main(controller: int, end: bytes) -> None:
-    """Serve on stdin and stdout; whatever the evaluator prints goes to stderr, line by line.
+    """Serve on stdin and stdout; what the evaluator prints goes to stderr, line by line.
 
     Args:
-        controller: the pid of the process that started this one, which dies with it, even in the
-            middle of an evaluator that loops.
-        end: a word that nothing prints; a zero byte and it end what was printed before an answer.
+        controller: pid of the process that started this one. This one dies with it, even while
+            the evaluator loops.
+        end: a secret word; after a zero byte, it marks the end of the output of a job.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the controller's
     die_with(controller)
     protect_process()
-    sys.dont_write_bytecode = True  # beside the evaluator, whose folder is the user's
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # nor do processes that it starts
+    sys.dont_write_bytecode = True  # the evaluator's folder is the user's
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # nor may processes that it starts
     inbox = os.fdopen(os.dup(0), "rb")
     outbox = os.fdopen(os.dup(1), "wb")
     nothing = os.open(os.devnull, os.O_RDONLY)
     os.dup2(nothing, 0)
     os.dup2(2, 1)
-    printed = os.dup(2)  # whatever an evaluator does with its own
+    printed = os.dup(2)  # stays open whatever an evaluator does to its stderr
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")

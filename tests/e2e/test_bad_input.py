@@ -73,7 +73,7 @@ def test_a_wrong_task_file(
         ("raise KeyError('oops')", "KeyError: 'oops'"),
         ("return {}", "returned no metric"),
         ("return {'error': float('nan')}", "'error' is nan"),
-        ("return {'error': 'low'}", "'error' is 'low', which is no number"),
+        ("return {'error': 'low'}", "'error' is 'low', which is not a number"),
         ("return 'low'", "must return a number, a mapping"),
         ("return {'mistake': 1.0}", "error"),
     ],

@@ -132,7 +132,7 @@ def test_an_argument_goes_before_a_setting(tmp_path):
         ({"evaluate": lambda candidate: {}, "timeout": 0}, "evaluator.timeout"),
         ({"evaluate": lambda c: {}, "settings": {"evaluator": {"use": "exp2"}}}, "leave it out"),
         ({"evaluate": lambda c: {}, "settings": {"evaluator": {"with": {"n": 1}}}}, "key 'n'"),
-        ({"evaluate": 3}, "is no evaluator"),
+        ({"evaluate": 3}, "is not an evaluator"),
         ({"evaluate": lambda c: {}, "workers": -1}, "workers"),
     ],
 )
@@ -146,7 +146,7 @@ def test_guest_files_of_a_class_without_a_file_are_missed_in_words(tmp_path):
     exec(
         "class E:\n    guest = 'guest.py'\n    def evaluate(self, candidate): return {}", namespace
     )
-    with pytest.raises(evolver.UsageError, match="stands in no module"):
+    with pytest.raises(evolver.UsageError, match="is not defined in a module"):
         evolve(tmp_path, evaluate=namespace["E"]())
 
 

@@ -164,7 +164,7 @@ def test_what_the_evaluator_says_of_the_seed_is_said_to_the_user(tmp_path):
     [
         ({}, "no metric"),
         ({"error": float("nan")}, "finite"),
-        ({"error": "small"}, "no number"),
+        ({"error": "small"}, "not a number"),
         ({"eror": 1.0}, "no metric 'error'"),
         ("3.0", "must return a number, a mapping"),
         (True, "must return a number, a mapping"),

@@ -97,7 +97,7 @@ def test_a_closure_cannot_travel_inside() -> None:
     def evaluate(program_path: str) -> dict[str, float]:
         return {"score": target}
 
-    with pytest.raises(UsageError, match="must stand in a module of its own"):
+    with pytest.raises(UsageError, match="must be defined in a module"):
         inside_of(evaluate)
 
 

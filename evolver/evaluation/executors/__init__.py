@@ -1,4 +1,4 @@
-"""Executors: where programs are judged."""
+"""Executors: they judge programs, in workers or in this process."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _T = TypeVar("_T")
 
 
 async def together(works: Iterable[Coroutine[Any, Any, _T]]) -> list[_T]:
-    """Await all; when one fails or this is cancelled, none is left running."""
+    """Await all; if one fails or this is cancelled, cancel the others."""
     tasks = [asyncio.ensure_future(work) for work in works]
     try:
         return await asyncio.gather(*tasks)

@@ -14,16 +14,16 @@ from evolver.types import Evaluation, Job, Preflight, Program
 
 @dataclass(frozen=True)
 class InlineExecutor:
-    """Judges programs by a trusted function of their text. No candidate code is ever run.
+    """Judges programs by a trusted function of their text. It never runs code of a candidate.
 
     Attributes:
         measure: returns the metrics of a program, or raises a CandidateError.
-        objective: what becomes of the metrics.
+        objective: turns metrics into objectives.
         slots: evaluations at once.
-        delay: longest sleep before an answer, in seconds, so that answers come out of order; how
-            long depends on the job's seed.
-        probe: returns the fingerprint of a program, or raises a CandidateError where it does not
-            survive its pre-flight.
+        delay: longest sleep before an answer, in seconds, so that answers come out of order; the
+            job's seed chooses the length.
+        probe: returns the fingerprint of a program, or raises a CandidateError if the program
+            fails its pre-flight.
     """
 
     measure: Callable[[Program], Mapping[str, float]]

@@ -22,8 +22,8 @@ _CLOSED = "this executor is closed; make another one"
 class LocalExecutor:
     """Judges programs in `slots` warm local processes.
 
-    A worker that does not answer in time, or dies, is killed and replaced: its program counts as
-    timed out or crashed.
+    A worker that dies or does not answer in time is killed and replaced; its program counts as
+    crashed or timed out.
     """
 
     def __init__(
@@ -37,9 +37,9 @@ class LocalExecutor:
         """Prepare; `start` starts the processes.
 
         Args:
-            setup: what every worker is told.
-            slots: how many workers.
-            log: where their standard error goes; None for this process's own.
+            setup: sent to every worker.
+            slots: the number of workers.
+            log: receives their standard error; None: this process's standard error does.
             start_timeout: seconds for a worker to import its evaluator and start its sandbox.
         """
         self.slots = slots
@@ -53,7 +53,7 @@ class LocalExecutor:
         self._is_closed = False
 
     async def start(self) -> Ready:
-        """Start the first worker and return what it tells; the others start when needed.
+        """Start the first worker and return its description; the others start when needed.
 
         Raises:
             UsageError: the evaluator cannot be loaded.
@@ -66,7 +66,7 @@ class LocalExecutor:
         return first.ready
 
     def _setup_of(self, slot: int) -> Setup:
-        """Return what the worker of a slot is told: of several GPUs it has one."""
+        """Return the setup of a slot's worker, with one of the GPUs."""
         sandbox = self._setup.sandbox
         return replace(self._setup, sandbox=replace(sandbox, gpus=sandbox.gpus[slot : slot + 1]))
 
@@ -135,10 +135,10 @@ class LocalExecutor:
             return Preflight(f"the evaluator's own process failed: {death}", fault="evaluator")
 
     async def _by_a_worker(self, ask: Callable[[Worker], Awaitable[_T]]) -> _T:
-        """Have an idle worker do something; one that fails at it is replaced.
+        """Send a request to an idle worker; replace the worker if it fails.
 
         Raises:
-            WorkerDied: in the middle of it.
+            WorkerDied: it died during the request.
             WorkerOverdue: it did not answer in time.
             SandboxError: this host cannot run candidates, or `close` was called.
         """
@@ -151,7 +151,7 @@ class LocalExecutor:
             except WorkerDied as death:
                 if death.begun:
                     raise
-                self._drop(worker)  # it died before it read this job, which is innocent
+                self._drop(worker)  # it died before it read this job
                 worker = await self._spawn(slot)
                 answer = await ask(worker)
             is_healthy = True
@@ -159,7 +159,7 @@ class LocalExecutor:
             if self._is_closed:
                 raise SandboxError(_CLOSED) from death
             raise
-        finally:  # also when this coroutine is cancelled: a busy worker is of no use to others
+        finally:  # also when this coroutine is cancelled: a busy worker cannot be reused
             if worker is not None and not is_healthy:
                 self._drop(worker)
             self._idle.put_nowait((slot, worker if is_healthy else None))
@@ -174,7 +174,7 @@ class LocalExecutor:
         ending.add_done_callback(self._ending.discard)
 
     async def close(self) -> None:
-        """End every worker at once, whatever it is doing."""
+        """Kill every worker at once."""
         self._is_closed = True
         for worker in list(self._workers):
             self._drop(worker)

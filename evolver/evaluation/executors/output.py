@@ -1,4 +1,4 @@
-"""What evaluators print: into the run's log with the program's number, else to standard error."""
+"""The output of evaluators, for the run's log or for standard error."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NUMBER = re.compile(r"\d[\d.]*(?:e[-+]?\d+)?")
 
 
 class Output:
-    """Whole lines of what one worker prints, each with whose evaluation it belongs to."""
+    """Writes the output of one worker in whole lines, each with the program that it belongs to."""
 
     def __init__(self, log: IO[bytes] | None, shown: set[str] | None = None) -> None:
         """Begin with nothing.
@@ -23,7 +23,7 @@ class Output:
                 printed is not shown again, not even with other numbers.
             shown: the lines that were shown; several workers may share it.
         """
-        self.subject = "evaluator"  # what lines begin with
+        self.subject = "evaluator"  # the beginning of each line
         self._log = log
         self._rest = b""
         self._lines: list[str] = []  # of the evaluation at hand, where there is no log
@@ -31,7 +31,7 @@ class Output:
         self._own: set[str] = set()  # lines of the evaluation at hand; it may repeat itself
 
     def feed(self, piece: bytes) -> None:
-        """Take what was printed; write the lines that are whole."""
+        """Take output; write its whole lines."""
         *lines, self._rest = (self._rest + piece).split(b"\n")
         if len(self._rest) > _LONGEST:
             lines, self._rest = [*lines, self._rest], b""
@@ -39,7 +39,7 @@ class Output:
             self._write(line)
 
     def end(self, subject: str = "evaluator") -> None:
-        """Write what has no line's end yet; what follows belongs to another subject."""
+        """Write the unfinished line; what follows belongs to another subject."""
         if self._rest:
             self._write(self._rest)
             self._rest = b""

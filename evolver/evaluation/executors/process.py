@@ -1,4 +1,4 @@
-"""A worker's process and the pipes to it, as the controller holds them."""
+"""A worker's process and the pipes to it, on the controller's side."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ from evolver.evaluation.executors.output import Output
 from evolver.evaluation.messages import HEADER, Begun, Judged, PreflightJob, Ready, Setup
 from evolver.types import Job, Preflight
 
-_WORDS = 2000  # bytes of its standard error that are told when it dies
-_LAST_BREATH = 1.0  # seconds that a worker with a closed channel has to end by itself
+_TAIL = 2000  # bytes of its standard error that are shown when it dies
+_GRACE = 1.0  # seconds for a worker with a closed channel to exit
 
-# What a worker may know of the controller's environment: no key is among it.
+# The variables of the controller's environment that a worker inherits: none of them is a key.
 _INHERITED = (
     "PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV",
     "LD_LIBRARY_PATH", "CUDA_HOME", "CUDA_VISIBLE_DEVICES", "DOCKER_HOST", "DOCKER_CONTEXT",
     "DOCKER_CONFIG",
 )  # fmt: skip
 
-# Not -m: the messages' classes must belong to the module of that name. This very evolver is
-# imported from where it lies. That place and the current folder, where an evaluator may be, come
-# last in sys.path: no file there may stand before the standard library in a trusted process.
+# Not -m: the classes of messages must belong to the module of that name. The worker imports the
+# controller's evolver. Its place and the current folder, where an evaluator may be, come last in
+# sys.path: in a trusted process no file there may hide a module of the standard library.
 _BOOT = """
 import importlib.util, os, sys
 from importlib.machinery import PathFinder
@@ -47,17 +47,17 @@ main(int(controller), end.encode())
 
 
 def worker_environment(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment of a worker: what it needs, one thread per library, no keys."""
+    """Return the environment of a worker: no keys, and one thread for each library."""
     kept = {name: environment[name] for name in _INHERITED if name in environment}
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     return {**kept, **dict.fromkeys(threads, "1"), "PYTHONHASHSEED": "0"}
 
 
-class WorkerDied(Exception):  # noqa: N818 - it is what happened to it
-    """A worker ended in the middle of a job.
+class WorkerDied(Exception):  # noqa: N818 - named after the event
+    """A worker died during a job.
 
     Attributes:
-        begun: evaluations of the job that it had begun; with none it may never have read the job.
+        begun: evaluations of the job that it had begun; at 0 it may never have read the job.
     """
 
     def __init__(self, message: str, begun: int) -> None:
@@ -66,7 +66,7 @@ class WorkerDied(Exception):  # noqa: N818 - it is what happened to it
 
 
 class WorkerOverdue(Exception):  # noqa: N818
-    """A worker did not end an evaluation in time.
+    """A worker did not finish an evaluation in time.
 
     Attributes:
         begun: evaluations of the job that it had begun.
@@ -96,7 +96,7 @@ class Worker:
         self._output = output
         self._end_of_output = end
         self._is_quiet = asyncio.Event()
-        self._words = b""
+        self._recent = b""
         self._relaying = asyncio.create_task(self._relay())
 
     @classmethod
@@ -141,7 +141,7 @@ class Worker:
         return cls(process, streams, (reader, transport), Output(log, shown), end.encode())
 
     async def _relay(self) -> None:
-        """Take what the worker prints, up to the mark behind each answer and beyond."""
+        """Read the worker's output, and note the mark after that of each job."""
         held = b""
         while piece := await self._errors.read(1 << 16):
             *parts, held = (held + piece).split(self._end_of_output)
@@ -158,13 +158,13 @@ class Worker:
         self._output.end()
 
     def _take(self, piece: bytes) -> None:
-        self._words = (self._words + piece)[-_WORDS:]
+        self._recent = (self._recent + piece)[-_TAIL:]
         self._output.feed(piece)
 
     async def _until_quiet(self) -> None:
-        """Wait for what was printed before the answer that has arrived."""
+        """Wait for the output of the job whose answer has arrived."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._is_quiet.wait(), _LAST_BREATH)
+            await asyncio.wait_for(self._is_quiet.wait(), _GRACE)
         self._output.end()
 
     async def introduce(self, setup: Setup, timeout: float) -> None:
@@ -179,7 +179,7 @@ class Worker:
             answer = await asyncio.wait_for(self._receive(), timeout)
         except (ConnectionError, asyncio.IncompleteReadError) as error:
             raise SandboxError(
-                f"an evaluator worker died at its start: {await self.last_words()}"
+                f"an evaluator worker died at its start: {await self.ending()}"
             ) from error
         except TimeoutError:
             raise SandboxError(
@@ -192,23 +192,23 @@ class Worker:
         self.ready = answer
 
     async def evaluate(self, job: Job, timeout: float) -> Judged:
-        """Have a program judged.
+        """Send a job; return the answer.
 
         Args:
             job: the program.
             timeout: seconds for each evaluation of the job.
 
         Raises:
-            WorkerDied: it is of no use any more.
-            WorkerOverdue: nor is it then.
-            EvolverError: what the worker says that the run must stop for.
+            WorkerDied: it cannot be used again.
+            WorkerOverdue: it cannot be used again either.
+            EvolverError: raised in the worker; the run must stop.
         """
         answer = await self._ask(job, job, timeout)
         assert isinstance(answer, Judged)
         return answer
 
     async def preflight(self, job: Job, timeout: float) -> Preflight:
-        """Have a program's pre-flight made, within `timeout` seconds.
+        """Ask for a pre-flight of a program, within `timeout` seconds.
 
         Raises:
             WorkerDied, WorkerOverdue, EvolverError: as `evaluate`.
@@ -219,7 +219,7 @@ class Worker:
 
     async def _ask(self, message: object, job: Job, timeout: float) -> Any:
         begun = 0
-        self._words = b""
+        self._recent = b""
         self._is_quiet.clear()
         number = job.program.id
         self._output.end(f"program {number}" if number >= 0 else "gate")
@@ -231,7 +231,7 @@ class Worker:
                     break
                 begun = answer.evaluations
         except (ConnectionError, asyncio.IncompleteReadError):
-            raise WorkerDied(await self.last_words(), begun) from None
+            raise WorkerDied(await self.ending(), begun) from None
         except TimeoutError:
             raise WorkerOverdue(begun) from None
         await self._until_quiet()
@@ -247,33 +247,33 @@ class Worker:
         header = await self._reader.readexactly(HEADER.size)
         return pickle.loads(await self._reader.readexactly(HEADER.unpack(header)[0]))
 
-    async def last_words(self) -> str:
-        """Say how a worker that hung up ended, and what it said before."""
+    async def ending(self) -> str:
+        """Describe how a worker that closed its channel ended, with the end of its output."""
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self.process.wait(), _LAST_BREATH)
+            await asyncio.wait_for(self.process.wait(), _GRACE)
         code = self.process.returncode
         if code is None:
-            end = "it hung up"
+            end = "it closed its channel"
         elif code < 0:
             end = f"killed by {signal.Signals(-code).name}"
         else:
             end = f"exit code {code}"
-        await asyncio.wait([self._relaying], timeout=_LAST_BREATH)
+        await asyncio.wait([self._relaying], timeout=_GRACE)
         return end + self._tail()
 
     def _tail(self) -> str:
-        words = self._words.decode("utf-8", "replace").strip()
-        return f"; its last words:\n{words}" if words else ", without a word"
+        text = self._recent.decode("utf-8", "replace").strip()
+        return f"; its last output:\n{text}" if text else ", without output"
 
     async def end(self) -> None:
-        """Kill it, and its sandbox with it; return when it is dead and its pipes are closed."""
+        """Kill it and its sandbox; return when it is dead and its pipes are closed."""
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
         self._writer.close()
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
         await self.process.wait()
-        # A process that the evaluator started may hold the other end for ever.
-        await asyncio.wait([self._relaying], timeout=_LAST_BREATH)
+        # A process that the evaluator started may keep the other end open.
+        await asyncio.wait([self._relaying], timeout=_GRACE)
         self._relaying.cancel()
         self._error_pipe.close()
