@@ -1,4 +1,4 @@
-"""Finds the folders that stand beside the package in a checkout and inside it in a wheel."""
+"""Finds the folders that are beside the package in a checkout and inside it in a wheel."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ def bundled(folder: str) -> Path:
     """Return the path of `evaluators`, `prompts`, `sandbox` or `examples`.
 
     Raises:
-        FileNotFoundError: neither the checkout nor the installed package holds it.
+        FileNotFoundError: neither the checkout nor the installed package has it.
     """
     package = Path(__file__).resolve().parent
     for root in (package / "_bundled", package.parent):

@@ -1,18 +1,18 @@
-"""The errors of evolver, and whose fault each of them is.
+"""The errors of evolver, and who is at fault.
 
     EvolverError
-    ├── UsageError             the user can mend it: one line that says how, exit code 2
-    ├── SandboxError           the host's fault: the sandbox could not be started or broke
+    ├── UsageError             the user can fix it: one line that says how, exit code 2
+    ├── SandboxError           the host: the sandbox could not be started, or broke
     ├── ModelError             a model did not answer, after retries
     │   ├── ModelUnavailable   it may answer later: down, overloaded, a rate limit
-    │   ├── ModelAdapted       it refuses how the request was written; the next is written otherwise
+    │   ├── ModelAdapted       it refuses the form of the request; the next one has another form
     │   ├── PromptTooLong      it refuses a prompt of this length
-    │   ├── PromptRefused      it refuses what this prompt says; another may pass
+    │   ├── PromptRefused      it refuses the content of this prompt; another may pass
     │   └── ModelRefused       it refuses the key, the account or the model's name
-    ├── ProposalError          an operator found no child; what was paid for stays paid
+    ├── ProposalError          an operator found no child; its requests stay paid
     │   └── EditError          a model's answer holds no edit that can be applied
-    ├── EvaluatorError         the evaluator raised, or returned what is no measurement
-    └── CandidateError         the candidate's fault: a status and a sentence, the run goes on
+    ├── EvaluatorError         the evaluator raised, or returned no valid measurement
+    └── CandidateError         the candidate: its evaluation fails, the run continues
         ├── CandidateCrashed
         ├── CandidateTimeout
         └── CandidateOutputError
@@ -35,18 +35,18 @@ class EvolverError(Exception):
 
 
 class UsageError(EvolverError):
-    """The user can mend this; the message says how."""
+    """The user can fix this; the message says how."""
 
 
 class SandboxError(EvolverError):
-    """The sandbox itself failed, which is no verdict on a candidate."""
+    """The sandbox itself failed; this says nothing about a candidate."""
 
 
 class ModelError(EvolverError):
     """A model gave no usable answer.
 
     Attributes:
-        bill: what the request cost all the same, as a completion without text; None: who knows?
+        bill: the cost of the request, as a completion without text; None: unknown.
     """
 
     def __init__(self, message: str, bill: Completion | None = None) -> None:
@@ -58,8 +58,8 @@ class ModelUnavailable(ModelError):
     """The endpoint does not answer now; the same request may succeed later.
 
     Attributes:
-        retry_after: seconds that it asks to wait; None: it does not say.
-        is_limit: it answers, but limits the rate of requests.
+        retry_after: seconds that it asks to wait; None: not given.
+        is_limit: whether it limits the rate of requests.
     """
 
     def __init__(
@@ -76,10 +76,10 @@ class ModelUnavailable(ModelError):
 
 
 class ModelAdapted(ModelError):
-    """The endpoint refuses how the request was written; sent again it is written otherwise.
+    """The endpoint refuses the form of the request; a retry has another form.
 
     Attributes:
-        lesson: what this request taught, in a sentence; "" where another one had.
+        lesson: the change of form, in a sentence; "" if another request made it before.
     """
 
     def __init__(self, message: str, bill: Completion | None = None, *, lesson: str = "") -> None:
@@ -91,7 +91,7 @@ class PromptTooLong(ModelError):
     """The endpoint refuses a prompt of this length.
 
     Attributes:
-        share: of the prompt that would fit, by what the endpoint says; above 0, below 1.
+        share: of the prompt that would fit, by the endpoint's message; between 0 and 1.
     """
 
     def __init__(self, message: str, bill: Completion | None = None, *, share: float = 0.5) -> None:
@@ -104,7 +104,7 @@ class PromptRefused(ModelError):
 
 
 class ModelRefused(ModelError):
-    """The endpoint refuses the key, the account or the model's name: waiting mends nothing."""
+    """The endpoint refuses the key, the account or the model's name: retrying does not help."""
 
 
 class ProposalError(EvolverError):
@@ -115,7 +115,7 @@ class EditError(ProposalError):
     """A model's answer holds no edit that can be applied.
 
     Attributes:
-        report: what a repair prompt tells the model; the message is its one-sentence form.
+        report: the text for a repair prompt; the message is its one-sentence form.
     """
 
     def __init__(self, message: str, report: str = "") -> None:
@@ -124,15 +124,14 @@ class EditError(ProposalError):
 
 
 class EvaluatorError(EvolverError):
-    """The evaluator raised, or returned something that is no measurement."""
+    """The evaluator raised, or returned no valid measurement."""
 
 
 class CandidateError(EvolverError):
-    """The candidate failed; the message is feedback for whoever edits it next.
+    """The candidate failed; the message is feedback for the next edit.
 
     Attributes:
-        printed: the end of what the candidate printed before; "" where that is not known. `str` of
-            the error ends with it.
+        printed: the end of the candidate's output; "" if unknown. `str(error)` includes it.
     """
 
     printed = ""
@@ -143,7 +142,7 @@ class CandidateError(EvolverError):
 
     @property
     def message(self) -> str:
-        """What went wrong, without what was printed."""
+        """What went wrong, without the output."""
         return super().__str__()
 
     def __str__(self) -> str:
@@ -151,15 +150,15 @@ class CandidateError(EvolverError):
 
 
 class CandidateCrashed(CandidateError):
-    """The candidate raised, exited, was killed by a signal or by a limit."""
+    """The candidate raised, exited, or was killed by a signal or a limit."""
 
 
 class CandidateTimeout(CandidateError):
     """The candidate was killed at its deadline.
 
     Attributes:
-        output: what it printed until then, as far as that was kept: of a call the end of it, of a
-            command its stdout and then its stderr.
+        output: what it printed until then, as far as it was kept: of a call the end of it, of a
+            command its stdout, then its stderr.
     """
 
     def __init__(self, message: str, output: bytes = b"", *, printed: str = "") -> None:
@@ -168,4 +167,4 @@ class CandidateTimeout(CandidateError):
 
 
 class CandidateOutputError(CandidateError):
-    """The candidate returned what is not allowed: wrong type, too large, malformed."""
+    """The candidate returned a value of a wrong type, too large, or malformed."""

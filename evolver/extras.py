@@ -1,4 +1,4 @@
-"""What is not installed everywhere: which modules are missing, and how to install them."""
+"""Optional packages: which modules are missing, and how to install them."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from packaging.requirements import Requirement
 from evolver.errors import UsageError
 from evolver.wording import shell
 
-#: Packages whose name is not their module's.
+#: Module -> package, if their names differ.
 _PACKAGES = {"sklearn": "scikit-learn"}
 
 
 def require_modules(*names: str) -> None:
-    """Check that what an evaluator or its candidates compute with is installed.
+    """Check that the modules that an evaluator or its candidates need are installed.
 
     Raises:
-        UsageError: it is not.
+        UsageError: one is missing.
     """
     missing = [name for name in names if importlib.util.find_spec(name) is None]
     if missing:
@@ -28,7 +28,7 @@ def require_modules(*names: str) -> None:
 def installation(*names: str) -> str:
     """Return the command that installs modules: `pip install 'scikit-learn>=1.6' triton`.
 
-    The versions are those that the extras of evolver ask for; other modules have none.
+    The versions are those of evolver's extras; other modules have none.
     """
     wanted = {
         requirement.name: f"{requirement.name}{requirement.specifier}"

@@ -1,7 +1,7 @@
-"""What plug-ins work with: the candidate of an evaluator, the model of an operator.
+"""The handles that plug-ins get: the candidate of an evaluator, the model of an operator.
 
-Both are Protocols, with the records that their methods take and return. On the standard library
-only, as `types` and `ports` are.
+Both are Protocols, here with the records that their methods take and return. Like `types` and
+`ports`, this module imports the standard library only.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ Files = Mapping[str, bytes]  # POSIX paths relative to the program's root -> con
 
 @dataclass(frozen=True)
 class Output:
-    """What a command of a candidate printed, and how it ended. As untrusted as the candidate."""
+    """The output of a candidate's command, and how it ended. As untrusted as the candidate."""
 
-    code: int  # exit code; -N where signal N ended it
+    code: int  # exit code; -N if signal N ended it
     stdout: bytes
     stderr: bytes
-    is_cut: bool = False  # it printed more than was kept
-    # Both are measured by the trusted side, and no part of what is compared:
+    is_cut: bool = False  # it printed more than is kept
+    # The trusted side measures both; comparisons ignore them:
     seconds: float = field(default=0.0, compare=False)  # by the wall clock
     cpu: float = field(default=0.0, compare=False)  # CPU seconds of all processes meanwhile
 
 
-#: Says of the arguments and the result of a call what is wrong with them: nothing (None or True),
-#: False, or a sentence.
+#: Checks the arguments and the result of a call. Returns None or True if they are right, else False
+#: or a sentence.
 Check = Callable[[tuple[Any, ...], Any], Any]
 
 
 class Account(NamedTuple):
-    """What the kernel has counted for a candidate's processes, in seconds."""
+    """The kernel's account of a candidate's processes, in seconds."""
 
     cpu: float  # CPU time of all threads
-    waited: float  # the time in which a thread was ready and other work had the processors
-    processor: int = -1  # on which its first process was last; -1: unknown
+    waited: float  # time in which a thread was ready but other work had the processors
+    processor: int = -1  # the last one of its first process; -1: unknown
 
 
 @dataclass(frozen=True)
@@ -51,13 +51,13 @@ class Timing:
         seconds: the median over the batches.
         low: lower end of a 95 % interval for that median.
         high: its upper end.
-        least: of the batches; other work on the machine only ever adds to it.
-        calls: of each batch.
-        samples: arguments and results: of all calls of the quickest batch, which is the one that
-            counts, and of one call of each other, chosen afterwards. A result is as untrusted as
-            any: verify them all, or what was timed may have computed nothing.
-        reference: the median of the reference, by the same rule; None without one.
-        speedup: the least of the reference, which was called in turn, over `least`.
+        least: of the quickest batch; other work on the machine only adds to it.
+        calls: in each batch.
+        samples: arguments and results of all calls of the quickest batch, and of one call of each
+            other batch, chosen afterwards. Results are untrusted: verify them all, or the timed
+            calls may have computed nothing.
+        reference: the median of the reference, measured likewise; None without one.
+        speedup: the least time of the reference, whose batches alternate, over `least`.
     """
 
     seconds: float
@@ -71,14 +71,14 @@ class Timing:
 
 
 class Candidate(Protocol):
-    """A program in its sandbox, as an evaluator is handed it.
+    """A program in its sandbox, as an evaluator gets it.
 
     Calls are plain and synchronous. Values are None, bool, int, float, str, bytes, numpy arrays,
     and lists, tuples and string-keyed dicts of them: never pickled objects. NaN and infinities
-    are allowed inside arrays and as floats; the evaluator checks what it gets.
+    are allowed inside arrays and as floats; the evaluator has to check them.
 
-    Threads may share a candidate, and so may tasks of asyncio by `asyncio.to_thread`: its methods
-    take turns, so that two calls never overlap. A timeout begins when the call has its turn.
+    Threads may share a candidate, and so may asyncio tasks by `asyncio.to_thread`: calls take turns
+    and never overlap. A timeout starts when the call has its turn.
     """
 
     files: Files
@@ -101,9 +101,9 @@ class Candidate(Protocol):
             function: "name" in the first program file, "module:name" in another,
                 "guest:name" in the evaluator's guest code.
             *args: positional arguments.
-            timeout: seconds for this call; never more than what is left of the evaluation's. A
-                call that overruns them is killed with its process, and the next call gets a fresh
-                one, as after `restart`.
+            timeout: seconds for this call, at most the rest of the evaluation's. A call that
+                exceeds it is killed with its process; the next call gets a fresh process, as after
+                `restart`.
             **kwargs: keyword arguments.
 
         Raises:
@@ -114,12 +114,11 @@ class Candidate(Protocol):
         """
 
     def restart(self) -> None:
-        """Go on in a fresh process with a working directory as at the beginning.
+        """Continue in a fresh process with a fresh working directory.
 
-        What it has computed, started, written or learnt is gone, but for what the evaluator holds
-        and gives it again: so that what a program hands on from one step to the next is no more
-        than passes through the evaluator's hands, where it can be looked at and counted. It takes
-        some milliseconds; the evaluation's deadline stays.
+        Everything that the program has computed, started or written is gone. So the only way for it
+        to pass something from one step to the next is through the evaluator, which can check and
+        count it. This takes some milliseconds; the evaluation's deadline stays.
 
         Raises:
             CandidateError: it was dead already, or its time is over.
@@ -137,38 +136,38 @@ class Candidate(Protocol):
     ) -> Timing:
         """Time calls of a function on one core, by clocks that the candidate cannot reach.
 
-        The calls are made in batches of some milliseconds, each on inputs of its own. What counts
-        is the CPU time that all processes of the candidate took during a batch, or the wall time
-        where they slept, less that of calling nothing. CPU time before and after counts too, but
-        for what carrying the values takes: work done ahead, behind or aside is work, and so is that
-        of other threads. A call counts for no less than a third of that CPU time, so functions
-        that are lighter than carrying their values are not told apart.
-        The first call is not timed: what a program does when it is imported or first called, such
-        as compiling itself, is limited by the evaluation's time and no more.
+        The calls are made in batches of some milliseconds, each on its own inputs. A batch counts
+        the CPU time of all processes of the candidate, or the wall time if they slept, less the
+        time of calling nothing. CPU time before and after a batch counts too, except for the
+        transfer of values, so work ahead, behind or in other threads is counted. A call counts for
+        at least a third of that CPU time, so functions that take less than the transfer of their
+        values cannot be told apart.
+        The first call is not timed: only the evaluation's timeout limits what a program does when
+        it is imported or first called, such as compiling itself.
 
         Args:
             function: as in `call`.
-            inputs: positional arguments of one call after another, drawn from `rng` so that
-                nobody can know them; an iterator without an end.
-            repeats: batches that are timed.
-            reference: a function of the evaluator's own that does the same work; it is called
-                here, in turn with the candidate's batches, on copies of the same inputs, as often
-                as its own time needs. All CPU time of this process counts meanwhile, so let no
-                other thread of the evaluator work.
-            check: says what is wrong with a call: it returns None or True for nothing, else False
-                or a sentence, or raises. It is asked of the first call, before anything is timed,
-                and of all `samples`.
+            inputs: positional arguments of one call after another, without an end; draw them from
+                `rng`, so that they cannot be known in advance.
+            repeats: the number of timed batches.
+            reference: a function of the evaluator that does the same work. It is called here,
+                alternating with the candidate's batches, on copies of the same inputs, as often as
+                its own time needs. All CPU time of this process counts meanwhile, so no other
+                thread of the evaluator may work.
+            check: called with the first call, before anything is timed, and with all `samples`. It
+                returns None or True if the call is right; else it returns False or a sentence, or
+                raises.
 
         Raises:
             ValueError: the inputs ran out.
-            TypeError: `inputs` or one of them is nothing that can be iterated over.
-            CandidateOutputError: `check` found a result wrong.
+            TypeError: `inputs` or one of them is not iterable.
+            CandidateOutputError: a result fails `check`.
             CandidateError: as `call` does.
             SandboxError: the sandbox itself failed.
         """
 
     def account(self) -> Account:
-        """Return what the kernel has counted for all its processes so far, dead ones included.
+        """Return the kernel's account of all its processes so far, including dead ones.
 
         Raises:
             CandidateError: it died.
@@ -180,21 +179,21 @@ class Candidate(Protocol):
     ) -> Output:
         """Run a command in the candidate's working directory, where its files lie.
 
-        The directory is writable and lasts for the evaluation, so that one command may compile
-        what the next one runs. Functions that are called stand there too. A command that fails is
-        no exception: look at `Output.code`.
+        The directory is writable and lasts for the evaluation, so one command may compile what the
+        next one runs. It is the working directory of called functions too. A command that fails
+        raises nothing: see `Output.code`.
 
         Args:
             command: the program and its arguments; no shell reads it.
             stdin: its standard input.
-            timeout: seconds for this command; never more than what is left of the evaluation's. A
-                command that overruns them is killed with all that the candidate has running; then
-                the next use of the candidate gets a fresh process and, as after `restart`, a
-                directory with nothing but the program's files: compile again what was compiled.
+            timeout: seconds for this command, at most the rest of the evaluation's. A command that
+                exceeds it is killed with everything that the candidate runs. The next use of the
+                candidate gets a fresh process and, as after `restart`, a directory with the
+                program's files only: compile again what was compiled.
 
         Returns:
-            What it printed and how it ended, with its wall time and the CPU time that the kernel
-            counted for all processes of the candidate meanwhile, to within some milliseconds.
+            Its output and exit code, its wall time, and the CPU time of all processes of the
+            candidate meanwhile, to within some milliseconds.
 
         Raises:
             CandidateCrashed: there is no such command, or the candidate's process died.
@@ -206,13 +205,12 @@ class Candidate(Protocol):
         """Return a regular file of the working directory, read with the candidate's own rights.
 
         Raises:
-            CandidateOutputError: there is none, it is no regular file, or it is larger than
-                `result_bytes`.
+            CandidateOutputError: the file is missing, not regular, or larger than `result_bytes`.
             SandboxError: the sandbox itself failed.
         """
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file into the working directory, its folders made where they are missing.
+        """Write a file into the working directory; missing folders are made.
 
         Raises:
             CandidateOutputError: it cannot be written there.
@@ -225,7 +223,7 @@ class Printing(Protocol):
     """A candidate whose output is kept."""
 
     def printed(self) -> str:
-        """Return the end of what it has printed so far; "" where it is dead."""
+        """Return the end of its output so far; "" if it is dead."""
 
 
 # --- a model --------------------------------------------------------------------------------------
@@ -233,21 +231,21 @@ class Printing(Protocol):
 
 @dataclass(frozen=True)
 class Prompt:
-    """What a model is sent.
+    """A request to a model.
 
     Attributes:
-        system: what is the same for a whole run.
-        user: the programs, and what is asked.
-        files: the program that is asked about, read-only files included, for models that look at
-            files or edit them in place; `user` shows them too.
+        system: the part that is the same for a whole run.
+        user: the programs and the question.
+        files: the program in question with its read-only files, for models that read files or edit
+            them in place; `user` shows them too.
         request: names the request in its run, by attempt and call, such as "0012-0"; set when it
             is sent.
-        shorter: makes the same prompt with about so many tokens; None: it cannot be cut.
+        shorter: makes the same prompt with about so many tokens; None: it cannot be shortened.
     """
 
     system: str
     user: str
-    # What is not part of the words follows from the attempt: prompts with the same words are equal.
+    # These follow from the attempt: prompts with the same texts are equal.
     files: Files = field(default_factory=dict, compare=False, repr=False)
     request: str = field(default="", compare=False)
     shorter: Callable[[int], Prompt] | None = field(default=None, compare=False, repr=False)
@@ -255,7 +253,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Completion:
-    """What a model answered, with its bill."""
+    """A model's answer, with its cost."""
 
     text: str
     model: str = ""
@@ -267,7 +265,7 @@ class Completion:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it was paid for, and says nothing."""
+        """Whether it was paid for but has no text."""
         return not self.text.strip()
 
 
@@ -275,9 +273,9 @@ class Model(Protocol):
     """One LLM endpoint."""
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
-        """Send one request; return its completions, `n` of them, fewer where `n` is ignored.
+        """Send one request; return `n` completions, or fewer if the endpoint ignores `n`.
 
-        Operators are handed a model that keeps every answer, tries again and returns exactly `n`.
+        The model that operators get stores every answer, retries, and returns exactly `n`.
 
         Raises:
             ModelUnavailable: no answer now; the same request may succeed later.

@@ -1,6 +1,6 @@
 """The ports of evolver: what each kind of plug-in implements, on the standard library only.
 
-A Protocol that is checked at run time (`isinstance`) is optional: a plug-in implements it or not.
+Protocols that are checked at run time (`isinstance`) are optional.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class WithGuest(Protocol):
 
 @runtime_checkable
 class WithTrust(Protocol):
-    """An evaluator that says whether its scores can be trusted; others can."""
+    """An evaluator that declares whether its scores can be trusted; others always can."""
 
     @property
     def is_trusted(self) -> bool:
@@ -71,27 +71,27 @@ class SmokeTesting(Protocol):
     """
 
     def smoke(self, candidate: Candidate) -> object:
-        """Run the candidate for at most two seconds; what it returns is ignored.
+        """Run the candidate for at most two seconds; the return value is ignored.
 
         Raises:
-            CandidateError: the candidate fails; the message goes back to the model once.
+            CandidateError: the candidate failed; the model gets the message once, for a repair.
         """
 
 
 @runtime_checkable
 class Probing(Protocol):
-    """An evaluator by whose probe a child is recognised that computes what another one does.
+    """An evaluator with a probe, which finds children that compute the same as an earlier program.
 
-    Offer it only where programs that compute the same have the same score: not where speed or size
-    counts, unless they are part of what the probe returns.
+    Implement it only if programs that compute the same have the same score. If speed or size
+    counts, the probe has to return it too.
     """
 
     def probe(self, candidate: Candidate) -> object:
-        """Return outputs on fixed inputs: any values that may come out of a sandbox.
+        """Return outputs on fixed inputs, of any types that a sandbox can return.
 
-        A child whose outputs equal those of an earlier program to the bit is not evaluated. There
-        are no secret inputs: `candidate.rng` and the candidate's own seeds are the same in every
-        probe of a run.
+        A child with the same outputs, to the bit, as an earlier program is not evaluated. Inputs
+        cannot be secret: `candidate.rng` and the candidate's seeds are the same in every probe of a
+        run.
         """
 
 
@@ -100,19 +100,19 @@ class Confirming(Protocol):
     """An evaluator with a stricter measurement, which takes too long for every candidate."""
 
     def confirm(self, candidate: Candidate) -> float | Mapping[str, float] | Result:
-        """Return what `evaluate` returns, measured on all inputs instead of some, for instance.
+        """Return what `evaluate` returns, for instance measured on all inputs instead of some.
 
-        It is called instead of `evaluate` (of the last stage) where programs are measured again
-        before they are announced, within the same `[evaluator] timeout`.
+        It replaces `evaluate` of the last stage when programs are measured again before they are
+        announced. The `[evaluator] timeout` holds.
         """
 
 
 @runtime_checkable
 class Fitting(Protocol):
-    """An evaluator by whose residuals float literals are fitted, which spends no evaluation."""
+    """An evaluator with residuals, by which literals are fitted without spending evaluations."""
 
     def residuals(self, candidate: Candidate) -> Any:
-        """Return `evolver.evaluation.tuning.Residuals`; None: this candidate is not worth a fit."""
+        """Return `evolver.evaluation.tuning.Residuals`; None if a fit is not worth it."""
 
 
 @runtime_checkable
@@ -128,14 +128,14 @@ class Demanding(Protocol):
     """An evaluator that does not run on every machine: it needs a GPU, a compiler, a package."""
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Check what each worker asks before it judges anything.
+        """Check the machine; each worker calls this before it judges anything.
 
         Args:
             gpus: numbers of the GPUs that candidates may use; see
                 `evolver.scoring.devices.require`.
 
         Raises:
-            UsageError: this machine lacks something; the message says what, and what to do.
+            UsageError: this machine lacks something; the message says what it is and what to do.
         """
 
 
@@ -149,44 +149,44 @@ class Operator(Protocol):
         """Return a child of `context.parent`.
 
         Raises:
-            ProposalError: no child was found, or the model's answer could not be applied.
+            ProposalError: it found no child, or could not apply the model's answer.
             ModelError: the model did not answer.
         """
 
 
 @runtime_checkable
 class Conditional(Protocol):
-    """An operator that knows beforehand of some contexts that it finds no child in them."""
+    """An operator that can tell beforehand that it finds no child."""
 
     def can_propose(self, context: Context) -> bool:
-        """Return False where `propose` would raise ProposalError; another operator is drawn then.
+        """Return False if `propose` would raise ProposalError; the mix then draws another operator.
 
         Args:
-            context: as `propose` would have it, but without a model and with other dice.
+            context: that of `propose`, but without a model and with another `rng`.
         """
 
 
 @runtime_checkable
 class Repairing(Protocol):
-    """An operator that can mend a child that did not survive its pre-flight."""
+    """An operator that can repair a child that failed its pre-flight."""
 
     async def repair(self, context: Context, proposal: Proposal, complaint: str) -> Proposal:
-        """Return a mended child, by one cheap request in the same attempt.
+        """Return a repaired child, by one cheap request in the same attempt.
 
         Args:
-            context: as `propose` had it.
+            context: that of `propose`.
             proposal: the child.
-            complaint: what went wrong: a traceback, or a sentence.
+            complaint: why the child failed: a traceback or a sentence.
 
         Raises:
-            ProposalError: it cannot be mended.
+            ProposalError: it cannot be repaired.
             ModelError: the model did not answer.
         """
 
 
 @runtime_checkable
 class Prompting(Protocol):
-    """An operator that can show what it would send first."""
+    """An operator that can show its first prompt."""
 
     def prompt(self, context: Context) -> Prompt:
         """Return the prompt for a context."""
@@ -198,7 +198,7 @@ class NeedsModel(Protocol):
 
     @property
     def needs_model(self) -> bool:
-        """True: `Context.model` is set, and without a model the operator is left out."""
+        """True: `Context.model` is set; a run without a model leaves the operator out."""
 
 
 @runtime_checkable
@@ -206,12 +206,12 @@ class Selective(Protocol):
     """An operator that cannot edit every program."""
 
     def applies_to(self, brief: Brief) -> bool:
-        """Return False where it finds nothing to edit in the seed; it is left out then."""
+        """Return False if there is nothing to edit in the seed; the run leaves it out then."""
 
 
 @runtime_checkable
 class Tuning(Protocol):
-    """An operator whose proposals may carry a `Tune`."""
+    """An operator whose proposals may have a `Tune`."""
 
     @property
     def tune(self) -> bool:
@@ -219,7 +219,7 @@ class Tuning(Protocol):
 
     @property
     def limit(self) -> int:
-        """As `Tune.limit`: the evaluations that an attempt reserves."""
+        """The evaluations that an attempt reserves; see `Tune.limit`."""
 
 
 @runtime_checkable
@@ -236,7 +236,7 @@ class Templated(Protocol):
 
 @runtime_checkable
 class Bounding(Protocol):
-    """A model that can say beforehand what a request costs at most, so that limits are kept."""
+    """A model that bounds the cost of a request beforehand, so that spending limits hold."""
 
     def bound(self, prompt: Prompt, n: int) -> Bound:
         """Return the most that asking for `n` completions can cost."""
@@ -247,18 +247,18 @@ class Priced(Protocol):
     """A model that knows its prices."""
 
     def prices(self) -> Prices:
-        """Return the dollars per token."""
+        """Return the dollars per million tokens."""
 
 
 @runtime_checkable
 class Checking(Protocol):
-    """A model that can be asked for something that costs nothing, to see whether it is there."""
+    """A model that can be checked by a request that costs nothing."""
 
     async def check(self) -> None:
-        """Ask once.
+        """Send such a request.
 
         Raises:
-            ModelError: it is not there.
+            ModelError: it does not answer.
         """
 
 
@@ -306,12 +306,12 @@ class Sandbox(Protocol):
     def open(
         self, program: Program, *, seed: int, timeout: float
     ) -> AbstractContextManager[Candidate]:
-        """Start a candidate in a fresh process; at exit, kill everything that it started.
+        """Start a candidate in a fresh process; at exit, kill it and everything that it started.
 
         Args:
             program: its files are laid over the base tree that the sandbox was made with.
             seed: seeds `random`, numpy and torch inside, and `Candidate.rng` outside.
-            timeout: seconds that the evaluation may take in all; enforced by killing.
+            timeout: seconds for the whole evaluation; then the candidate is killed.
 
         Raises:
             SandboxError: no process could be started.
@@ -323,10 +323,10 @@ class Sandbox(Protocol):
 
 @runtime_checkable
 class Reporting(Protocol):
-    """A sandbox that tells what it has noticed."""
+    """A sandbox that reports on the host and its candidates."""
 
     def report(self) -> SandboxReport:
-        """Return what is known of the host and of the last candidate, once that is closed."""
+        """Return the report on the host and on the last candidate that was closed."""
 
 
 # --- executors ------------------------------------------------------------------------------------
@@ -338,7 +338,7 @@ class Executor(Protocol):
     slots: int  # evaluations that can run at once
 
     async def evaluate(self, job: Job) -> Evaluation:
-        """Judge one program. A bad program gives a bad Evaluation, never an exception.
+        """Judge one program; a failing program gives an evaluation, not an exception.
 
         Raises:
             SandboxError: this host cannot run candidates; the run must stop.
@@ -355,14 +355,14 @@ class Executor(Protocol):
         """
 
     async def preflight(self, job: Job) -> Preflight:
-        """Import a program, smoke-run and probe it; at most a few seconds, and not counted.
+        """Import, smoke-run and probe a program; takes a few seconds, spends no evaluation.
 
         Raises:
             SandboxError: as `evaluate`.
         """
 
     async def close(self) -> None:
-        """End every worker at once, whatever it is doing."""
+        """End every worker at once."""
 
 
 # --- archives -------------------------------------------------------------------------------------
@@ -378,14 +378,14 @@ class Archive(Protocol):
         """The kept elites, best first."""
 
     def front(self) -> Sequence[Elite]:
-        """The elites that no kept one beats: the best one, or the Pareto front."""
+        """The elites that no other kept one beats: the best one, or the Pareto front."""
 
 
 # --- policies -------------------------------------------------------------------------------------
 
 
 class Policy(Protocol):
-    """Chooses whom to edit next. Plug-ins are frozen dataclasses."""
+    """Chooses which program to edit next. Plug-ins are frozen dataclasses."""
 
     def select(self, archive: Archive, children: Mapping[int, int], rng: Random) -> Elite:
         """Choose a parent from an archive that is not empty.

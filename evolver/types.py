@@ -1,8 +1,7 @@
-"""The nouns of evolver, as records on the standard library only.
+"""The records of evolver: the nouns of its design, on the standard library only.
 
-Everything here is immutable: records travel between the controller, the workers and the store,
-and nobody can change what another holds. Evaluators and operators import from here what they need;
-`ports` has the Protocols that plug-ins implement.
+They are immutable, because the controller, the workers and the store share them. Evaluators and
+operators import what they need from here; `ports` has the Protocols that plug-ins implement.
 """
 
 from __future__ import annotations
@@ -34,31 +33,31 @@ Status = Literal["ok", "rejected", "crashed", "timeout"]
 
 @dataclass(frozen=True)
 class Program:
-    """A program as it was proposed; a "candidate" is a program being judged.
+    """A program as an operator proposed it. While it is judged it is called a candidate.
 
-    `id` is the number of the attempt that made it, so ids are unique within a run and grow.
+    `id` is the number of the attempt that made it, so ids are unique in a run and increase.
     """
 
     id: int
-    files: Files  # the editable files; the unchanging rest is the task's base tree
+    files: Files  # the editable files; the others are the task's base tree
     base: str = ""  # hash of that base tree
     parents: tuple[int, ...] = ()
     operator: str = "seed"
     island: int = 0
     generation: int = 0  # 0 for a seed, else 1 + the first parent's
-    summary: str = ""  # what the operator says it changed
+    summary: str = ""  # the operator's description of the change
     thought: str = ""  # the reasoning or plan behind it, for later prompts
 
 
 @dataclass(frozen=True)
 class Result:
-    """What an evaluator may return instead of a bare mapping of metrics.
+    """What an evaluator may return instead of a mapping of metrics.
 
     Attributes:
-        metrics: name -> finite number. Shown, stored, put into prompts.
-        private: name -> finite number. Stored and shown, never put into a prompt.
+        metrics: name -> finite number; stored, shown, and part of prompts.
+        private: name -> finite number; stored and shown, never part of a prompt.
         features: name -> finite number, for archives that keep diverse programs.
-        feedback: text for whoever edits the program next.
+        feedback: text for the next edit of the program.
         artifacts: name -> bytes, stored with the evaluation; 1 MiB each, 8 MiB together.
     """
 
@@ -71,7 +70,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """The verdict on one program. `objectives` is None unless the status is "ok"."""
+    """The result of judging one program. `objectives` is None unless the status is "ok"."""
 
     status: Status
     metrics: Mapping[str, float] = field(default_factory=dict)
@@ -80,32 +79,32 @@ class Evaluation:
     features: Mapping[str, float] = field(default_factory=dict)
     feedback: str = ""
     artifacts: Mapping[str, bytes] = field(default_factory=dict)
-    seconds: float = 0.0  # wall clock in the worker, sandbox and tuning included
+    seconds: float = 0.0  # wall clock in the worker, with sandbox and tuning
     stage: int = 0  # index of the last stage that ran
     isolation: str = ""  # tier of the sandbox it ran in
-    trusted: bool = True  # False where candidate and scorer shared a process
+    trusted: bool = True  # False if candidate and scorer shared a process
     fault: Literal["", "candidate", "evaluator"] = ""
-    evaluations: int = 1  # what it cost of the evaluation budget
-    flags: tuple[str, ...] = ()  # what it did that no honest program does, in sentences
+    evaluations: int = 1  # its cost in the evaluation budget
+    flags: tuple[str, ...] = ()  # in sentences, what only a dishonest program does
     fingerprint: str = ""  # hash of its outputs on the evaluator's probe inputs; "" without a probe
-    memory: int = 0  # bytes that the largest of its processes took at its peak; 0: not known
-    references: tuple[float, ...] = ()  # speed-ups of references over themselves, where asked for
-    printed: str = ""  # the end of what it printed before it failed
+    memory: int = 0  # peak bytes of the largest of its processes; 0: not known
+    references: tuple[float, ...] = ()  # speed-ups of references over themselves, if requested
+    printed: str = ""  # the end of its output, if it failed
 
     @property
     def explanation(self) -> str:
-        """The feedback, and the end of what the program printed."""
+        """The feedback, with the end of the program's output."""
         return with_output(self.feedback, self.printed)
 
     @property
     def complaint(self) -> str:
-        """What is to be said of it to its user, who may know more than a prompt: flags too."""
+        """The explanation with the flags, for the user; prompts never have the flags."""
         return "\n".join(filter(None, [self.explanation, *self.flags]))
 
 
 @dataclass(frozen=True)
 class Elite:
-    """A program with its verdict, as archives keep it and operators see it."""
+    """A program with its evaluation, as archives keep it and operators see it."""
 
     program: Program
     evaluation: Evaluation
@@ -122,13 +121,13 @@ class Elite:
 
 @dataclass(frozen=True)
 class Tune:
-    """A wish that the worker fit the child's float literals before it is scored.
+    """A request to fit the child's float literals before it is scored.
 
     Attributes:
-        limit: most evaluations the fit may spend where the evaluator offers no `residuals`.
-        starts: how many starting vectors a least-squares fit tries, the child's own among them.
-        carried: known good values for some of the literals, tried as starting vectors: each a
-            full vector in the order of `literals.find`.
+        limit: most evaluations that the fit may spend, if the evaluator has no `residuals`.
+        starts: number of starting vectors of a least-squares fit, including the child's own.
+        carried: known good values, tried as starting vectors; each is a full vector in the order of
+            `literals.find`.
         spread: of the first steps of a fit without `residuals`, relative to each literal.
     """
 
@@ -145,36 +144,36 @@ class Job:
     program: Program
     seed: int  # from (run seed, attempt)
     tune: Tune | None = None
-    is_confirmation: bool = False  # to be measured by the evaluator's `confirm`, where it has one
-    limit: float | None = None  # seconds for an evaluation; None: the whole of its timeout
-    times_references: bool = False  # against themselves, afterwards, where it is timed against any
+    is_confirmation: bool = False  # measured by the evaluator's `confirm`, if it has one
+    limit: float | None = None  # seconds for an evaluation; None: the evaluator's timeout
+    times_references: bool = False  # time its references against themselves afterwards
 
     @property
     def is_seed(self) -> bool:
-        """Whether the program is the one that its user wrote."""
+        """Whether the program is the user's."""
         return self.program.id == 0 and self.program.operator == "seed"
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What a short run of a program showed before an evaluation is spent on it."""
+    """The result of a short run of a program, before an evaluation is spent on it."""
 
-    complaint: str = ""  # a traceback or a sentence; "" where it runs
+    complaint: str = ""  # a traceback or a sentence; "" if it runs
     fingerprint: str = ""  # as `Evaluation.fingerprint`
     seconds: float = 0.0
-    # Why it is no word on the program: the evaluator's `smoke` or `probe` raised, or time ran out.
+    # Why it proves nothing about the program: `smoke` or `probe` raised, or time ran out.
     fault: Literal["", "evaluator", "timeout"] = ""
 
 
 @dataclass(frozen=True)
 class SandboxReport:
-    """What a sandbox has noticed.
+    """What a sandbox knows of the host and of its last candidate.
 
     Attributes:
-        notes: what is not as it should be on this host, in sentences.
-        memory: bytes that the largest process of the last candidate took at its peak, what it
-            shares with the sandbox's own process included; 0: not known.
-        flags: what the last candidate did that no honest program does, in sentences.
+        notes: problems of this host, in sentences.
+        memory: peak bytes of the largest process of the last candidate, including pages shared with
+            the sandbox's own process; 0: not known.
+        flags: in sentences, what the last candidate did that only a dishonest program does.
     """
 
     notes: tuple[str, ...] = ()
@@ -187,13 +186,13 @@ class SandboxReport:
 
 @dataclass(frozen=True)
 class Proposal:
-    """A child as an operator proposes it, before any filter has seen it."""
+    """A child as an operator proposes it, before the filters."""
 
     files: Files
     summary: str = ""
     parents: tuple[int, ...] | None = None  # None: the context's parent alone
     tune: Tune | None = None
-    thought: str = ""  # kept with the program, shown to later prompts
+    thought: str = ""  # kept with the program, shown in later prompts
 
 
 @dataclass(frozen=True)
@@ -201,10 +200,10 @@ class PromptSettings:
     """How prompts are made.
 
     Attributes:
-        folder: the task's own templates, which go before evolver's; "" for none.
-        tokens: about how many a prompt may have.
-        vary: whether instructions come in several phrasings, drawn anew for each attempt.
-        explain: False: nothing of the task but its objectives, and no feedback (an ablation).
+        folder: the task's own templates, which replace evolver's; "" for none.
+        tokens: about the most that a prompt may have.
+        vary: whether each attempt draws the phrasing of its instructions.
+        explain: False: of the task its objectives only, and no feedback (an ablation).
     """
 
     folder: str = ""
@@ -215,14 +214,14 @@ class PromptSettings:
 
 @dataclass(frozen=True)
 class Prices:
-    """Dollars per million tokens; None where unknown."""
+    """Dollars per million tokens; None if unknown."""
 
     prompt: float | None = None
     completion: float | None = None
-    cached: float | None = None  # of prompt tokens in the provider's cache; None: as any other
+    cached: float | None = None  # of prompt tokens in the provider's cache; None: like other ones
 
     def of(self, prompt: int, completion: int, cached: int = 0) -> float | None:
-        """Return the dollars for so many tokens; `cached` are among those of the prompt."""
+        """Return the dollars for so many tokens; `cached` is part of `prompt`."""
         if self.prompt is None or self.completion is None:
             return None
         price = self.prompt if self.cached is None else self.cached
@@ -232,7 +231,7 @@ class Prices:
 
 @dataclass(frozen=True)
 class Bound:
-    """The most that a request can cost; None where nobody can say."""
+    """The most that a request can cost; None if unknown."""
 
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
@@ -252,7 +251,7 @@ class Brief:
 
     Attributes:
         seed: the seed program's editable files; their markers define the editable regions.
-        readonly: the files that stand beside them and never change.
+        readonly: the files beside them that never change.
         context: read-only material for prompts, name -> text.
         objectives: (metric, "maximize" | "minimize") in the order of `Evaluation.objectives`.
         require: metric -> condition such as "<= 12".
@@ -274,10 +273,10 @@ class Brief:
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of an earlier attempt to edit a program."""
+    """The result of an earlier attempt to edit a program."""
 
-    summary: str  # what the operator said that it changed
-    status: Status | Literal["filtered"]  # of the evaluation; "filtered" where there was none
+    summary: str  # the operator's description of the change
+    status: Status | Literal["filtered"]  # of the evaluation; "filtered" without one
     objectives: tuple[float, ...] | None = None  # signed so that higher is better
     reason: str = ""  # in a line, why the status is not "ok"
 
@@ -290,15 +289,15 @@ class Context:
     parent: Elite
     inspirations: Sequence[Elite]  # other elites of the island, best last
     rng: Random  # from (run seed, attempt): the operator's only source of chance
-    is_seen: Callable[[Files], bool]  # was this program, up to formatting, judged before?
-    fits: Callable[[Files], int] = lambda _files: 0  # how often its literals were fitted before
+    is_seen: Callable[[Files], bool]  # whether it was judged before, up to formatting
+    fits: Callable[[Files], int] = lambda _files: 0  # how often literals were fitted before
     model: Model | None = None
-    tried: Sequence[Trial] = ()  # earlier children of the parent, oldest first, at most a few
+    tried: Sequence[Trial] = ()  # some earlier children of the parent, oldest first
     credit: Mapping[str, float] = field(default_factory=dict)  # see `evolver.search.credit.Credit`
     limit: float | None = None  # seconds for the child's evaluation; None: no clock had a say in it
 
 
-#: Protocols of `evolver.ports`, which plug-ins of before import from here.
+#: Protocols of `evolver.ports`; older plug-ins import them from here.
 _PORTS = (
     "Archive", "Bounding", "Conditional", "Executor", "Operator", "Policy", "Repairing",
     "Sandbox",

@@ -1,4 +1,4 @@
-"""Words for people: what came from elsewhere is shown as it is, and cannot act on a terminal."""
+"""Text for people. Text from elsewhere is escaped, so that it cannot control a terminal."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 import shlex
 from pathlib import Path
 
-# What a terminal obeys instead of showing it, and what changes the order of what is read: control
-# characters but for newline and tab, marks of direction, what has no width, parts of characters.
+# Characters that control a terminal, change the reading order or are invisible: control characters
+# except newline and tab, marks of direction, characters without width, surrogates.
 _HIDDEN = (
     "\0-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f"
     "\ufeff\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f"
@@ -19,18 +19,18 @@ _PATTERN_OF_A_LINE = re.compile(f"[\t\n{_HIDDEN}]")
 def visible(text: str) -> str:
     r"""Return a text with its control characters written as Python does, such as ``\x1b``.
 
-    Newlines and tabs stay. Every text that is printed for people goes through here.
+    Newlines and tabs stay. Every text that is printed for people passes through here.
     """
     return _PATTERN.sub(_escape, text.replace("\r\n", "\n"))
 
 
 def visible_line(text: str) -> str:
-    """Return a text as one line, its newlines shown too."""
+    """Return a text as one line, with its newlines escaped too."""
     return _PATTERN_OF_A_LINE.sub(_escape, text)
 
 
 def visible_json(text: str) -> str:
-    r"""Return JSON in which no control character stands: ``\u001b`` is the same to who reads it."""
+    r"""Return JSON of the same value with its control characters escaped, such as ``\u001b``."""
     return _PATTERN.sub(_escape_in_json, text)
 
 
@@ -49,14 +49,14 @@ def counted(number: int, noun: str, plural: str = "") -> str:
 
 
 def with_output(text: str, printed: str) -> str:
-    """Return a message with the end of what the program printed; that may be ""."""
+    """Return a message, followed by the end of the program's output if there is any."""
     return f"{text}\nit printed, at the end:\n{printed}" if printed else text
 
 
 def shell(*words: str | Path) -> str:
-    """Write a command as a shell reads it, names with spaces or signs in quotes.
+    """Write a command for a shell, with quotes where they are needed.
 
-    A path that begins with a dash is written so that the command takes it for no option.
+    A path that begins with a dash is written so that it is not read as an option.
     """
     return shlex.join(
         f"./{word}" if isinstance(word, Path) and str(word).startswith("-") else str(word)

@@ -1,23 +1,23 @@
-"""The version of the rules that decide: whom to edit, what an edit makes of it, what counts.
+"""The version of the rules by which a run chooses parents, makes edits and compares programs.
 
-A run keeps the rules that it was started with, whichever evolver goes on with it: its settings say
-which. What a rule decided is kept in the code for older runs where that is a line or two (ask
-`EngineSettings.rules`). Where it is more, such as the edits of a genetic operator, `GONE` says so,
-and a replay reports what comes out differently as outdated instead of as a difference.
+A run keeps the rules of its start, also when a newer evolver resumes it; its settings have the
+version. The code keeps an older rule if that is a line or two (see `EngineSettings.rules`). Larger
+ones, such as the edits of a genetic operator, are listed in `GONE`; a replay reports what differs
+by them as outdated, not as a difference.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
-CURRENT = 2  # 1: runs that do not say
+CURRENT = 2  # 1: runs without a version in their settings
 
-#: Version -> what is decided differently since then, and cannot be repeated by an older rule.
+#: Version -> what it decides differently, with no code left for the older rule.
 GONE: Mapping[int, str] = {
     2: "genetic operators make other edits, and models' answers are read more leniently",
 }
 
 
 def gone_since(rules: int) -> tuple[str, ...]:
-    """Return what a run of older rules decided and this evolver no longer can."""
+    """Return the rules of an older run that this evolver no longer has."""
     return tuple(what for version, what in sorted(GONE.items()) if version > rules)
