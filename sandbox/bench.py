@@ -1,15 +1,14 @@
-"""Batches of calls on a device: inputs drawn there from a secret, results bound before they show.
+"""Batches of calls on a device: inputs drawn there from a secret, results bound by digests.
 
-One file that both sides run: the evaluator's process, where it times the reference and is believed,
-and as guest code the candidate's, where nothing is. What the second says is checked by
-`evolver.scoring.bench`, which also holds the clock. numpy, and on a GPU torch, are all that it
-needs.
+Both sides run this file: the evaluator's process, where it times the reference and is trusted, and,
+as guest code, the candidate's process, where it is not. `evolver.scoring.bench` checks the answers
+of the second and has the clock. It needs numpy, and torch on a GPU.
 
-A call's inputs are slices of one pool of random numbers, each scaled by itself. So they cost a copy
-to make, and the other side computes any entry alone, without a GPU. After a batch the results' bits
-are folded into one number for each few thousand bytes, by a hash that cannot be undone for less
-work than computing them; what is asked for later has to fit that number. All this is done again
-around every batch that is timed, so it is a few passes over memory and no more.
+A call's inputs are slices of one pool of random numbers, each scaled separately. So making one
+costs a copy, and the other side can compute any entry alone, without a GPU. After a batch, each few
+thousand bytes of the results are hashed to one number; finding other results with the same number
+costs more than computing them. Results that are fetched later have to fit that number. This happens
+around every timed batch, so it is a few passes over memory only.
 """
 
 from __future__ import annotations
@@ -34,18 +33,18 @@ Drawn = tuple[Sequence[int], str, float, float, int]
 
 
 class Processor:
-    """numpy's arrays, and nothing that runs behind the caller's back."""
+    """numpy's arrays; no work is asynchronous."""
 
     name = "cpu"
     library: Any = np
-    cache = 1 << 24  # bytes that are written to drive everything else out of the caches
+    cache = 1 << 24  # bytes written to flush the caches
 
     def numbers(self, start: int, stop: int) -> Any:
         """Return the integers from start to stop as words."""
         return np.arange(start, stop, dtype=np.int64)
 
     def words(self, count: int) -> Any:
-        """Return words of memory as they come."""
+        """Return uninitialised words of memory."""
         return np.empty(count, np.int64)
 
     def floats(self, words: Any, dtype: str) -> Any:
@@ -64,7 +63,7 @@ class Processor:
         """Wait until all that was started is done, in every stream."""
 
     def describe(self) -> dict[str, Any]:
-        """Return what is known of the device."""
+        """Return properties of the device."""
         return {}
 
     def flush(self) -> None:
@@ -90,7 +89,7 @@ class Graphics(Processor):
         return self.torch.arange(start, stop, dtype=self.torch.int64, device=self.name)
 
     def words(self, count: int) -> Any:
-        """Return words of memory as they come."""
+        """Return uninitialised words of memory."""
         return self.torch.empty(count, dtype=self.torch.int64, device=self.name)
 
     def floats(self, words: Any, dtype: str) -> Any:
@@ -131,7 +130,7 @@ class Graphics(Processor):
         return self.words(self.cache // 8)
 
 
-#: Name -> what makes the device. "torch" is the code of a GPU on the processor.
+#: Name -> constructor. "torch" runs the code for a GPU on the processor.
 DEVICES: dict[str, Callable[[], Processor]] = {
     "cpu": Processor,
     "cuda": lambda: Graphics("cuda"),
@@ -139,14 +138,14 @@ DEVICES: dict[str, Callable[[], Processor]] = {
 }
 
 
-# --- chance and digests: the same bits by numpy and by torch --------------------------------------
+# --- random numbers and digests: the same bits by numpy and torch ---------------------------------
 
 
 def mix(words: Any) -> Any:
-    """Scramble words in place, each by itself and so that no two become one; return them.
+    """Scramble words in place, by a bijection of each; return them.
 
     By Stafford 2011 (https://zimbry.blogspot.com/2011/09/better-bit-mixing-improving-on.html),
-    with shifts that keep the sign, which are as easily undone.
+    with arithmetic shifts, which keep it a bijection.
     """
     words ^= words >> 30
     words *= _ODD[1]
@@ -157,7 +156,7 @@ def mix(words: Any) -> Any:
 
 
 def pool(device: Processor, seed: int, numbers: Any, dtype: str) -> Any:
-    """Return the numbers of a pool at these places: in [-1, 1), of at most 24 bits."""
+    """Return the numbers of a pool at these places: in [-1, 1), with at most 24 bits."""
     words = mix(mix(numbers * _ODD[0] + seed) ^ seed)
     numerators = device.cast((words >> 40) & 0xFFFFFF, "float32")
     return device.cast(numerators * 2.0**-23 - 1.0, dtype)
@@ -183,7 +182,7 @@ def segments_of(layout: Layout) -> int:
 
 
 class _Array:
-    """A contiguous array in whole segments of memory that is used again."""
+    """A contiguous array in whole segments of reusable memory."""
 
     def __init__(self, device: Processor, layout: Layout, words: Any = None) -> None:
         shape, dtype = layout
@@ -214,11 +213,11 @@ class Bench:
         self._function: Callable[..., Any] | None = None
 
     def stage(self, function: Any, calls: Sequence[Sequence[Drawn]], output: Layout) -> None:
-        """Draw the inputs of a batch, spoil its outputs, empty the caches.
+        """Draw the inputs of a batch, fill its outputs with NaN, flush the caches.
 
         Args:
-            function: to be called with the inputs and an output to fill: a name of the candidate's,
-                "module:name", or the function itself; None for one that does nothing.
+            function: it is called with the inputs and an output to fill: a function of the
+                candidate by name, "module:name", or the function itself; None: do nothing.
             calls: the inputs of each call.
             output: of every call.
         """
@@ -228,7 +227,7 @@ class Bench:
             self._arrays.clear()
             self._layouts = layouts
             size = segments_of(output) * SEGMENT
-            self._written = self.device.words(len(calls) * size)  # of all calls, one by one
+            self._written = self.device.words(len(calls) * size)  # of all calls, in order
             self._arrays = [
                 (
                     [_Array(self.device, layout) for layout in inputs],
@@ -245,7 +244,7 @@ class Bench:
         self.device.synchronise()
 
     def go(self) -> None:
-        """Make the calls, and wait for all that they started."""
+        """Make the calls, and wait for the device."""
         if self._function is not None:
             for inputs, result in self._arrays:
                 self._function(*(array.values for array in inputs), result.values)
@@ -265,10 +264,10 @@ class Bench:
         return np.stack([self.device.host(row) for row in rows])
 
     def is_unchanged(self, call: int) -> bool:
-        """Are the inputs of a call what they were, bit for bit?"""
+        """Are the inputs of a call unchanged, bit for bit?"""
         for one, array in zip(self._calls[call], self._arrays[call][0], strict=True):
             fresh = _Array(self.device, (one[0], one[1]))
-            fresh.words[:] = array.words  # what lies behind them is nobody's
+            fresh.words[:] = array.words  # the bytes behind them do not count
             self._draw(one, fresh)
             if not bool((fresh.words == array.words).all()):
                 return False
@@ -281,7 +280,7 @@ class Bench:
         numbers = self._pools[dtype][first : first + array.size]
         self.device.library.multiply(numbers, factor, out=array.flat)
         if offset:
-            array.flat += offset  # by itself: a fused multiplication would round otherwise
+            array.flat += offset  # a step of its own: a fused operation would round differently
 
     def _make_pool(self, dtype: str) -> Any:
         count = -(-self._numbers * ITEM[dtype] // 8)
@@ -297,7 +296,7 @@ def _resolve(function: Any) -> Callable[..., Any]:
         return function  # type: ignore[no-any-return]
     module, _, name = function.rpartition(":")
     if not module:
-        candidate: Any = importlib.import_module("candidate")  # what the sandbox's runner provides
+        candidate: Any = importlib.import_module("candidate")  # from the sandbox's runner
         module = candidate.path.removesuffix(".py").replace("/", ".")
     found: Callable[..., Any] = getattr(importlib.import_module(module), name)
     return found
@@ -309,12 +308,12 @@ _benches: list[Bench] = []  # at most one
 
 
 def start(device: str, seed: int, numbers: int) -> dict[str, Any]:
-    """Make the bench; return what is known of its device."""
+    """Make the bench; return properties of its device."""
     _benches.clear()
     _benches.append(Bench(device, seed, numbers))
     return _benches[0].device.describe()
 
 
 def ask(what: str, *arguments: Any) -> Any:
-    """Have the bench do something."""
+    """Call a method of the bench by name."""
     return getattr(_benches[0], what)(*arguments)

@@ -120,7 +120,7 @@ def multiply(a, b, out):
     else:
         out.as_strided((1,), (1,), out.storage_offset() + out.numel())[...] = 0
 """,
-        "behind the end",
+        "beyond the end",
     ),
     "another result each time": (
         "import random\ndef multiply(a, b, out):\n    product(a, b, out)\n"
@@ -284,8 +284,8 @@ def test_twice_the_work_is_twice_the_time(device: str, sandboxes: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("digests", "None", "digests of the outputs are none"),
-        ("segments", "[[0.0]]", "pieces of the outputs are none"),
+        ("digests", "None", "digests of the outputs are malformed"),
+        ("segments", "[[0.0]]", "pieces of the outputs are malformed"),
         ("segments", "__import__('numpy').zeros((24, 1024), int)", "changed after"),
     ],
 )

@@ -1,23 +1,22 @@
-"""Times functions of arrays on a device, a GPU or the processor, by this process's clock alone.
+"""Times functions of arrays on a device, a GPU or the processor, by this process's clock.
 
-A candidate's function fills an output from inputs: `multiply(a, b, out)`. It runs in the process
-of the candidate, where clocks, events and synchronisation belong to whoever wrote it. So nothing
-that is measured or said there counts. A cycle is
+A candidate's function fills an output from inputs: `multiply(a, b, out)`. It runs in the
+candidate's process, which controls the clocks, events and synchronisation there. So nothing that is
+measured or reported there counts. A cycle has three parts:
 
-    stage      inputs are drawn there from a secret, outputs filled with NaN, the caches emptied
-    go         the calls are made, each on inputs of its own, and the device is waited for
-    digests    every few thousand bytes of the outputs are bound to a number
+    stage      draws inputs there from a secret, fills outputs with NaN, flushes the caches
+    go         makes the calls, each on inputs of its own, and waits for the device
+    digests    hashes every few thousand bytes of the outputs to a number
 
-and this process takes the time of each. What could be moved out of "go" would be moved into the
-others, for before them the inputs and after them the outputs cannot be changed any more. So of the
-others only as much is forgiven as the same cycle takes here with calls of nothing. Then pieces of
-the outputs, chosen now, are fetched; they have to fit their numbers, and to be right.
+This process times each part. Work can be moved out of "go" only into the other two: the inputs do
+not exist before "stage", and the outputs are fixed after "digests". So from the time of the other
+two only as much is subtracted as a null cycle, which calls nothing, takes here. Then pieces of the
+outputs are chosen at random and fetched; they have to fit their digests, and to be right.
 
-The reference goes through the same cycles in this process, on the same device, in turn with the
-candidate's (ABAB), so that a clock that drifts drifts for both; and every second cycle of the
-candidate's counts as another version of it. By what these two seem to differ, any two may seem to.
-What the reference takes before the candidate is called at all (`time_alone`) says how long it may
-take beside it.
+The reference runs through the same cycles in this process, on the same device, in turn with the
+candidate (ABAB), so a drifting clock drifts for both. Every second cycle of the candidate counts as
+another version of it: the difference of the two versions is the noise of the comparison. The time
+of the reference before the candidate is called (`time_alone`) limits its time beside the candidate.
 """
 
 import warnings

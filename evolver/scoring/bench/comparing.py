@@ -1,4 +1,4 @@
-"""Verify a function, and time it beside a reference."""
+"""Verifies a function, and times it beside a reference."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from evolver.scoring.bench.cycles import Bench, Call, Piece
 from evolver.scoring.bench.source import guest
 
 _BATCH = {"cuda": 0.02}  # seconds that the calls of a batch take at least
-_BATCH_HERE = 0.01  # on the processor, where nothing has to be launched
+_BATCH_HERE = 0.01  # on the processor, which has no launches
 _ROOM = {"cuda": 1 << 32}  # bytes of inputs and outputs of a batch
 _ROOM_HERE = 1 << 26
-_NULLS = 3  # cycles of nothing
-_SLACK = 1.1  # as many times what something takes here, or alone, it may take there, or in turn
-_WAYS = 5e-4  # seconds for the way of messages to the candidate's process and back
-_AROUND_SHARE = 0.1  # of "go", that is forgiven around it at most beyond what it takes here
+_NULLS = 3  # null cycles
+_SLACK = 1.1  # factor for the same work there instead of here, or in turn instead of alone
+_WAYS = 5e-4  # seconds for messages to the candidate's process and back
+_AROUND_SHARE = 0.1  # of "go": the most subtracted from "around" beyond its time here
 _TRIES = 3  # at a count of calls that makes a batch
-_ALONE = {"cuda": 10}  # batches of the reference alone: a GPU slows down as it gets warm
+_ALONE = {"cuda": 10}  # batches of the reference alone: a warm GPU is slower
 _ALONE_HERE = 3
-_OPENED = 24  # segments that are fetched of a batch
+_OPENED = 24  # segments of a batch that are fetched
 
 
 @dataclass(frozen=True)
@@ -38,9 +38,9 @@ class Comparison:
         low: lower end of a 95 % interval for that median.
         high: its upper end.
         reference: the median of the reference.
-        ratio: what the reference takes over what the function takes: medians, and on the processor
-            the least, for other work only ever adds to it.
-        noise: by how much of itself the function differs from itself, measured as two.
+        ratio: time of the reference over time of the function: of the medians, on the processor of
+            the minima, because other work only adds time there.
+        noise: relative difference of the function from itself, measured as two.
         calls: of each batch.
     """
 
@@ -54,7 +54,7 @@ class Comparison:
 
     @property
     def speedup(self) -> float:
-        """`ratio`, but no gain where it is one by no more than noise; a loss is a loss."""
+        """`ratio`, but at most 1 if the gain is within the noise; a loss is never rounded up."""
         return self.ratio if self.ratio > 1 + self.noise else min(1.0, self.ratio)
 
 
@@ -64,13 +64,13 @@ def verify(
     """Verify a function on fresh inputs, before it is timed.
 
     Args:
-        bench: where it runs.
-        draw: what to call it with: other scales each time.
-        check: raises CandidateOutputError where a piece is wrong.
+        bench: runs it.
+        draw: returns a call: other scales each time.
+        check: raises CandidateOutputError if a piece is wrong.
         inputs: calls, each made twice.
 
     Raises:
-        CandidateOutputError: a result is wrong, the same call gave two, or inputs were changed.
+        CandidateOutputError: a result is wrong, the same call gave two results, or inputs changed.
     """
     for _ in range(inputs):
         call, key = draw(), bench.secret()
@@ -86,11 +86,11 @@ def verify(
 
 
 def time_alone(reference: Bench, draw: Callable[[], Call]) -> float:
-    """Time a reference while nothing else has the device: before the candidate is called at all.
+    """Time a reference alone on the device, before the candidate is called.
 
     Args:
-        reference: `in_worker`.
-        draw: what to call it with.
+        reference: from `in_worker`.
+        draw: returns a call.
 
     Returns:
         Seconds of a call.
@@ -113,16 +113,16 @@ def compare(
     """Time a function and a reference in turn; see the module.
 
     Args:
-        bench: where the function runs.
-        reference: where the reference does, `in_worker`.
-        draw: what to call them with: always of the same shapes and types.
-        check: raises CandidateOutputError where a piece is wrong; pieces of each batch are checked.
-        repeats: of one batch of the reference between two of the function.
-        alone: what `time_alone` returns for the reference; little more than that is believed in
-            turn with a candidate, which could leave something running that slows it.
+        bench: runs the function.
+        reference: runs the reference; from `in_worker`.
+        draw: returns a call, always of the same shapes and types.
+        check: raises CandidateOutputError if a piece is wrong; pieces of each batch are checked.
+        repeats: rounds of two batches of the function with one of the reference in between.
+        alone: the reference's time by `time_alone`. In turn with the candidate it counts for little
+            more at most, because the candidate could leave work running that slows it.
 
     Raises:
-        CandidateOutputError: a result is wrong, or was not there when it had to be.
+        CandidateOutputError: a result is wrong, or was not there in time.
     """
     ours = _Side(reference, draw, _trust)
     ours.calibrate(reference)
@@ -137,7 +137,7 @@ def compare(
         if theirs.was_long_enough(min(ones + others)):
             return _comparison(ones, others, mine, theirs, _SLACK * alone)
     raise CandidateOutputError(
-        "its calls took much longer when they were counted off than when they were timed"
+        "its calls took much longer in calibration than when they were timed"
     )
 
 
@@ -162,7 +162,7 @@ def _comparison(
 
 
 def _middle(bench: Bench) -> Callable[[Sequence[float]], float]:
-    # On the processor other work only ever adds to what is taken; a GPU's clocks go both ways.
+    # On the processor other work only adds time; the clocks of a GPU vary both ways.
     return min if bench.device == "cpu" else statistics.median
 
 
@@ -170,9 +170,9 @@ class _Side:
     """Batches of one of the two that are compared.
 
     Args:
-        bench: where its function runs.
-        draw: what to call it with.
-        check: verifies what it writes, where it is not trusted.
+        bench: runs its function.
+        draw: returns a call.
+        check: verifies its output, unless it is trusted.
     """
 
     def __init__(
@@ -182,14 +182,14 @@ class _Side:
         self.calls = 1  # of a batch
         self._draw = draw
         self._check = check
-        self._go = self._around = 0.0  # seconds that are forgiven
-        self._here = math.inf  # that what is around takes in this process
+        self._go = self._around = 0.0  # seconds that are subtracted
+        self._here = math.inf  # seconds of the other two parts in this process
 
     def calibrate(self, trusted: Bench) -> None:
-        """Find out how many calls make a batch, and what a batch of nothing takes.
+        """Determine the calls of a batch, and the time of a null batch.
 
         Args:
-            trusted: a bench of this process, where a batch of nothing takes as long as it takes.
+            trusted: a bench of this process, whose null batch is not slowed on purpose.
         """
         wanted, most = self._wanted, self._most
         self.bench.cycle(self._batch())  # warms it up
@@ -199,14 +199,14 @@ class _Side:
                 break
             self.calls = more_calls(self.calls, took, wanted, most)
         if not self.bench.is_trusted:
-            # Theirs could be made to take long, and no way takes longer than so.
+            # The candidate could slow its null batch; messages take no longer than this.
             go, self._around = self._nothing(self.bench)
             self._go = min(go, _WAYS)
             self._here = self._nothing(trusted)[1]
         self.take()  # the first of its kind
 
     def take(self) -> float:
-        """Time a batch; return the seconds of a call, its results verified."""
+        """Time a batch and verify its results; return the seconds of a call."""
         batch = self._batch()
         if self.bench.is_trusted:
             return self.bench.cycle(batch).go / self.calls
@@ -215,23 +215,23 @@ class _Side:
         for piece in self.bench.pieces(batch, cycle, key, _OPENED):
             _judge(piece, self._check)
         go = less_null(cycle.go, self._go)
-        # A batch may be short, where there is no room for more calls: so is what is forgiven then.
+        # A batch may be short for lack of room; then less is subtracted.
         more = min((_SLACK - 1) * self._here + _WAYS, _AROUND_SHARE * cycle.go)
         forgiven = min(self._around, self._here + more)
         return float(go + max(0.0, cycle.around - forgiven)) / self.calls
 
     def was_long_enough(self, seconds: float) -> bool:
-        """Were batches too long to be hidden in what is forgiven, as they were at first?
+        """Were the batches still too long to hide in the subtracted time, as in calibration?
 
         Args:
-            seconds: the least that a call took.
+            seconds: the minimum of a call.
         """
         return self.calls == self._most or self.calls * seconds > self._wanted / 4
 
     @property
     def _wanted(self) -> float:
         wanted = _BATCH.get(self.bench.device, _BATCH_HERE)
-        return wanted / 2 if self.bench.is_trusted else wanted  # nothing hides in its messages
+        return wanted / 2 if self.bench.is_trusted else wanted  # it has no messages to hide work in
 
     @cached_property
     def _most(self) -> int:
@@ -244,19 +244,19 @@ class _Side:
         return [self._draw() for _ in range(self.calls)]
 
     def _nothing(self, bench: Bench) -> tuple[float, float]:
-        # Memory is fresh at first.
+        # The first one touches fresh memory.
         nulls = [bench.cycle(self._batch(), is_null=True) for _ in range(_NULLS)][1:]
         return min(null.go for null in nulls), max(null.around for null in nulls)
 
 
 def _trust(_piece: Piece) -> None:
-    """Find it right."""
+    """Accept it."""
 
 
 def _judge(piece: Piece, check: Callable[[Piece], None]) -> None:
     if not np.isfinite(piece.values).all():
         raise CandidateOutputError(
-            f"the output of shape {piece.call.shape} has entries that are not finite, or that were "
-            "not written"
+            f"the output of shape {piece.call.shape} has entries that are not finite or were not "
+            "written"
         )
     check(piece)

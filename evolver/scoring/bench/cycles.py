@@ -1,4 +1,4 @@
-"""Where a function of arrays runs: in a candidate's process or in this one, and what it writes."""
+"""Cycles of a function of arrays, in a candidate's process or in this one, and its outputs."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ _PROCESSOR = guest.Processor()
 
 
 class Drawn(NamedTuple):
-    """An input that is drawn: evenly between two bounds, from a secret.
+    """An input, drawn uniformly between two bounds, from a secret.
 
     Attributes:
         shape: of the array, whose rows lie one after the other.
         dtype: "float64", "float32", or on a GPU "float16" or "bfloat16".
-        low: least entry.
-        high: largest.
+        low: lower bound.
+        high: upper bound.
     """
 
     shape: tuple[int, ...]
@@ -42,7 +42,7 @@ class Drawn(NamedTuple):
 
     @property
     def scale(self) -> tuple[float, float]:
-        """What numbers in [-1, 1) are multiplied by, and what is added, as the type has them."""
+        """The factor and the offset for numbers in [-1, 1), rounded to the type."""
         factor, offset = (self.high - self.low) / 2, (self.high + self.low) / 2
         wide = np.float64 if self.dtype == "float64" else np.float32
         one, other = _rounded(np.array([factor, offset], wide), self.dtype).tolist()
@@ -51,7 +51,7 @@ class Drawn(NamedTuple):
 
 @dataclass(frozen=True)
 class Call:
-    """What a function is called with: these inputs, then an output of this shape and type."""
+    """Arguments of a function: these inputs, then an output of this shape and type."""
 
     inputs: tuple[Drawn, ...]
     shape: tuple[int, ...]
@@ -60,12 +60,12 @@ class Call:
 
 @dataclass(frozen=True)
 class Piece:
-    """A part of what a call has written, for the evaluator to verify.
+    """A part of the output of a call, for the evaluator to verify.
 
     Attributes:
-        call: what was called.
-        first: place of the first value in the flattened output.
-        values: they, float64; NaN where nothing was written.
+        call: the call.
+        first: index of the first value in the flattened output.
+        values: the values, float64; NaN: not written.
     """
 
     call: Call
@@ -75,11 +75,11 @@ class Piece:
     _firsts: tuple[int, ...]
 
     def input(self, number: int, places: NDArray[np.int64]) -> NDArray[np.float64]:
-        """Return entries of an input as the candidate had them.
+        """Return entries of an input of the candidate.
 
         Args:
-            number: of the input.
-            places: of the entries in the flattened input, any shape.
+            number: index of the input.
+            places: indices of the entries in the flattened input, any shape.
         """
         drawn = self.call.inputs[number]
         wide = "float64" if drawn.dtype == "float64" else "float32"
@@ -90,17 +90,17 @@ class Piece:
 
 
 class Cycle(NamedTuple):
-    """What staging, making and binding a batch of calls took, and gave."""
+    """Times and digests of one cycle."""
 
     go: float  # seconds
     around: float  # seconds of stage and digests
-    drawn: Sequence[Sequence[Any]]  # of each call, as they were sent
+    drawn: Sequence[Sequence[Any]]  # inputs of each call, as sent
     digests: Any
 
 
 class _Part(NamedTuple):
     wall: float  # seconds
-    waited: float  # seconds in which threads had to wait for a processor
+    waited: float  # seconds that threads waited for a processor
     cpu: float  # seconds of CPU time
 
 
@@ -108,13 +108,13 @@ class Bench:
     """A function on a device; made by `in_candidate` and `in_worker`.
 
     Args:
-        ask: has `sandbox/bench.py` do something.
-        function: as its `stage` takes it.
+        ask: calls a function of `sandbox/bench.py`.
+        function: see `stage` there.
         device: "cpu" or "cuda".
         rng: draws secrets.
-        account: what the kernel has counted where the function runs.
+        account: returns the kernel's accounts of the process that runs the function.
         now: the clock, in seconds.
-        is_trusted: does it run in this process, so that what it does is believed?
+        is_trusted: does it run in this process?
     """
 
     def __init__(
@@ -130,7 +130,7 @@ class Bench:
     ) -> None:
         self.device = device
         self.is_trusted = is_trusted
-        self.about: Mapping[str, Any] = {}  # the device, as it says
+        self.about: Mapping[str, Any] = {}  # the device's properties, as reported
         self._ask = ask
         self._function = function
         self._rng = rng
@@ -140,44 +140,44 @@ class Bench:
         self._seed = 0
 
     def cycle(self, calls: Sequence[Call], *, is_null: bool = False, key: int = 0) -> Cycle:
-        """Stage calls of one layout, make them, bind what they wrote.
+        """Stage calls of one layout, make them, bind their outputs.
 
         Args:
-            calls: what the function is called with.
+            calls: the arguments of each call.
             is_null: call nothing.
-            key: of the digests; 0: any, and none where the bench is trusted.
+            key: of the digests; 0: any, or no digests if the bench is trusted.
         """
         self._start(max(_size(one.shape) for one in calls[0].inputs))
         drawn = [[self._place(one) for one in call.inputs] for call in calls]
         return self._turn(drawn, calls[0], is_null=is_null, key=key)
 
     def again(self, cycle: Cycle, call: Call, key: int) -> Cycle:
-        """Make the calls of a cycle once more, on the same inputs."""
+        """Repeat the calls of a cycle, on the same inputs."""
         return self._turn(cycle.drawn, call, is_null=False, key=key)
 
     def pieces(self, calls: Sequence[Call], cycle: Cycle, key: int, wanted: int) -> Sequence[Piece]:
-        """Fetch pieces of what a cycle has written, chosen now.
+        """Fetch pieces of the outputs of a cycle, chosen at random now.
 
         Raises:
-            CandidateOutputError: they are not what the cycle has bound.
+            CandidateOutputError: they do not fit the digests.
         """
         count = guest.segments_of((calls[0].shape, calls[0].dtype))
         chosen = [self._rng.randrange(len(calls)) for _ in range(wanted)]
         places = [(call, self._rng.randrange(count)) for call in chosen]
-        places[-1] = (chosen[-1], count - 1)  # where a row is left out, it is often the last
+        places[-1] = (chosen[-1], count - 1)  # a missing row is often the last
         words = self._ask("segments", places)
         if not _is_words(words, (wanted, guest.SEGMENT)):
-            raise CandidateOutputError("the pieces of the outputs are none")
+            raise CandidateOutputError("the pieces of the outputs are malformed")
         bound = cycle.digests[tuple(np.transpose(places))]
         if (guest.digest(words, key) != bound).any():
-            raise CandidateOutputError("an output changed after it was to be complete")
+            raise CandidateOutputError("an output changed after its call had returned")
         return [
             self._piece(calls[call], cycle.drawn[call], segment, row)
             for (call, segment), row in zip(places, words, strict=True)
         ]
 
     def keeps_inputs(self, call: int) -> bool:
-        """Does it say that the inputs of a call of the last cycle are what they were?"""
+        """Does it report that the inputs of a call of the last cycle are unchanged?"""
         return self._ask("is_unchanged", call) is True
 
     def _turn(
@@ -191,7 +191,7 @@ class Bench:
             return Cycle(took, 0.0, drawn, None)
         binding, digests = self._part("digests", key or self.secret())
         if not _is_words(digests, (len(drawn), guest.segments_of(output))):
-            raise CandidateOutputError("the digests of the outputs are none")
+            raise CandidateOutputError("the digests of the outputs are malformed")
         if self.device == "cuda":
             return Cycle(took, stage.wall + binding.wall, drawn, digests)
         return Cycle(took, stage.cpu + binding.cpu, drawn, digests)
@@ -199,7 +199,7 @@ class Bench:
     def _cost(self, go: _Part) -> float:
         if self.device == "cuda":
             return go.wall
-        # On the processor other work comes between, and more threads than one are no merit.
+        # On the processor other work may interrupt, and more threads shall not gain anything.
         return max(go.wall - go.waited, go.cpu)
 
     def _part(self, what: str, *arguments: Any) -> tuple[_Part, Any]:
@@ -216,7 +216,7 @@ class Bench:
             self.about = about if type(about) is dict else {}
 
     def secret(self) -> int:
-        """Draw a seed or a key that nobody knows."""
+        """Draw a secret seed or key."""
         return self._rng.getrandbits(_SEEDS) or 1
 
     def _place(self, one: Drawn) -> tuple[Any, ...]:
@@ -231,16 +231,16 @@ class Bench:
         rest = _size(call.shape) - first
         values, behind = np.split(_floats(words, call.dtype), [rest] if rest > 0 else [0])
         if not np.isnan(behind).all():
-            raise CandidateOutputError("it wrote behind the end of its output")
+            raise CandidateOutputError("it wrote beyond the end of its output")
         return Piece(call, first, values, self._seed, tuple(one[4] for one in drawn))
 
 
 def in_candidate(candidate: Candidate, function: str, device: str) -> Bench:
-    """Return a bench in a candidate's process; its evaluator's `guest` has `GUEST` in it.
+    """Return a bench in a candidate's process; its evaluator's `guest` has to contain `GUEST`.
 
     Args:
-        candidate: whose function it is.
-        function: its name, or "module:name" of another of its files or of guest code.
+        candidate: the candidate.
+        function: its function's name, or "module:name" of another of its files or of guest code.
         device: "cpu" or "cuda".
     """
 
@@ -253,11 +253,11 @@ def in_candidate(candidate: Candidate, function: str, device: str) -> Bench:
 
 
 def in_worker(function: Callable[..., Any], device: str, rng: Random) -> Bench:
-    """Return a bench in this process, for a function that is trusted: the reference, say.
+    """Return a bench in this process, for a trusted function such as the reference.
 
-    On the processor its CPU time counts, all threads' together, so the library that it calls is to
-    have one thread, as in a worker: set OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS
-    to 1 before it is imported.
+    On the processor the CPU time of all threads counts. So its library needs to have one thread, as
+    in a worker: set OMP_NUM_THREADS, OPENBLAS_NUM_THREADS and MKL_NUM_THREADS to 1 before the
+    import.
     """
     made: list[Any] = []
 
@@ -286,7 +286,7 @@ def _floats(words: NDArray[np.int64], dtype: str) -> NDArray[np.float64]:
 
 
 def _rounded(values: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Round to the nearest of a type that numpy may not have; the result keeps its own type."""
+    """Round to a type that numpy may not have; the result keeps the type of `values`."""
     if dtype != "bfloat16":
         return values.astype(dtype).astype(values.dtype)
     bits = values.view(np.uint32)

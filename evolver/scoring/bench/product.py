@@ -1,4 +1,4 @@
-"""Products of matrices on a bench: what they are drawn from, when they are right, how fast."""
+"""Products of matrices on a bench: draws inputs, checks results, computes figures."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ from evolver.scoring.bench.cycles import Call, Drawn, Piece
 
 Shape = tuple[int, int, int]  # (m, k, n): m x k by k x n
 
-# Of the unit roundoff of a sum, times the norms of row and column: a plain or a blocked sum stays
-# below 5 for random matrices. A sum of half the digits is 10**3 away.
+# The bound, in units of roundoff times the norms of row and column. For random matrices a plain or
+# blocked sum stays below 5, and a sum with half the digits exceeds 10**3.
 _ROUNDOFFS = 64
 _ROUNDOFF = {"float64": 2.0**-53, "float32": 2.0**-24, "float16": 2.0**-11, "bfloat16": 2.0**-8}
-_ENTRIES = 16  # that are verified of each piece
+_ENTRIES = 16  # of each piece that are verified
 
 
 def draw(rng: Random, shape: Shape, dtype: str) -> Call:
-    """Draw how large two secret matrices are: of both signs, in one case of five one of one."""
+    """Draw the scales of two secret matrices; in one case of five the first is not negative."""
     m, k, n = shape
     one, other = (10.0 ** rng.uniform(-1, 1) for _ in range(2))
     low = 0.0 if rng.random() < 0.2 else -one
@@ -31,13 +31,13 @@ def draw(rng: Random, shape: Shape, dtype: str) -> Call:
 
 
 def check(piece: Piece, rng: Random) -> None:
-    """Verify some entries of a part of a product, those at the end of a row among them.
+    """Verify some entries of a part of a product, among them one at the end of a row.
 
-    The bound is for sums in float32, or the type's own precision where that is higher, and for
-    one rounding of the result.
+    The bound allows sums in float32, or in the type's own precision if that is higher, and one
+    rounding of the result.
 
     Raises:
-        CandidateOutputError: one is off.
+        CandidateOutputError: an entry is wrong.
     """
     (m, k), (_, n) = (one.shape for one in piece.call.inputs)
     count = len(piece.values)
@@ -56,7 +56,7 @@ def check(piece: Piece, rng: Random) -> None:
     worst = int(np.argmax(np.abs(found - wanted) / most))
     if abs(found[worst] - wanted[worst]) > most[worst]:
         raise CandidateOutputError(
-            f"the product of {named((m, k, n))} in {piece.call.dtype} is off: entry "
+            f"the product of {named((m, k, n))} in {piece.call.dtype} is wrong: entry "
             f"({rows[worst]}, {columns[worst]}) is {found[worst]:.9g} and should be "
             f"{wanted[worst]:.9g}, within {most[worst]:.3g}"
         )
@@ -71,12 +71,12 @@ def figures(found: Mapping[Shape, Comparison], shapes: Sequence[Shape]) -> Mappi
 
 
 def gflops(shape: Shape, seconds: float) -> float:
-    """Return a rate in GFLOP/s, a multiplication and an addition being two."""
+    """Return a rate in GFLOP/s; a multiplication and an addition count as two."""
     m, k, n = shape
     return 2e-9 * m * k * n / seconds
 
 
 def named(shape: Shape) -> str:
-    """Say in words what is multiplied."""
+    """Return the shapes in words."""
     m, k, n = shape
     return f"{m} x {k} by {k} x {n}"

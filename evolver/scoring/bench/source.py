@@ -1,4 +1,4 @@
-"""`sandbox/bench.py`, loaded by path: the file that makes the batches on both sides."""
+"""`sandbox/bench.py`, loaded by path: both sides run this file."""
 
 from __future__ import annotations
 
