@@ -1,7 +1,7 @@
 """Starts the runner: `python -c <this file>` reads the other files of this folder from its input.
 
-So a backend needs to start nothing but a Python with an attached input and output, and host and
-guest always speak the same version of the protocol, whatever an image holds.
+So a backend only has to start a Python with an attached input and output, and host and guest speak
+the same version of the protocol, whatever the image contains.
 """
 
 import json
@@ -11,7 +11,7 @@ import types
 
 
 def read(size: int) -> bytes:
-    """Read exactly `size` bytes of fd 0; leave if the host is gone."""
+    """Read exactly `size` bytes of fd 0; exit if the host is gone."""
     pieces = []
     while size:
         piece = os.read(0, min(size, 1 << 16))

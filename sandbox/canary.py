@@ -1,9 +1,9 @@
-"""Decoys: files that no honest program opens, and a key that none gives away.
+"""Decoys: files that no honest program opens, and a key that no honest program gives away.
 
-They lie beside the program's folder, not in it, and two of them are importable as what a candidate
-must not have. Whoever lists folders, walks through them or imports what he needs does not open
-them; whoever looks for the judge does. The fork server watches them: as only one candidate is at
-work at a time, what was opened was opened by the one that has just died.
+They lie beside the program's folder, not in it. Two of them can be imported under the names of
+modules that a candidate must not have. Listing or walking folders and importing other modules does
+not open them; a program that looks for its evaluator does. The fork server watches them. Only one
+candidate is at work at a time, so the one that has just died opened them.
 """
 
 from __future__ import annotations
@@ -25,26 +25,26 @@ _FILES = {
     ".env": b"KEY=\n",
 }
 _OPENED, _OVERFLOWN = 0x20, 0x4000
-_EVENT = struct.Struct("=iIII")  # watch, what happened, cookie, length of a name
+_EVENT = struct.Struct("=iIII")  # watch, mask, cookie, length of a name
 _NON_BLOCKING = os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def plant(place: str) -> None:
-    """Write the decoys into the folder that candidates' own folders lie in."""
+    """Write the decoys into the parent of the candidates' folders."""
     write_files(f"{place}/{_FOLDER}", _FILES)
     write_files(f"{place}/{_FOLDER}/modules", _MODULES)
 
 
 def importable(place: str) -> str:
-    """Return what has to be on the path, as its last entry, for decoys to be found by name."""
+    """Return the folder that makes the decoys importable as the last entry of `sys.path`."""
     return f"{place}/{_FOLDER}/modules"
 
 
 class Watch:
-    """Tells which decoys were opened.
+    """Reports which decoys were opened.
 
     Raises:
-        OSError: the kernel will watch nothing more for this user.
+        OSError: this user has reached the kernel's limit of watches.
     """
 
     def __init__(self, place: str) -> None:
@@ -58,7 +58,7 @@ class Watch:
             self._names[watch] = name.removeprefix(f"{_FOLDER}/").removeprefix("modules/")
 
     def opened(self) -> list[str]:
-        """Return the decoys that were opened since this was last asked, each once."""
+        """Return the decoys that were opened since the last call, each once."""
         found: dict[str, None] = {}
         while True:
             try:

@@ -1,4 +1,4 @@
-"""What keeps a candidate in: one class per tier, strongest first.
+"""Confinement of candidates: one class for each tier, the strongest first.
 
 A   `namespaces.NamespaceCells`: own user, process, network, IPC, host-name and mount namespaces, a
     root that holds nothing but Python and its libraries, read-only; and all of B.
@@ -7,8 +7,8 @@ B   `LandlockCells`: the host's file tree and processes, where Landlock lets it 
 C   `PlainCells`: resource limits, no new privileges, where the host is root a fresh uid.
 
 In a container of an engine `container.ContainerCells` are B, where the engine has limited the
-memory, the processes and the disk of all candidates, and root may change its uid, kill, and nothing
-else.
+memory, the processes and the disk of all candidates. Root has three rights there: to change its uid
+and gid, and to kill.
 
 `runner.cells_of` chooses among them.
 """
@@ -44,15 +44,15 @@ DEVICES = tuple(
     if os.path.exists(f"/dev/{name}")  # noqa: PTH110
 )
 _ADDRESSES = 1 << 46  # bytes of address space that a process may reserve: half of what there is
-_BESIDE = 128  # MiB of files in memory that may be written beyond the limit before one looks
+_BESIDE = 128  # MiB of files in memory that may exceed the limit between two looks
 
 
 class PlainCells:
-    """Resource limits and a process group: tier C, and what the stronger tiers build on."""
+    """Resource limits and a process group: tier C, the base of the stronger tiers."""
 
     flags = 0  # namespaces in which the zygote starts
-    scratch_is_open = True  # nothing but `excess` keeps it from growing
-    _own_files: tuple[str, ...] = ()  # where each candidate has file systems in memory of its own
+    scratch_is_open = True  # only `excess` limits its size
+    _own_files: tuple[str, ...] = ()  # mount points of its own file systems
     _is_alone = False  # does /proc show candidates and their runner, and no other process?
 
     def __init__(self, terms: Terms) -> None:
@@ -63,7 +63,7 @@ class PlainCells:
         self._number = 0
         self._place = ""
         self._watch: canary.Watch | None = None
-        self.notes: list[str] = []  # what is not as it should be
+        self.notes: list[str] = []  # restrictions of this host, in sentences
 
     # --- in the zygote ------------------------------------------------------------------------
 
@@ -89,13 +89,13 @@ class PlainCells:
         import tempfile
 
         folder = tempfile.mkdtemp(prefix=_PREFIX)
-        hold(folder)  # until this process is dead
+        hold(folder)  # until this process ends
         sweep(tempfile.gettempdir(), _PREFIX)
-        tempfile.tempdir = None  # found out anew by each candidate, which has a place of its own
+        tempfile.tempdir = None  # each candidate finds its own
         return folder
 
     def settle(self) -> None:
-        """Do once, after the preload, what would be the same in every candidate."""
+        """Compute, after the preload, the values that are the same for every candidate."""
         self._others = frozenset(all_processes())
         self._shared = memory_of_this_process()
         self._limits = self._make_limits()
@@ -105,19 +105,19 @@ class PlainCells:
         kernel.lock_privileges()
 
     def watch_decoys(self) -> None:
-        """Put the decoys in candidates' way, and see who opens them."""
+        """Put the decoys on the import path, and watch which are opened."""
         sys.path.append(canary.importable(self._place))
         try:
             self._watch = canary.Watch(self._place)
         except OSError as error:
-            self.notes.append(f"candidates that open decoys are not found out: {error}")
+            self.notes.append(f"decoys cannot be watched, so opening one is not detected: {error}")
 
     def opened_decoys(self) -> list[str]:
-        """Return those that the candidate opened which was buried last."""
+        """Return the decoys that the last buried candidate opened."""
         return self._watch.opened() if self._watch is not None else []
 
     def excess(self, pid: int, spared: set[int]) -> str:
-        """Look at what the kernel does not limit here; return what there is too much of, or "".
+        """Check the limits that the kernel does not enforce here; return the one exceeded, or "".
 
         Args:
             pid: a candidate's first process.
@@ -130,8 +130,8 @@ class PlainCells:
     def kill_all(self, pid: int, spared: set[int]) -> None:
         """Kill all processes of a candidate, and those that they start meanwhile.
 
-        Of a fork bomb the first process may wait for a processor for seconds, and while it is not
-        dead the others go on.
+        The first process of a fork bomb may wait seconds for a processor; until it is dead, the
+        others go on forking.
 
         Args:
             pid: its first process.
@@ -146,7 +146,7 @@ class PlainCells:
 
     def _below(self, pid: int, spared: set[int]) -> set[int]:
         """Return the pids of a candidate's processes but for the first, threads aside."""
-        if self._is_alone:  # much quicker than to ask each thread for its children
+        if self._is_alone:  # much quicker than reading the children of each thread
             return set(all_processes()) - self._others - spared - {pid}
         return set(descendants(pid))
 
@@ -156,7 +156,7 @@ class PlainCells:
         return os.fork()
 
     def bury(self, number: int, spared: set[int]) -> None:
-        """Kill and reap what a dead candidate left, and wipe what it wrote.
+        """Kill and reap the processes that a dead candidate left, and remove its files.
 
         Args:
             number: the candidate's.
@@ -171,11 +171,11 @@ class PlainCells:
                     os.waitpid(pid, os.WNOHANG)
             time.sleep(0.0005)
         wipe(f"{self._place}/program/{number}")
-        # It may have put more there than its own folder.
+        # It may have written outside its own folder.
         self._clear([f"{self._place}/scratch"])
 
     def _clear(self, folders: list[str]) -> None:
-        """Remove all that lies in these folders, which are the candidates'."""
+        """Empty these folders, which belong to the candidates."""
         for folder in folders:
             for entry in os.scandir(folder):
                 wipe(entry.path)
@@ -195,11 +195,11 @@ class PlainCells:
         return self._first_uid + number % self._uids
 
     def furnish(self) -> None:
-        """Make what the candidate needs and the one before it, still alive, cannot reach."""
+        """Prepare this process while the candidate before it is still at work."""
         offer_to_oom_killer()
 
     def lay_out_program(self, files: dict[str, bytes]) -> tuple[str, str]:
-        """Lay out the program and an empty scratch directory; return where they are."""
+        """Lay out the program and an empty scratch directory; return both folders."""
         root, scratch = (f"{self._place}/{name}/{self._number}" for name in ("program", "scratch"))
         Path(root).mkdir()
         self._lay_out(root, files, f"{self._place}/base")
@@ -217,7 +217,7 @@ class PlainCells:
             link_missing(root, base)
 
     def confine(self, seconds: float) -> None:
-        """Give up everything that the candidate must not have.
+        """Give up all rights that the candidate must not have.
 
         Args:
             seconds: how long it may run.
@@ -250,10 +250,10 @@ class PlainCells:
         return self._terms.scratch if self.scratch_is_open else self._terms.memory + _BESIDE
 
     def _limit_addresses(self) -> None:
-        """Limit what a process may reserve, generously: runtimes reserve what they never use.
+        """Limit the address space of a process, generously: runtimes reserve more than they use.
 
-        What is in memory counts over all processes, in a control group or by looking. Where there
-        is neither, the address space of each process is all that can be limited.
+        The memory in use is limited over all processes, by a control group or by the watcher.
+        Where neither is possible, only the address space of each process can be limited.
         """
         if not self._terms.devices:
             most = _ADDRESSES
@@ -269,13 +269,13 @@ class PlainCells:
             os.setresuid(self._uid, self._uid, self._uid)
         kernel.drop_capabilities()
         kernel.die_with_parent()
-        kernel.set_dumpable(True)  # its own /proc/self again; nobody else is of its uid
+        kernel.set_dumpable(True)  # makes /proc/self its own again; no other process has its uid
 
 
 class LandlockCells(PlainCells):
     """Landlock and a filter of system calls: tier B."""
 
-    _private: tuple[str, ...] = ()  # other folders that are the candidates' alone
+    _private: tuple[str, ...] = ()  # other folders that only candidates use
 
     def prepare(self) -> None:
         """Make the place, and the rules that every candidate will apply."""
@@ -299,7 +299,7 @@ class LandlockCells(PlainCells):
         return rules
 
     def _make_filter(self) -> bytes:
-        # Landlock says nothing of sockets in the file system: the host's servers listen there.
+        # Landlock does not restrict sockets in the file system, where servers of the host listen.
         inside = self._is_root or landlock.keeps_signals()
         return seccomp.build_filter(
             network=self._terms.network,
@@ -309,7 +309,7 @@ class LandlockCells(PlainCells):
         )
 
     def confine(self, seconds: float) -> None:
-        """Give up everything, and then the right to ask for more."""
+        """Give up all rights, then apply the Landlock rules and the filter."""
         super().confine(seconds)
         if self._rules is not None:
             self._rules.apply()
@@ -317,7 +317,7 @@ class LandlockCells(PlainCells):
 
 
 def memory_files(memory: int) -> str:
-    """Return the options of a file system in memory that is so large that the limit counts first.
+    """Return options of a file system in memory, larger than the memory limit, which applies first.
 
     Args:
         memory: MiB of the limit.
@@ -331,5 +331,5 @@ def _below_ceiling(what: int, most: int) -> int:
 
 
 def _can_look() -> bool:
-    """Is there a /proc? Not in some containers."""
+    """Is there a /proc? Some containers have none."""
     return os.path.exists("/proc/self/status")  # noqa: PTH110

@@ -1,7 +1,7 @@
 """One control group for all candidates of a runner: memory and processes, counted together.
 
-Resource limits count each process by itself; 64 processes of 1 GiB need a group to stop them. It is
-made once, because a group for each evaluation costs 2 ms, and used by one candidate after another.
+A resource limit holds for each process alone; only a group limits 64 processes of 1 GiB. The group
+is made once and serves one candidate after another: one for each evaluation would cost 2 ms.
 
 Both versions of the interface: https://docs.kernel.org/admin-guide/cgroup-v2.html
 """
@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 _PREFIX = "evolver-"
-_ROUNDS, _PAUSE = 100, 0.01  # of killing and removing what a dead runner left; seconds between them
+_ROUNDS, _PAUSE = 100, 0.01  # tries to empty or remove a group; seconds between them
 _YOUNG = 3600  # seconds
 _FILES = {  # controller: (file of version 1, file of version 2)
     "memory": ("memory.limit_in_bytes", "memory.max"),
@@ -25,7 +25,7 @@ _CLOCKS = ("cpuacct.usage", "cpu.stat")  # the file of version 1, of version 2
 
 
 class Group:
-    """A control group, or what of it this host lets us make.
+    """A control group, with the controllers that this host lets us use.
 
     Args:
         memory: bytes of all processes together.
@@ -53,16 +53,16 @@ class Group:
 
     @property
     def lacks(self) -> list[str]:
-        """What it cannot limit."""
+        """The controllers that are missing."""
         return [controller for controller in _FILES if controller not in self._folders]
 
     def admit(self, pid: int) -> None:
-        """Put a process into it, with the children that it will have."""
+        """Put a process into it; its future children will be in it too."""
         for folder in set(self._folders.values()):
             (folder / "cgroup.procs").write_text(str(pid))
 
     def memory(self) -> int:
-        """Return the bytes that its processes have taken, files in the cache aside."""
+        """Return the bytes that its processes use, without cached files."""
         sizes: dict[str, int] = {}
         with contextlib.suppress(OSError, KeyError):
             for line in (self._folders["memory"] / "memory.stat").read_text().splitlines():
@@ -71,7 +71,7 @@ class Group:
         return sizes.get("anon", sizes.get("total_rss", 0)) + sizes.get("shmem", 0)
 
     def cpu_time(self) -> int | None:
-        """Return the nanoseconds of CPU time that all in it have taken, the dead too.
+        """Return the CPU time of all its processes in nanoseconds, dead ones included.
 
         None where this host has no such group.
         """
@@ -87,20 +87,20 @@ class Group:
         return None
 
     def has_killed(self) -> bool:
-        """Has the kernel killed a process for lack of memory since this was last asked?"""
+        """Has the kernel killed a process for lack of memory since the last call?"""
         before, self._kills = self._kills, self._count_kills()
         return self._kills > before
 
     def remove(self) -> None:
-        """Remove it, when its last process is dead."""
+        """Remove it; its last process has to be dead."""
         for folder in set(self._folders.values()):
             _remove(folder)
 
     def _find(self, controller: str, files: tuple[str, str]) -> Path | None:
-        """Make a group where one can be made that has this controller."""
+        """Make a group with this controller, in the nearest folder where that is possible."""
         for made in self._folders.values():
             if any((made / name).exists() for name in files):
-                return made  # version 2 has all of them in one place
+                return made  # version 2 has all controllers in one folder
         for parent in _places(controller):
             folder = parent / f"{_PREFIX}{_namespace()}-{os.getpid()}"
             try:
@@ -131,7 +131,7 @@ class Group:
         return 0
 
     def _open_events(self) -> int:
-        """Open, for good, because it is read after each evaluation, the file that counts kills."""
+        """Open the file that counts kills; it stays open, being read after each evaluation."""
         folder = self._folders.get("memory")
         for name in ("memory.events", "memory.oom_control"):
             with contextlib.suppress(OSError):
@@ -152,23 +152,23 @@ class Enclosing(Group):
 
     @property
     def lacks(self) -> list[str]:
-        """Nothing: the engine has been asked for all of it."""
+        """Nothing: the engine sets all limits."""
         return []
 
     def admit(self, pid: int) -> None:
-        """Do nothing: everything here is in it."""
+        """Do nothing: every process of the container is in it."""
 
     def cpu_time(self) -> int | None:
-        """Return the nanoseconds that all others in it have taken: this process is in it too."""
+        """Return the CPU time of all other processes in it: this process is in it too."""
         taken = super().cpu_time()
         return None if taken is None else taken - time.process_time_ns()
 
     def remove(self) -> None:
-        """Do nothing: it goes with the container."""
+        """Do nothing: it ends with the container."""
 
 
 def _places(controller: str) -> list[Path]:
-    """Return folders in which a group with this controller may be possible, the nearest first."""
+    """Return folders in which to try to make a group with this controller, the nearest first."""
     own: dict[str, str] = {}
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
@@ -195,22 +195,21 @@ def _places(controller: str) -> list[Path]:
 
 
 def sweep() -> None:
-    """Kill what dead runners left in their groups, and remove these."""
+    """Kill the processes that dead runners left in their groups, and remove the groups."""
     for parent in {place for controller in (*_FILES, "cpuacct") for place in _places(controller)}:
         _sweep(parent)
 
 
 def _sweep(parent: Path) -> None:
-    """Remove the groups of dead runners, with what these left in them."""
+    """Remove the groups of dead runners below a folder, and kill the processes in them."""
     own = _namespace()
     for folder in parent.glob(f"{_PREFIX}*"):
         namespace, _, pid = folder.name.removeprefix(_PREFIX).rpartition("-")
         with contextlib.suppress(OSError, ValueError):
             if namespace != own:
-                # Its runner may live although there is no such number here: it may just have made
-                # its group.
+                # Whether its runner lives cannot be seen here. It may just have made its group.
                 if time.time() - folder.stat().st_mtime > _YOUNG:
-                    folder.rmdir()  # where it is empty
+                    folder.rmdir()  # succeeds only if it is empty
             elif not Path(f"/proc/{pid}").exists():
                 _kill_all(folder)
                 _remove(folder)
@@ -236,12 +235,12 @@ def _remove(folder: Path) -> None:
 
 
 def _kill_all(folder: Path) -> None:
-    """Kill what a dead runner left in its group, such as a fork bomb, until the group is empty."""
+    """Kill the processes in a group, such as a fork bomb, until it is empty."""
     for _ in range(_ROUNDS):
         pids = [int(pid) for pid in (folder / "cgroup.procs").read_text().split()]
         if not pids:
             return
-        with contextlib.suppress(OSError):  # there is none in groups of other controllers
+        with contextlib.suppress(OSError):  # groups of other controllers have no such file
             (folder / "pids.max").write_text("0")
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):

@@ -15,9 +15,9 @@ _NICE = 10
 
 
 class ContainerCells(LandlockCells):
-    """Tier B in a container: its root can change its uid and kill, and may not touch others' files.
+    """Tier B in a container: its root can change its uid and kill, but not touch others' files.
 
-    So what belongs to a candidate is made and removed under the candidate's uid.
+    So the files of a candidate are made and removed under the candidate's uid.
     """
 
     scratch_is_open = False  # a file system of fixed size
@@ -25,29 +25,29 @@ class ContainerCells(LandlockCells):
     _private = ("/tmp", "/dev/shm")  # file systems in memory, the same for all candidates
 
     def furnish(self) -> None:
-        """Let the runner, which has to kill it, go first on the processors that they share."""
+        """Give the runner, which has to kill it, precedence on the processors that they share."""
         super().furnish()
         os.nice(_NICE)
 
     def _make_place(self) -> str:
         place = super()._make_place()
-        Path(place, "scratch").chmod(0o771)  # for whoever is of root's group, with its own uid
+        Path(place, "scratch").chmod(0o771)  # a candidate's uid, in root's group, makes a folder
         for folder in self._private:
-            Path(folder).chmod(0o1777)  # an engine gives them the mode that the image has there
+            Path(folder).chmod(0o1777)  # an engine gives them the mode of the image's folder
         return place
 
     def _make_rules(self) -> landlock.Ruleset | None:
         if landlock.version():
             return super()._make_rules()
-        # All else here is root's and read-only, or root's and closed.
+        # All other files here belong to root, and are read-only or closed.
         self.notes.append("containers here have no Landlock: candidates can read all of the image")
         return None
 
     def _new_folder(self) -> str:
-        return "/box"  # the same in every container: a candidate cannot tell them apart
+        return "/box"  # the same in every container, so candidates cannot tell them apart
 
     def _make_filter(self) -> bytes:
-        return seccomp.build_filter(network=self._terms.network)  # no server listens in there
+        return seccomp.build_filter(network=self._terms.network)  # no server listens in here
 
     def _make_scratch(self, path: str) -> None:
         os.seteuid(self._uid)
@@ -56,13 +56,13 @@ class ContainerCells(LandlockCells):
 
     def _clear(self, folders: list[str]) -> None:
         folders = [*dict.fromkeys((*folders, *self._private))]
-        left: dict[int, list[str]] = {}  # owner -> folders, into which root may not look
+        left: dict[int, list[str]] = {}  # owner -> folders that root may not read
         for entry in itertools.chain.from_iterable(map(os.scandir, folders)):
             owner = entry.stat(follow_symlinks=False).st_uid
             if owner == 0:
-                continue  # what the task shows there, or what the image has
+                continue  # from the task or the image
             try:
-                # Root may remove what others own, because the folder is its own.
+                # Root owns the folder, so it may remove entries that others own.
                 remove = os.rmdir if entry.is_dir(follow_symlinks=False) else os.unlink
                 remove(entry.path)
             except OSError:

@@ -1,6 +1,6 @@
 """Trees of files: laid out for a candidate, looked through, removed.
 
-With `os` and not with `pathlib`, because most of this is on the clock of every evaluation.
+With `os` and not with `pathlib`, because most of this runs in every evaluation.
 """
 # ruff: noqa: PTH101, PTH103, PTH104, PTH106, PTH108, PTH110, PTH112, PTH114, PTH120, PTH208
 # ruff: noqa: PTH211
@@ -32,7 +32,7 @@ def write_files(root: str, files: dict[str, bytes]) -> None:
 
 
 def link_missing(root: str, base: str) -> None:
-    """Link into a tree the files of another that it does not have itself."""
+    """Link the files of another tree into a tree, except those that it already has."""
     for folder, _, names in os.walk(base):
         inner = os.path.relpath(folder, base)
         os.makedirs(f"{root}/{inner}", exist_ok=True)
@@ -42,9 +42,9 @@ def link_missing(root: str, base: str) -> None:
 
 
 def wipe(path: str) -> None:
-    """Remove a tree, whatever rights its owner has taken from himself and however deep it is.
+    """Remove a tree of any depth and any modes.
 
-    Each folder below is moved up before it is looked into, so that no path is ever too long.
+    Each folder below is moved up before it is read, so that no path gets too long.
     """
     folders = [path]
     unused = os.urandom(8).hex()
@@ -60,7 +60,7 @@ def wipe(path: str) -> None:
                 if not entry.is_dir(follow_symlinks=False):
                     os.unlink(entry.path)
                     continue
-                os.chmod(entry.path, 0o700)  # whoever moves a folder writes to it
+                os.chmod(entry.path, 0o700)  # moving a folder writes to it
                 number += 1
                 inner = f"{path}/{unused}-{number}"
                 os.rename(entry.path, inner)
@@ -73,10 +73,10 @@ def wipe(path: str) -> None:
 
 
 def hold(folder: str) -> int:
-    """Mark a folder as somebody's; return the descriptor by which it is, until it is closed.
+    """Lock a folder; return the descriptor that holds the lock until it is closed.
 
     Raises:
-        BlockingIOError: it is somebody else's.
+        BlockingIOError: another process holds it.
     """
     fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
@@ -88,9 +88,9 @@ def hold(folder: str) -> int:
 
 
 def sweep(parent: str, prefix: str) -> None:
-    """Remove folders of this user that nobody holds any more, as those who were killed left them.
+    """Remove folders of this user that no process holds: those of killed processes.
 
-    Young ones are let be: they may be about to be held.
+    Young ones are kept: their process may be about to lock them.
     """
     for entry in os.scandir(parent):
         if not entry.name.startswith(prefix):
@@ -111,7 +111,7 @@ def _listed(folder: str) -> list[os.DirEntry[str]]:
 
 
 def around(path: str, hidden: list[str]) -> list[str]:
-    """Return paths that cover all that is at and below `path` but for the hidden ones."""
+    """Return paths that cover `path` and everything below it except the hidden paths."""
     if path in hidden:
         return []
     if not any(place.startswith(path + "/") for place in hidden):
@@ -120,9 +120,9 @@ def around(path: str, hidden: list[str]) -> list[str]:
 
 
 def is_within(root: str, size: int, files: int) -> bool:
-    """Does a tree hold at most so many bytes and entries, as far as one can look?
+    """Does a tree hold at most so many bytes and entries?
 
-    What is too deep to be named is too much. Who may not look into a folder takes the right to.
+    A tree too deep for a path counts as too large. A closed folder is opened first.
     """
     queue = [root]
     while queue:
@@ -141,7 +141,7 @@ def is_within(root: str, size: int, files: int) -> bool:
                 continue
             except OSError:
                 return False
-            size -= max(status.st_size, status.st_blocks * 512)  # blocks may not be given yet
+            size -= max(status.st_size, status.st_blocks * 512)  # blocks may not be allocated yet
             if files < 0 or size < 0:
                 return False
             if stat.S_ISDIR(status.st_mode):

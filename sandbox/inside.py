@@ -1,9 +1,8 @@
 """Runs an evaluator of the form `evaluate(program_path)` beside the candidate, in its process.
 
-This is guest code: the program that is judged shares the process and can say what it likes here.
-The evaluator finds itself in a folder that looks like its task's: its own file, the modules that it
-imports, and the program. It is also the current directory, may be written to, and is as short-lived
-as the evaluation.
+This is guest code: the program shares the process and can forge the result. The evaluator runs in a
+folder like its task's, with its own file, the modules that it imports, and the program. The folder
+is the current directory, is writable, and lasts as long as the evaluation.
 """
 
 from __future__ import annotations
@@ -20,11 +19,11 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-import candidate  # what guest code gets: see `sandbox.program.CandidateModule`
+import candidate  # `sandbox.program.CandidateModule`
 
-_TEXT = 100_000  # characters of what is no number, no text and no bytes
+_TEXT = 100_000  # characters of values other than numbers, strings and bytes
 
-_folder = ""  # once it is made
+_folder = ""  # set when it is made
 _modules: dict[str, ModuleType] = {}
 
 
@@ -35,24 +34,24 @@ def evaluate(
     function: str,
     settings: dict[str, Any],
 ) -> dict[str, Any]:
-    """Return what the evaluator says of the program.
+    """Return the evaluator's result for the program.
 
     Args:
         files: the evaluator's own: path -> contents.
-        changed: files of the program that are not what was laid out.
+        changed: files of the program that differ from those laid out.
         file: the path of the evaluator's file.
         function: the name of its function.
         settings: keyword arguments for it.
 
     Returns:
-        "metrics" and "artifacts", both of plain values: numbers, texts, bytes, nested mappings.
+        "metrics" and "artifacts", both of plain values: numbers, strings, bytes, nested mappings.
     """
     if not _folder:
         _lay_out(files, changed)
     program = f"{_folder}/{candidate.path}"
     returned = getattr(_load(file), function)(program, **settings)
     if inspect.iscoroutine(returned):
-        import asyncio  # 20 ms, and only for those
+        import asyncio  # takes 20 ms, so only for coroutines
 
         returned = asyncio.run(returned)
     return _plain_result(returned)
@@ -60,7 +59,7 @@ def evaluate(
 
 def _lay_out(files: dict[str, bytes], changed: dict[str, bytes]) -> None:
     global _folder
-    _folder = f"{os.environ['TMPDIR']}/task"  # where nothing is yet
+    _folder = f"{os.environ['TMPDIR']}/task"  # does not exist yet
     for path, content in {**changed, **files}.items():
         target = Path(_folder, path)
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -73,7 +72,7 @@ def _lay_out(files: dict[str, bytes], changed: dict[str, bytes]) -> None:
                 (inner / name).symlink_to(Path(place, name))
     os.chdir(_folder)
     sys.path.insert(0, _folder)
-    # Python processes that the evaluator starts find what is found here.
+    # Python processes that the evaluator starts find the same modules.
     installed = [path for path in sys.path if path.endswith(("/site-packages", "/dist-packages"))]
     os.environ["PYTHONPATH"] = os.pathsep.join([_folder, *installed])
     _stand_in()
@@ -93,14 +92,14 @@ def _load(file: str) -> ModuleType:
 
 @dataclass
 class EvaluationResult:
-    """What OpenEvolve's evaluators may return instead of a mapping of metrics."""
+    """The result that OpenEvolve's evaluators may return instead of a mapping of metrics."""
 
     metrics: dict[str, float]
     artifacts: dict[str, str | bytes] = field(default_factory=dict)
 
 
 def _stand_in() -> None:
-    """Let evaluators written for OpenEvolve import their result's class where it is missing."""
+    """Provide OpenEvolve's result class to its evaluators, if OpenEvolve is not installed."""
     if importlib.util.find_spec("openevolve") is not None:
         return
     package, module = ModuleType("openevolve"), ModuleType("openevolve.evaluation_result")
@@ -122,7 +121,7 @@ def _plain_result(returned: Any) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that can cross: numbers as floats, what is unknown as text."""
+    """Return a value that can be sent: numbers as floats, unknown types as text."""
     if value is None or isinstance(value, str | bytes):
         return value
     if isinstance(value, Mapping):

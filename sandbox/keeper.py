@@ -1,10 +1,10 @@
-"""The keeper: the runner's parent, which outlives it and kills what it leaves behind.
+"""The keeper: the runner's parent, which outlives it and kills the processes that it leaves.
 
-A runner may be killed, or it hangs and the host gives it up. Below a process namespace the kernel
-then kills all that it started; without one, a fork bomb would go on. The keeper is a subreaper
-(prctl(2)): a process below it stays below it, whatever its parents and sessions do.
+A runner may be killed, or it hangs and the host gives it up. In a process namespace the kernel then
+kills all processes; without one, a fork bomb would go on. The keeper is a subreaper (prctl(2)): a
+process below it stays below it, whatever its parents and sessions do.
 
-The keeper runs no code but this. If it is killed itself, the runner ends, and kills what it has.
+If the keeper is killed, the runner ends and kills the processes below itself.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def keep(channel: Sequence[int]) -> int:
     """
     kernel.become_subreaper()
     keeper = os.pidfd_open(os.getpid())
-    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # whoever started this may have ignored it
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the parent may have ignored it
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
     runner = os.fork()
     if runner == 0:
@@ -64,8 +64,8 @@ def _watch(runner: int) -> None:
 def kill_descendants() -> None:
     """Kill and reap all processes below this one, which is their subreaper.
 
-    They are stopped before any is killed, round after round: of a fork bomb at its limit of
-    processes, each that dies makes room for another.
+    All are stopped before any is killed, round after round: when a process of a fork bomb dies at
+    the limit of processes, another one could take its place.
     """
     while stopped := _stop_descendants():
         _signal(stopped, signal.SIGKILL)

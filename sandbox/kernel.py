@@ -1,4 +1,4 @@
-"""The Linux calls that Python has no name for, by ctypes. Every failure is an OSError."""
+"""Linux calls that Python does not offer, by ctypes. Every failure is an OSError."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import os
 import platform
 from typing import Any
 
-# PyDLL keeps the interpreter's lock: after a raw clone nobody is there to hand it back.
+# PyDLL keeps the interpreter's lock: the child of a raw clone could not get it back.
 _libc = ctypes.PyDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long
 
 MACHINE = platform.machine()
-#: The calls that are made here; those from 424 on have one number on every machine.
+#: The calls made here; those from 424 on have the same number on every machine.
 _NUMBERS = (
     {
         "x86_64": {"clone": 56, "mount": 165, "umount2": 166, "pivot_root": 155, "prctl": 157}
@@ -50,7 +50,7 @@ def syscall(name: str, *arguments: Any) -> int:
     """Make a system call; ints, bytes and ctypes pointers are its arguments.
 
     Raises:
-        OSError: it failed, or this machine's number of it is not known.
+        OSError: it failed, or its number on this machine is not known.
     """
     if name not in _NUMBERS:
         raise OSError(38, f"{name}: the system calls of {MACHINE} are not known")
@@ -72,7 +72,7 @@ def prctl(option: int, *arguments: int) -> None:
 
 
 def die_with_parent() -> None:
-    """Be killed when the parent dies. A change of uid undoes it."""
+    """Have the kernel kill this process when its parent dies; a change of uid undoes it."""
     prctl(_PR_SET_PDEATHSIG, 9)
 
 
@@ -108,9 +108,9 @@ def mount(source: str, target: str, kind: str, flags: int, options: str = "") ->
 
 
 def bind(source: str, target: str) -> None:
-    """Make a tree visible at another place, read-only, without devices' and setuid's powers.
+    """Bind a tree to another place, read-only, without device nodes and setuid programs.
 
-    Device nodes keep theirs: a file is bound without `nodev`.
+    A single file is bound without `nodev`, so that a device node works.
     """
     mount(source, target, "", MS_BIND | MS_REC)
     attributes = _ATTR_RDONLY | _ATTR_NOSUID | (_ATTR_NODEV if os.path.isdir(source) else 0)  # noqa: PTH112
@@ -142,7 +142,7 @@ def close_all_but(kept: int) -> None:
 
 
 def lock_privileges() -> None:
-    """Let no exec bring anything back, and no change of uid take or give anything."""
+    """Make the loss of privileges final: no exec and no change of uid gives any back."""
     prctl(_PR_SET_NO_NEW_PRIVS, 1)
     prctl(_PR_CAP_AMBIENT, 4)  # clear all
     try:
@@ -150,7 +150,7 @@ def lock_privileges() -> None:
         for capability in range(64):
             prctl(_PR_CAPBSET_DROP, capability)
     except OSError:
-        pass  # past the last one that this kernel knows; or no right to, and so nothing to lock
+        pass  # past the last capability of this kernel; or without the right, so nothing to lock
 
 
 def drop_capabilities() -> None:

@@ -1,4 +1,4 @@
-"""Landlock: which files a process may touch, for good, without being root.
+"""Landlock: limits for good which files a process may access; root is not needed.
 
 https://docs.kernel.org/userspace-api/landlock.html
 """
@@ -20,7 +20,7 @@ _RIGHTS = {1: (1 << 13) - 1, 2: (1 << 14) - 1, 3: (1 << 15) - 1, 4: (1 << 15) - 
 
 
 def version() -> int:
-    """Return the version of the kernel's interface, 0 where there is none."""
+    """Return the version of the kernel's interface; 0 if the kernel has no Landlock."""
     try:
         return syscall("landlock_create_ruleset", 0, 0, 1)
     except OSError:
@@ -28,15 +28,15 @@ def version() -> int:
 
 
 def keeps_signals() -> bool:
-    """Does it keep signals and abstract sockets inside?"""
+    """Can it restrict signals and abstract sockets?"""
     return version() >= 6
 
 
 class Ruleset:
-    """What will be allowed; everything else is refused once it is applied.
+    """A list of allowed accesses; once it is applied, all others are refused.
 
     Args:
-        network: leave TCP alone; else it is refused from version 4 on.
+        network: do not restrict TCP; else it is refused, from version 4 on.
 
     Raises:
         OSError: the kernel has no Landlock.
@@ -51,7 +51,7 @@ class Ruleset:
         self.fd = syscall("landlock_create_ruleset", record, len(record), 0)
 
     def allow(self, path: str, *, write: bool = False) -> None:
-        """Allow reading and executing what is at or below `path`, or everything there.
+        """Allow reading and executing at and below `path`; with `write`, all accesses.
 
         Raises:
             OSError: there is nothing at `path`.
@@ -59,7 +59,7 @@ class Ruleset:
         self._allow(path, self._rights if write else _READ)
 
     def allow_listing(self, path: str) -> None:
-        """Allow seeing the names of what is below a directory, as an import has to.
+        """Allow listing directories at and below `path`, which imports need.
 
         Raises:
             OSError: there is nothing at `path`.
@@ -77,5 +77,5 @@ class Ruleset:
             os.close(place)
 
     def apply(self) -> None:
-        """Restrict this process and all that it will start; needs no_new_privs."""
+        """Restrict this process and its future children; needs no_new_privs."""
         syscall("landlock_restrict_self", self.fd, 0)

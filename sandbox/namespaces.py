@@ -1,9 +1,9 @@
-"""Tier A: namespaces, and a root that holds nothing but what candidates need.
+"""Tier A: namespaces, and a root that holds only the files that candidates need.
 
-A's namespaces are made once, around the zygote; each candidate gets process and mount namespaces
-of its own inside them. The network namespace has no interface up and nobody who could change that,
-and whoever was in it before is dead, so a fresh one for each candidate (0.7 ms, and a global lock
-of the kernel) would keep nothing more apart.
+The namespaces are made once, around the zygote; each candidate gets process and mount namespaces
+of its own inside them. All candidates share the network namespace: it has no interface up, no
+process in it may change that, and the candidates before are dead. A fresh one for each candidate
+would cost 0.7 ms and a global lock of the kernel, and isolate no better.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from sandbox.terms import MOST_FILES, Terms
 from sandbox.uids import RANGE
 
 _ROOT, _SCRATCH = "/box/program", "/box/scratch"
-_OWN = "/box/own"  # a file system of each candidate: /tmp, /dev/shm, and who it is
-_SHOWN = "/box/shown"  # what the host has in its /tmp and /dev/shm, and candidates may see
+_OWN = "/box/own"  # a file system of each candidate: /tmp, /dev/shm, its passwd and group
+_SHOWN = "/box/shown"  # visible paths of the host that lie below its /tmp and /dev/shm
 _HOST = "sandbox"
-#: Links of the root, which every candidate shares, to what is a candidate's own or the kernel's.
+#: Links in the shared root to files of the candidate or of the kernel.
 _LINKS = {
     "/tmp": f"{_OWN}/tmp",
     "/dev/shm": f"{_OWN}/shm",
@@ -33,7 +33,7 @@ _LINKS = {
     "/dev/stdout": "/proc/self/fd/1",
     "/dev/stderr": "/proc/self/fd/2",
 }
-#: What resolvers read, where there is no network that the host's own would be of use for.
+#: Files that resolvers read, where there is no network; the host's own would be of no use.
 _RESOLVERS = {
     "resolv.conf": b"",
     "hosts": f"127.0.0.1 localhost {_HOST}\n::1 localhost {_HOST}\n".encode(),
@@ -75,7 +75,7 @@ class NamespaceCells(LandlockCells):
         return number % RANGE + 1 if self._own_users else super()._uid_of(number)
 
     def prepare(self) -> None:
-        """Build the root that holds only what candidates may see, and move into it."""
+        """Build the root, which holds only the paths that candidates may see, and change to it."""
         self._own_pids = os.open("/proc/self/ns/pid", os.O_RDONLY | os.O_CLOEXEC)
         socket.sethostname(_HOST)
         super().prepare()
@@ -96,8 +96,8 @@ class NamespaceCells(LandlockCells):
         for folder in ("/proc", _ROOT, _SCRATCH, _OWN):
             Path(folder).mkdir(parents=True)
         self._make_links()
-        # A new /proc may be mounted only while another is in sight, so this one stays below the
-        # candidates' own. Where the host's is masked, as in a container, there is none at all.
+        # A new /proc may be mounted only while another is visible, so this one stays below those of
+        # the candidates. Where the host's is masked, as in a container, there is no /proc.
         self._has_proc = self._mount_proc(0)
         kernel.unmount("/host")
         Path("/host").rmdir()
@@ -107,7 +107,7 @@ class NamespaceCells(LandlockCells):
         return "/box"
 
     def _make_links(self) -> None:
-        """Make what candidates share of /tmp, /dev and /etc, where the task shows nothing else."""
+        """Make the shared links and files of /tmp, /dev and /etc, if the task shows no others."""
         for place, target in _LINKS.items():
             folder = Path(place).parent
             if not os.path.lexists(place) and str(folder) not in self._terms.visible:
@@ -122,10 +122,10 @@ class NamespaceCells(LandlockCells):
             if Path(_SHOWN + folder).exists()
             for name in os.listdir(_SHOWN + folder)  # noqa: PTH208
         ]
-        self._make_own()  # for what is imported before there is a candidate
+        self._make_own()  # for the preload
 
     def _make_own(self) -> None:
-        """Make /tmp and /dev/shm. With `os`, because it is on the clock of every evaluation."""
+        """Make /tmp and /dev/shm; with `os`, because it runs in every evaluation."""
         for folder in (f"{_OWN}/tmp", f"{_OWN}/shm"):
             os.mkdir(folder)  # noqa: PTH102
             os.chmod(folder, 0o1777)  # noqa: PTH101
@@ -136,7 +136,7 @@ class NamespaceCells(LandlockCells):
         source = Path("/host" + path)
         target = Path(_inside(path))
         if target.exists() or target.is_symlink() or not os.path.lexists(source):
-            return  # below something that is shown already, or nothing
+            return  # shown already, or not there
         target.parent.mkdir(parents=True, exist_ok=True)
         if source.is_symlink():
             target.symlink_to(source.readlink())
@@ -164,7 +164,7 @@ class NamespaceCells(LandlockCells):
         return rules
 
     def _make_filter(self) -> bytes:
-        # With the host's network come its servers that listen under no path.
+        # The host's network includes servers on abstract sockets.
         local = not self._terms.network or landlock.keeps_signals()
         return seccomp.build_filter(network=self._terms.network, local=local)
 
@@ -177,13 +177,13 @@ class NamespaceCells(LandlockCells):
         return pid
 
     def bury(self, number: int, spared: set[int]) -> None:
-        """Do nothing: with its first process all of a namespace is dead, and its mounts gone."""
+        """Do nothing: when the first process dies, the kernel kills all others and unmounts."""
 
     def remove(self) -> None:
-        """Do nothing: the place goes with the zygote."""
+        """Do nothing: the place ends with the zygote."""
 
     def furnish(self) -> None:
-        """Mount what is the candidate's own: its program, scratch directory, /tmp, and /proc."""
+        """Mount the candidate's own file systems: program, scratch directory, /tmp, /proc."""
         super().furnish()
         kernel.unshare(kernel.NEWNS)
         flags = kernel.MS_NOSUID | kernel.MS_NODEV
@@ -200,16 +200,16 @@ class NamespaceCells(LandlockCells):
             self._mount_proc(kernel.MS_RDONLY)
 
     def lay_out_program(self, files: dict[str, bytes]) -> tuple[str, str]:
-        """Lay out the program, for good; return where it and the scratch directory are."""
+        """Lay out the program, read-only; return its folder and the scratch directory."""
         self._lay_out(_ROOT, files, "/base")
         kernel.set_read_only(_ROOT)
         return _ROOT, _SCRATCH
 
 
 def _inside(path: str) -> str:
-    """Return where a path of the host is shown: elsewhere below a folder that is a candidate's own.
+    """Return where a path of the host is shown: below `_SHOWN` if it is in /tmp or /dev/shm.
 
-    Links lead there.
+    Links in the candidate's own /tmp and /dev/shm lead there.
     """
     return _SHOWN + path if path.startswith(("/tmp/", "/dev/shm/")) else path
 

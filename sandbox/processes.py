@@ -1,4 +1,4 @@
-"""What /proc tells of processes, for where no control group and no namespace does the counting."""
+"""Reads /proc: children, CPU time and memory of processes, where no control group counts them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 
 _MIB = 1 << 20
-_UNKNOWN = 8 * _MIB  # what a file counts for whose size only root may know
+_UNKNOWN = 8 * _MIB  # assumed size of a file whose size only root may read
 SOCKET = 1 << 18  # bytes that may lie in a socket, unread
 _CPUCLOCK_SCHED = 2  # of the clocks that a pid has, the scheduler's
 _TICK = 1_000_000_000 // os.sysconf("SC_CLK_TCK")  # nanoseconds
@@ -34,7 +34,7 @@ def descendants(pid: int) -> list[int]:
 
 
 def all_processes() -> list[int]:
-    """Return the pids of all processes that there are."""
+    """Return the pids of all visible processes."""
     with contextlib.suppress(OSError):
         return [int(name) for name in os.listdir("/proc") if name.isdigit()]  # noqa: PTH208
     return []
@@ -50,27 +50,25 @@ def _children(pid: int) -> Iterator[list[int]]:
 
 
 def cpu_below(pid: int) -> int:
-    """Return the nanoseconds of CPU time that all processes below `pid` have taken.
+    """Return the CPU time of all processes below `pid` in nanoseconds.
 
-    Threads that have ended count, and children that were waited for, these in hundredths of a
-    second. What was never waited for because its parent ignores the signal is lost: a control
-    group knows better.
+    Ended threads count, and children that were waited for, these in hundredths of a second. A child
+    whose parent ignores SIGCHLD is lost; a control group would count it.
     """
     taken = 0
     for one in descendants(pid):
         with contextlib.suppress(OSError, IndexError):
             taken += time.clock_gettime_ns((~one << 3) | _CPUCLOCK_SCHED)
-            # Behind the name, which may hold anything, comes the third field.
+            # The third field comes behind the name, which may hold any characters.
             fields = Path(f"/proc/{one}/stat").read_text().rpartition(")")[2].split()
             taken += (int(fields[13]) + int(fields[14])) * _TICK
     return taken
 
 
 def waited_below(pid: int) -> int:
-    """Return the nanoseconds that this process and all below `pid` were kept from running.
+    """Return the nanoseconds that this process and all below `pid` waited for a processor.
 
-    The sum over all threads that live, of the time in which each was ready and others had the
-    processors. 0 where the kernel does not count it.
+    The sum over all living threads; 0 if the kernel does not count it.
     """
     waited = 0
     for one in ("self", *descendants(pid)):
@@ -82,7 +80,7 @@ def waited_below(pid: int) -> int:
 
 
 def processor_below(pid: int) -> int:
-    """Return the number of the processor that the oldest child of a process was on; -1: unknown."""
+    """Return the processor that the oldest child of a process was on last; -1: unknown."""
     with contextlib.suppress(OSError, IndexError):
         oldest = min(child for children in _children(pid) for child in children[:1])
         return int(Path(f"/proc/{oldest}/stat").read_text().rpartition(")")[2].split()[36])
@@ -90,7 +88,7 @@ def processor_below(pid: int) -> int:
 
 
 def tasks_of(uid: int) -> int:
-    """Count the threads of a user; RLIMIT_NPROC counts them all, whoever started them."""
+    """Count all threads of a user, as RLIMIT_NPROC does."""
     count = 0
     for entry in os.scandir("/proc"):
         if entry.name.isdigit():
@@ -110,15 +108,15 @@ def memory_of_this_process() -> int:
 
 @dataclass(frozen=True)
 class Holdings:
-    """What a process takes that no folder shows.
+    """The memory and the nameless files of a process.
 
     Attributes:
-        private: bytes of its own pages, those that it has in common with its parent included.
-        shared: bytes of pages of files in memory that it has mapped.
-        tables: bytes of the tables that say where its pages are.
-        files: those that it holds and that have no name any more: device and inode -> bytes.
-        sockets: inodes of those that it has opened.
-        sends: has it sockets in which open files are on their way, where nobody holds them?
+        private: bytes of its anonymous pages, including those shared with its parent.
+        shared: bytes of mapped pages of files in memory.
+        tables: bytes of its page tables.
+        files: open or mapped files without a name: device and inode -> bytes.
+        sockets: inodes of its open sockets.
+        sends: are open files in flight in its sockets, where no process holds them?
     """
 
     private: int = 0
@@ -130,14 +128,14 @@ class Holdings:
 
 
 def holdings(pid: int, *, memory: bool) -> Holdings:
-    """Look at a process.
+    """Return the memory and the nameless files of a process.
 
     Args:
-        pid: a candidate, or one that it started.
-        memory: is its memory wanted too? Else it is given as 0.
+        pid: a candidate's process.
+        memory: measure its memory too; else it is 0.
 
     Raises:
-        PermissionError: it lets nobody look.
+        PermissionError: it cannot be inspected.
     """
 
     def look() -> Holdings:
@@ -149,17 +147,17 @@ def holdings(pid: int, *, memory: bool) -> Holdings:
 
 
 def _look_into(pid: int, look: Callable[[], _Seen], nothing: _Seen) -> _Seen:
-    """Return what is seen of a process; nothing where it is dead or not yet a candidate.
+    """Return the result of `look`; `nothing` if the process is dead or not yet a candidate.
 
     Raises:
-        PermissionError: it lets nobody look.
+        PermissionError: it cannot be inspected.
     """
     for is_last in (False, True):
         try:
             return look()
         except PermissionError:
-            # Nobody can look into the dead either, nor into what is about to become a candidate:
-            # that one may just have become one, so only the second time counts.
+            # A dead process cannot be inspected either, nor one that is about to become a
+            # candidate. It may just have become one, so only the second failure counts.
             if not _is_hiding(pid):
                 break
             if is_last:
@@ -168,32 +166,32 @@ def _look_into(pid: int, look: Callable[[], _Seen], nothing: _Seen) -> _Seen:
 
 
 def _resident(pid: int) -> tuple[int, int, int]:
-    """Return the bytes in memory of its own pages, of shared ones, and of their tables.
+    """Return the bytes of anonymous pages, of shared pages, and of page tables.
 
-    Pages that are in several processes count in each.
+    A page of several processes counts in each.
     """
     sizes = _sizes(f"/proc/{pid}/status")
     return sizes.get("RssAnon", 0), sizes.get("RssShmem", 0), sizes.get("VmPTE", 0)
 
 
 def share_of(pid: int) -> tuple[int, int]:
-    """Return the bytes in memory of its own pages and of shared ones, each divided by its holders.
+    """Return the bytes of anonymous and of shared pages, each page divided by its processes.
 
     Raises:
-        PermissionError: it lets nobody look.
+        PermissionError: it cannot be inspected.
     """
     nothing: dict[str, int] = {}
     sizes = _look_into(pid, lambda: _sizes(f"/proc/{pid}/smaps_rollup"), nothing)
-    if "Pss_Anon" not in sizes:  # before Linux 5.4, with the libraries' files
+    if "Pss_Anon" not in sizes:  # before Linux 5.4: with files of libraries
         return sizes.get("Pss", 0), 0
     return sizes["Pss_Anon"], sizes["Pss_Shmem"]
 
 
 def taken_in(pid: int, folders: Sequence[str]) -> dict[int, int]:
-    """Return device -> bytes taken in the file systems that a process has at these places.
+    """Return device -> bytes used, for the file systems that a process has at these folders.
 
     Raises:
-        PermissionError: it lets nobody look.
+        PermissionError: it cannot be inspected.
     """
 
     def look() -> dict[int, int]:
@@ -209,7 +207,7 @@ def taken_in(pid: int, folders: Sequence[str]) -> dict[int, int]:
 
 
 def _sizes(path: str) -> dict[str, int]:
-    """Return the bytes that lines of a file of /proc name as "Name: 12 kB"."""
+    """Return name -> bytes from the lines "Name: 12 kB" of a file of /proc."""
     sizes = {}
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(path).read_text().splitlines():
@@ -220,7 +218,7 @@ def _sizes(path: str) -> dict[str, int]:
 
 
 def _opened_files(pid: int) -> tuple[dict[_Identity, int], frozenset[int], bool]:
-    """Return its open files without a name, its sockets, and whether these hold files in flight."""
+    """Return its open files without a name, its sockets, and whether files are in flight."""
     sizes, sockets, sends = {}, set(), False
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for entry in os.scandir(f"/proc/{pid}/fd"):
@@ -236,15 +234,15 @@ def _opened_files(pid: int) -> tuple[dict[_Identity, int], frozenset[int], bool]
 
 
 def _mapped_files(pid: int) -> dict[_Identity, int]:
-    """Return the files without a name that it has mapped, and perhaps closed.
+    """Return the mapped files without a name, closed ones included.
 
-    Only root learns how large they are.
+    Only root can read their sizes.
     """
     sizes = {}
     with contextlib.suppress(FileNotFoundError, ProcessLookupError):
         for line in Path(f"/proc/{pid}/maps").read_bytes().splitlines():
             if not line.endswith(b" (deleted)") or line.endswith(b" /dev/zero (deleted)"):
-                continue  # the latter is memory that processes share
+                continue  # /dev/zero is memory that processes share
             extent, _, _, device, inode = line.split(maxsplit=5)[:5]
             major, minor = (int(part, 16) for part in device.split(b":"))
             try:
@@ -265,11 +263,11 @@ def _is_hiding(pid: int) -> bool:
 
 
 def offer_to_oom_killer() -> None:
-    """Let the kernel, where memory is short, kill this process and its children first.
+    """Have the kernel kill this process and its children first when memory is short.
 
-    Before the zygote above all, which may well be the largest process of its group.
+    Otherwise it may choose the zygote, often the largest process of its group.
     """
-    # A fork pays for every page that it is the first to write to: `Path.write_text` takes 120.
+    # A fork copies each page that it writes to: `Path.write_text` writes to 120.
     with contextlib.suppress(OSError):
         file = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(file, b"1000")

@@ -1,9 +1,9 @@
-"""A candidate's modules: imported from memory, with float literals that can be given other values.
+"""A candidate's modules: imported from memory, with replaceable values of float literals.
 
 The program's files and those laid beside them are one tree whose root is on `sys.path`. Python
-files are compiled from what the host sent, never from the disk. Where a vector of parameters is
-set, every literal that the host named is read from the module's globals instead, so that one
-compilation serves every vector and another vector costs only the modules' execution.
+files are compiled from the bytes that the host sent, never from the disk. Where parameters are set,
+each literal that the host named is read from the module's globals. So the modules are compiled once
+and another vector of parameters only executes them again.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from types import CodeType, ModuleType
 from typing import Any
 
-_NEEDED = ("sys", "builtins")  # by the interpreter itself
+_NEEDED = ("sys", "builtins")  # by the interpreter
 _Position = tuple[int, int]  # line from 1, column in bytes from 0: as in `ast`
 
 
@@ -37,8 +37,8 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         files: path relative to `root` -> contents.
         literals: path, line and column of each parameter.
         values: their values in the source.
-        first: path of the file that stands for the program. Its folder, or that of its outermost
-            package, is a place to import from too, as if the program had been started there.
+        first: path of the program's main file. Its folder, or that of its outermost package, is on
+            `sys.path` too, as if the program had been started there.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         self._own = tuple(values)
         self._values: tuple[Any, ...] | None = None  # None: as in the source
         self._loaded: set[str] = set()  # names of modules
-        self._executed_with: object = None  # what identifies the vector of the loaded modules
+        self._executed_with: object = None  # key of the parameters of the loaded modules
         for path, source in self._sources.items():
             remember_source(self._file_of(path), source)
 
@@ -77,7 +77,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return [self.root, *[f"{self.root}/{self._base}".rstrip("/")] * bool(self._base)]
 
     def name_of(self, path: str) -> str:
-        """Return the name of a file's module: in its package where it is in one."""
+        """Return the name of a file's module, with its package."""
         own = path.removeprefix(self._base) if self._is_packaged else path
         return module_name(own)
 
@@ -87,9 +87,9 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         return self._own if self._values is None else self._values
 
     def set_parameters(self, values: Sequence[float] | None) -> None:
-        """Set the literals, or with None leave them as they are in the source.
+        """Set the literals; None: as in the source.
 
-        Loaded modules are forgotten if they were executed with others, -0.0 and 0.0 being two.
+        Modules executed with other values are forgotten; -0.0 and 0.0 are different values.
         """
         key = b"" if values is None else struct.pack(f"={len(values)}d", *values)
         if key != self._executed_with:
@@ -109,15 +109,15 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
             module = importlib.import_module(self.name_of(path))
         finally:
             self._values = before
-        # Whoever calls next must not meet modules that hold somebody else's values.
+        # These modules hold other values than the next call expects.
         self._executed_with = None
         return module
 
     def claim_names(self) -> None:
-        """Let the program's modules go before others of their names that are loaded already.
+        """Give the program's modules precedence over loaded modules of the same names.
 
-        A program may well be called "random.py": what is not imported yet finds it then, as in a
-        script's folder, and what was imported before keeps the library's.
+        A program may be called "random.py": later imports find it, as in a script's folder; modules
+        imported before keep the library's.
         """
         for name in self._paths:
             if name not in _NEEDED:
@@ -133,7 +133,7 @@ class Modules(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """Return a file's name for tracebacks and `inspect`: libraries look for it on the disk."""
         return f"{self.root}/{path}" if self.root.startswith("/") else path
 
-    # --- what the import system asks ----------------------------------------------------------
+    # --- called by the import system ----------------------------------------------------------
 
     def find_spec(
         self, fullname: str, path: Any = None, target: Any = None
@@ -206,7 +206,7 @@ def remember_source(path: str, source: bytes) -> None:
 
 
 class CandidateModule(ModuleType):
-    """What guest code gets by `import candidate`."""
+    """The module that guest code imports as `candidate`."""
 
     def __init__(self, modules: Modules, first: str) -> None:
         super().__init__("candidate", "The program that is being judged.")

@@ -1,7 +1,7 @@
-"""The relay: carries frames between the host and the candidate of the moment.
+"""The relay: carries frames between the host and the present candidate.
 
-It copies a candidate's bytes without reading them, marks where they come from, keeps the end of
-what it prints, ends evaluations at their deadline, and ends everything when the host is gone.
+It copies a candidate's bytes without interpreting them, marks their source, keeps the end of the
+candidate's output, ends evaluations at their deadline, and ends itself when the host is gone.
 """
 
 from __future__ import annotations
@@ -17,37 +17,37 @@ from typing import Any, Protocol
 from sandbox import processes, wire, zygote
 
 _PIECE = 1 << 17  # bytes read at once
-_HELD = 1 << 18  # bytes held on the way to the host before the candidate has to wait
+_HELD = 1 << 18  # bytes queued for the host; beyond that the candidate waits
 _PIPE = 1 << 16  # bytes that a pipe holds
-_LOOK = 0.05  # seconds between two looks at whether the kernel has killed for lack of memory
-_TAIL = 4096  # bytes kept of what a candidate prints
+_LOOK = 0.05  # seconds between two checks for kills for lack of memory
+_TAIL = 4096  # bytes of a candidate's output that are kept
 
 
 class Zygote(Protocol):
-    """What the relay needs of the fork server."""
+    """The part of the fork server that the relay uses."""
 
     control: socket.socket
     pid: int
 
     def receive(self) -> dict[str, Any]:
-        """Return its next message; "gone" when there will be none."""
+        """Return its next message; "gone" after the last one."""
         ...
 
 
 class Group(Protocol):
-    """What the relay needs of the control group around the zygote."""
+    """The part of the zygote's control group that the relay uses."""
 
     def has_killed(self) -> bool:
-        """Has the kernel killed a process for lack of memory since this was last asked?"""
+        """Has the kernel killed a process for lack of memory since the last call?"""
         ...
 
     def cpu_time(self) -> int | None:
-        """Return the nanoseconds of CPU time that all in it have taken; None: it does not know."""
+        """Return the CPU time of all its processes in nanoseconds; None: unknown."""
         ...
 
 
 class Line:
-    """The connections with one candidate: a socket for frames, a pipe for what it prints."""
+    """The connections with one candidate: a socket for frames, a pipe for its output."""
 
     def __init__(self, number: int, control: socket.socket) -> None:
         """Have the zygote fork a candidate that waits for its program."""
@@ -64,7 +64,7 @@ class Line:
         os.close(its_output)
 
     def listen(self) -> bool:
-        """Read what was printed, and keep the last of it; False when nobody can print any more."""
+        """Read output and keep the end of it; return False when the pipe is closed."""
         try:
             piece = os.read(self.printed, _PIPE)
         except BlockingIOError:
@@ -75,15 +75,15 @@ class Line:
 
 
 class Relay:
-    """Carries frames between the host and the candidate of the moment.
+    """Carries frames between the host and the present candidate.
 
     Args:
         source: descriptor from which the host's frames are read.
         sink: descriptor to which frames for the host are written.
-        frames: what has been read of `source` so far.
+        frames: the bytes read from `source` so far.
         child: the zygote, ready.
         group: the control group that it is in.
-        keeper: a pidfd of the process that would clean up after this one; None: there is none.
+        keeper: a pidfd of the keeper; None: there is none.
     """
 
     def __init__(
@@ -109,18 +109,20 @@ class Relay:
         self._keeper = keeper
         if keeper is not None:
             self._watch(keeper, select.POLLIN)
-        self._line: Line | None = None  # to the present candidate, while its end is not reported
+        self._line: Line | None = None  # to the present candidate, until its end is reported
         self._is_linked = False  # is its socket open?
         self._deadline: float | None = None
-        self._is_alive = False  # its end has not been heard of
+        self._is_alive = False  # the zygote has not reported its end
         self._is_late = False  # it is being killed at its deadline
-        self._is_out_of_memory = False  # the kernel has killed a process of its
-        self._looks_at = 0.0  # when it is looked next at what the kernel has killed
+        self._is_out_of_memory = False  # the kernel has killed one of its processes
+        self._looks_at = 0.0  # time of the next check for kills
         self._is_closing = False  # the host waits for "closed"
-        self._memory = 0  # bytes that it took, once it is dead
+        self._memory = 0  # bytes at its peak, once it is dead
         self._decoys: list[str] = []  # that it opened, once it is dead
-        self._ending: dict[str, Any] | None = None  # to be told when all that it wrote is
-        self._stillborn: dict[str, Any] | None = None  # how the next one ended before its time
+        self._ending: dict[str, Any] | None = None  # sent after the last bytes that it wrote
+        self._stillborn: dict[str, Any] | None = (
+            None  # the end of the next one, if it died while waiting
+        )
         self._next = Line(1, child.control)
 
     def serve(self) -> None:
@@ -139,7 +141,7 @@ class Relay:
 
     def _turn(self) -> bool:
         self._watch(self._sink, select.POLLOUT if self._to_host.size else 0)
-        line = self._line  # may go while the host is heard
+        line = self._line  # reading from the host may close it
         link = line.link.fileno() if line is not None and self._is_linked else -1
         if line is not None and link >= 0:
             reading = select.POLLIN if self._to_host.size < _HELD else 0
@@ -165,7 +167,7 @@ class Relay:
         return True
 
     def _watch_over(self, deadline: float, now: float) -> None:
-        """Kill the candidate at its deadline, or when the kernel has killed a process of its."""
+        """Kill the candidate at its deadline, or once the kernel has killed a process of it."""
         if self._group is not None and now >= self._looks_at:
             self._looks_at = now + _LOOK
             self._is_out_of_memory = self._group.has_killed()
@@ -190,7 +192,7 @@ class Relay:
                     if self._line is not None and self._is_linked:
                         self._line.outbox.add([body])
                 case "printed" | "cpu" as what:
-                    self._tell(what)
+                    self._report_on(what)
                 case "close":
                     self._close()
         if self._line is not None and self._is_linked:
@@ -209,23 +211,21 @@ class Relay:
         # Forked ahead, so that the next evaluation does not wait for it.
         self._next = Line(self._line.number + 1, self._zygote.control)
 
-    def _tell(self, what: str) -> None:
-        self._tell_printed() if what == "printed" else self._tell_cpu_time()
+    def _report_on(self, what: str) -> None:
+        self._send_printed() if what == "printed" else self._send_cpu_time()
 
-    def _tell_printed(self) -> None:
-        """Tell what the candidate printed up to the answer that it has given."""
+    def _send_printed(self) -> None:
+        """Send the end of the candidate's output up to its last answer."""
         tail = bytearray()
         if self._line is not None:
             self._line.listen()
             tail = self._line.tail
         self._to_host.add(wire.frame({"op": "printed"}, bytes(tail)))
 
-    def _tell_cpu_time(self) -> None:
-        """Tell what the kernel has counted for the candidate, its threads and its children.
+    def _send_cpu_time(self) -> None:
+        """Send the kernel's accounts of the candidate, its threads and children, and its processor.
 
-        And on which processor it was last.
-
-        The zygote and the candidate that waits, both idle, are counted too where a group counts.
+        A control group counts the zygote and the waiting candidate too, but both are idle.
         """
         taken = self._group.cpu_time() if self._group is not None else None
         if taken is None:
@@ -237,7 +237,7 @@ class Relay:
         )
 
     def _close(self) -> None:
-        """Let nothing more of the candidate through, and report when it is dead."""
+        """Stop carrying the candidate's bytes, and report when it is dead."""
         self._drop_link()
         if self._line is not None:
             self._watch(self._line.printed, 0)
@@ -249,7 +249,7 @@ class Relay:
             self._report()
 
     def _report(self) -> None:
-        """Tell the host that the candidate is dead, after the last byte that it wrote."""
+        """Report to the host that the candidate is dead, after the last byte that it wrote."""
         line = self._line
         if self._is_closing:
             self._is_closing = False
@@ -283,7 +283,7 @@ class Relay:
         return True
 
     def _kill(self) -> None:
-        """Ask for the candidate's death; the zygote answers with its wait status."""
+        """Have the zygote kill the candidate; it answers with the wait status."""
         self._deadline = None
         if self._line is not None:
             with contextlib.suppress(OSError):
@@ -292,7 +292,7 @@ class Relay:
     # --- the candidate --------------------------------------------------------------------------
 
     def _carry(self, line: Line) -> None:
-        """Hand on what it wrote, once there is room for it, and write what waits for it."""
+        """Pass on bytes from the candidate, if there is room, and write those queued for it."""
         if self._to_host.size < _HELD:
             try:
                 piece = line.link.recv(_PIECE)
@@ -315,7 +315,7 @@ class Relay:
             self._hang_up()
 
     def _hang_up(self) -> None:
-        """The candidate's side is closed: it is dead, or of no use any more."""
+        """Handle the end of the link: the candidate is dead, or has closed it."""
         self._drop_link()
         if self._is_alive:
             self._kill()

@@ -4,8 +4,8 @@
                                   ^ |                                               ^
     keeper  ----- forks ----------' '--- control --->  zygote  ------ forks --------'
 
-The relay is a process of its own so that the zygote, whose memory every candidate inherits, holds
-nobody's data, and so that a backend needs no more than one attached stream.
+The relay is a process of its own for two reasons: every candidate inherits the zygote's memory, so
+it must hold no data of another; and a backend needs only one attached stream.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from typing import Any
 from sandbox import cells, cgroup, container, keeper, kernel, namespaces, relay, wire, zygote
 from sandbox.terms import THREADS, Terms
 
-_SLACK = 64  # MiB in the memory group for what all candidates share and for the one that waits
+_SLACK = 64  # MiB in the memory group for shared pages and for the waiting candidate
 _PATIENCE = 1.0  # seconds for the zygote to bury a candidate
 
 
@@ -31,7 +31,7 @@ class Zygote:
     """The relay's end of the fork server.
 
     Raises:
-        OSError: this host has not what the tier needs.
+        OSError: this host lacks something that the tier needs.
     """
 
     def __init__(
@@ -40,7 +40,7 @@ class Zygote:
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.pid = kernel.clone(place.flags) if place.flags else os.fork()
         if self.pid == 0:
-            for fd in channel:  # the host's: nothing below has it
+            for fd in channel:  # no process below may have the host's descriptors
                 os.close(fd)
             self.control.close()
             zygote.run(theirs, terms, place, is_warm)
@@ -49,18 +49,18 @@ class Zygote:
             place.map_users(self.pid)
 
     def start(self) -> dict[str, Any]:
-        """Let it prepare and preload; return its report."""
+        """Have it prepare and preload; return its report."""
         self.control.sendall(b"!")
         return self.receive()
 
     def receive(self) -> dict[str, Any]:
-        """Return its next message; "gone" when there will be none."""
+        """Return its next message; "gone" after the last one."""
         packet = self.control.recv(8192)
         return json.loads(packet) if packet else {"op": "gone", "message": "the zygote died"}
 
     def end(self) -> None:
-        """End it and all that lives below it; in tier A the kernel sees to that."""
-        self.control.close()  # it kills its candidate and leaves
+        """End it and the processes below it; in tier A the kernel kills those."""
+        self.control.close()  # then it kills its candidates and ends
         ended = os.pidfd_open(self.pid)
         watch = select.poll()
         watch.register(ended, select.POLLIN)
@@ -83,13 +83,13 @@ def cells_of(terms: Terms) -> cells.PlainCells:
 
 
 def start(terms: Terms, channel: Sequence[int]) -> tuple[Zygote, dict[str, Any]]:
-    """Start a zygote on these terms; return it with its report and the notes on it.
+    """Start a zygote on these terms; return it with its report.
 
     A preload that starts threads makes forking unsafe: a lock that a thread holds stays locked in
-    the fork for ever. Then the preload is left to each candidate.
+    the fork for ever. Then each candidate imports the modules itself.
 
     Raises:
-        OSError: this host has not what the tier needs.
+        OSError: this host lacks something that the tier needs.
     """
     notes: list[str] = []
     is_warm = True
@@ -107,10 +107,10 @@ def start(terms: Terms, channel: Sequence[int]) -> tuple[Zygote, dict[str, Any]]
 
 
 def make_group(terms: Terms, child: Zygote, notes: list[str]) -> cgroup.Group:
-    """Put the zygote under limits that count all candidates' processes together."""
+    """Put the zygote into a group that limits all candidates' processes together."""
     if terms.tier == "docker":
         return cgroup.Enclosing()
-    # Besides the candidate's there are the zygote's own and those of the one that waits.
+    # Beside the candidate's there are the processes of the zygote and of the waiting candidate.
     group = cgroup.Group((terms.memory + _SLACK) << 20, 2 * THREADS * terms.processes + 16)
     try:
         group.admit(child.pid)
@@ -118,7 +118,9 @@ def make_group(terms: Terms, child: Zygote, notes: list[str]) -> cgroup.Group:
         notes.append(f"control groups cannot be used: {error}")
     if "memory" in group.lacks:
         zygote.send(child.control, {"op": "watch memory"})
-        notes.append("no writable memory cgroup: what candidates take of memory is looked at")
+        notes.append(
+            "no writable memory cgroup: the runner measures the memory of candidates itself"
+        )
     return group
 
 
@@ -130,7 +132,7 @@ def write_all(sink: int, content: bytes) -> None:
 
 def main(source: int, sink: int) -> None:
     """Be the runner on this channel: read the terms, start the zygote, relay. Never returns."""
-    os.umask(0o022)  # whoever starts it may have a stricter one, and candidates have other uids
+    os.umask(0o022)  # the caller's may be stricter, and candidates have other uids
     source, sink = os.dup(source), os.dup(sink)
     nothing = os.open(os.devnull, os.O_RDWR)
     for fd in (0, 1, 2):
@@ -142,7 +144,7 @@ def main(source: int, sink: int) -> None:
             os._exit(0)
     header, body = message
     terms = Terms.read(header, wire.decode(header["files"], body))
-    # A container's end is the end of all that is in it.
+    # When a container ends, the engine kills all its processes.
     watched = None if terms.tier == "docker" else keeper.keep((source, sink))
     kernel.become_subreaper()
     child = group = None
@@ -155,14 +157,14 @@ def main(source: int, sink: int) -> None:
         write_all(sink, b"".join(wire.frame(report)))
         if report["op"] == "ready":
             relay.Relay(source, sink, frames, child, group, watched).serve()
-    except Exception:  # noqa: BLE001 - nobody above this process could tell the host what went wrong
+    except Exception:  # noqa: BLE001 - the host gets every failure as a report
         with contextlib.suppress(OSError):
             reason = traceback.format_exc()[-3000:]
             write_all(sink, b"".join(wire.frame({"op": "failed", "message": reason})))
     finally:
         if child is not None:
             child.end()
-        keeper.kill_descendants()  # what outlived its zygote
+        keeper.kill_descendants()  # those that outlived the zygote
         if group is not None:
             group.remove()
         os._exit(0)

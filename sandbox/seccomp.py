@@ -1,9 +1,9 @@
 """The system calls that no candidate may make, as a filter in classic BPF.
 
-A list of what is forbidden and not of what is allowed: candidates are arbitrary programs with
-arbitrary libraries, and namespaces, Landlock and a powerless uid do the rest. What is here is what
-widens the kernel's surface (namespaces, mounts, bpf, io_uring, keys), reaches into other processes
-or outlives this one (System V IPC, POSIX queues).
+The filter lists forbidden calls, not allowed ones: candidates are arbitrary programs with arbitrary
+libraries, and namespaces, Landlock and a powerless uid confine them too. Forbidden are calls that
+widen the kernel's surface (namespaces, mounts, bpf, io_uring, keys), that reach into other
+processes, and whose objects outlive the process (System V IPC, POSIX queues).
 
 The format is that of `struct sock_filter`: https://docs.kernel.org/userspace-api/seccomp_filter.html
 """
@@ -27,13 +27,13 @@ from sandbox.kernel import (
 
 _AUDIT = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}
 
-#: name: (number on x86_64, number on aarch64), None where the machine has none.
+#: name: (number on x86_64, number on aarch64); None: the machine lacks the call.
 _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     # other processes
     "ptrace": (101, 117), "process_vm_readv": (310, 270), "process_vm_writev": (311, 271),
     "kcmp": (312, 272), "pidfd_getfd": (438, 438), "process_madvise": (440, 440),
     "perf_event_open": (298, 241),
-    # memory that nobody has mapped: whole huge pages, a page of which lies in a pipe
+    # unmapped memory: a page in a pipe keeps a whole huge page
     "vmsplice": (278, 75),
     # namespaces and mounts
     "unshare": (272, 97), "setns": (308, 268), "mount": (165, 40), "umount2": (166, 39),
@@ -55,20 +55,20 @@ _FORBIDDEN: dict[str, tuple[int | None, int | None]] = {
     # the clock
     "clock_settime": (227, 112), "clock_adjtime": (305, 266), "settimeofday": (164, 170),
     "adjtimex": (159, 171),
-    # what outlives a process
+    # objects that outlive a process
     "shmget": (29, 194), "shmat": (30, 196), "shmctl": (31, 195), "semget": (64, 190),
     "semop": (65, 193), "semctl": (66, 191), "semtimedop": (220, 192), "msgget": (68, 186),
     "msgsnd": (69, 189), "msgrcv": (70, 188), "msgctl": (71, 187), "mq_open": (240, 180),
     "mq_unlink": (241, 181),
 }  # fmt: skip
 _CLONE, _CLONE3, _SOCKET, _IOCTL, _FCNTL = (56, 220), (435, 435), (41, 198), (16, 29), (72, 25)
-#: Signals by number of a process. Only where no namespace and no Landlock keeps them inside: then
-#: even abort() ends by a fault instead, because tgkill reaches every process of the same user.
+#: Signals by pid. They are refused only where neither a namespace nor Landlock restricts them; then
+#: even abort() ends in a fault, because tgkill reaches every process of the same user.
 _SIGNALS = {"kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131),
             "rt_sigqueueinfo": (129, 138), "rt_tgsigqueueinfo": (297, 240),
             "pidfd_send_signal": (424, 424)}  # fmt: skip
 
-#: What changes files and processes of the same user that Landlock does not speak of.
+#: Changes of files and processes of the same user, which Landlock does not restrict.
 _PRETENDED = {"chmod": (90, None), "fchmod": (91, 52), "fchmodat": (268, 53),
               "fchmodat2": (452, 452), "utime": (132, None), "utimes": (235, None),
               "futimesat": (261, None), "utimensat": (280, 88)}  # fmt: skip
@@ -83,10 +83,10 @@ _PRLIMIT, _AFFINITY = (302, 261), (203, 122)
 
 _NAMESPACES = NEWNS | NEWUTS | NEWIPC | NEWUSER | NEWPID | NEWNET | NEWCGROUP | NEWTIME
 _AF_UNIX = 1
-#: TIOCSTI types on a terminal; FIOSETOWN and SIOCSPGRP are F_SETOWN by another name.
+#: TIOCSTI types on a terminal; FIOSETOWN and SIOCSPGRP do what F_SETOWN does.
 _REQUESTS = (0x5412, 0x8901, 0x8902)
 #: F_SETOWN, F_SETSIG and F_SETOWN_EX have the kernel send any signal to any process of the user;
-#: whoever opens a file with a lease (F_SETLEASE) waits for its holder.
+#: a lease (F_SETLEASE) makes others that open the file wait.
 _COMMANDS = (8, 10, 15, 1024)
 _ALLOW, _KILL, _ERRNO, _EPERM, _ENOSYS = 0x7FFF0000, 0x80000000, 0x00050000, 1, 38
 
@@ -105,14 +105,14 @@ def _refuse(number: int | None, errno: int) -> bytes:
 
 
 def _refuse_by_argument(number: int, argument: int, test: bytes) -> bytes:
-    """Refuse a call by one of its arguments; `test` skips one step where it is allowed."""
+    """Refuse a call unless `test` of one argument skips a step."""
     body = _step(_LOAD, _ARGUMENTS + 8 * argument) + test + _step(_RETURN, _ERRNO | _EPERM)
     allow = _step(_RETURN, _ALLOW)
     return _step(_EQUAL, number, 0, 4) + body + allow
 
 
 def _refuse_values(number: int, argument: int, values: Sequence[int]) -> bytes:
-    """Refuse a call with one of these values as one of its arguments."""
+    """Refuse a call if an argument has one of these values."""
     tests = [_step(_EQUAL, value, len(values) - i, 0) for i, value in enumerate(values)]
     body = [_step(_LOAD, _ARGUMENTS + 8 * argument), *tests]
     body += [_step(_RETURN, _ALLOW), _step(_RETURN, _ERRNO | _EPERM)]
@@ -128,9 +128,9 @@ def build_filter(
         network: allow sockets of every family but AF_UNIX.
         local: allow sockets of AF_UNIX; pairs of them are always allowed.
         signals: allow signals to other processes.
-        shares_user: processes and files of others belong to the same user and are in reach by
-            number and name: changing the limits of the one and what the other is, is not. Changes
-            of mode and time are said to have been made, because every copy of a file makes one.
+        shares_user: other processes and files belong to the same user. Then calls that change
+            limits of processes or owners and attributes of files are refused. Changes of mode and
+            time do nothing and report success, because every copy of a file makes one.
 
     Raises:
         OSError: the system calls of this machine are not known.
@@ -143,7 +143,7 @@ def build_filter(
         _step(_EQUAL, _AUDIT[MACHINE], 1, 0) + _step(_RETURN, _KILL),
         _step(_LOAD, _NUMBER),
     ]
-    if this == 0:  # the x32 numbers are a second door to the same calls
+    if this == 0:  # the x32 numbers reach the same calls
         parts.append(_step(_AT_LEAST, 0x40000000, 0, 1) + _step(_RETURN, _KILL))
     parts += [_refuse(numbers[this], _EPERM) for numbers in _FORBIDDEN.values()]
     if not signals:
@@ -152,8 +152,8 @@ def build_filter(
         parts += [_refuse(numbers[this], 0) for numbers in _PRETENDED.values()]
         parts += [_refuse(numbers[this], _EPERM) for numbers in _OF_THE_SAME_USER.values()]
         for call in (_PRLIMIT, _AFFINITY):
-            parts.append(_refuse_by_argument(call[this], 0, _step(_EQUAL, 0, 1, 0)))  # its own
-    # The filter cannot follow clone3's pointer; told that there is none, libc falls back to clone.
+            parts.append(_refuse_by_argument(call[this], 0, _step(_EQUAL, 0, 1, 0)))  # 0: its own
+    # The filter cannot read behind clone3's pointer; without clone3 libc falls back to clone.
     parts.append(_refuse(_CLONE3[this], _ENOSYS))
     parts.append(_refuse_by_argument(_CLONE[this], 0, _step(_BITS, _NAMESPACES, 0, 1)))
     parts.append(_refuse_values(_IOCTL[this], 1, _REQUESTS))

@@ -1,7 +1,7 @@
-"""One evaluation inside the candidate's process: read requests, do them, write their answers.
+"""One evaluation inside the candidate's process: reads requests, runs them, writes answers.
 
-Nothing here is a defence: the candidate shares this process and can forge whatever it likes. The
-host takes an answer for a value to check, and only the one that carries its question's token.
+Nothing here is a defence: the candidate shares this process and can forge any answer. The host
+checks each answer as a value, and takes only one that carries the request's token.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Any
 from sandbox import program, wire, workdir
 from sandbox.terms import THREADS, Terms
 
-_TEXT = 16_000  # characters of a traceback that are worth sending
+_TEXT = 16_000  # characters of a traceback that are sent
 
 
 class Connection:
@@ -28,10 +28,10 @@ class Connection:
     def __init__(self, link: int) -> None:
         self._link = link
         self._outbox = wire.Outbox(link)
-        self._frames = wire.Frames(1 << 40)  # the host is trusted, and bounded by memory
+        self._frames = wire.Frames(1 << 40)  # the host is trusted; memory is the limit
 
     def receive(self) -> tuple[dict[str, Any], bytearray]:
-        """Wait for the next frame; without a host there is nothing left to do."""
+        """Wait for the next frame; end the process if the host is gone."""
         while (message := self._frames.take()) is None:
             if not self._frames.read(self._link):
                 os._exit(0)
@@ -44,7 +44,7 @@ class Connection:
 
 
 class Session:
-    """The candidate's modules, the guest's, and the calls of them.
+    """The modules of the candidate and of the guest, and calls of their functions.
 
     Args:
         connection: to the host.
@@ -52,7 +52,7 @@ class Session:
         start: the host's first frame: sources, first, literals, values, seed.
         files: the program's own files.
         root: directory in which they and the base files lie.
-        scratch: directory that is theirs to write to.
+        scratch: directory that they may write to.
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class Session:
     def serve(self) -> None:
         """Answer requests until the process is killed."""
         self._modules.claim_names()
-        if self._has_data:  # a program opens it from where it stands
-            with contextlib.suppress(workdir.RefusedError):  # told when it is asked for
+        if self._has_data:  # a program opens data files relative to its working directory
+            with contextlib.suppress(workdir.RefusedError):  # reported when the directory is used
                 self._workdir.lay_out()
         while True:
             self.answer_one()
@@ -111,8 +111,8 @@ class Session:
             value = self._perform(header, arguments, keywords)
         except workdir.RefusedError as error:
             return _refusal(str(error))
-        except BaseException as error:  # noqa: BLE001 - whatever it is, SystemExit too: it is the verdict
-            with contextlib.suppress(Exception):  # it may have put anything in its place
+        except BaseException as error:  # noqa: BLE001 - any exception is the verdict, SystemExit too
+            with contextlib.suppress(Exception):  # it may have replaced sys.stdout
                 sys.stdout.flush()
             return {"error": self._explain(error)}, []
         try:
@@ -147,7 +147,7 @@ class Session:
         return None
 
     def _explain(self, error: BaseException) -> str:
-        """Return an exception's traceback, in the program's own names, and the limit behind it."""
+        """Return an exception's traceback with the program's paths, and the limit behind it."""
         text = describe(error).replace(f'File "{self._modules.root}/', 'File "')
         is_refused = isinstance(error, BlockingIOError) or "can't start new thread" in text
         if is_refused:
@@ -167,15 +167,15 @@ class Session:
 
 
 def _nothing(*_arguments: Any) -> None:
-    """Be timed, for what timing itself takes."""
+    """Do nothing: timed to measure the overhead."""
 
 
 def rehearse(terms: Terms) -> None:
-    """Take a program of no meaning through a session, and forget it.
+    """Run a trivial program in a session, and forget it.
 
     A fork shares its parent's memory until one of them writes to it; then a page is copied, at 4 µs
-    each. A session writes to some 250 pages, so a candidate that goes through one while it waits
-    for its program is quicker by a millisecond when the program comes.
+    each. A session writes to some 250 pages, so rehearsing one while the candidate waits for its
+    program saves a millisecond when the program comes.
     """
     start = {"first": "rehearsal.py", "literals": [["rehearsal.py", 2, 11]], "values": [0.5]}
     source = b"def rehearse(x):\n    return 0.5 + x\n"
@@ -190,7 +190,7 @@ def rehearse(terms: Terms) -> None:
         host.send({**request, "token": ""}, *buffers)
         session.answer_one()
         host.receive()
-    # Not by what was there before: a copy of sys.modules would write to every module's page.
+    # By name: comparing with a copy of sys.modules would write to the pages of all modules.
     del sys.path[0], sys.meta_path[:2]
     for name in ("rehearsal", "candidate"):
         sys.modules.pop(name, None)
@@ -221,7 +221,7 @@ def _trim(report: traceback.TracebackException) -> None:
 
 
 def reseed(seed: int) -> None:
-    """Seed every source of chance that has been imported."""
+    """Seed every random number generator that has been imported."""
     random.seed(seed)
     if "numpy.random" in sys.modules:
         sys.modules["numpy.random"].seed(seed % 2**32)

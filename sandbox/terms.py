@@ -1,4 +1,4 @@
-"""What the host tells a runner once, when it starts."""
+"""The settings that the host sends a runner when it starts."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox import machine
 
-#: Threads that a candidate may have for each of its processes: what waits costs next to nothing.
+#: Threads that a candidate may have for each of its processes; waiting ones cost next to nothing.
 THREADS = 8
 MOST_FILES = 8192  # in a scratch directory
 
@@ -19,19 +19,19 @@ class Terms:
     Attributes:
         tier: "A", "B", "C" or "docker"; see `cells`.
         path: `sys.path` of the candidates: the standard library and installed packages.
-        visible: absolute paths of the host that candidates may read; in tiers A and B all others
-            are out of their reach.
+        visible: absolute paths of the host that candidates may read; in tiers A and B they cannot
+            reach any others.
         hidden: absolute paths below those that they may not see.
-        devices: GPUs that candidates may use. Theirs is an address space without a limit: a driver
-            maps more than any machine has.
+        devices: GPUs that candidates may use. With one the address space has no limit, because
+            drivers reserve more than any machine has.
         preload: modules imported once, before the first fork.
-        memory: MiB that all its processes together may have in memory, beyond what the preload
-            takes. What they only reserve of their address spaces does not count.
+        memory: MiB that all its processes together may have in memory, in addition to the preload.
+            Reserved address space does not count.
         processes: most processes of one candidate; of threads, THREADS times as many.
         scratch: MiB of its scratch directory.
         network: may it reach the network?
         result_bytes: most bytes of one answer.
-        decoy: the value of the key in candidates' environment that opens nothing.
+        decoy: the value of the decoy key in candidates' environment.
         base: files that lie beside those of every program.
         guest: the evaluator's own modules, file name -> source.
     """
@@ -55,8 +55,8 @@ class Terms:
     def read(cls, header: dict[str, Any], value: Any) -> Terms:
         """Make them from the host's first frame: a header, and files as its value.
 
-        A host that cannot know where Python lies here names what else candidates may see, and the
-        modules that they may not.
+        A host that cannot know the paths of this machine sends the other visible paths and the
+        names of hidden modules.
         """
         if "path" not in header:
             path = machine.python_path()

@@ -1,7 +1,7 @@
-"""Tells what a program opened and could not import, so that `init` can bring it along.
+"""Records the files that a program opened and the imports that failed, for `init` to add them.
 
-This is guest code, in the program's process. What a program does not find there it asks for all the
-same, by the name that it has at home.
+This is guest code, in the program's process. A program asks for a missing file by the path that it
+has in its original folder.
 """
 
 from __future__ import annotations
@@ -10,29 +10,29 @@ import os
 import sys
 from typing import Any
 
-import candidate  # what guest code gets: see `sandbox.program.CandidateModule`
+import candidate  # `sandbox.program.CandidateModule`
 
 _opened: dict[str, None] = {}
 _missed: dict[str, None] = {}
 
 
 class _Last:
-    """Asked for a module after all others have been: nothing has it."""
+    """The last finder: it is asked for modules that no other finder has."""
 
     @staticmethod
     def find_spec(name: str, path: Any = None, target: Any = None) -> None:
-        """Note the name, and find nothing."""
+        """Record the name, and find nothing."""
         _missed[name] = None
 
 
 def begin() -> None:
-    """Listen from now on."""
+    """Record from now on."""
     sys.addaudithook(_note)
     sys.meta_path.append(_Last)
 
 
 def told() -> list[list[str]]:
-    """Return the files asked for, relative to the program's root, and modules that are not here."""
+    """Return the files opened, relative to the program's root, and the missing modules."""
     return [list(_opened), list(_missed)]
 
 
@@ -44,7 +44,7 @@ def _note(event: str, args: tuple[Any, ...]) -> None:
 
 
 def _relative(path: str) -> str | None:
-    """Return a path relative to the program's root; None where it is none of its files."""
+    """Return a path relative to the program's root; None if it is a file of the system."""
     scratch = os.environ["TMPDIR"]
     for top in (candidate.root, f"{scratch}/task", scratch):
         if path.startswith(f"{top}/"):

@@ -5,15 +5,15 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-_FRESH_UIDS = 1 << 30  # from here on, where no distribution and no user has any
+_FRESH_UIDS = 1 << 30  # the first; no distribution and no user uses uids from here on
 RANGE = 65_535
 
 
 def can_give_uids(mapped: str) -> bool:
-    """May root become others here? Not where it is but an ordinary user by another name.
+    """May root change its uid here? Not where root is an ordinary user mapped to 0.
 
     Args:
-        mapped: the uids that exist here, as /proc/self/uid_map has them.
+        mapped: the contents of /proc/self/uid_map: the uids that exist here.
     """
     uids = sum(int(line.split()[2]) for line in mapped.splitlines())
     setgroups = Path("/proc/self/setgroups")
@@ -21,11 +21,11 @@ def can_give_uids(mapped: str) -> bool:
 
 
 def fresh_uids(mapped: str) -> tuple[int, int]:
-    """Return the first of some uids that nobody has, and how many there are.
+    """Return the first uid of an unused range, and the size of the range.
 
     Args:
-        mapped: the uids that exist here, as /proc/self/uid_map has them. An engine that maps users
-            gives a container but 65,536.
+        mapped: the contents of /proc/self/uid_map: the uids that exist here. An engine that maps
+            users gives a container 65,536.
     """
     first, _, count = (int(word) for word in mapped.splitlines()[-1].split())
     if first + count > _FRESH_UIDS + (RANGE + 1 << 14):

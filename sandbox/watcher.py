@@ -1,4 +1,4 @@
-"""What a candidate takes that the kernel does not limit here: memory, and files on the disk."""
+"""Limits of memory and of files, where the kernel does not enforce them here."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _MOST_PACES = 8  # processors that fill memory no faster together than these
 
 
 class Watcher:
-    """Looks at what the candidate of the moment takes.
+    """Measures the memory and files of the present candidate.
 
     Args:
         terms: the runner's.
-        scratch: the folder in which candidates write to a disk; "": they write to none.
-        own: folders where each candidate has file systems in memory of its own.
+        scratch: the folder on a disk to which candidates write; "": they write to none.
+        own: mount points of file systems in memory that each candidate has for itself.
         cpus: processors of this machine.
 
     Attributes:
@@ -42,7 +42,7 @@ class Watcher:
             self._memory_device = os.fstat(file.fileno()).st_dev  # of files that never have a name
 
     def excess(self, pid: int) -> str:
-        """Look at a candidate; return what it takes too much of, or "".
+        """Return which limit a candidate exceeds, or "".
 
         Args:
             pid: its first process.
@@ -57,14 +57,14 @@ class Watcher:
         except PermissionError:
             return "it hid its memory or its open files"
         sends = any(one.sends for one in held)
-        # How much that is nobody sees: a socket may be on its way in a socket. Honest ones wait for
-        # a moment only.
+        # The size of such files cannot be seen, because a socket may travel in a socket. An honest
+        # program has some on their way for a moment only.
         self._sending = self._sending + 1 if sends else 0
         if self._sending > _LOOKS:
             return "it hid open files in its sockets"
         if (left := self._terms.memory * _MIB - memory) < 0:
             return f"it used more than [sandbox] memory = {self._terms.memory} MiB"
-        # The nearer it is to the limit, the sooner it may be there.
+        # The nearer to the limit, the sooner the next look.
         self.patience = min(max(left / self._pace, _SOONEST), _LATEST)
         nameless = sum(files[one] for one in files if one[0] != self._memory_device)
         if self._scratch and not is_within(
@@ -76,21 +76,21 @@ class Watcher:
     def _memory(
         self, pids: list[int], held: list[Holdings], files: dict[tuple[int, int], int]
     ) -> int:
-        """Return the bytes that these processes have in memory, the libraries' files aside.
+        """Return the bytes that these processes have in memory, without files of libraries.
 
-        What is mapped of a file in memory is counted in the file and in the process, and which it
-        is cannot be told at this price: the larger sum counts, and so at least half of both.
+        A mapped part of a file in memory is counted twice, in the file and in the process; telling
+        them apart would cost too much. So the larger of the two sums counts, at least half of both.
 
         Raises:
-            PermissionError: a process lets nobody look.
+            PermissionError: a process cannot be inspected.
         """
         filed = self._memory_of_files(pids[0], files)
         sockets = frozenset().union(*(one.sockets for one in held))
         other = sum(one.tables for one in held) + SOCKET * len(sockets)
         private, shared = sum(one.private for one in held), sum(one.shared for one in held)
         if private + other + max(shared, filed) > self._terms.memory * _MIB:
-            # Pages that processes share were counted for each: now look closely, which takes long.
-            # Twice, because the shares of those that are left grow when one of them ends meanwhile.
+            # Shared pages were counted once for each process: now measure exactly, which is slow.
+            # Twice, because the shares of the others grow when a process ends meanwhile.
             closely = [[share_of(one) for one in pids] for _ in range(2)]
             sums = [tuple(map(sum, zip(*shares, strict=True))) for shares in closely]
             private, shared = min(sums, key=sum)

@@ -1,12 +1,12 @@
-"""What travels between host, runner and candidate: frames, and the values inside them.
+"""Messages between host, runner and candidate: frames, and the values inside them.
 
 A frame is two lengths, a JSON header and a body of raw bytes. A value becomes a JSON tree and a
 row of buffers: numbers, short strings and lists stand in the tree as they are, everything else is
 an object with its kind under "t"; bytes, arrays and long strings lie in the body, in the order in
-which the tree names them. Nothing is pickled, so that reading a frame can run nobody's code.
+which the tree names them. Nothing is pickled, so reading a frame runs no code of the sender.
 
-Both sides use this file, and each treats what it reads as hostile: lengths are checked before
-anything is allocated or parsed, and whatever is not exactly a value is a `WireError`.
+Both sides use this file, and each treats its input as hostile: lengths are checked before memory is
+allocated or text parsed, and malformed values raise `WireError`.
 """
 
 from __future__ import annotations
@@ -45,11 +45,11 @@ _TENSORS = {
 
 
 class WireError(ValueError):
-    """What was read is no frame or no value."""
+    """The bytes read are not a valid frame or value."""
 
 
 class UnsupportedValueError(TypeError):
-    """This value may not travel; the message says which and why."""
+    """A value of this type cannot be sent; the message says which and why."""
 
 
 # --- frames ---------------------------------------------------------------------------------------
@@ -81,13 +81,13 @@ class Frames:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._pending = bytearray()  # what belongs to no body
+        self._pending = bytearray()  # bytes outside bodies
         self._header: dict[str, Any] | None = None  # of the frame whose body is being filled
         self._body = bytearray()
         self._filled = 0
 
     def feed(self, piece: Buffer) -> None:
-        """Add what was read."""
+        """Add bytes that were read."""
         if self._header is not None:
             taken = self._fill(piece)
             piece = memoryview(piece)[taken:]
@@ -107,7 +107,7 @@ class Frames:
         """Return the next frame, or None until more has been read.
 
         Raises:
-            WireError: the frame is too large, or its header is no JSON object.
+            WireError: the frame is too large, or its header is not a JSON object.
         """
         if self._header is None:
             self._header = self._take_header()
@@ -132,9 +132,9 @@ class Frames:
         try:
             header = json.loads(str(text, "utf-8"))
         except (ValueError, RecursionError) as error:
-            raise WireError(f"a message that is no JSON: {error}") from None
+            raise WireError(f"a message that is not JSON: {error}") from None
         if type(header) is not dict:
-            raise WireError("a message that is no object")
+            raise WireError("a message that is not a JSON object")
         self._body, self._filled = bytearray(body), 0
         with memoryview(self._pending) as pending:
             end += self._fill(pending[end:])
@@ -142,7 +142,7 @@ class Frames:
         return header
 
     def _fill(self, piece: Buffer) -> int:
-        """Move what belongs to it into the body; return how much that was."""
+        """Move the body's bytes of a piece into the body; return their number."""
         size = min(len(piece), len(self._body) - self._filled)
         self._body[self._filled : self._filled + size] = memoryview(piece)[:size]
         self._filled += size
@@ -150,28 +150,28 @@ class Frames:
 
 
 class Outbox:
-    """What is on its way to a descriptor that may not take it all at once.
+    """A queue of bytes for a descriptor that may not take all at once.
 
     Args:
-        fd: a descriptor; where it blocks, all of it is taken.
+        fd: a descriptor; a blocking one takes all.
     """
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
         self._pieces: deque[Buffer] = deque()
-        self.size = 0  # bytes that wait
+        self.size = 0  # bytes queued
 
     def add(self, pieces: Iterable[Buffer]) -> None:
-        """Put something behind what waits."""
+        """Append to the queue."""
         for piece in pieces:
             self._pieces.append(piece)
             self.size += len(piece)
 
     def flush(self) -> None:
-        """Write as much as is taken.
+        """Write as much as the descriptor takes.
 
         Raises:
-            OSError: nobody will take it.
+            OSError: the other end is closed.
         """
         while self.size:
             try:
@@ -193,8 +193,8 @@ def encode(value: Any) -> tuple[Any, list[Buffer]]:
     """Return a value as a JSON tree and the buffers that it names.
 
     Tuples stay tuples, numpy's scalars become Python's, arrays lose their memory order, tensors
-    their device and their history. A large array's buffer is its own memory: it is to be sent
-    before it changes.
+    their device and their history. A large array's buffer is the array's memory: send it before the
+    array changes.
 
     Raises:
         UnsupportedValueError: something in it is not None, bool, int, float, str, bytes, a numpy
@@ -234,13 +234,13 @@ def _encode(value: Any, buffers: list[Buffer], depth: int) -> Any:  # noqa: C901
 
 
 def _encode_other(value: Any, buffers: list[Buffer], depth: int) -> Any:
-    numpy = sys.modules.get("numpy")  # where it was never imported, nothing is an array
+    numpy = sys.modules.get("numpy")  # if it was never imported, there are no arrays
     if numpy is not None and isinstance(value, numpy.ndarray):
         array = numpy.asarray(value)
         array = array.astype(array.dtype.newbyteorder("<"), copy=False)
         if array.dtype.str not in _DTYPES:
             raise UnsupportedValueError(
-                f"an array of dtype {array.dtype}; only plain numbers may travel"
+                f"an array of dtype {array.dtype}; only plain numbers can be sent"
             )
         content = array.tobytes() if array.nbytes < _LARGE else array.reshape(-1).view("u1").data
         tree = _buffer("array", content, buffers)
@@ -253,7 +253,7 @@ def _encode_other(value: Any, buffers: list[Buffer], depth: int) -> Any:
     torch = sys.modules.get("torch")
     if torch is not None and isinstance(value, torch.Tensor):
         return _encode_tensor(torch, value, buffers)
-    # Subclasses (IntEnum, namedtuple, OrderedDict, ...) travel as what they extend.
+    # Subclasses (IntEnum, namedtuple, OrderedDict, ...) are sent as their base.
     bases: tuple[Any, ...] = (int, float, str, bytes, list, tuple, dict)
     for base in bases:
         if isinstance(value, base):
@@ -269,10 +269,10 @@ def _encode_tensor(torch: Any, value: Any, buffers: list[Buffer]) -> Any:
     if value.layout != torch.strided or dtype not in _TENSORS:
         raise UnsupportedValueError(
             f"a tensor of layout {value.layout} and dtype {value.dtype}; only dense ones of plain "
-            "numbers may travel"
+            "numbers can be sent"
         )
     flat = value.detach().cpu().resolve_conj().resolve_neg().contiguous().flatten()
-    # By its address, because numpy, which torch would show its memory through, has no bfloat16.
+    # By its address: torch exports memory through numpy, which has no bfloat16.
     content = ctypes.string_at(flat.data_ptr(), flat.nbytes) if flat.nbytes else b""
     tree = _buffer("tensor", content, buffers)
     tree["d"], tree["s"] = dtype, list(value.shape)
@@ -290,17 +290,17 @@ def _buffer(kind: str, content: Buffer, buffers: list[Buffer]) -> dict[str, Any]
 
 
 def decode(tree: Any, body: bytes | bytearray) -> Any:
-    """Return the value that `encode` made into this tree and body.
+    """Return the value that `encode` turned into this tree and body.
 
-    An array that is most of a body that can be written to becomes a view of it, not a copy.
+    An array that fills most of a writable body becomes a view of it, not a copy.
 
     Raises:
-        WireError: it is no value, or the body is not exactly what the tree names.
+        WireError: the tree is malformed, or the body has not exactly the buffers that it names.
     """
     decoder = _Decoder(body)
     value = decoder.decode(tree, _DEPTH)
     if decoder.position != len(body):
-        raise WireError(f"{len(body) - decoder.position} bytes that nothing names")
+        raise WireError(f"{len(body) - decoder.position} bytes that belong to no buffer")
     return value
 
 
@@ -331,16 +331,16 @@ class _Decoder:
                 try:
                     return str(self._take(size), "utf-8", "surrogatepass")
                 except UnicodeDecodeError as error:
-                    raise WireError(f"a string that is no UTF-8: {error}") from None
+                    raise WireError(f"a string that is not UTF-8: {error}") from None
             case {"t": "array", "n": int(size), "d": str(dtype), "s": list(shape)}:
                 return self._array(size, dtype, shape)
             case {"t": "tensor", "n": int(size), "d": str(dtype), "s": list(shape)}:
                 return self._tensor(size, dtype, shape)
-        raise WireError("an object of no known kind in a message")
+        raise WireError("an object of unknown kind in a message")
 
     def _take(self, size: int) -> memoryview:
         if not 0 <= size <= len(self._body) - self.position:
-            raise WireError(f"a buffer of {size} bytes that is not there")
+            raise WireError(f"a buffer of {size} bytes that is missing")
         self.position += size
         return memoryview(self._body)[self.position - size : self.position]
 
@@ -348,7 +348,7 @@ class _Decoder:
         if dtype not in _DTYPES:
             raise WireError(f"an array of dtype {dtype[:20]!r}")
         _check_shape(size, int(dtype[2:]), shape)
-        import numpy  # only where an array really came: the guest may never need it
+        import numpy  # only when an array arrives: the guest may never need it
 
         array = numpy.frombuffer(self._take(size), dtype).reshape(shape)
         return array if self._is_most(size) else array.copy()
@@ -369,9 +369,9 @@ class _Decoder:
         return torch.frombuffer(memory, dtype=getattr(torch, dtype)).reshape(shape)
 
     def _is_most(self, size: int) -> bool:
-        """Was the last buffer such that its memory can be used, where it lies, for good?
+        """Can the last buffer's memory be used in place?
 
-        It has to be writable, aligned, and hardly smaller than the message that it keeps alive.
+        It has to be writable, aligned, and not much smaller than the message that it keeps alive.
         """
         is_first = self.position == size
         return type(self._body) is bytearray and is_first and 2 * size >= len(self._body)
@@ -383,7 +383,7 @@ def _check_shape(size: int, itemsize: int, shape: list[Any]) -> None:
     expected = room = itemsize
     for n in shape:
         expected, room = expected * n, room * (n or 1)
-    if expected != size or room >= _INT64:  # numpy wants room even where a length is 0
+    if expected != size or room >= _INT64:  # numpy checks the size even if a length is 0
         raise WireError(f"an array of shape {shape} with items of {itemsize} bytes in {size} bytes")
 
 
@@ -391,4 +391,4 @@ def _int(digits: str) -> int:
     try:
         return int(digits, 16)
     except ValueError:
-        raise WireError("an integer that is none") from None
+        raise WireError("a malformed integer") from None

@@ -1,7 +1,7 @@
-"""The candidate's working directory: what whole commands run in, and files of it in and out.
+"""The candidate's working directory: runs commands there, reads and writes its files.
 
-All of it happens in the candidate's process, with the candidate's rights and no others, so a path
-may be a link to anywhere: it leads to nothing that the candidate could not open by itself.
+All this runs in the candidate's process, with the candidate's rights. So a path may be a link to
+anywhere: it leads only to files that the candidate could open itself.
 """
 # ruff: noqa: PTH103, PTH108, PTH113, PTH120, PTH123, PTH211
 
@@ -16,30 +16,29 @@ import time
 from collections.abc import Sequence
 from io import FileIO
 
-_PIECE = 1 << 16  # bytes: what a pipe holds
-_LONG = 60.0  # seconds: no poll takes just any number
-_LARGE = 1 << 20  # bytes from which a file is linked and not copied
-_CLEAN = dict(os.environ)  # the runner's: what a candidate changes in its own is no command's
-#: What Python ignores and a command expects to end it.
+_PIECE = 1 << 16  # bytes: the size of a pipe
+_LONG = 60.0  # seconds: the longest poll
+_LARGE = 1 << 20  # bytes from which a file is linked, not copied
+_CLEAN = dict(os.environ)  # the runner's; commands do not get the candidate's changes
+#: Signals that Python ignores and that should end a command.
 _RESTORED = [signal.SIGPIPE, signal.SIGXFSZ]
 
 
 class RefusedError(Exception):
-    """What was asked for cannot be had; the message is a sentence."""
+    """The request cannot be met; the message says why."""
 
 
 class WorkingDirectory:
     """A writable directory in which the program's files and those beside them lie.
 
-    They are laid out at the first use, so that a candidate of which only functions are called
-    pays nothing for it.
+    They are laid out at the first use, so a candidate without commands pays nothing for it.
 
     Args:
         path: the scratch directory.
         root: the read-only directory with the same files.
         files: path relative to either -> contents.
         packages: folders of installed packages, for a Python that a command starts.
-        limit: most bytes that are read out of it at once.
+        limit: most bytes of one file that is read.
     """
 
     def __init__(
@@ -55,14 +54,13 @@ class WorkingDirectory:
     def run(
         self, command: Sequence[str], stdin: bytes, seconds: float | None
     ) -> tuple[int, bytes, bytes, bool, bool]:
-        """Run a command to its end, or until its time is over: then the host kills all that runs.
+        """Run a command to its end or for some seconds; after these the host kills everything.
 
-        What it started and left behind runs on until the evaluation ends, but is not listened to.
+        Background processes of the command run on until the evaluation ends; their output is lost.
 
         Returns:
-            Its exit code (-N for signal N), the first bytes of what it wrote to stdout and to
-            stderr (of each a quarter of the limit), whether there was more, and whether it still
-            runs.
+            Its exit code (-N for signal N), the first bytes of its stdout and its stderr (a quarter
+            of the limit each), whether there was more, and whether it still runs.
 
         Raises:
             RefusedError: there is no such command.
@@ -105,15 +103,15 @@ class WorkingDirectory:
         """Return the contents of a regular file.
 
         Raises:
-            RefusedError: there is none, or it is too large.
+            RefusedError: there is no such file, or it is too large.
         """
         self.lay_out()
         try:
-            # A pipe without a writer would be waited for.
+            # Opening a pipe without a writer would block.
             fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
             if not stat.S_ISREG(os.fstat(fd).st_mode):
                 os.close(fd)
-                raise RefusedError(f"{path!r} is no regular file")
+                raise RefusedError(f"{path!r} is not a regular file")
             with open(fd, "rb") as file:
                 content = file.read(self._limit + 1)
         except OSError as error:
@@ -123,7 +121,7 @@ class WorkingDirectory:
         return content
 
     def write(self, path: str, content: bytes) -> None:
-        """Write a file anew, whatever was there, and make the folders on the way to it.
+        """Replace a file, and make its folders.
 
         Raises:
             RefusedError: it cannot be written.
@@ -139,13 +137,13 @@ class WorkingDirectory:
         return {**_CLEAN, "HOME": self._path, "TMPDIR": self._path, "PYTHONPATH": packages}
 
     def lay_out(self) -> None:
-        """Go there, wherever the candidate has gone, and lay the files out if they are not."""
+        """Change to the directory, and lay the files out if that has not been done."""
         os.chdir(self._path)
         if self._is_laid_out:
             return
         self._is_laid_out = True
         for path, content in self._files.items():
-            if not os.path.lexists(path):  # or the candidate has written it itself
+            if not os.path.lexists(path):  # else the candidate has written it
                 try:
                     if len(content) < _LARGE:
                         _write(path, content)
@@ -160,16 +158,16 @@ def _write(path: str, content: bytes) -> None:
     _make_folder(path)
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
-    # No mode comes with the files of a program; a script that names its interpreter is a command.
+    # A program's files have no modes; a script that names its interpreter is executable.
     mode = 0o755 if content.startswith(b"#!") else 0o644
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
         file.write(content)
 
 
 def _renew_executable(path: str) -> bool:
-    """Make anew, and executable, what a linker wrote where nobody may change a file's mode.
+    """Replace the output of a linker by an executable copy, where modes cannot be changed.
 
-    So it is in tier B beside other processes of the same user; see `seccomp.build_filter`.
+    That is in tier B of an ordinary user; see `shares_user` in `seccomp.build_filter`.
     """
     if "/" not in path or not os.path.isfile(path):
         return False
@@ -190,13 +188,13 @@ def _make_folder(path: str) -> None:
 
 
 class _Talk:
-    """Feeds a command and listens to it while it runs, however much it says.
+    """Writes a command's input and reads its output while it runs.
 
     Args:
         sink: its standard input.
-        content: what to write there.
+        content: its input.
         sources: its standard output and its standard error.
-        most: bytes that are kept of each; the rest is read and dropped.
+        most: bytes of each that are kept; the rest is read and dropped.
     """
 
     def __init__(
@@ -210,10 +208,10 @@ class _Talk:
         self._poll = select.poll()
 
     def follow(self, pid: int, seconds: float | None) -> bool:
-        """Return when this process has ended and what it wrote is read, or when time is over.
+        """Read until this process has ended, or for some seconds.
 
         Returns:
-            Whether it has ended.
+            Has it ended?
         """
         ends = None if seconds is None else time.monotonic() + seconds
         for end in (self._sink, *self._sources):
@@ -229,7 +227,7 @@ class _Talk:
                 events = {fd for fd, _ in self._poll.poll(1000 * min(left, _LONG))}
                 is_alive = ended.fileno() not in events
                 for source, heard in zip(self._sources, self.heard, strict=True):
-                    # Once it is dead the pipe holds all that is still to come: no more than this.
+                    # Once it is dead, the pipe holds the rest, at most one piece.
                     if source.fileno() in events or not is_alive:
                         self._hear(source, heard)
                 if not self._sink.closed and self._sink.fileno() in events:
@@ -249,7 +247,7 @@ class _Talk:
     def _say(self) -> None:
         try:
             self._unsent = self._unsent[self._sink.write(self._unsent[:_PIECE]) or 0 :]
-        except BrokenPipeError:  # it does not want to hear it
+        except BrokenPipeError:  # it has closed its input
             self._unsent = memoryview(b"")
         if not self._unsent:
             self._poll.unregister(self._sink)

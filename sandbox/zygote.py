@@ -1,7 +1,7 @@
-"""The fork server: it has imported what the task preloads, and forks one candidate at a time.
+"""The fork server: it imports the modules of `preload` once, and forks one candidate at a time.
 
-It never reads a byte that comes from or goes to a candidate, because its memory is what every later
-candidate inherits: the relay passes it the socket of an evaluation, unread.
+It reads no byte from or for a candidate, because every later candidate inherits its memory: the
+relay passes it the socket of an evaluation, unread.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from sandbox import canary, kernel, session, wire
 from sandbox.cells import PlainCells
 from sandbox.terms import Terms
 
-_SOON = 0.01  # seconds in which a killed process is dead, unless many others are in its way
+_SOON = 0.01  # seconds in which a killed process usually dies
 
 
 class Zygote:
-    """Forks candidates on the relay's word, watches them and kills them.
+    """Forks, watches and kills candidates at the relay's request.
 
     Args:
         control: SOCK_SEQPACKET to the relay, one JSON object in each packet.
         terms: the runner's terms.
-        place: where candidates live; prepared already.
-        is_warm: is everything preloaded here? If not, each candidate does it for itself.
+        place: the cells of the candidates; prepared already.
+        is_warm: have the modules been preloaded here? Else each candidate imports them.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class Zygote:
         self._cells = place
         self._is_warm = is_warm
         self._alive: dict[int, tuple[int, int]] = {}  # pidfd -> number, pid of each candidate
-        self._excess: dict[int, str] = {}  # number -> what a candidate was killed for
+        self._excess: dict[int, str] = {}  # number -> the limit that a candidate exceeded
         self._doomed: set[int] = set()  # numbers of those that are being killed
-        self._looks_at = 0.0  # when it is looked next at what the kernel does not limit
+        self._looks_at = 0.0  # time of the next check of limits
         self._poll = select.poll()
         self._poll.register(control, select.POLLIN)
 
@@ -83,7 +83,7 @@ class Zygote:
                     self._looks_at = time.monotonic() + _SOON
 
     def _look(self) -> None:
-        """Kill the candidate that takes more than it may of what the kernel does not limit."""
+        """Kill the candidate if it exceeds a limit that the kernel does not enforce."""
         (number, pid), *others = self._alive.values()  # the first is at work, the other one waits
         spared = {pid for _, pid in others}
         if number not in self._doomed and (reason := self._cells.excess(pid, spared)):
@@ -110,7 +110,7 @@ class Zygote:
         self._poll.register(watched, select.POLLIN)
 
     def _bury(self, watched: int) -> None:
-        """Reap a candidate and whatever it left behind; report how it ended and what it took."""
+        """Reap a candidate and the processes that it left; report its end and its memory."""
         self._poll.unregister(watched)
         os.close(watched)
         number, pid = self._alive.pop(watched)
@@ -134,9 +134,9 @@ class Zygote:
     def _live(self, link: int, output: int) -> None:
         """Be the candidate's process; never returns."""
         try:
-            for fd in (1, 2):  # what it prints; the relay keeps the end of it
+            for fd in (1, 2):  # the relay keeps the end of its output
                 os.dup2(output, fd)
-            os.set_inheritable(link, False)  # no command that it runs has it
+            os.set_inheritable(link, False)  # its commands do not get it
             kernel.die_with_parent()
             os.setsid()
             self._candidate(session.Connection(link), link)
@@ -173,11 +173,11 @@ def preload(names: list[str]) -> None:
     for name in names:
         importlib.import_module(name)
     if "numpy" in sys.modules:
-        importlib.import_module("numpy.random")  # left until it is used, and so never seeded
+        importlib.import_module("numpy.random")  # numpy imports it late, after the seeding
 
 
 def hide_runner() -> None:
-    """Forget the names of the runner's modules: a candidate's own may have them."""
+    """Forget the names of the runner's modules: a candidate's modules may have them."""
     for name in [name for name in sys.modules if name.partition(".")[0] == "sandbox"]:
         del sys.modules[name]
 
@@ -194,7 +194,7 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         if control.recv(1) != b"!":  # the relay has mapped our uids
             return
         sys.path[:] = terms.path
-        # Not a virtual environment's link to it, which candidates do not see.
+        # Candidates do not see a virtual environment's link to it.
         sys.executable = os.path.realpath(sys.executable)
         place.prepare()
         kernel.set_dumpable(False)
@@ -207,8 +207,8 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
             send(control, {"op": "threads", "count": threads})
             return
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(line_buffering=True)  # what a killed candidate printed is kept
-        session.rehearse(terms)  # imports what it needs before the first fork
+            sys.stdout.reconfigure(line_buffering=True)  # keeps the output of a killed candidate
+        session.rehearse(terms)  # imports the session's modules before the first fork
         hide_runner()
         os.environ[canary.KEY] = terms.decoy
         place.watch_decoys()
@@ -218,7 +218,7 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         gc.freeze()
         send(control, {"op": "ready", "notes": place.notes})
         Zygote(control, terms, place, is_warm).serve()
-    except BaseException as error:  # noqa: BLE001 - nobody is above this process to tell the host
+    except BaseException as error:  # noqa: BLE001 - the host gets every failure as a report
         missing = error.name if isinstance(error, ModuleNotFoundError) else None
         message = traceback.format_exc()[-3000:]
         send(control, {"op": "failed", "message": message, "missing": missing})

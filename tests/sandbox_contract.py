@@ -413,7 +413,7 @@ def recall():
 
     def test_a_program_may_not_leave_its_folder(self, sandbox: Sandbox) -> None:
         for name in ("../x.py", "/x.py", "a//x.py", ""):
-            with pytest.raises(UsageError, match="no path relative"):  # noqa: SIM117
+            with pytest.raises(UsageError, match="relative path"):  # noqa: SIM117
                 with sandbox.open(Program(1, {name: b""}), seed=1, timeout=5):
                     pass
 
@@ -628,9 +628,9 @@ sys.stdin.read()
     @pytest.mark.parametrize("path", ["/etc/hostname", "../x", "a/../../x", "a//b", ".", "", "a\0"])
     def test_paths_stay_below_the_directory(self, sandbox: Sandbox, path: str) -> None:
         with sandbox.open(program(""), seed=1, timeout=5) as candidate:
-            with pytest.raises(CandidateOutputError, match="no path below"):
+            with pytest.raises(CandidateOutputError, match="does not stay below"):
                 candidate.read(path)
-            with pytest.raises(CandidateOutputError, match="no path below"):
+            with pytest.raises(CandidateOutputError, match="does not stay below"):
                 candidate.write(path, b"")
 
     def test_files_go_in_and_come_out(self, sandbox: Sandbox) -> None:
@@ -664,7 +664,7 @@ def f():
         with sandbox.open(program(source), seed=1, timeout=5) as c:
             c.call("f")
             for name in ("none", "folder", "fifo", "zeros", "secret", "loop", "large", "closed"):
-                with pytest.raises(CandidateOutputError, match=f"'{name}' (cannot|is no|has)"):
+                with pytest.raises(CandidateOutputError, match=f"'{name}' (cannot|is not|has)"):
                     c.read(name)
             for name in ("folder", "closed/x", "fifo/x"):
                 with pytest.raises(CandidateOutputError, match=f"'{name}' cannot be written"):

@@ -1,4 +1,4 @@
-"""Sandboxes: where candidates run, apart from the process that scores them."""
+"""Sandboxes: candidates run in them, apart from the process that scores them."""
 
 from evolver.sandboxes.local import LocalSandbox, lacks, strongest_tier
 from evolver.sandboxes.process import die_with, protect_process

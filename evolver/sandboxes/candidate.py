@@ -1,4 +1,4 @@
-"""A program in its sandbox, as an evaluator is handed it."""
+"""A program in its sandbox: the `Candidate` that an evaluator gets."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from evolver.sandboxes import clocks, timing
 from evolver.sandboxes.evaluation import Evaluation
 from evolver.types import Account, Check, Files, Output, Program, Timing
 
-_LAST_WORDS = 0.3  # seconds that it may take to hear what an overrun command has printed
+_LAST_WORDS = 0.3  # seconds to wait for the output of a command that overran its timeout
 
 
 class SandboxedCandidate:
@@ -22,10 +22,10 @@ class SandboxedCandidate:
 
     Args:
         evaluation: its process.
-        program: what runs there.
-        rng: the host's own chance, from the job's seed.
+        program: the program that runs there.
+        rng: the host's random numbers, from the job's seed.
         places: the float literals of its editable regions.
-        parameters: other values for them; None for the program's own.
+        parameters: other values for them; None: those of the program.
     """
 
     def __init__(
@@ -61,27 +61,26 @@ class SandboxedCandidate:
         if len(values) != len(self._places):
             raise ValueError(f"{len(values)} values for {len(self._places)} literals")
         if _bits(values) == _bits(tuple(place.value for place in self._places)):
-            values = None  # as in the source: the program runs as it was written
+            values = None  # the values of the source
         return SandboxedCandidate(self._evaluation, self._program, self.rng, self._places, values)
 
     def call(self, function: str, *args: Any, timeout: float | None = None, **kwargs: Any) -> Any:
         """Call a function of the candidate and return its value.
 
-        Lists, tuples and dicts come back as what they were, subclasses of them as their base,
-        numpy's scalars as Python's, arrays as writable C-ordered arrays. See
-        `evolver.types.Candidate.call` for the rest.
+        Lists, tuples and dicts keep their type; subclasses become their base, numpy's scalars
+        Python's, arrays writable and C-ordered. See `evolver.types.Candidate.call` for the rest.
         """
         request = {"op": "call", "function": function, "parameters": self._parameters}
         with self._evaluation.turn:
             return self._evaluation.ask(request, (args, kwargs), timeout, function)
 
     def printed(self) -> str:
-        """Return the end of what it has printed so far, for an evaluator that runs beside it."""
+        """Return the end of its output so far, for an evaluator that runs beside it."""
         with self._evaluation.turn:
             return self._evaluation.printed()
 
     def restart(self) -> None:
-        """Go on in a fresh process; see `evolver.types.Candidate.restart`."""
+        """Continue in a fresh process; see `evolver.types.Candidate.restart`."""
         with self._evaluation.turn:
             self._evaluation.restart()
 
@@ -100,32 +99,31 @@ class SandboxedCandidate:
             return timing.measure(bench, inputs, repeats, reference, check)
 
     def account(self) -> Account:
-        """Return what the kernel has counted for all its processes so far."""
+        """Return the kernel's accounts of all its processes so far."""
         with self._evaluation.turn:
             return self._evaluation.account()
 
     def run(
         self, command: Sequence[str], *, stdin: bytes = b"", timeout: float | None = None
     ) -> Output:
-        """Run a command in the candidate's working directory, where its files lie.
+        """Run a command in the candidate's working directory, which contains its files.
 
-        Of stdout and of stderr a quarter of `result_bytes` is kept. What the command leaves running
-        in the background lives until the evaluation ends. See `evolver.types.Candidate.run` for
-        the rest.
+        Of stdout and stderr each, a quarter of `result_bytes` is kept. Background processes of the
+        command run until the evaluation ends. See `evolver.types.Candidate.run` for the rest.
         """
         words = list(command)
         are_words = words and words[0] and all(type(word) is str for word in words)
         if isinstance(command, str) or not are_words:
             raise TypeError(
-                f'a command is a list of words, such as ["./prog", "7"], not {command!r}'
+                f'a command must be a list of words, such as ["./prog", "7"], not {command!r}'
             )
         if any("\0" in word for word in words):
-            raise ValueError(f"a zero byte in the command {command!r}")
+            raise ValueError(f"the command {command!r} contains a zero byte; remove it")
         with self._evaluation.turn:
             return self._run(words, bytes(stdin), timeout)
 
     def _run(self, words: list[str], stdin: bytes, timeout: float | None) -> Output:
-        """Run a command, by our clock and the kernel's accounts."""
+        """Run a command; measure it by this process's clock and the kernel's accounts."""
         name = words[0]
         self._prepare_directory()
         before, started = self._evaluation.account(), time.monotonic()
@@ -137,31 +135,31 @@ class SandboxedCandidate:
             case (int(code), bytes(stdout), bytes(stderr), bool(is_cut), bool(is_late)):
                 pass
             case _:
-                raise CandidateOutputError(f"{name} ended in a way that is none")
+                raise CandidateOutputError(f"the answer about the end of {name} is malformed")
         if timeout is not None and (is_late or seconds > timeout):
             self._evaluation.overrun(timeout, name, stdout + stderr)
         cpu = self._evaluation.account().cpu - before.cpu
         return Output(code, stdout, stderr, is_cut, seconds=seconds, cpu=cpu)
 
     def read(self, path: str) -> bytes:
-        """Return a regular file of the working directory, read with the candidate's own rights."""
+        """Return a regular file of the working directory, read with the candidate's rights."""
         content = self._ask_directory("read", (_inner(path),), f"reading {path}")
         if type(content) is not bytes:
-            raise CandidateOutputError(f"reading {path} gave no bytes")
+            raise CandidateOutputError(f"the answer to reading {path} is not bytes")
         return content
 
     def write(self, path: str, data: bytes) -> None:
-        """Write a file into the working directory, its folders made where they are missing."""
+        """Write a file into the working directory, and make missing folders."""
         self._ask_directory("write", (_inner(path), bytes(data)), f"writing {path}")
 
     def _ask_directory(self, op: str, arguments: Any, name: str) -> Any:
-        """Ask for something in the working directory, where the literals have this one's values."""
+        """Send a request about the working directory, after `_prepare_directory`."""
         with self._evaluation.turn:
             self._prepare_directory()
             return self._evaluation.ask({"op": op}, (arguments, {}), None, name)
 
     def _prepare_directory(self) -> None:
-        """See to it that the files are in the directory, with this one's values."""
+        """Lay the files out in the directory, with this candidate's values of the literals."""
         evaluation = self._evaluation
         evaluation.ready()
         if not evaluation.is_laid_out:
@@ -175,7 +173,7 @@ class SandboxedCandidate:
 
 
 class _Bench:
-    """What `timing.measure` needs of a candidate in its process."""
+    """A candidate's function as a `timing.Bench`."""
 
     def __init__(
         self,
@@ -191,36 +189,38 @@ class _Bench:
         self.room = evaluation.result_bytes // 2
 
     def stage(self, batch: Sequence[Sequence[Any]] | None) -> None:
-        """Send the arguments of a batch of calls; None: of one call of nothing."""
+        """Send the arguments of a batch of calls; None: one call of an empty function."""
         request = {"op": "stage", "function": self._function, "parameters": self._parameters}
         if batch is None:
             request["function"] = None
         self._evaluation.ask(request, (list(batch or [()]), {}), None, self._function)
 
     def go(self) -> float:
-        """Have the batch called; return the seconds from the word until all have returned."""
+        """Have the batch called; return the seconds from the request until all have returned."""
         started = clocks.now()
         self._evaluation.ask({"op": "go"}, ((), {}), None, self._function)
         return clocks.now() - started
 
     def results(self) -> Sequence[Any]:
-        """Return what the calls of the batch returned, all of it."""
+        """Return the results of all calls of the batch."""
         return self._evaluation.ask({"op": "results"}, ((), {}), None, self._function)  # type: ignore[no-any-return]
 
     def account(self) -> Account:
-        """Return what the kernel has counted for its processes so far."""
+        """Return the kernel's accounts of its processes so far."""
         return self._evaluation.account()
 
 
 def _inner(path: str) -> str:
-    """Return a path that leads nowhere but below the working directory, links aside."""
+    """Return a path if it stays below the working directory, links aside; else raise."""
     if not is_inner(path):
-        raise CandidateOutputError(f"{path!r} is no path below the working directory")
+        raise CandidateOutputError(
+            f"{path!r} does not stay below the working directory; give a relative path without '..'"
+        )
     return path
 
 
 def is_inner(path: str) -> bool:
-    """Does a path stay below the folder that it starts from, as far as its text tells?"""
+    """Does a path stay below its folder, links aside?"""
     return "\0" not in path and not {"", ".", ".."}.intersection(path.split("/"))
 
 

@@ -1,4 +1,4 @@
-"""The host's end of a runner's channel: frames with deadlines over one attached stream."""
+"""The host's end of a runner's channel: frames with deadlines over one stream."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Channel:
         close: releases the descriptors.
 
     Attributes:
-        grace: seconds that the runner has, after a deadline, to say that it has killed.
-        errors: the end of what the runner wrote to stderr, where that is caught.
+        grace: seconds that the runner has, after a deadline, to report the kill.
+        errors: the end of the runner's stderr, if the backend attaches it.
     """
 
     errors = b""
@@ -38,7 +38,7 @@ class Channel:
     def __init__(self, source: int, sink: int, close: Callable[[], None]) -> None:
         self._source, self._sink = source, sink
         self._close = close
-        self._frames = wire.Frames(1 << 30)  # from the relay, which is trusted
+        self._frames = wire.Frames(1 << 30)  # the relay is trusted
         self._outbox = wire.Outbox(sink)
         self._buffer = bytearray(_PIECE)
 
@@ -48,16 +48,16 @@ class Channel:
         self.flush(deadline)
 
     def prepare(self, header: dict[str, Any], *buffers: wire.Buffer) -> None:
-        """Have a frame sent by the next `flush`; until then the buffers must not change."""
+        """Queue a frame for the next `flush`; the buffers must not change before it."""
         self._outbox.add(wire.frame(header, *buffers))
 
     def flush(self, deadline: float) -> None:
-        """Send all that was prepared.
+        """Send all queued frames.
 
         Raises:
-            TimeoutError: it was not taken by the deadline (`time.monotonic`); the rest of it goes
-                before what is sent next.
-            RunnerError: nobody is there.
+            TimeoutError: the runner did not take them by the deadline (`time.monotonic`); the rest
+                stays queued.
+            RunnerError: the runner has ended.
         """
         try:
             self._outbox.flush()
@@ -73,8 +73,8 @@ class Channel:
         """Return the next frame.
 
         Raises:
-            TimeoutError: none came by the deadline (`time.monotonic`).
-            RunnerError: none will come.
+            TimeoutError: no frame came by the deadline (`time.monotonic`).
+            RunnerError: the runner has ended.
         """
         while True:
             message = self._frames.take()
@@ -92,11 +92,11 @@ class Channel:
             self._take_in(memoryview(self._buffer)[:size])
 
     def _take_in(self, piece: wire.Buffer) -> None:
-        """Take what was read of the source; a backend whose stream wraps frames unwraps it."""
+        """Take bytes read from the source; a backend whose stream wraps frames unwraps them."""
         self._frames.feed(piece)
 
     def close(self) -> None:
-        """Hang up: the runner kills what it has and ends."""
+        """Close the channel: the runner kills its candidates and ends."""
         self._close()
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""The container engine of this host: reached, and looked at before it is trusted."""
+"""The container engine of this host: connects to it, and checks that it keeps its limits."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from docker.context import ContextAPI
 from evolver.errors import SandboxError
 from evolver.sandboxes import owners
 
-OWNER = "evolver.owner"  # label of a container: the process that it dies with
+OWNER = "evolver.owner"  # label of a container: the process that owns it
 _TIMEOUT = 60  # seconds for one request
-_REMOVAL = 10  # seconds for an engine to remove what has ended
-#: What `info()` calls a limit, and what it limits.
+_REMOVAL = 10  # seconds for an engine to remove an ended container
+#: Key of `info()` -> the resource that is limited.
 _LIMITS = {"MemoryLimit": "memory", "PidsLimit": "processes", "CpuCfsQuota": "CPU time"}
-_INSTEAD = "or take --sandbox local"
+_INSTEAD = "or use --sandbox local"
 
 
 def connect() -> Any:
     """Return a client of the engine that DOCKER_HOST or docker's current context names.
 
     Raises:
-        SandboxError: none answers, or it would not keep to the limits; the message says what to do.
+        SandboxError: no engine answers, or it would ignore limits; the message says what to do.
     """
     address = _address()
     with contextlib.ExitStack() as opened:
@@ -45,11 +45,11 @@ def connect() -> Any:
         opened.pop_all()
     reason = refusal(about)
     if client.api.base_url.startswith(("https", "http+docker://ssh")):
-        reason = "it is reached by TLS or SSH, and candidates need a plain socket"
+        reason = "it is reached by TLS or SSH, and evolver needs a plain socket"
     if reason:
         client.close()
         raise SandboxError(
-            f"the container engine at {address} cannot be used: {reason}. Name another one by "
+            f"the container engine at {address} cannot be used: {reason}. Name another one in "
             f"DOCKER_HOST, {_INSTEAD}"
         )
     return client
@@ -58,7 +58,7 @@ def connect() -> Any:
 def _knock(address: str) -> None:
     """Connect to a local engine's socket and close the connection.
 
-    docker's client leaves its socket open where it cannot connect.
+    docker's client leaves its socket open if it cannot connect.
 
     Raises:
         OSError: no engine listens there.
@@ -86,21 +86,21 @@ def _unreachable(address: str, error: BaseException) -> str:
         )
     return (
         f"no container engine answers at {address}: install one (Debian, Ubuntu: apt-get install "
-        f"docker.io) and start it, or name its socket by DOCKER_HOST, {_INSTEAD}"
+        f"docker.io) and start it, or name its socket in DOCKER_HOST, {_INSTEAD}"
     )
 
 
 def refusal(about: Mapping[str, Any]) -> str:
-    """Return why an engine cannot keep candidates in, from its `info()`; "" where it can.
+    """Return from its `info()` why an engine cannot confine candidates; "" if it can.
 
-    Rootless engines on version 1 of the control groups take every limit and ignore it.
+    A rootless engine on version 1 of the control groups accepts every limit and ignores it.
     """
     if about.get("OSType", "linux") != "linux":
-        return f"its containers are of {about['OSType']}, and the runner is of Linux"
+        return f"its containers run {about['OSType']}, and the runner needs Linux"
     is_rootless = any("rootless" in option for option in about.get("SecurityOptions") or ())
     if is_rootless and str(about.get("CgroupVersion", "1")) == "1":
         return (
-            "it is rootless and on cgroup version 1, where it ignores every limit of memory and "
+            "it is rootless and on cgroup version 1, where it ignores all limits of memory and "
             "processes; boot with systemd.unified_cgroup_hierarchy=1, or run it as root"
         )
     missing = [what for key, what in _LIMITS.items() if about.get(key) is False]
@@ -115,16 +115,16 @@ def remove(client: Any, container: str) -> None:
         client.api.remove_container(container, force=True)
     except docker.errors.NotFound:
         pass
-    except docker.errors.APIError:  # the engine is at it, because it has ended by itself
+    except docker.errors.APIError:  # it has ended, and the engine is removing it
         with contextlib.suppress(docker.errors.DockerException, OSError):
             client.api.wait(container, condition="removed", timeout=_REMOVAL)
 
 
 def remove_orphans(client: Any) -> int:
-    """Remove the containers whose owners are dead; return how many there were.
+    """Remove the containers whose owners are dead; return their number.
 
-    A killed owner's attached stream ends its container at once. This is for what an engine that was
-    stopped in between has left.
+    When an owner is killed, the end of its stream ends the container at once. Containers are left
+    only where the engine was stopped in between.
     """
     found = client.api.containers(all=True, filters={"label": OWNER})
     orphans = [each["Id"] for each in found if owners.is_dead(each["Labels"][OWNER])]

@@ -1,10 +1,10 @@
-"""The decoy key: whether a candidate gave it away."""
+"""The decoy key: detects that a candidate gave it away."""
 
 from __future__ import annotations
 
 
 class DecoyKey:
-    """Looks for a key in the bytes that come back from a candidate, also across two pieces.
+    """Searches for a key in the bytes that come from a candidate, also across two pieces.
 
     Args:
         key: it; long, so that it is searched for quickly.

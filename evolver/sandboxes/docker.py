@@ -1,4 +1,4 @@
-"""The docker backend: a warm runner in a container that has next to nothing."""
+"""The docker backend: a warm runner in a container with few rights."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ from evolver.sandboxes.wire import Buffer
 from evolver.types import Files
 
 _LIFE = 5000  # evaluations of one container
-_MOST_PRELOADED = 2048  # MiB, until the runner has said what the preload takes
-_SLACK = 64  # MiB for what all candidates share and for the one that waits
-_PROGRAM = 16 * MIB  # bytes for a program's own files
+_MOST_PRELOADED = 2048  # MiB for the preload, until the runner reports its size
+_SLACK = 64  # MiB for shared pages and for the waiting candidate
+_PROGRAM = 16 * MIB  # bytes for a program's files
 _THREADS = 8  # for each process
 _INODES = 8192
 _CPUS = 1.5  # of a candidate, and of the runner beside it
@@ -32,12 +32,12 @@ _ENVIRONMENT = {name: value for name, value in runner.ENVIRONMENT.items() if nam
 
 
 class Stream(Channel):
-    """A channel over an engine's attached stream, which marks pieces of output by their source.
+    """A channel over an engine's attached stream, whose pieces carry their source.
 
-    Each has a header of eight bytes: 1 for stdout or 2 for stderr, three zeros, its length.
+    Each piece has a header of eight bytes: 1 for stdout or 2 for stderr, three zeros, its length.
     """
 
-    grace = 2.0  # it shares its processors with what it has to kill
+    grace = 2.0  # it shares its processors with the processes that it has to kill
 
     def __init__(self, connection: socket.socket, close: Callable[[], None]) -> None:
         super().__init__(connection.fileno(), connection.fileno(), close)
@@ -66,15 +66,15 @@ class Stream(Channel):
 class DockerSandbox(WarmSandbox):
     """Runs candidates in a warm container of this host's engine.
 
-    The container is replaced after many evaluations, after one that ran out of memory, and when
-    anything about it is odd.
+    The container is replaced after many evaluations, after one that ran out of memory, and after a
+    `SandboxError`.
 
     Args:
-        settings: as of `WarmSandbox`, and so are base, guest and main.
+        settings: see `WarmSandbox`, also for base, guest and main.
         life: evaluations of one container.
 
     Raises:
-        SandboxError: no engine or no image is there, or the runner cannot start.
+        SandboxError: the engine or the image is missing, or the runner cannot start.
     """
 
     isolation = "docker"
@@ -92,7 +92,7 @@ class DockerSandbox(WarmSandbox):
         self._life = life
         self._evaluations = 0  # of this container
         self._client = daemon.connect()
-        self.container = ""  # id of the present one, or of the last
+        self.container = ""  # id of the present or the last one
         try:
             daemon.remove_orphans(self._client)
             self.start()
@@ -109,21 +109,20 @@ class DockerSandbox(WarmSandbox):
             connection = self._attach(self.container)
         except docker.errors.ImageNotFound:
             raise SandboxError(
-                f"the image {self.settings.image} is not there: make it with 'evolver sandbox "
-                "build TASK', or where no registry is reached with 'evolver sandbox build TASK "
-                "--from-host'"
+                f"the image {self.settings.image} is missing: build it with 'evolver sandbox build "
+                "TASK', or without a registry with 'evolver sandbox build TASK --from-host'"
             ) from None
         except (docker.errors.DockerException, OSError) as error:
             if self.container:
                 daemon.remove(self._client, self.container)
             reason = getattr(error, "explanation", None) or error
             raise SandboxError(
-                f"the container engine starts no container of {self.settings.image}: {reason}"
+                f"the container engine cannot start a container of {self.settings.image}: {reason}"
             ) from error
         container = self.container
 
         def close() -> None:
-            # Hang up first: an engine that waits to write to us would not kill it.
+            # Close the stream first: an engine that waits to write to it would not kill.
             with contextlib.suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
             connection.close()
@@ -157,11 +156,11 @@ class DockerSandbox(WarmSandbox):
         return limits(self.settings, self._base)
 
     def _attach(self, container: str) -> socket.socket:
-        """Attach to a container before it starts, so that nothing that it says is missed."""
+        """Attach to a container before it starts, so that no output is lost."""
         api = self._client.api
         raw = api.attach_socket(container, {"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         connection = socket.socket(fileno=os.dup(raw.fileno()))
-        raw._response.close()  # else nobody closes the first of the two descriptors
+        raw._response.close()  # else the first of the two descriptors stays open
         try:
             api.start(container)
             connection.sendall(runner.sources())
@@ -184,7 +183,7 @@ class DockerSandbox(WarmSandbox):
             self._client.api.update_container(self.container, mem_limit=most, memswap_limit=most)
         except docker.errors.APIError as error:
             raise SandboxError(f"the container's memory cannot be limited: {error}") from error
-        self._client.close()  # the connections that it keeps; it makes new ones when it needs them
+        self._client.close()  # its idle connections; it makes new ones when needed
 
     def _needs_replacement(self, evaluation: Evaluation) -> bool:
         self._evaluations += 1
@@ -192,16 +191,16 @@ class DockerSandbox(WarmSandbox):
 
 
 def limits(settings: SandboxSettings, base: Files) -> dict[str, Any]:
-    """Return what a container may have: arguments of docker's `create_host_config`.
+    """Return the limits of a container: arguments of docker's `create_host_config`.
 
     Args:
-        settings: as of `DockerSandbox`.
-        base: files that have a place on its only disk, beside a candidate's own.
+        settings: see `DockerSandbox`.
+        base: files that its only disk holds beside a candidate's.
     """
     memory = (settings.memory + _MOST_PRELOADED) * MIB
     disk = SCRATCH * MIB + sum(map(len, base.values())) + _PROGRAM
     inodes = _INODES + 2 * len(base)
-    # Executable, because candidates compile. Larger than the limit of memory, so that this counts.
+    # Executable, because candidates compile; larger than the memory limit, which applies first.
     ours = "rw,exec,nosuid,nodev"
     most = (settings.memory + SCRATCH + 2 * _SLACK) * MIB
     theirs = f"{ours},mode=1777,size={most},nr_inodes={_INODES}"
@@ -211,7 +210,7 @@ def limits(settings: SandboxSettings, base: Files) -> dict[str, Any]:
         "cap_drop": ["ALL"],
         "cap_add": ["SETUID", "SETGID", "KILL"],
         "security_opt": ["no-new-privileges:true"],
-        # Besides the candidate's there are the runner's own and those of the one that waits.
+        # Beside the candidate's there are the processes of the runner and of the waiting candidate.
         "pids_limit": 2 * _THREADS * settings.processes + 16,
         "mem_limit": memory,
         "memswap_limit": memory,
@@ -221,7 +220,7 @@ def limits(settings: SandboxSettings, base: Files) -> dict[str, Any]:
             "/tmp": theirs,
             "/dev/shm": theirs,
         },
-        # No binds: in one a colon ends the name.
+        # Not as binds, where a colon ends the path.
         "mounts": [
             Mount(target=path, source=path, type="bind", read_only=True)
             for path in settings.visible

@@ -1,4 +1,4 @@
-"""One candidate process, as the evaluator's process sees it: everything it says is checked."""
+"""One candidate process, seen from the evaluator's process, which checks every answer."""
 
 from __future__ import annotations
 
@@ -29,24 +29,23 @@ from evolver.wording import visible
 _PIECE = 1 << 17  # bytes sent to the relay in one frame
 _ENVELOPE = 1 << 16  # bytes of a frame besides the value
 _TEXT = 20_000  # characters of a message that are kept
-_PATIENCE = 0.5  # seconds for the relay to say it; one that hangs is not waited for twice
-_TAIL = 4096  # bytes of what was printed that a message shows
+_PATIENCE = 0.5  # seconds for the relay to send the output
+_TAIL = 4096  # bytes of output that a message shows
 
 
 class Evaluation:
     """One candidate process, from the runner's "open" to its "closed".
 
-    After a request that overran a time of its own the process is dead, and the next request gets
-    another one.
+    A request that overruns its own timeout kills the process; the next request gets another one.
 
     Args:
-        channel: to a runner that has no candidate at the moment.
-        settings: limits on what is believed.
-        timeout: seconds for all of it.
+        channel: to a runner that has no candidate now.
+        settings: limits on answers.
+        timeout: seconds for the whole evaluation.
         decoy: a key in the candidate's environment that no honest program gives away.
 
     Attributes:
-        turn: held by whoever asks for something, so that threads take turns.
+        turn: the lock that a thread holds during a request.
     """
 
     def __init__(
@@ -61,26 +60,26 @@ class Evaluation:
         self._frames = wire.Frames(settings.result_bytes + _ENVELOPE)
         self.is_laid_out = False  # are its files in its working directory?
         self.parameters_on_disk: tuple[float, ...] | None = None  # None: as in the source
-        self.is_out_of_memory = False  # the kernel killed it, and may have killed more
-        self._verdict: CandidateError | None = None  # once it is dead for good
+        self.is_out_of_memory = False  # the kernel killed it, and perhaps other processes
+        self._verdict: CandidateError | None = None  # set when it is dead for good
         self._is_overrun = False  # the process was killed, and the next request gets another one
         self._is_closing = self._is_closed = False
         self._decoy = DecoyKey(decoy)
         self._opened: tuple[str, ...] = ()  # decoys
-        self.memory = 0  # bytes that the largest of its processes took at its peak, once it is dead
-        self._last_words = b""  # the end of what it printed, where the relay killed it
+        self.memory = 0  # bytes of its largest process at its peak, once it is dead
+        self._last_words = b""  # the end of its output, if the relay killed it
         self._frame: dict[str, Any] = {}  # the first one that the process gets
         self._buffers: Sequence[wire.Buffer] = ()
 
     def start(
         self, program: Program, main: str, seed: int, places: Sequence[literals.Literal]
     ) -> None:
-        """Have the process made and confined; the program is not executed yet.
+        """Start and confine the process; the program is not executed yet.
 
-        Functions without a module's name are looked for in the file `main`.
+        A function without a module's name is one of the file `main`.
 
         Raises:
-            SandboxError: there is no such process.
+            SandboxError: the process could not be started.
         """
         tree, self._buffers = wire.encode(dict(program.files))
         self._frame = {
@@ -93,10 +92,10 @@ class Evaluation:
         self._begin(self.timeout)
 
     def _begin(self, seconds: float) -> None:
-        """Have a process made that has so many seconds.
+        """Start a process that has so many seconds.
 
         Raises:
-            SandboxError: there is no such process.
+            SandboxError: the process could not be started.
         """
         self._channel.prepare({"op": "open", "timeout": seconds})
         self._send({**self._frame, "timeout": seconds}, self._buffers, self.deadline)
@@ -110,11 +109,11 @@ class Evaluation:
             )
 
     def restart(self) -> None:
-        """Kill the process and all that it started, and have another one made in its place.
+        """Kill the process and all that it started, and start another one.
 
         Raises:
             CandidateError: it was dead already, or its time is over.
-            SandboxError: the runner broke.
+            SandboxError: the runner failed.
         """
         if self._verdict is not None:
             raise self._verdict
@@ -133,7 +132,7 @@ class Evaluation:
             self._end(self._overdue())
 
     def ready(self) -> None:
-        """See to it that there is a process to ask; raises as `restart` does."""
+        """Restart the process if a request overran; raises as `restart` does."""
         if self._is_overrun:
             self.restart()
         if self._verdict is not None:
@@ -148,19 +147,19 @@ class Evaluation:
         *,
         grace: float = 0.0,
     ) -> Any:
-        """Have something done in the candidate's process; return the value of its answer.
+        """Send a request to the candidate's process; return the value of its answer.
 
         Args:
-            request: what: its "op", and what that needs.
+            request: its "op" and the fields of that op.
             arguments: a value.
-            timeout: seconds for it; None for what is left of the evaluation's.
-            name: what an error's message calls it.
+            timeout: seconds for it; None: the rest of the evaluation's.
+            name: its name in an error's message.
             grace: seconds beyond the timeout in which an answer is taken.
 
         Raises:
-            CandidateError: as `evolver.types.Candidate` says.
-            SandboxError: the runner broke.
-            UnsupportedValueError: the arguments may not travel.
+            CandidateError: see `evolver.types.Candidate`.
+            SandboxError: the runner failed.
+            UnsupportedValueError: the arguments cannot be sent.
         """
         tree, buffers = wire.encode(arguments)
         self.ready()
@@ -186,12 +185,12 @@ class Evaluation:
 
         Args:
             timeout: seconds that the request had.
-            name: what the error's message calls it.
-            output: what was printed meanwhile.
+            name: its name in the error's message.
+            output: the output meanwhile.
 
         Raises:
             CandidateTimeout: always.
-            SandboxError: the runner broke.
+            SandboxError: the runner failed.
         """
         self._is_overrun, self._verdict = True, None  # it may have died just now
         self._kill()
@@ -200,7 +199,7 @@ class Evaluation:
 
     def _value(self, op: str, header: dict[str, Any], body: bytearray, token: str) -> Any:
         if header.get("token") != token:
-            self._end(CandidateOutputError("it wrote to the sandbox's channel by itself"))
+            self._end(CandidateOutputError("it wrote to the sandbox's channel itself"))
         match header:
             case {"value": tree}:
                 return wire.decode(tree, body)
@@ -215,13 +214,13 @@ class Evaluation:
         self, header: dict[str, Any], buffers: Sequence[wire.Buffer], deadline: float
     ) -> None:
         for buffer in wire.frame(header, *buffers):
-            # In pieces, so that the relay hands on the first while the next is on its way.
+            # In pieces, so that the relay passes on the first while the next arrives.
             for start in range(0, len(buffer), _PIECE):
                 self._channel.prepare({"op": "data"}, memoryview(buffer)[start : start + _PIECE])
         self._channel.flush(deadline)
 
     def _receive(self, deadline: float) -> tuple[dict[str, Any], bytearray]:
-        """Return the candidate's next frame; its death is a verdict."""
+        """Return the candidate's next frame; raise the verdict if it died."""
         while True:
             message = self._frames.take()
             if message is not None:
@@ -235,12 +234,12 @@ class Evaluation:
 
     @property
     def flags(self) -> tuple[str, ...]:
-        """What it did that no honest program does, in sentences; all of it once it is closed."""
+        """Signs of an attack, in sentences; complete once it is closed."""
         opened = [f"it opened the decoy {name}" for name in self._opened]
         return (*opened, *["it gave away the decoy key"] * self._decoy.was_given)
 
     def _tail_of_output(self) -> bytes:
-        """Ask the relay for the end of what the candidate printed."""
+        """Ask the relay for the end of the candidate's output."""
         try:
             return bytes(self._ask_relay("printed", time.monotonic() + _PATIENCE)[1])
         except CandidateCrashed:
@@ -249,16 +248,16 @@ class Evaluation:
             return self._last_words
 
     def printed(self) -> str:
-        """Return the end of what it has printed so far; nothing where it is dead."""
+        """Return the end of its output so far; "" if it is dead."""
         is_dead = self._verdict is not None or self._is_overrun
         return "" if is_dead else _printable(self._tail_of_output().decode("utf-8", "replace"))
 
     def account(self) -> Account:
-        """Return what the kernel has counted for all its processes.
+        """Return the kernel's accounts of all its processes.
 
         Raises:
             CandidateError: it died.
-            SandboxError: the runner broke.
+            SandboxError: the runner failed.
         """
         self.ready()
         try:
@@ -298,15 +297,15 @@ class Evaluation:
 
     def _end(self, verdict: CandidateError) -> NoReturn:
         self._verdict = verdict
-        with contextlib.suppress(RunnerError):  # burying may take longer; who opened it waits
+        with contextlib.suppress(RunnerError):  # `close` of the opener waits for the end
             self.close()
         raise verdict
 
     def close(self) -> None:
-        """Kill the process and all that it started, for good; return when they are dead.
+        """Kill the process and all that it started; return when they are dead.
 
         Raises:
-            SandboxError: the runner does not answer; it has to be replaced.
+            SandboxError: the runner does not answer and has to be replaced.
         """
         with self.turn:
             if self._verdict is None:
@@ -331,7 +330,7 @@ class Evaluation:
 
 
 def describe_status(status: int) -> str:
-    """Say in words how a process ended, from its wait status."""
+    """Return in words how a process ended, from its wait status."""
     code = status >> 8 & 0xFF
     number = status & 0x7F
     if not number:
@@ -350,7 +349,7 @@ def describe_status(status: int) -> str:
 
 
 def _guest_seed(seed: int) -> int:
-    """Derive the candidate's seed, from which it cannot tell what `Candidate.rng` will draw."""
+    """Derive the candidate's seed, from which it cannot predict `Candidate.rng`."""
     return int.from_bytes(hashlib.sha256(b"guest %d" % seed).digest()[:8], "big")
 
 

@@ -1,7 +1,7 @@
-"""An image from this host's own Python, for hosts that reach no registry.
+"""An image from this host's own Python, for hosts without a registry.
 
-It holds Python without its tests, the wanted packages as they are installed here, the shared
-libraries that these name, and nothing else: no shell, no setuid file, no key.
+It holds Python without its tests, the wanted packages as installed here, and their shared
+libraries: no shell, no setuid file, no key.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def write(
     """Write the root of the image as a tar archive.
 
     Args:
-        target: where to.
-        requirements: packages, as pip understands them.
-        report: is told what is copied, a line each.
-        programs: commands that are copied too, and folders, to the places where they are here.
+        target: the archive.
+        requirements: packages, in pip's syntax.
+        report: called with a line for each thing that is copied.
+        programs: commands and folders that are copied too, to the same paths.
 
     Raises:
         UsageError: a package or a command is not installed here.
@@ -105,7 +105,7 @@ def _copy_python(root: Path) -> None:
 
 
 def _closure(requirements: Iterable[str]) -> list[metadata.Distribution]:
-    """Return the installed distributions that satisfy the requirements, and what these require."""
+    """Return the installed distributions of the requirements, and those that they require."""
     found: dict[str, metadata.Distribution] = {}
     queue = [_parse(text) for text in requirements]
     while queue:
@@ -129,12 +129,14 @@ def _installed(wanted: Requirement) -> metadata.Distribution:
     except metadata.PackageNotFoundError:
         raise UsageError(f"{wanted} is not installed here: {mend}") from None
     if not wanted.specifier.contains(distribution.version, prereleases=True):
-        raise UsageError(f"{wanted} is wanted and {distribution.version} is installed here: {mend}")
+        raise UsageError(
+            f"{wanted} is required, but {distribution.version} is installed here: {mend}"
+        )
     is_editable = '"editable": true' in (distribution.read_text("direct_url.json") or "")
     if is_editable or not distribution.files:
         raise UsageError(
-            f"the files of {wanted.name} are not known here, because it is an editable install or "
-            f"the system's own: {mend}"
+            f"the files of {wanted.name} are not listed, because it is an editable install or of "
+            f"the system: {mend}"
         )
     return distribution
 
@@ -144,8 +146,8 @@ def _parse(text: str) -> Requirement:
         requirement = Requirement(text)
     except InvalidRequirement:
         raise UsageError(
-            f"{text!r} names no package, which is all that --from-host can copy: name packages, "
-            "or build the image without --from-host"
+            f"{text!r} is not the name of a package, and --from-host copies only packages: name "
+            "packages, or build the image without --from-host"
         ) from None
     return requirement
 
@@ -157,11 +159,11 @@ def _applies(needed: Requirement, extras: set[str]) -> bool:
 
 
 def _copy_distribution(distribution: metadata.Distribution, packages: Path) -> list[Path]:
-    """Copy the files of a distribution that lie among the packages; return what was copied."""
+    """Copy the files of a distribution in the packages' folder; return the copies."""
     copied = []
     for file in distribution.files or ():
         if file.is_absolute() or ".." in file.parts or file.suffix == ".pth":
-            continue  # its commands, and hooks into Python's start
+            continue  # commands, and files that run when Python starts
         source, target = Path(str(distribution.locate_file(file))), packages / file
         if source.is_file():
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -174,12 +176,10 @@ def _copy_distribution(distribution: metadata.Distribution, packages: Path) -> l
 
 
 def _copy_program(name: str, root: Path) -> list[Path]:
-    """Copy a command, or a folder, to where it is here; return the copy."""
+    """Copy a command or a folder to the same path; return the copy."""
     found = Path(shutil.which(name) or name)
     if not found.is_absolute() or not found.exists():
-        raise UsageError(
-            f"--with {name}: there is no such command here; install it, or leave it out"
-        )
+        raise UsageError(f"--with {name}: there is no such command here; install it, or omit it")
     target = root / str(found)[1:]
     target.parent.mkdir(parents=True, exist_ok=True)
     if found.is_dir():
@@ -187,7 +187,7 @@ def _copy_program(name: str, root: Path) -> list[Path]:
     else:
         shutil.copy2(found, target)
     if not (root / "bin").exists():
-        (root / "bin").symlink_to("usr/bin")  # where scripts look for their shell
+        (root / "bin").symlink_to("usr/bin")  # scripts name their shell in /bin
     return [target]
 
 
@@ -195,9 +195,9 @@ def _copy_program(name: str, root: Path) -> list[Path]:
 
 
 def _copy_libraries(root: Path) -> list[Path]:
-    """Copy the libraries that everything copied so far names; return the copies.
+    """Copy the libraries that the copied files need; return the copies.
 
-    Those of the system keep their places, all others go where /etc/ld.so.conf says.
+    Those of the system keep their paths, the others go to /usr/local/lib.
     """
     programs = [path for path in root.rglob("*") if path.is_file() and _is_elf(path)]
     copied: list[Path] = []
@@ -206,7 +206,7 @@ def _copy_libraries(root: Path) -> list[Path]:
         target = root / place[1:]
         if not target.exists():
             target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(library, target)  # what a link points to, under the link's name
+            shutil.copy2(library, target)  # a link's target, under the link's name
             copied.append(target)
     return copied
 
@@ -217,7 +217,7 @@ def _is_elf(path: Path) -> bool:
 
 
 def _named_by(programs: list[Path], root: Path) -> Iterator[str]:
-    """Ask the loader which libraries these programs and libraries would be given here."""
+    """Ask the loader which libraries these files would get here."""
     environment = {**os.environ, "LC_ALL": "C"}
     done = _run(["ldd", *map(str, programs)], environment)
     for line in done.splitlines():
@@ -253,7 +253,7 @@ def _run(command: list[str], environment: dict[str, str] | None = None) -> str:
         done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise UsageError(
-            f"{command[0]} is missing here, which finds shared libraries: --from-host needs a "
-            "Linux with the GNU C library"
+            f"{command[0]}, which finds shared libraries, is missing here: --from-host needs Linux "
+            "with the GNU C library"
         ) from None
     return done.stdout

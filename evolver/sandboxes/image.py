@@ -1,4 +1,4 @@
-"""The image that candidates of the docker backend run in: its name, and two ways to make it."""
+"""The image of the docker backend: its name, and two ways to build it."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _PIECE = 1 << 20
 
 
 def wanted_packages(requirements: Iterable[str], root: Path) -> tuple[str, ...]:
-    """Return the lines of a requirements file: numpy, and what a task asks for.
+    """Return the lines of a requirements file: numpy, and the packages of a task.
 
     Args:
-        requirements: packages, or requirements files in the task's folder, whose lines are taken.
+        requirements: packages, or requirements files in the task's folder.
         root: the task's folder.
 
     Raises:
-        UsageError: a file is named that is not there.
+        UsageError: a file cannot be read.
     """
     lines: list[str] = []
     for entry in requirements:
@@ -77,8 +77,8 @@ def build(
         client: of the engine.
         tag: the image's name.
         packages: lines of a requirements file.
-        report: is told what the engine does, a line each.
-        base: the image to start from; "": Python's official one, of the version that runs here.
+        report: called with each line of the engine's output.
+        base: the image to start from; "": Python's official one of this Python's version.
         apt: Debian packages.
 
     Raises:
@@ -105,8 +105,8 @@ def build(
         for answer in answers:
             if "error" in answer:
                 raise UsageError(
-                    f"{tag} could not be built: {answer['error'].strip()}. Where no registry is "
-                    "reached, build it with --from-host"
+                    f"{tag} could not be built: {answer['error'].strip()}. Without a registry, "
+                    "build it with --from-host"
                 )
             if text := answer.get("stream", "").strip():
                 report(text)
@@ -126,13 +126,13 @@ def build_from_host(
         client: of the engine.
         tag: the image's name.
         packages: names of packages that are installed here.
-        report: is told what is copied, a line each.
-        programs: commands that are copied too, with their libraries; folders, as they are.
+        report: called with a line for each thing that is copied.
+        programs: commands that are copied too, with their libraries; folders are copied whole.
 
     Raises:
         UsageError: a package or a command is not installed here, or the engine refuses the image.
     """
-    import docker.errors  # 0.2 s, and the rest of this module is wanted by every run
+    import docker.errors  # takes 0.2 s, and every run imports this module
 
     started = time.monotonic()
     with tempfile.TemporaryFile() as archive:
@@ -155,7 +155,7 @@ def build_from_host(
 
 @contextmanager
 def _replacing(client: Any, tag: str) -> Iterator[None]:
-    """Remove the image that has lost its tag to a new one, unless somebody uses it."""
+    """Remove the image that has lost its tag to a new one, unless it is in use."""
     import docker.errors
 
     before = {each.id for each in client.images.list(tag)}

@@ -24,9 +24,9 @@ from evolver.types import Files, Program
 
 TIERS = ("A", "B", "C")
 _PATIENCE = 1.0  # seconds for a runner to end by itself
-#: The distribution's programs, so that a candidate may be in any language that is installed.
+#: The distribution's programs, so that a candidate may use any installed language.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
-#: What of it is no program: where people put their own sources, evaluators perhaps among them.
+#: Folders in it where people put their own sources, perhaps evaluators.
 _SOURCES = ("/usr/src", "/usr/local/src")
 _PACKAGE = Path(evolver.__file__).resolve().parent
 _PACKAGES = "lib/python3*/*-packages"  # of other Pythons
@@ -36,7 +36,7 @@ class LocalSandbox(WarmSandbox):
     """Runs candidates on this host; see `WarmSandbox` for the arguments.
 
     Args:
-        tier: use this tier; the strongest that works where it is empty.
+        tier: the tier to use; "": the strongest that works.
 
     Raises:
         SandboxError: the tier is weaker than `require`, or it is C and `allow_unisolated` is not
@@ -92,7 +92,7 @@ class LocalSandbox(WarmSandbox):
         ours.setblocking(False)
 
         def close() -> None:
-            ours.close()  # the runner kills what it has and ends, and then its keeper
+            ours.close()  # the runner kills its candidates and ends, and then its keeper
             try:
                 process.wait(_PATIENCE)
             except subprocess.TimeoutExpired:
@@ -112,12 +112,12 @@ class LocalSandbox(WarmSandbox):
         environment = {**runner.ENVIRONMENT, "PATH": self._search_path()}
         if self.settings.gpus:
             environment.update(gpus.environment(self.settings.gpus))
-            if libraries := os.environ.get("LD_LIBRARY_PATH"):  # where the driver may lie
+            if libraries := os.environ.get("LD_LIBRARY_PATH"):  # the driver may be there
                 environment["LD_LIBRARY_PATH"] = libraries
         return environment
 
     def _search_path(self) -> str:
-        """Return where commands are found: this Python first, then what the task adds."""
+        """Return the PATH of candidates: this Python first, then the task's folders."""
         more = [f"{place}/bin" for place in self.settings.visible if Path(place, "bin").is_dir()]
         python = str(Path(sys.executable).resolve().parent)
         return os.pathsep.join([python, *more, runner.ENVIRONMENT["PATH"]])
@@ -140,9 +140,9 @@ def gpu_devices(numbers: Iterable[int]) -> list[str]:
 
 
 def gpu_paths() -> list[str]:
-    """Return what else has to be seen where there is a GPU.
+    """Return further paths that candidates need for a GPU.
 
-    The driver looks at the machine's parts. Triton compiles against Python's headers.
+    The driver reads the machine's topology. Triton compiles against Python's headers.
     """
     libraries = os.environ.get("LD_LIBRARY_PATH", "").split(os.pathsep)
     places = ["/sys/devices", "/sys/bus/pci", sysconfig.get_path("include"), *libraries]
@@ -150,7 +150,7 @@ def gpu_paths() -> list[str]:
 
 
 def python_paths() -> tuple[list[str], list[str]]:
-    """Return `sys.path` for candidates, and what of the host they have to see for it."""
+    """Return `sys.path` for candidates, and the paths of the host that they need for it."""
     library = sysconfig.get_path("stdlib", vars={"installed_base": sys.base_prefix})
     installed = [
         entry for entry in sys.path if entry.endswith(("/site-packages", "/dist-packages"))
@@ -167,10 +167,10 @@ def python_paths() -> tuple[list[str], list[str]]:
 
 
 def require_readable(path: list[str]) -> None:
-    """Refuse a Python that only root can read: candidates run under a uid of their own.
+    """Refuse a Python that only root can read, because candidates have a uid of their own.
 
     Raises:
-        SandboxError: some folder on the way to it is closed to others.
+        SandboxError: a folder above it is closed to others.
     """
     for place in path:
         for folder in (Path(place), *Path(place).parents):
@@ -182,9 +182,9 @@ def require_readable(path: list[str]) -> None:
 
 
 def hidden_paths() -> list[str]:
-    """Return where evolver, installed evaluators and people's own sources lie.
+    """Return the paths of evolver, installed evaluators and people's own sources.
 
-    Candidates must not read an evaluator: it may hold the answers.
+    Candidates must not read an evaluator, because it may hold the answers.
     """
     others = [str(place) for root in ("/usr", "/usr/local") for place in Path(root).glob(_PACKAGES)]
     packages = [
@@ -205,7 +205,7 @@ _SELF_TEST = Program(id=0, files={"self_test.py": b"def run():\n    import color
 
 @functools.cache
 def _failure(tier: str) -> str:
-    """Try a tier by running a candidate in it; return why it fails, or nothing."""
+    """Try a tier by running a candidate in it; return why it fails, or ""."""
     try:
         with (
             contextlib.closing(
@@ -220,11 +220,11 @@ def _failure(tier: str) -> str:
 
 
 def strongest_tier() -> str:
-    """Return the strongest tier in which a candidate really runs here; found out once."""
+    """Return the strongest tier in which a candidate runs here; tried once."""
     return next((tier for tier in TIERS if not _failure(tier)), "C")
 
 
 def lacks(tier: str) -> list[str]:
-    """Return, in short sentences, what this host lacks for a tier."""
+    """Return in short sentences why a tier fails on this host."""
     reason = _failure(tier)
     return [f"tier {tier}: {reason.strip().splitlines()[-1]}"] if reason else []

@@ -1,4 +1,4 @@
-"""What a process that holds secrets does for itself before candidates run beside it."""
+"""Protects processes that hold secrets from candidates that run beside them."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ _PR_SET_DUMPABLE = 4
 
 
 def protect_process() -> None:
-    """Let no other process of this user read the memory and environment of this one.
+    """Prevent other processes of this user from reading this one's memory and environment.
 
-    Controller and workers call it before they start anything: it holds for the process, not for
-    its children, and is undone by an exec. Outside Linux it only forbids core dumps.
+    Controller and workers call it before they start others: it holds for the process, not for its
+    children, and an exec undoes it. Outside Linux it only forbids core dumps.
     """
     resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))
     if sys.platform == "linux":
@@ -24,13 +24,12 @@ def protect_process() -> None:
 
 
 def die_with(parent: int) -> None:
-    """Have the kernel kill this process when its parent is gone, however that came about.
+    """Have the kernel kill this process when its parent dies; outside Linux, do nothing.
 
-    It is the death of the thread that started this process that counts. Nothing is done outside
-    Linux.
+    The kernel does so when the thread that started this process ends.
 
     Args:
-        parent: its pid; if this process has another parent by now, it ends at once.
+        parent: the parent's pid; if it is dead already, this process ends at once.
     """
     if sys.platform == "linux":
         ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)

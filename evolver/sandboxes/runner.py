@@ -1,4 +1,4 @@
-"""How a backend starts a runner: the command, its environment, and the source that it is sent."""
+"""Starting a runner: the command, its environment, and the source that it is sent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from importlib import metadata
 
 from evolver.bundled import bundled
 
-#: The runner's files, in the order in which they import each other.
+#: The runner's files, in the order of their imports.
 _SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "machine",
             "terms", "uids", "watcher", "program", "workdir", "canary", "cells", "namespaces",
             "container",
@@ -24,18 +24,18 @@ ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "MKL_NUM_THREADS": "1",
 }
-#: Arguments of the Python that becomes a runner; `_SOURCES` come by its standard input.
+#: Arguments of Python; the runner's files come by its standard input.
 _FLAGS = ("-s", "-S", "-B", "-P", "-c")
 
 
 def command(python: str) -> list[str]:
-    """Return the command that becomes a runner when it is sent `sources`."""
+    """Return the command that becomes a runner when it reads `sources`."""
     return [python, *_FLAGS, _source("boot")]
 
 
 @functools.cache
 def sources() -> bytes:
-    """Return what the command reads first: the length, and the runner's files."""
+    """Return the first input of the command: the length, and the runner's files."""
     modules = json.dumps([[name, _source(name)] for name in _SOURCES]).encode()
     return len(modules).to_bytes(8, "big") + modules
 

@@ -1,4 +1,4 @@
-"""What a task may set about its sandbox."""
+"""The settings of a task's sandbox."""
 
 from __future__ import annotations
 

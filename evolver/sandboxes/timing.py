@@ -1,23 +1,22 @@
-"""How long calls of a candidate take, by what it cannot reach: our clock and the kernel's accounts.
+"""Times calls of a candidate by clocks that it cannot reach: this process's and the kernel's.
 
-A batch of calls is timed at once. Its inputs are sent before the clock starts, and all that it
-returned is fetched after the clock has stopped. The CPU time that the kernel counts between start
-and stop is the calls' own. What the candidate could do before or after, in threads or in processes,
-is work too, and the kernel counts it: CPU time outside of the clock counts as if the calls had
-taken it, but for an allowance for carrying the values. So nothing is gained by working ahead, by
-returning what is computed when somebody looks, or by more than one core.
+A batch of calls is timed at once. Its inputs are sent before the clock starts, and its results are
+fetched after the clock has stopped. The CPU time that the kernel counts between start and stop is
+that of the calls. Work before or after, in threads or in processes, also takes CPU time: it counts
+as if the calls had taken it, except for an allowance for carrying the values. So nothing is gained
+by working ahead, by computing results when they are fetched, or by using several cores.
 
-The allowance comes from carrying the same values in this process, and must do for memory that the
-candidate's process touches for the first time. What could hide behind it is bounded: a call is
-never believed to take less than a third of the CPU time outside of the clock, and the same holds
-for the reference. So functions that are lighter than their values are not told apart.
+The allowance is measured by carrying the same values in this process; it includes a term for memory
+that the candidate's process touches for the first time. Work that hides in the allowance is
+bounded: a call counts for at least a third of the CPU time outside of the clock, and so does a call
+of the reference. So functions that are lighter than their values cannot be told apart.
 
-The reference goes the candidate's way: its arguments are decoded afresh, its results are kept until
-its clock stops, and wall and CPU time are joined by the same rule (`_joined`). So identical code
-takes the same time on both sides. It is called on the processor that the candidate was on, because
-one processor of a shared machine is often slower than another, for seconds.
+The reference is treated as the candidate is: its arguments are decoded afresh, its results are kept
+until its clock stops, and wall and CPU time are combined by the same rule (`_joined`). So identical
+code takes the same time on both sides. It is called on the processor that the candidate was on,
+because one processor of a shared machine is often slower than another for seconds.
 
-The clocks, seeds and counters of the candidate's own process are never asked.
+The clocks, seeds and counters of the candidate's process are never used.
 """
 
 from __future__ import annotations
@@ -49,41 +48,40 @@ from evolver.types import Account, Check, Timing
 __all__ = ["Bench", "measure", "now"]  # evaluators take `now` from here
 
 Arguments = Sequence[Any]
-Call = tuple[tuple[Any, ...], Any]  # what was passed, and what came back
+Call = tuple[tuple[Any, ...], Any]  # arguments, result
 
-_BATCH = 8e-3  # seconds that a batch takes at least; the CPU time of its overhead is known to 1e-4
-_PATIENCE = 4  # times the time of a batch that the reference may take for one
-_NULLS = 5  # how often the call of nothing is timed
-# Carrying in the candidate's process over carrying here: 1.0 to 1.5 were measured, and for what
-# consists of large buffers up to 1.6e-9 s a byte besides, because their memory is touched for the
-# first time.
+_BATCH = 8e-3  # seconds that a batch takes at least; its overhead is known to 1e-4 s of CPU time
+_PATIENCE = 4  # times `_BATCH`: the most that a batch of the reference takes
+_NULLS = 5  # how often an empty call is timed
+# Carrying values takes 1.0 to 1.5 times as long in the candidate's process as here (measured), and
+# for large buffers up to 1.6e-9 s a byte more, because their memory is touched for the first time.
 _SLOWER = 1.5
 _FRESH = 2e-9  # seconds a byte
-# What hides behind the allowance makes a program three times as fast at most: no call counts for
-# less than this share of the CPU time outside of the clock.
+# A call counts for at least this share of the CPU time outside of the clock. So work hidden in the
+# allowance makes a program appear three times as fast at most.
 _FLOOR = 1 / 3
 
 
 class Bench(Protocol):
-    """A function of a candidate, to be called in batches; its clocks are the trusted side's."""
+    """A function of a candidate that is called in batches; the clocks are on the trusted side."""
 
     rng: Random
     room: int  # bytes that the arguments or the results of a batch may have
 
     def stage(self, batch: Sequence[Arguments] | None) -> None:
-        """Send the arguments of a batch of calls; None: of one call of nothing."""
+        """Send the arguments of a batch of calls; None: one call of an empty function."""
         ...
 
     def go(self) -> float:
-        """Have the batch called; return the seconds from the word until all have returned."""
+        """Have the batch called; return the seconds from the request until all have returned."""
         ...
 
     def results(self) -> Sequence[Any]:
-        """Return what the calls of the batch returned, all of it."""
+        """Return the results of all calls of the batch."""
         ...
 
     def account(self) -> Account:
-        """Return what the kernel has counted for its processes so far."""
+        """Return the kernel's accounts of its processes so far."""
         ...
 
 
@@ -108,7 +106,7 @@ def measure(
     quickest = min(batches, key=lambda batch: batch.seconds)
     samples = list[Call]()
     for batch in batches:
-        # Who skips calls in one batch is the quickest there, so all of that one are shown.
+        # A batch with skipped calls would be the quickest, so all of its calls are shown.
         one = batch.calls[bench.rng.randrange(calls)]
         samples += batch.calls if batch is quickest else [one]
     if check is not None:
@@ -135,9 +133,9 @@ def _arguments(inputs: Iterable[Arguments]) -> Iterator[Arguments]:
     Raises:
         TypeError: the inputs cannot be iterated over, or those of one call cannot.
     """
-    wanted = "time() wants an iterator of the arguments of each call, such as (7,), without end"
+    wanted = "time() needs an endless iterator of the arguments of each call, such as (7,)"
     if not isinstance(inputs, Iterable):
-        raise TypeError(f"{wanted}; it was given {type(inputs).__name__}")
+        raise TypeError(f"{wanted}; it got {type(inputs).__name__}")
     for arguments in inputs:
         if not isinstance(arguments, Iterable) or isinstance(arguments, str | bytes):
             raise TypeError(f"{wanted}; one was {type(arguments).__name__}")
@@ -145,16 +143,16 @@ def _arguments(inputs: Iterable[Arguments]) -> Iterator[Arguments]:
 
 
 def _check(check: Check, call: Call) -> None:
-    """Ask an evaluator whether a result is right.
+    """Have an evaluator check a result.
 
     Raises:
-        CandidateOutputError: it is not.
+        CandidateOutputError: the result is wrong.
     """
     try:
         answer = check(*call)
     except EvolverError:
         raise
-    except Exception as error:  # noqa: BLE001 - a wrong result makes a check raise whatever it likes
+    except Exception as error:  # noqa: BLE001 - a wrong result may make the check raise anything
         answer = f"{type(error).__name__}: {error}"
     if isinstance(answer, str) and answer:
         raise CandidateOutputError(f"a timed call returned a wrong result: {answer}")
@@ -166,32 +164,32 @@ def _draw(drawn: Iterator[Arguments], calls: int) -> list[tuple[Any, ...]]:
     batch = [tuple(one) for one in islice(drawn, calls)]
     if len(batch) < calls:
         raise ValueError(
-            "the inputs to be timed ran out: give an iterator that draws fresh ones for ever"
+            "the inputs ran out: give time() an iterator that draws fresh ones without end"
         )
     return batch
 
 
 def _as_many(results: Any, batch: Sequence[Any]) -> list[Any]:
     if type(results) is not list or len(results) != len(batch):
-        raise CandidateOutputError("not every timed call gave a result")
+        raise CandidateOutputError("not every timed call returned a result")
     return results
 
 
 @dataclass(frozen=True)
 class _Batch:
-    """A batch of calls that were timed; the seconds are those of one call."""
+    """A timed batch of calls; the seconds are those of one call."""
 
     calls: list[Call]
     seconds: float
     reference: float | None
-    size: int  # bytes of the arguments or of the results, whichever are more
+    size: int  # bytes of the arguments or of the results, the larger
 
 
 class _Clock:
     """Times batches by the rules above, on inputs that it draws.
 
     Args:
-        bench: where the calls are made.
+        bench: makes the calls.
         drawn: their arguments.
         reference: a function of this process, or None.
     """
@@ -202,21 +200,21 @@ class _Clock:
         self.bench = bench
         self._drawn = drawn
         self._reference = None if reference is None else _Reference(reference, bench.room)
-        self._account = bench.account()  # when the last batch was over
-        self._processor = -1  # that the last batch was called on; -1: unknown, or more than one
+        self._account = bench.account()  # at the end of the last batch
+        self._processor = -1  # of the last batch; -1: unknown, or more than one
         nulls = [self._run(None)[:3] for _ in range(_NULLS)]
         self._null_wall, self._null_cpu, self._null_aside = map(
             statistics.median, zip(*nulls, strict=True)
         )
 
     def call_once(self) -> Call:
-        """Have one call made that is not timed; return it."""
+        """Make one call without timing it; return it."""
         (arguments,) = batch = _draw(self._drawn, 1)
         (result,) = _as_many(self._run(batch)[-1], batch)
         return arguments, result
 
     def time(self, calls: int, *, with_reference: bool = False) -> _Batch:
-        """Have a batch of calls made, and then of the reference where that is wished."""
+        """Time a batch of calls, and then a batch of the reference if asked to."""
         batch = _draw(self._drawn, calls)
         wall, cpu, aside, results = self._run(batch)
         results = _as_many(results, batch)
@@ -242,8 +240,8 @@ class _Clock:
         """Run a batch.
 
         Returns:
-            Its wall time; the CPU time meanwhile; the CPU time before it since the last one's end,
-            and after it until its results had come; and these.
+            Its wall time; its CPU time; the CPU time outside of the clock, from the end of the last
+            batch until the results had come; the results.
         """
         self.bench.stage(batch)
         start = self.bench.account()
@@ -258,7 +256,7 @@ class _Clock:
 
 
 class _Parcel:
-    """Values as they are carried, and what it takes to carry them, measured here.
+    """Encoded values, and the CPU time for carrying them, measured here.
 
     Attributes:
         size: bytes.
@@ -294,29 +292,29 @@ class _Parcel:
         self.unpacking += time.thread_time() - started
 
     def open(self) -> list[Any]:
-        """Return the values afresh, as a candidate gets them."""
-        # A candidate's process is left with the memory in which they came, and has results in it.
+        """Decode the values afresh, as for a candidate."""
+        # In memory of their own: a candidate's arguments and results may be views of it.
         values: list[Any] = wire.decode(self._tree, bytearray(self._body))
         return values
 
 
 def _joined(wall: float, cpu: float) -> float:
-    """Return how long calls took by two clocks: the CPU time, unless they slept or waited.
+    """Combine two clocks: the CPU time counts, unless the calls slept or waited.
 
-    The wall clock shows more than the CPU time even so: waking a process up takes a while.
+    The wall clock may show a little more than the CPU time: waking a process takes a while.
     """
     return max(cpu, (1 - NULL_SHARE) * wall, LEAST)
 
 
 def _calibrate(clock: _Clock) -> int:
-    """Return how many calls make a batch that is long enough."""
+    """Return the number of calls of a batch that is long enough."""
     calls = 1
     batch = min((clock.time(calls) for _ in range(2)), key=lambda batch: batch.seconds)
     took = batch.seconds
     most = max(1, min(MOST_CALLS, clock.bench.room // batch.size))
     while took * calls < _BATCH and calls < most:
         calls = more_calls(calls, took * calls, _BATCH, most)
-        took = min(clock.time(calls).seconds for _ in range(2))  # other work may come between
+        took = min(clock.time(calls).seconds for _ in range(2))  # other work may interrupt it
     return calls
 
 
@@ -324,20 +322,20 @@ class _Reference:
     """A function of this process, timed as candidates are.
 
     Args:
-        function: it.
+        function: the reference.
         room: bytes that the arguments of a batch may have.
     """
 
     def __init__(self, function: Callable[..., Any], room: int) -> None:
         self._function = function
         self._room = room
-        self._expected = 0.0  # seconds a call; 0: it was not called yet
+        self._expected = 0.0  # seconds a call; 0: not called yet
 
     def time(self, inputs: _Parcel) -> float:
         """Call it with a candidate's inputs; return its seconds a call.
 
-        It is called as often as its own time needs, whatever the candidate's: some of the inputs
-        will do where it is slow, and where it is quick they are used again.
+        Its own time decides how often: a slow one gets some of the inputs, a quick one gets them
+        several times.
         """
         if not self._expected:
             self._expected = self._clock(inputs.open()[:1])
@@ -351,7 +349,7 @@ class _Reference:
 
     def _clock(self, batch: list[Arguments]) -> float:
         function = self._function
-        wall, cpu = now(), time.process_time()  # in this order: reading `now` takes CPU time
+        wall, cpu = now(), time.process_time()  # in this order, because `now` takes CPU time
         results = [function(*arguments) for arguments in batch]
         cpu = time.process_time() - cpu
         wall = now() - wall

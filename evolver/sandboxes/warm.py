@@ -1,4 +1,4 @@
-"""A sandbox with a warm runner: what every backend shares. A backend adds how to start one."""
+"""A sandbox with a warm runner, the base of all backends; a backend adds how to start it."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class WarmSandbox(ABC):
     """Opens candidates in the processes of one warm runner, one at a time.
 
     Args:
-        settings: limits and what is preloaded.
+        settings: limits and preloaded modules.
         base: read-only files that lie beside those of every program.
-        main: the program's first file, one of its own or of `base`: there `candidate.call` finds
-            functions that are named without a module; "": the first of a program's own files.
+        main: the program's first file, one of its own or of `base`. `candidate.call` finds there
+            functions without a module's name. "": the first of a program's own files.
         guest: the evaluator's guest modules, file name -> source: `candidate.call("guest:trace")`
             calls `trace` of "guest.py" in the candidate's process. There `import candidate` gives
             a module with `candidate.load(parameters=None)`, which executes the first program file
@@ -69,7 +69,7 @@ class WarmSandbox(ABC):
 
     @abstractmethod
     def _launch(self) -> tuple[Channel, dict[str, Any]]:
-        """Start a runner; return its channel and the terms that depend on where it runs.
+        """Start a runner; return its channel and the terms that depend on the backend.
 
         Raises:
             SandboxError: it cannot be started.
@@ -77,13 +77,13 @@ class WarmSandbox(ABC):
 
     @contextmanager
     def open(self, program: Program, *, seed: int, timeout: float) -> Iterator[Candidate]:
-        """Start a candidate in a fresh process; at exit, kill everything that it started.
+        """Start a candidate in a fresh process; at exit, kill it and all that it started.
 
         Only one candidate of a sandbox is open at a time.
 
         Raises:
             SandboxError: no process could be started.
-            UsageError: a file of the program has a name that cannot be.
+            UsageError: a file of the program has an invalid name.
         """
         if self._is_open or self._is_closed:
             state = "has a candidate already" if self._is_open else "is closed"
@@ -103,13 +103,13 @@ class WarmSandbox(ABC):
                 )
                 if self._needs_replacement(evaluation):
                     self._hang_up()
-                    with contextlib.suppress(SandboxError):  # which the next open will meet again
+                    with contextlib.suppress(SandboxError):  # the next `open` raises it again
                         self._running()
             except SandboxError:
-                self._hang_up()  # kills it and all below it; the next open starts another
+                self._hang_up()  # kills the runner; the next `open` starts another one
 
     def start(self) -> None:
-        """Start the runner now and not with the first candidate.
+        """Start the runner now instead of with the first candidate.
 
         Raises:
             SandboxError: it cannot start; the message says why.
@@ -142,18 +142,20 @@ class WarmSandbox(ABC):
         raise AssertionError
 
     def _needs_replacement(self, _evaluation: Evaluation) -> bool:
-        """Whether the runner shall be replaced, after this evaluation."""
+        """Should the runner be replaced after this evaluation?"""
         return False
 
     def _shown(self) -> list[str]:
-        """Return what else of the host candidates may read.
+        """Return the paths of `visible`.
 
         Raises:
-            SandboxError: something of it is not there.
+            SandboxError: one of them does not exist.
         """
         for place in self.settings.visible:
             if not Path(place).is_absolute() or not Path(place).exists():
-                raise SandboxError(f"[sandbox] visible: there is no {place}; name existing paths")
+                raise SandboxError(
+                    f"[sandbox] visible: {place} is not an existing absolute path; name such paths"
+                )
         return list(self.settings.visible)
 
     def _first(self, program: Program) -> str:
@@ -202,14 +204,14 @@ class WarmSandbox(ABC):
         return channel
 
     def _advice(self, missing: str) -> str:
-        """Say where a module is missing and what installs it: the end of a sentence."""
+        """Return where a module is missing and what installs it: the end of a sentence."""
         return f"here: {extras.installation(missing)}"
 
     def _started(self, report: Mapping[str, Any]) -> None:
-        """Take in what a runner says when it is ready; a backend may have more to do then.
+        """Take the report of a ready runner; a backend may override this to do more.
 
         Args:
-            report: its `notes`, and the bytes of `memory` that it has taken.
+            report: its `notes`, and the bytes of `memory` that it uses.
         """
         self._report = replace(self._report, notes=tuple(report["notes"]))
 
@@ -221,7 +223,7 @@ class WarmSandbox(ABC):
 
     def _check(self, program: Program) -> None:
         if not program.files:
-            raise UsageError("a program without files cannot be run")
+            raise UsageError("a program without files cannot be run; give it a file")
         for path in program.files:
             check_path(path)
         clash = {PurePosixPath(path).stem for path in self._guest} & {
@@ -233,15 +235,17 @@ class WarmSandbox(ABC):
         if clash:
             raise UsageError(
                 f"the program's {', '.join(sorted(clash))} has the name of a module of the "
-                "evaluator's guest code, where `candidate` is the program; rename one of them"
+                "evaluator's guest code (there `candidate` is the program); rename one of them"
             )
 
 
 def check_path(path: str) -> None:
-    """Refuse a path that could lead out of its folder.
+    """Refuse a path that could leave its folder.
 
     Raises:
         UsageError: it is absolute, empty, or has a part such as "..".
     """
     if not is_inner(path):
-        raise UsageError(f"{path!r} is no path relative to the program's folder")
+        raise UsageError(
+            f"{path!r} may leave the program's folder; give a relative path without '..'"
+        )

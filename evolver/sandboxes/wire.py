@@ -1,4 +1,4 @@
-"""The codec of `sandbox/wire.py`, loaded by path: the one file that both sides run."""
+"""The codec, `sandbox/wire.py`, loaded by path, so that both sides run the same file."""
 
 from __future__ import annotations
 

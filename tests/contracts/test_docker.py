@@ -290,7 +290,7 @@ def f():
         ({"MemoryLimit": False, "PidsLimit": False}, "does not limit memory, processes$"),
         ({"SecurityOptions": ["name=rootless"], "CgroupVersion": "2", "CgroupDriver": "none"},
          "does not limit memory, processes, CPU time"),
-        ({"OSType": "windows"}, "its containers are of windows"),
+        ({"OSType": "windows"}, "its containers run windows"),
         ({"SecurityOptions": ["name=rootless"], "CgroupVersion": "2", "MemoryLimit": True}, "^$"),
     ],
 )  # fmt: skip
