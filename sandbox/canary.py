@@ -43,28 +43,33 @@ def importable(place: str) -> str:
 class Watch:
     """Reports which decoys were opened.
 
-    Raises:
-        OSError: this user has reached the kernel's limit of watches.
+    Attributes:
+        failure: why the kernel watches none of them, such as a limit of this user; "": it does.
     """
 
     def __init__(self, place: str) -> None:
-        self._fd = kernel.syscall("inotify_init1", _NON_BLOCKING)
+        self.failure = ""
+        self._names: dict[int, str] = {}
         decoys = [f"{_FOLDER}/{name}" for name in _FILES]
         decoys += [f"{_FOLDER}/modules/{name}" for name in _MODULES]
-        self._names = {}
-        for name in decoys:
-            path = f"{place}/{name}".encode()
-            watch = kernel.syscall("inotify_add_watch", self._fd, path, _OPENED)
-            self._names[watch] = name.removeprefix(f"{_FOLDER}/").removeprefix("modules/")
+        try:
+            self._fd = kernel.syscall("inotify_init1", _NON_BLOCKING)
+            for name in decoys:
+                path = f"{place}/{name}".encode()
+                watch = kernel.syscall("inotify_add_watch", self._fd, path, _OPENED)
+                self._names[watch] = name.removeprefix(f"{_FOLDER}/").removeprefix("modules/")
+        except OSError as error:
+            self.failure = str(error)
 
     def opened(self) -> list[str]:
         """Return the decoys that were opened since the last call, each once."""
         found: dict[str, None] = {}
-        while True:
+        while not self.failure:
             try:
                 events = os.read(self._fd, 4096)
             except BlockingIOError:
-                return list(found)
+                break
             for watch, what, _, _ in _EVENT.iter_unpack(events):
                 if what & (_OPENED | _OVERFLOWN):
                     found[self._names.get(watch, "many")] = None
+        return list(found)

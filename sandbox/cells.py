@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import sys
 import time
@@ -25,26 +24,18 @@ from pathlib import Path
 
 from sandbox import canary, kernel, landlock, seccomp
 from sandbox.files import around, hold, link_missing, sweep, wipe, write_files
-from sandbox.processes import (
-    all_processes,
-    descendants,
-    memory_of_this_process,
-    offer_to_oom_killer,
-    tasks_of,
-)
-from sandbox.terms import MOST_FILES, THREADS, Terms
+from sandbox.limits import BESIDE, Limits, has_proc
+from sandbox.processes import all_processes, descendants, offer_to_oom_killer, tasks_of
+from sandbox.terms import MOST_FILES, Terms
 from sandbox.uids import can_give_uids, fresh_uids
 from sandbox.watcher import Watcher
 
-_MIB = 1 << 20
 _PREFIX = "evolver-sandbox-"
 DEVICES = tuple(
     f"/dev/{name}"
     for name in ("null", "zero", "full", "random", "urandom")
     if os.path.exists(f"/dev/{name}")  # noqa: PTH110
 )
-_ADDRESSES = 1 << 46  # bytes of address space that a process may reserve: half of what there is
-_BESIDE = 128  # MiB of files in memory that may exceed the limit between two looks
 
 
 class PlainCells:
@@ -62,7 +53,6 @@ class PlainCells:
         self._first_uid, self._uids = fresh_uids(mapped)
         self._number = 0
         self._place = ""
-        self._watch: canary.Watch | None = None
         self.notes: list[str] = []  # restrictions of this host, in sentences
 
     # --- in the zygote ------------------------------------------------------------------------
@@ -95,26 +85,25 @@ class PlainCells:
         return folder
 
     def settle(self) -> None:
-        """Compute, after the preload, the values that are the same for every candidate."""
-        self._others = frozenset(all_processes())
-        self._shared = memory_of_this_process()
-        self._limits = self._make_limits()
-        self._cpus = os.cpu_count() or 1  # reads /proc/stat, which takes the kernel a while
-        scratch = f"{self._place}/scratch" if self.scratch_is_open else ""
-        self.watcher = Watcher(self._terms, scratch, self._own_files, self._cpus)
-        kernel.lock_privileges()
+        """Compute, after the preload, the values that are the same for every candidate.
 
-    def watch_decoys(self) -> None:
-        """Put the decoys on the import path, and watch which are opened."""
+        From then on the decoys can be imported, and are watched.
+        """
         sys.path.append(canary.importable(self._place))
-        try:
-            self._watch = canary.Watch(self._place)
-        except OSError as error:
-            self.notes.append(f"decoys cannot be watched, so opening one is not detected: {error}")
-
-    def opened_decoys(self) -> list[str]:
-        """Return the decoys that the last buried candidate opened."""
-        return self._watch.opened() if self._watch is not None else []
+        self.decoys = canary.Watch(self._place)
+        if self.decoys.failure:
+            self.notes.append(
+                f"decoys cannot be watched, so opening one is not detected: {self.decoys.failure}"
+            )
+        self._others = frozenset(all_processes())
+        terms = self._terms
+        cpus = os.cpu_count() or 1  # reads /proc/stat, which takes the kernel a while
+        scratch = f"{self._place}/scratch" if self.scratch_is_open else ""
+        self.watcher = Watcher(terms, scratch, self._own_files, cpus)
+        others = 0 if self._is_root else tasks_of(os.getuid())
+        largest = terms.scratch if self.scratch_is_open else terms.memory + BESIDE
+        self._limits = Limits(terms, others, largest, cpus)
+        kernel.lock_privileges()
 
     def excess(self, pid: int, spared: set[int]) -> str:
         """Check the limits that the kernel does not enforce here; return the one exceeded, or "".
@@ -225,42 +214,9 @@ class PlainCells:
         Raises:
             OSError: the host refuses one of the steps.
         """
-        cpu = int(seconds * self._cpus) + 2
-        for what, most in (*self._limits, (resource.RLIMIT_CPU, cpu)):
-            resource.setrlimit(what, (most, most))
-        self._limit_addresses()
+        is_measured = not self.watcher.looks_at_memory or has_proc()
+        self._limits.apply(seconds, is_measured=is_measured)
         self._drop()
-
-    def _make_limits(self) -> list[tuple[int, int]]:
-        """Return each limit: of what, and how much."""
-        terms = self._terms
-        others = 0 if self._is_root else tasks_of(os.getuid())
-        wanted = {
-            resource.RLIMIT_CORE: 0,
-            resource.RLIMIT_FSIZE: self._largest_file * _MIB,
-            resource.RLIMIT_NOFILE: 256,
-            resource.RLIMIT_NPROC: others + THREADS * terms.processes,
-            resource.RLIMIT_MSGQUEUE: 0,
-            resource.RLIMIT_MEMLOCK: 65536,
-        }
-        return [(what, _below_ceiling(what, most)) for what, most in wanted.items()]
-
-    @property
-    def _largest_file(self) -> int:  # MiB
-        return self._terms.scratch if self.scratch_is_open else self._terms.memory + _BESIDE
-
-    def _limit_addresses(self) -> None:
-        """Limit the address space of a process, generously: runtimes reserve more than they use.
-
-        The memory in use is limited over all processes, by a control group or by the watcher.
-        Where neither is possible, only the address space of each process can be limited.
-        """
-        if not self._terms.devices:
-            most = _ADDRESSES
-            if self.watcher.looks_at_memory and not _can_look():
-                most = self._shared + self._terms.memory * _MIB
-            most = _below_ceiling(resource.RLIMIT_AS, most)
-            resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
     def _drop(self) -> None:
         if self._is_root:
@@ -322,14 +278,4 @@ def memory_files(memory: int) -> str:
     Args:
         memory: MiB of the limit.
     """
-    return f"size={memory + _BESIDE}m,nr_inodes={MOST_FILES}"
-
-
-def _below_ceiling(what: int, most: int) -> int:
-    ceiling = resource.getrlimit(what)[1]
-    return most if ceiling == resource.RLIM_INFINITY else min(most, ceiling)
-
-
-def _can_look() -> bool:
-    """Is there a /proc? Some containers have none."""
-    return os.path.exists("/proc/self/status")  # noqa: PTH110
+    return f"size={memory + BESIDE}m,nr_inodes={MOST_FILES}"

@@ -119,7 +119,7 @@ class Zygote:
         excess = self._excess.pop(number, "")
         self._doomed.discard(number)
         report = {"op": "ended", "number": number, "status": status, "excess": excess}
-        report |= {"memory": usage.ru_maxrss << 10, "decoys": self._cells.opened_decoys()}
+        report |= {"memory": usage.ru_maxrss << 10, "decoys": self._cells.decoys.opened()}
         send(self._control, report)
 
     def _end(self) -> None:
@@ -211,7 +211,6 @@ def run(control: socket.socket, terms: Terms, place: PlainCells, is_warm: bool) 
         session.rehearse(terms)  # imports the session's modules before the first fork
         hide_runner()
         os.environ[canary.KEY] = terms.decoy
-        place.watch_decoys()
         place.settle()
         signal.signal(signal.SIGINT, signal.SIG_DFL)
         gc.collect()

@@ -10,9 +10,9 @@ from evolver.bundled import bundled
 
 #: The runner's files, in the order of their imports.
 _SOURCES = ("wire", "kernel", "seccomp", "landlock", "cgroup", "files", "processes", "machine",
-            "terms", "uids", "watcher", "program", "workdir", "canary", "cells", "namespaces",
-            "container",
-            "session", "zygote", "relay", "keeper", "runner")  # fmt: skip
+            "terms", "uids", "limits", "watcher", "program", "workdir", "canary", "cells",
+            "namespaces", "container", "session", "zygote", "relay", "keeper",
+            "runner")  # fmt: skip
 #: All of a runner's environment.
 ENVIRONMENT = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
