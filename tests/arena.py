@@ -1,9 +1,9 @@
-"""Where candidates attack: a host with secrets, a sandbox in it, and what is looked at afterwards.
+"""The arena for attacks: a host with secrets, a sandbox in it, and checks after each attack.
 
 The attacks are the programs in `attacks/`, one file each. The docstring of each says what it tries
-to break; `f(host)` is told what a well-informed attacker knows (paths, pids, ports) and returns
-what it got: texts that begin with "!" are things that it did, any other text is something that it
-read. A program that has `double(x)` instead is after a score that it does not deserve.
+to break. `f(host)` gets the paths, pids and ports that a well-informed attacker knows, and returns
+its loot: a text that begins with "!" names something that it did, any other text is something that
+it read. A program with `double(x)` instead tries to get a score that it does not deserve.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from evolver.evaluation.evaluator import read_result
 from evolver.ports import Sandbox
 from evolver.types import Candidate, Program
 
-_OPEN_PLACES = ("/tmp", "/dev/shm", "/var/tmp", "/run/lock")  # where everybody may write
+_OPEN_PLACES = ("/tmp", "/dev/shm", "/var/tmp", "/run/lock")  # writable for all users
 _WITNESS = Program(
     0,
     {
@@ -40,7 +40,7 @@ def double(x):
     return 2 * x
 
 def testify(mark):
-    """How a candidate finds its world: the same for each."""
+    """The environment of a candidate: the same for each."""
     umask = os.umask(0)
     os.umask(umask)
     places = (".", tempfile.gettempdir(), "/tmp", "/dev/shm", "/var/tmp", "/run/lock")
@@ -72,12 +72,12 @@ class Attack:
     """One hostile program.
 
     Attributes:
-        name: its file's.
-        invariant: what it tries to break, in a sentence.
-        source: of the program.
-        seconds: its evaluation's time.
-        most_mib: memory of all its processes that would be too much; 0: nobody looks.
-        reads: files of its that the evaluator collects.
+        name: of its file.
+        invariant: the rule that it tries to break, in a sentence.
+        source: the program.
+        seconds: the time of its evaluation.
+        most_mib: most MiB of all its processes together; 0: not checked.
+        reads: its files that the evaluator collects.
     """
 
     name: str
@@ -89,7 +89,7 @@ class Attack:
 
     @property
     def is_after_a_score(self) -> bool:
-        """Does it answer the evaluator's questions, and not `f`?"""
+        """Does it have `double` instead of `f`?"""
         return b"def double(" in self.source
 
 
@@ -141,7 +141,7 @@ def score(candidate: Candidate, rng: Random) -> Mapping[str, float]:
 
 
 def is_right(metrics: Mapping[str, float]) -> bool:
-    """Did it double? Put so that NaN passes, wherever nobody refused it before."""
+    """Did it double? NaN passes here, so it has to be refused before."""
     return not metrics["error"] > 1e-9
 
 

@@ -1,7 +1,7 @@
-"""Runs Python as another user, also where the Python of the tests lies under a closed home.
+"""Runs Python as another user, even if the Python of the tests is below a closed home.
 
-In a mount namespace of its own each closed folder on the way to what is needed is replaced by an
-open, empty one, with nothing but what is needed bound back into it. Nothing is copied.
+In a mount namespace of its own, each closed folder above the needed paths is replaced by an open,
+empty one, into which only these paths are bound. Nothing is copied.
 """
 
 from __future__ import annotations
@@ -42,10 +42,10 @@ def run_python(
         arguments: after the interpreter.
         uid: the user.
         timeout: seconds.
-        namespaces: may it make user namespaces? As a host forbids it that hardens its kernel.
-        alone: nobody else's processes, network and temporary files are there, and it is limited:
-            whatever it does, nothing happens to this machine.
-        umask: of the process, as a user's shell may set it.
+        namespaces: may it make user namespaces? A hardened host forbids it.
+        alone: run it with namespaces and temporary folders of its own, and with limits, so that it
+            cannot harm this machine.
+        umask: of the process, such as a user's shell sets.
     """
     lines = ["set -e", "umask 022"]
     closed = sorted({folder for path in _NEEDED for folder in _closed_above(path)}, key=str)

@@ -170,7 +170,7 @@ def bad():
             for one, other in zip(sent, back, strict=True):
                 assert other.dtype == one.dtype
                 assert torch.equal(other, one + one)
-                other += 1  # nobody else's memory
+                other += 1  # memory of its own
             assert torch.equal(weights, torch.arange(6.0).reshape(2, 3).T)
             assert not weights.requires_grad
             with sandbox.open(program(source), seed=1, timeout=60) as candidate:
@@ -295,7 +295,7 @@ def recall():
     found += [place for place in PLACES if os.path.exists(f"{place}/learnt")]
     try:
         pids = filter(str.isdigit, os.listdir("/proc"))
-    except PermissionError:  # in a container nobody sees the others
+    except PermissionError:  # in a container others are invisible
         pids = []
     for pid in pids:
         try:
@@ -572,7 +572,7 @@ sys.stdout.buffer.write(content)
             assert candidate.call("f") == 3 << 30
             script = "import main; print(main.f())"
             assert candidate.run(["python3", "-c", script]).stdout == b"%d\n" % (3 << 30)
-            with suppress(CandidateCrashed):  # where nobody can tell the command from the rest
+            with suppress(CandidateCrashed):  # the command cannot be told from other processes
                 assert candidate.run(["python3", "-c", take]).code != 0
         self.check_honest(sandbox)
 
@@ -617,7 +617,7 @@ sys.stdin.read()
         with sandbox.open(program(source), seed=1, timeout=10) as candidate:
             started = time.monotonic()
             candidate.run(["python3", "main.py"])
-            assert time.monotonic() - started < 5  # it has our pipes and is not waited for
+            assert time.monotonic() - started < 5  # though it holds our pipes
             ends = time.monotonic() + 3
             while not processes_named("leftover"):
                 assert time.monotonic() < ends

@@ -138,7 +138,7 @@ _ROUNDS = (7, 25)  # of which the median is taken, at least and at most
 
 
 def draws(seed: int = 0) -> Iterator[tuple[int]]:
-    """Draw numbers that nobody can know."""
+    """Draw secret numbers."""
     rng = Random(seed)
     while True:
         yield (rng.getrandbits(62),)

@@ -1,4 +1,4 @@
-"""Only what answers a question is an answer: this one answers those that were not asked yet."""
+"""Only an answer to a request counts: this one sends answers before the requests."""
 
 import os
 import stat

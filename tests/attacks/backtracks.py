@@ -1,4 +1,4 @@
-"""An evaluation ends at its deadline: this regular expression would need longer than the sun."""
+"""An evaluation ends at its deadline: this regular expression backtracks for ages."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Nothing outlives its evaluation: a process that left its session, its parent and its name."""
+"""Nothing outlives its evaluation: this process leaves its session, parent and name."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""What belongs to the same user is out of reach by name and by number: modes, limits, priorities."""
+"""Files and processes of the same user cannot be changed: modes, limits, priorities."""
 
 import os
 import resource

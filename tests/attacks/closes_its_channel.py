@@ -1,4 +1,4 @@
-"""A candidate that hangs up is dead at once and not at its deadline."""
+"""A candidate that closes its channel is dead at once, not at its deadline."""
 
 import os
 import time

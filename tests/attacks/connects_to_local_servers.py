@@ -1,4 +1,4 @@
-"""No server of the host is in reach by a socket in the file system or by an abstract name."""
+"""No server of the host can be reached, by a socket in the file system or an abstract one."""
 
 import socket
 

@@ -1,4 +1,4 @@
-"""What it wrote is counted and removed, though no path is long enough to name where it lies."""
+"""Files are counted and removed even if their path is longer than any path may be."""
 
 import os
 import time
@@ -8,7 +8,7 @@ SECONDS = 3.0
 
 def f(host):
     for _ in range(40):
-        os.mkdir("d" * 200, 0o300)  # it may write there, and nobody may look
+        os.mkdir("d" * 200, 0o300)  # writable, not readable
         os.chdir("d" * 200)
     block = b"x" * (1 << 20)
     for number in range(10):

@@ -1,4 +1,4 @@
-"""An exit code is no result: 0 before anything was computed."""
+"""An exit code is not a result: this one exits with 0 before it computes."""
 
 import os
 

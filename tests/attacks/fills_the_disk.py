@@ -1,4 +1,4 @@
-"""The disk is limited: large files."""
+"""The disk is limited: this one writes large files."""
 
 import time
 

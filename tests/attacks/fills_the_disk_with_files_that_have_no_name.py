@@ -1,4 +1,4 @@
-"""The disk is limited: files that are open and removed, which no walk of a folder finds."""
+"""The disk is limited: these files are open and removed, so no walk of a folder finds them."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""A channel that is flooded by a child that stays behind holds nobody up."""
+"""A child that stays behind and floods the channel delays nothing."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Only what answers a question is an answer: frames of every kind on everything that is open."""
+"""Only an answer to a request counts: this one writes frames to every open descriptor."""
 
 import json
 import os

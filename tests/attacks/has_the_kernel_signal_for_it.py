@@ -1,4 +1,4 @@
-"""No signal reaches another process, nor does the kernel send one in a candidate's name."""
+"""No signal reaches another process, not even one that the kernel sends for the candidate."""
 
 import ctypes
 import fcntl

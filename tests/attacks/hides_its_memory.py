@@ -1,4 +1,4 @@
-"""Memory is limited over all processes, also of those that let nobody look at what they take."""
+"""Memory is limited over all processes, also those that cannot be inspected."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""Evaluators, evolver and what they hold cannot be imported."""
+"""Evaluators, evolver and their data cannot be imported."""
 
 import importlib
 import sys

@@ -1,4 +1,4 @@
-"""The disk is limited: these files, removed and closed, are on their way in a socket."""
+"""The disk is limited: these files are removed, closed and in flight in a socket."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""A candidate that ends is dead, though children of it hold its channel open."""
+"""A candidate that ends is dead, even if its children hold its channel open."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""No signal leaves: all that can be named is killed, stopped or continued."""
+"""No signal leaves: this one kills, stops and continues every pid."""
 
 import os
 import signal
@@ -18,7 +18,7 @@ def f(host):
             except OSError:
                 pass
     try:
-        os.kill(-1, signal.SIGKILL)  # all but itself, in a namespace of its own: nobody
+        os.kill(-1, signal.SIGKILL)  # all but itself; in a namespace of its own there are no others
     except OSError:
         pass
     return found

@@ -1,4 +1,4 @@
-"""Nobody waits for a file because a candidate reads it: it gets no lease."""
+"""A candidate gets no lease of a file, so no other process has to wait for it."""
 
 import fcntl
 import os

@@ -1,4 +1,4 @@
-"""An evaluation ends when its answer is there, whatever threads it left."""
+"""An evaluation ends with its answer, even if threads still run."""
 
 import threading
 import time

@@ -1,6 +1,6 @@
-"""Each candidate starts as the first one did: nothing that this one changes is there for the next.
+"""Each candidate starts like the first one: no change by this one lasts.
 
-What is changed shows in the witness, a program that tells how it finds its world.
+The witness, a program that reports its environment, would show a change.
 """
 
 import builtins

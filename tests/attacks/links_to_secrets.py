@@ -1,4 +1,4 @@
-"""A file that is collected is what the candidate itself may read: links lead nowhere."""
+"""The evaluator collects only files that the candidate may read: links do not help."""
 
 import os
 

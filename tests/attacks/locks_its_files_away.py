@@ -1,4 +1,4 @@
-"""What it wrote is removed, whatever rights it took from it and however deep it lies."""
+"""Its files are removed, whatever their modes and their depth."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""The disk is limited: of these files, removed and closed, one page each is still mapped."""
+"""The disk is limited: these files are removed and closed, with one page still mapped."""
 
 import ctypes
 import os

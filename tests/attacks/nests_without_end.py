@@ -1,4 +1,4 @@
-"""A result is limited before it is parsed: a list that holds itself."""
+"""A result is limited before it is parsed: this list contains itself."""
 
 
 def f(host):

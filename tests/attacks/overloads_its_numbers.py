@@ -1,4 +1,4 @@
-"""Only plain values come back: this number is equal to everything and close to everything."""
+"""Only plain values come back: this number equals everything."""
 
 
 class Right(float):

@@ -1,4 +1,4 @@
-"""No judge is in reach: the objects that carry its answers are found and turned round."""
+"""The evaluator cannot be reached: this one manipulates the objects that carry its answers."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""No judge is in reach: whatever scores, compares or reads here is replaced."""
+"""The evaluator cannot be reached: this one replaces all functions that score or compare."""
 
 import builtins
 import json

@@ -1,4 +1,4 @@
-"""Nothing that comes back is executed: unpickling this one writes a file."""
+"""No result is executed: unpickling this one would write a file."""
 
 import os
 

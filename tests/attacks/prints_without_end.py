@@ -1,4 +1,4 @@
-"""Output is limited: what it prints fills nothing and holds nobody up."""
+"""Output is limited: printing fills no disk and delays nothing."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""A crash is told in time: the text of this exception never ends."""
+"""A crash is reported in time: the text of this exception never ends."""
 
 SECONDS = 0.5
 

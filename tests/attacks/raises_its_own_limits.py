@@ -1,4 +1,4 @@
-"""Limits stay what they are: it asks for more time, more files and a better place in the queue."""
+"""Limits cannot be raised: it asks for more time, more files and a higher priority."""
 
 import os
 import resource

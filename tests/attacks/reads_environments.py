@@ -1,4 +1,4 @@
-"""No key is in the environment of this process or of any that it sees."""
+"""No key is in the environment of this process or of any visible one."""
 
 import glob
 import os

@@ -1,4 +1,4 @@
-"""The memory and the descriptors of other processes are out of reach."""
+"""The memory and the descriptors of other processes cannot be read."""
 
 import glob
 import os

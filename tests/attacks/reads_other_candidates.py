@@ -1,4 +1,4 @@
-"""No other candidate is in reach: not those that wait, not those that are over."""
+"""No other candidate can be reached, whether it waits or is over."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Only Python and the program are there to read: no evaluator, no answers, nobody's home."""
+"""Only Python and the program can be read: no evaluator, no answers, no home directory."""
 
 import glob
 import os

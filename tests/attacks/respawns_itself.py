@@ -1,4 +1,4 @@
-"""Nothing outlives its evaluation: whoever is killed has made its successor already."""
+"""Nothing outlives its evaluation: each process forks its successor before it is killed."""
 
 import ctypes
 import os

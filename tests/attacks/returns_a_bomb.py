@@ -1,4 +1,4 @@
-"""A result is limited before it is parsed: few bytes, more than a million items."""
+"""A result is limited before it is parsed: few bytes with more than a million items."""
 
 SECONDS = 4.0
 

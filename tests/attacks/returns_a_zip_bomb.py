@@ -1,4 +1,4 @@
-"""Nothing that comes back is unpacked: a gigabyte that travels as a megabyte."""
+"""No result is unpacked: a gigabyte that is sent as a megabyte."""
 
 import zlib
 

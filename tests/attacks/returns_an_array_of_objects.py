@@ -1,4 +1,4 @@
-"""Nothing that comes back is executed: an array of objects is a pickle in disguise."""
+"""No result is executed: an array of objects is a pickle."""
 
 
 class Loaded:

@@ -1,4 +1,4 @@
-"""A metric is a finite number: comparisons with NaN let everything pass."""
+"""A metric is a finite number: NaN passes any comparison that is written carelessly."""
 
 
 def double(x):

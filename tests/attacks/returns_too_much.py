@@ -1,4 +1,4 @@
-"""A result is limited before it is believed."""
+"""The size of a result is limited."""
 
 
 def f(host):

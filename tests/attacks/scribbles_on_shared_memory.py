@@ -1,4 +1,4 @@
-"""Nothing writable is shared with the processes that follow: shared mappings are overwritten."""
+"""No writable memory is shared with later processes: this one overwrites shared mappings."""
 
 
 def f(host):

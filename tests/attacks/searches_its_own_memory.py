@@ -1,4 +1,4 @@
-"""No earlier candidate's inputs and no answers lie in what this process inherited."""
+"""The inherited memory holds no inputs of earlier candidates and no answers."""
 
 import re
 

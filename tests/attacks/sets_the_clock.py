@@ -1,4 +1,4 @@
-"""Time is kept by the host: neither the machine's clock nor its own can be turned back."""
+"""The host keeps the time: the clocks of the machine and of the process cannot be set."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""The filter of system calls has no second door: those of 32 bits, entered by machine code."""
+"""The filter also covers the system calls of 32 bits, entered by machine code."""
 
 import ctypes
 import mmap

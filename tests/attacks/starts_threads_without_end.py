@@ -1,4 +1,4 @@
-"""Threads are limited: this one starts them until it is refused."""
+"""Threads are limited: this one starts them until it fails."""
 
 import threading
 import time

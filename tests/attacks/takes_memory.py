@@ -1,4 +1,4 @@
-"""Memory is limited: one process takes all that it gets."""
+"""Memory is limited: one process takes all that it can get."""
 
 import ctypes
 

@@ -1,4 +1,4 @@
-"""Memory is limited over all processes: each of these stays below what one of them may take."""
+"""Memory is limited over all processes: each of these stays below the limit."""
 
 import ctypes
 import os

@@ -1,4 +1,4 @@
-"""Memory is limited: these pages belong to files without names, which no process has mapped."""
+"""Memory is limited: these pages belong to nameless files that no process has mapped."""
 
 import os
 import time

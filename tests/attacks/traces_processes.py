@@ -1,4 +1,4 @@
-"""No process can be traced, read or written: its parent above all."""
+"""No process can be traced, read or written, the parent included."""
 
 import ctypes
 import os

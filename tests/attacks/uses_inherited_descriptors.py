@@ -1,4 +1,4 @@
-"""Nothing is open here but the candidate's own channel."""
+"""No descriptor is open but the candidate's channel."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""What widens the kernel's surface is refused: by number, as only x86_64 has them."""
+"""Calls that widen the kernel's surface are refused, by their numbers on x86_64."""
 
 import ctypes
 import os

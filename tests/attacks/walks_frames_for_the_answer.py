@@ -1,4 +1,4 @@
-"""Nothing that is expected lies in this process: every frame and every object is searched."""
+"""The expected answer is not in this process: it searches every frame and every object."""
 
 import gc
 import sys

@@ -1,4 +1,4 @@
-"""A file is no result, wherever it lies and whatever it is called."""
+"""A file is not a result, whatever its path and its name."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a runner leaves is killed: by its keeper, and in its control group by the next runner."""
+"""The processes that a runner leaves are killed: by its keeper, and by the next runner."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_the_group_of_a_runner_in_another_process_namespace_is_left_alone(group:
         other.rmdir()
 
 
-#: In a process namespace of its own, where all that is not this process or above it is a sandbox's.
+#: It runs in a process namespace of its own, so all later processes in it belong to the sandbox.
 BOMBED = """
 import contextlib, os, signal, sys, time
 from pathlib import Path
@@ -133,7 +133,7 @@ else:
     wait_until(lambda: len(strangers()) > 50)
     print(len(strangers()) > 50, flush=True)
     os.kill(host, signal.SIGKILL)
-if victim in ("host", "keeper"):  # for whose processes nothing waits
+if victim in ("host", "keeper"):  # nothing waits for the processes then
     wait_until(lambda: not strangers())
 print(len(strangers()))
 """
