@@ -1,8 +1,7 @@
 """Scores step functions by the autocorrelation inequalities of AlphaEvolve's appendix B.1 to B.3.
 
-A function that is constant on n equal steps has an autoconvolution that is linear between n + 1
-points, so its maxima and integrals are sums, and they are computed here in exact integers from the
-heights that the candidate returned.
+A function that is constant on n equal steps has a piecewise linear autoconvolution, so its maxima
+and integrals are sums. The evaluator computes them in exact integers from the candidate's heights.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from evolver.types import Candidate, Result
 
 Kind = Literal["first", "second", "third", "third-absolute"]
 
-# Recomputed from the published constructions, but for those in TARGETS that are quoted.
+# Recomputed from the published constructions where there are some, else quoted.
 _RECORDS: Mapping[Kind, Mapping[str, float]] = {
     "first": {
         "before AlphaEvolve": 1.5098,
@@ -51,9 +50,9 @@ class Evaluator:
     Novikov 2025, https://arxiv.org/abs/2506.13131, appendix B.1 to B.3.
 
     Attributes:
-        inequality: which of them.
+        inequality: the name of the bound.
         function: name of the candidate's function without arguments that returns the heights.
-        most_steps: more heights are refused.
+        most_steps: largest number of heights.
     """
 
     inequality: Kind = "first"
@@ -64,19 +63,19 @@ class Evaluator:
         """Return `bound`, rounded towards the worse side, and `steps`.
 
         Raises:
-            CandidateError: the heights are no finite numbers, negative where they must not be, too
-                many, or their sum is zero.
+            CandidateError: the heights are not finite, are too many, sum to zero, or are negative
+                where the inequality does not allow it.
         """
         low = 0.0 if self.inequality in ("first", "second") else -float("inf")
         heights = verify.reals(candidate.call(self.function), [None], "the heights", low=low)
         if len(heights) > self.most_steps:
             raise CandidateOutputError(
-                f"{len(heights)} heights; at most {self.most_steps} are allowed"
+                f"{len(heights)} heights are too many; return at most {self.most_steps}"
             )
         steps = verify.rounded(heights)[0].tolist()
         total = sum(steps)
         if total == 0:
-            raise CandidateOutputError("the heights sum to zero")
+            raise CandidateOutputError("the heights sum to zero; return heights with another sum")
         squares = verify.autocorrelation(steps)
         if self.inequality == "second":
             bound = verify.below(_second(squares))

@@ -1,4 +1,4 @@
-"""Scores priorities by the cap set that a greedy choice makes of them."""
+"""Scores priorities by the cap set that a greedy algorithm builds from them."""
 
 from __future__ import annotations
 
@@ -19,15 +19,14 @@ _RECORDS: Mapping[int, Mapping[str, float]] = {
 class Evaluator:
     """Builds a set of vectors over the integers mod 3 of which no three sum to zero.
 
-    The vectors of length n are taken in the order of their priorities, the highest first, equal
-    ones in the order of their digits; each is kept that makes no line with two that are kept
-    (Romera-Paredes 2023, https://doi.org/10.1038/s41586-023-06924-6). So any array of numbers makes
-    a cap set, and its size is what it is.
+    A greedy algorithm takes the vectors of length n by falling priority, equal ones in the order of
+    their digits, and keeps each that forms no line with two kept ones (Romera-Paredes 2023,
+    https://doi.org/10.1038/s41586-023-06924-6). So any array of numbers gives a valid cap set.
 
     Attributes:
         dimensions: n; there are 3**n vectors.
         function: name of the candidate's function of n that returns a number for each vector, in
-            the order in which `itertools.product(range(3), repeat=n)` has them.
+            the order of `itertools.product(range(3), repeat=n)`.
     """
 
     dimensions: int = 8
@@ -37,7 +36,7 @@ class Evaluator:
         """Return the `size` of the cap set.
 
         Raises:
-            CandidateError: these are not 3**n finite numbers.
+            CandidateError: the function does not return 3**n finite numbers.
         """
         count = 3**self.dimensions
         returned = candidate.call(self.function, self.dimensions)
@@ -49,7 +48,7 @@ class Evaluator:
         for index in np.argsort(-priorities, kind="stable").tolist():
             if is_blocked[index]:
                 continue
-            # The third point of the line through this vector and one that is kept.
+            # The third point of the line through this vector and each kept one.
             third = (-(digits[kept] + digits[index]) % 3) @ weights
             is_blocked[third] = True
             is_blocked[index] = True

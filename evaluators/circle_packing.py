@@ -31,9 +31,9 @@ _RECORDS: Mapping[tuple[str, int], Mapping[str, float]] = {
 class Evaluator:
     """Measures n disjoint circles in a unit square, or in a rectangle of perimeter 4.
 
-    Circles that overlap or stick out are mended: all radii are multiplied by the largest factor
-    that makes the packing exactly feasible, so that nothing is to be had from a tolerance. The
-    rectangle is the smallest one around the mended circles, scaled to its perimeter. Novikov 2025,
+    If circles overlap or stick out, all radii are multiplied by the largest factor that makes the
+    packing exactly feasible, so that there is no tolerance to exploit. The rectangle is the
+    smallest one around the corrected circles, scaled to perimeter 4. Novikov 2025,
     https://arxiv.org/abs/2506.13131, appendix B.12, B.13.
 
     Attributes:
@@ -48,11 +48,11 @@ class Evaluator:
     function: str = "pack"
 
     def evaluate(self, candidate: Candidate) -> Result:
-        """Return `sum_of_radii`, rounded down, of the mended packing.
+        """Return `sum_of_radii`, rounded down, of the corrected packing.
 
         Raises:
-            CandidateError: these are not n finite centers and n radii of at least 0, a center lies
-                outside of the square, or the mended circles have no size.
+            CandidateError: the function does not return n finite centers and n radii of at least 0,
+                a center lies outside the square, or no positive radii are possible.
         """
         returned = candidate.call(self.function, self.circles)
         if not isinstance(returned, list | tuple) or len(returned) != 2:
@@ -62,13 +62,13 @@ class Evaluator:
         centers = verify.reals(returned[0], [self.circles, 2], "the centers", low=low, high=high)
         radii = verify.reals(returned[1], [self.circles], "the radii", low=0.0, high=64.0)
         if not radii.any():
-            raise CandidateOutputError("all radii are 0")
+            raise CandidateOutputError("all radii are 0; return a positive one")
         table, unit = verify.rounded(np.column_stack([centers, radii]))
         circles = [(x, y, r) for x, y, r in table.tolist()]
         factor, blame = _shrinking(circles, int(1 / unit) if is_square else None)
         total = sum(r for *_, r in circles) * factor
         if total == 0:
-            raise CandidateOutputError(f"{blame}: no positive radii are possible there")
+            raise CandidateOutputError(f"{blame}: no positive radii are possible; move the centers")
         if is_square:
             total *= unit
         else:
@@ -79,7 +79,7 @@ class Evaluator:
             )
             total *= 2 / (width + height)
         feedback = (
-            "no circle overlaps another or sticks out"
+            "the circles do not overlap or stick out"
             if factor == 1
             else f"{blame}, so all radii were multiplied by {float(factor):.9g}"
         )
@@ -92,7 +92,7 @@ class Evaluator:
 
 
 def _shrinking(circles: Sequence[tuple[int, int, int]], side: int | None) -> tuple[Fraction, str]:
-    """Return the factor up to 1 that makes circles disjoint and inside, and who is to blame.
+    """Return the factor up to 1 that makes circles disjoint and inside, and what requires it.
 
     Args:
         circles: x, y, radius, in the same unit.

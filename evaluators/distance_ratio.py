@@ -41,7 +41,8 @@ class Evaluator:
         """Return `ratio`, the square of the quotient, rounded up.
 
         Raises:
-            CandidateError: these are not n points of d finite coordinates, or two of them coincide.
+            CandidateError: the function does not return n points of d finite coordinates, or two of
+                them coincide.
         """
         returned = candidate.call(self.function, self.points, self.dimensions)
         given = verify.reals(
@@ -54,11 +55,13 @@ class Evaluator:
         }
         nearest = min(squares, key=squares.__getitem__)
         if squares[nearest] == 0:
-            raise CandidateOutputError(f"points {nearest[0]} and {nearest[1]} coincide")
+            raise CandidateOutputError(
+                f"points {nearest[0]} and {nearest[1]} (from 0) coincide; move one"
+            )
         farthest = max(squares, key=squares.__getitem__)
         return Result(
             {"ratio": verify.above(Fraction(squares[farthest], squares[nearest]))},
-            feedback=f"points {nearest} (from 0) are nearest, {farthest} farthest from each other",
+            feedback=f"points {nearest} (from 0) are nearest to each other, {farthest} farthest",
         )
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:

@@ -26,8 +26,8 @@ _RECORDS: Mapping[tuple[str, int], Mapping[str, float]] = {
 class Evaluator:
     """Measures n points of the plane: the area of their smallest triangle over that of the region.
 
-    The region is the triangle (0, 0), (1, 0), (0, 1), which by an affine map stands for any other,
-    or the convex hull of the points. Novikov 2025, https://arxiv.org/abs/2506.13131, B.9, B.10.
+    The region is the triangle (0, 0), (1, 0), (0, 1), to which an affine map brings any other, or
+    the convex hull of the points. Novikov 2025, https://arxiv.org/abs/2506.13131, B.9, B.10.
 
     Attributes:
         region: "triangle" or "convex".
@@ -40,11 +40,11 @@ class Evaluator:
     function: str = "points"
 
     def evaluate(self, candidate: Candidate) -> Result:
-        """Return `area`, a part of the region's, rounded down.
+        """Return `area`, as a share of the region's, rounded down.
 
         Raises:
-            CandidateError: these are not n points of two finite coordinates, one is negative in the
-                triangle, or all lie on a line.
+            CandidateError: the function does not return n points of two finite coordinates, one is
+                negative in the triangle, or all lie on a line.
         """
         is_triangle = self.region == "triangle"
         returned = candidate.call(self.function, self.points)
@@ -53,7 +53,7 @@ class Evaluator:
         if is_triangle:
             rows, unit = verify.rounded(given)
             points = [(x, y) for x, y in rows.tolist()]
-            # A point beyond the long side is no offence: the triangle grows until it holds all.
+            # A point beyond the long side is allowed: the triangle grows until it contains all.
             side = max(Fraction(1), max(x + y for x, y in points) * unit)
             whole = (side / unit) ** 2
         else:
@@ -61,7 +61,7 @@ class Evaluator:
             points = [(x, y) for x, y in rows.tolist()]
             whole = Fraction(_doubled_hull(points))
             if whole == 0:
-                raise CandidateOutputError("the points lie on a line")
+                raise CandidateOutputError("all points lie on a line; move one off it")
         areas = {corners: _doubled(*corners) for corners in combinations(points, 3)}
         smallest = min(areas, key=areas.__getitem__)
         indices = [points.index(corner) for corner in smallest]
@@ -81,7 +81,7 @@ def _doubled(a: Point, b: Point, c: Point) -> int:
 
 
 def _turn(a: Point, b: Point, c: Point) -> int:
-    """Return twice the signed area of a triangle; above zero where it turns left."""
+    """Return twice the signed area of a triangle; positive for a left turn."""
     return (b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1])
 
 

@@ -16,8 +16,8 @@ _RECORDS: Mapping[int, Mapping[str, float]] = {
     11: {"before AlphaEvolve": 3.943, "AlphaEvolve": 3.930092, "LoongFlow": 3.9289068555},
     12: {"before AlphaEvolve": 4.0, "AlphaEvolve": 3.9419123, "EinsteinArena": 3.9416523},
 }
-# Every result below is made by fewer than 100 float operations on numbers of magnitude below 100,
-# each off by at most 2**-53 of it: 2**-38 is more than they can be wrong by together.
+# Every result below takes fewer than 100 float operations on numbers of magnitude below 100, each
+# with a relative error of at most 2**-53: 2**-38 exceeds their total error.
 _OUTWARD = 2.0**-38
 _APOTHEM = np.sqrt(3) / 2
 _SIXTH = np.pi / 3
@@ -27,10 +27,9 @@ _SIXTH = np.pi / 3
 class Evaluator:
     """Measures n unit hexagons in a regular hexagon: its side.
 
-    The centers that the candidate returned are moved away from 0, or towards it, by the least
-    factor at which no two hexagons overlap; then the smallest hexagon around all of them, of
-    orientation 0, is taken. So every answer is a packing, and nothing is to be had from a
-    tolerance. Novikov 2025, https://arxiv.org/abs/2506.13131, appendix B.7.
+    The centers are multiplied by the least factor at which no two hexagons overlap; the outer
+    hexagon is the smallest one of orientation 0 around all. So every answer is a packing, and there
+    is no tolerance to exploit. Novikov 2025, https://arxiv.org/abs/2506.13131, appendix B.7.
 
     Attributes:
         hexagons: n.
@@ -45,7 +44,7 @@ class Evaluator:
         """Return `side` of the outer hexagon, rounded up.
 
         Raises:
-            CandidateError: these are not n finite rows, or two centers coincide.
+            CandidateError: the function does not return n finite rows, or two centers coincide.
         """
         returned = candidate.call(self.function, self.hexagons)
         rows = verify.reals(returned, [self.hexagons, 3], "the hexagons", low=-50.0, high=50.0)
@@ -53,14 +52,14 @@ class Evaluator:
         factor, (i, j) = _spreading(centers, angles)
         if not 0.01 < factor < 100:
             raise CandidateOutputError(
-                f"hexagons {i} and {j} (from 0) are so near to each other, or all so far, that the "
-                f"centers would have to be multiplied by {factor:.3g}"
+                f"the centers would have to be multiplied by {factor:.3g} for hexagons {i} and {j} "
+                "(from 0) to touch; return centers at a distance of about 2"
             )
         side = _outer_side(centers * factor, angles)
         return Result(
             {"side": float(side + _OUTWARD * 4)},
-            feedback=f"hexagons {i} and {j} (from 0) touch; the centers were multiplied by "
-            f"{factor:.9g} for that",
+            feedback=f"the centers were multiplied by {factor:.9g}, so that hexagons {i} and {j} "
+            "(from 0) touch",
         )
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
@@ -70,14 +69,14 @@ class Evaluator:
 
 
 def _reach(directions: NDArray[np.float64], angles: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return how far unit hexagons of these angles reach from their centers, in directions."""
+    """Return how far unit hexagons of these angles extend from their centers in directions."""
     return np.cos(np.remainder(directions - angles + _SIXTH / 2, _SIXTH) - _SIXTH / 2)
 
 
 def _spreading(
     centers: NDArray[np.float64], angles: NDArray[np.float64]
 ) -> tuple[float, tuple[int, int]]:
-    """Return the least factor of the centers at which no two hexagons overlap, and who touch.
+    """Return the least factor of the centers at which no hexagons overlap, and the two that touch.
 
     Two convex polygons are apart if and only if a normal of one of their sides separates them.
     """

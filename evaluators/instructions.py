@@ -1,7 +1,7 @@
-"""Scores a text of instructions by what a scripted clerk makes of it: a prompt as an artefact.
+"""Scores instructions by how a scripted clerk handles messages: the program is a prompt.
 
-The clerk is no language model but the few rules below, so that the same text has the same score
-everywhere, offline. It shows that what evolves need not be code.
+The clerk is the few rules below and no language model, so that the same text has the same score
+everywhere, offline.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _WORD = re.compile(r"[a-z]+")
 _QUOTED = re.compile(r'"([^"]*)"')
 _SHOWN = 3  # misread messages in the feedback
 
-# What a customer may write, by the desk that it is for. A word may occur at several desks.
+# Sentences of customers, by the desk that handles them. A word may occur at several desks.
 _DESKS: Mapping[str, Sequence[str]] = {
     "billing": (
         "the invoice has the wrong amount", "my card was charged twice",
@@ -43,23 +43,23 @@ _DESKS: Mapping[str, Sequence[str]] = {
     ),
 }  # fmt: skip
 _OPENINGS = ("hello", "good morning", "to whom it may concern", "hi there", "dear team")
-_ASIDES: Mapping[str, Sequence[str]] = {  # what a message mentions and is not about
+_ASIDES: Mapping[str, Sequence[str]] = {  # by the desk, mentioned in messages for others
     "billing": ("the payment went fine", "I have the invoice here"),
     "delivery": ("the parcel came on time", "the courier was friendly"),
     "returns": ("I do not want a refund", "I will keep it"),
     "technical": ("I wrote from the app", "I found you through the app"),
 }
 _CLOSINGS = ("thank you", "please hurry", "kind regards", "this is the second time I write")
-_FITTED, _PART = 20260502, 0.4  # seed of the scored messages; how many have an aside
+_FITTED, _PART = 20260502, 0.4  # seed of the scored messages; share with an aside
 
 
 @dataclass(frozen=True)
 class Message:
-    """What a customer wrote.
+    """A customer's message.
 
     Attributes:
-        text: of it.
-        desk: that it is for.
+        text: what the customer wrote.
+        desk: the desk that handles it.
     """
 
     text: str
@@ -72,11 +72,11 @@ class Clerk:
 
     A line with words in quotation marks and the name of one desk is a rule: a message with one of
     these phrases goes to that desk, and the first rule that fits decides. A line with `otherwise`
-    and the name of one desk says where the rest goes. All other lines are kind words.
+    and the name of one desk sends the rest there. All other lines are ignored.
 
     Attributes:
         rules: phrases, as tuples of words, and the desk.
-        rest: the desk for what no rule fits; "" where nothing is said.
+        rest: the desk for messages that no rule fits; "" if there is none.
     """
 
     rules: Sequence[tuple[Sequence[tuple[str, ...]], str]]
@@ -84,7 +84,7 @@ class Clerk:
 
     @classmethod
     def reading(cls, text: str) -> Clerk:
-        """Return a clerk who has read the instructions."""
+        """Return a clerk who follows these instructions."""
         rules, rest = [], ""
         for line in text.lower().splitlines():
             phrases = [tuple(_WORD.findall(quoted)) for quoted in _QUOTED.findall(line)]
@@ -109,13 +109,13 @@ class Clerk:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measures how many messages a clerk brings to the right desk by the candidate's text.
+    """Measures how many messages a clerk sends to the right desk by the candidate's text.
 
     The scored messages are the same for each evaluation; others are drawn for the private metric.
 
     Attributes:
-        messages: that are scored, and as many that are held out.
-        longest: characters that the text may have: a list of all messages is no instruction.
+        messages: how many are scored, and how many are held out.
+        longest: most characters of the text, so that it cannot list all messages.
     """
 
     messages: int = 300
@@ -125,7 +125,7 @@ class Evaluator:
         """Return `right`, the share of messages in percent, and the text's `characters`.
 
         Raises:
-            CandidateError: the program is no single text, or too long.
+            CandidateError: the program is not one UTF-8 text, or is too long.
         """
         text = self._text(candidate)
         clerk = Clerk.reading(text)
@@ -140,7 +140,7 @@ class Evaluator:
             },
             {"held_out_right": 100.0 * held_out / self.messages},
             feedback="\n".join(
-                f'"{one.text}" is for {one.desk}, went to {clerk.desk_of(one.text) or "nobody"}'
+                f'"{one.text}" is for {one.desk}, went to {clerk.desk_of(one.text) or "no desk"}'
                 for one in shown
             ),
         )
@@ -155,7 +155,7 @@ class Evaluator:
             raise CandidateOutputError("the text must be UTF-8") from None
         if len(text) > self.longest:
             raise CandidateOutputError(
-                f"the text has {len(text)} characters; it may have {self.longest}"
+                f"the text has {len(text)} characters; at most {self.longest} are allowed"
             )
         return text
 

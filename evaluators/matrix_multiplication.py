@@ -1,8 +1,8 @@
 """Scores algorithms for matrix multiplication by their rank, AlphaEvolve's appendix A.
 
 A rank-R decomposition of the tensor of an m x n by n x p product is an algorithm with R
-multiplications. It is checked in exact integers: factors in halves, times two each, must give eight
-times the tensor.
+multiplications. The check is in exact integers: twice each factor, for factors in halves, must give
+eight times the tensor.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from evolver.scoring import devices
 from evolver.types import Candidate, Result
 
 Field = Literal["integers", "half-integers", "gaussian"]
-_LARGEST = 64.0  # magnitude of an entry: eight times a product of three stays far below 2**63
+_LARGEST = 64.0  # magnitude of an entry: eight times a product of three is far below 2**63
 
-# (m, n, p) with m <= n <= p -> (best before, AlphaEvolve's), Novikov 2025, table 3; over the
-# complex numbers where a C stands. Shapes whose row we have not seen with certainty are left out.
+# (m, n, p) with m <= n <= p -> (best before, AlphaEvolve's), Novikov 2025, table 3; C marks ranks
+# over the complex numbers. Shapes whose row we could not read with certainty are left out.
 _RANKS = """
 2,2,2 7 7; 2,2,3 11 11; 2,2,4 14 14; 2,2,5 18 18; 2,2,6 21 21; 2,2,7 25 25; 2,2,8 28 28;
 2,2,9 32 32; 2,2,10 35 35; 2,2,11 39 39; 2,2,12 42 42; 2,2,13 46 46; 2,2,14 49 49; 2,2,15 53 53;
@@ -38,28 +38,28 @@ Whole = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Runs a program that looks for decompositions, rank after rank, each with several seeds.
+    """Runs a program that searches for decompositions, rank by rank, each with several seeds.
 
     The candidate's function gets m, n, p, a rank R and a seed, and returns factors U, V, W of shape
     (m n, R), (n p, R), (m p, R) with sum over r of U[ij, r] V[jk, r] W[ik, r] = 1, and 0 for all
-    other index triples; rows are numbered by rows of the matrices. Factors are rounded to the
-    field, half-integers or what `field` says, and are exact or not. It starts at `rank_from`; as
-    soon as a seed succeeds it goes one rank down, at the lowest to `rank_to`, and gives the rest of
-    the seeds to the lowest rank that was reached. Novikov 2025, https://arxiv.org/abs/2506.13131,
+    other index triples; the matrices' entries are numbered row by row. Factors are rounded to
+    `field` and are then exact or not. The evaluator starts at `rank_from`. When a seed succeeds it
+    goes one rank down, at most to `rank_to`; the remaining seeds go to the lowest rank that was
+    reached. Novikov 2025, https://arxiv.org/abs/2506.13131,
     section 3.1; Strassen 1969.
 
     Attributes:
         m: rows of the first matrix.
         n: its columns, and rows of the second.
         p: columns of the second.
-        rank_from: the first rank that is asked for.
-        rank_to: the last one.
+        rank_from: the first rank.
+        rank_to: the last rank.
         field: "integers", "half-integers", or "gaussian": complex numbers with both parts halves.
-        seeds: runs for each rank; they are secret and new for each evaluation.
-        batched: the function gets all seeds as a list, and a device, instead of one seed, and
-            returns a stack of each factor, of shape (seeds, m n, R) and so on: for programs that
-            work on many at once. Each rank then takes one call, and all seeds.
-        device: "cpu" or "cuda", for such a function; a GPU is one that `[sandbox] gpus` names.
+        seeds: how many for each rank; they are secret and new for each evaluation.
+        batched: does the function get all seeds as a list, and a device, instead of one seed, and
+            return a stack of each factor, of shape (seeds, m n, R) and so on? Then each rank takes
+            one call with all seeds.
+        device: "cpu" or "cuda", for a batched function; `[sandbox] gpus` names the GPU.
         function: name of the candidate's function.
     """
 
@@ -75,36 +75,36 @@ class Evaluator:
     function: str = "decompose"
 
     def __post_init__(self) -> None:
-        """Refuse settings by which nothing would be asked of a program."""
+        """Check the sizes."""
         if min(self.m, self.n, self.p) < 1 or self.seeds < 1:
-            raise UsageError("m, n, p and seeds are 1 at least")
+            raise UsageError("m, n, p and seeds must be at least 1")
         if not 1 <= self.rank_to <= self.rank_from:
             raise UsageError(
-                f"rank_from = {self.rank_from}, rank_to = {self.rank_to}: the search goes down "
-                "from the one to the other, and both are 1 at least"
+                f"rank_from = {self.rank_from}, rank_to = {self.rank_to}: rank_to must be at least "
+                "1 and at most rank_from"
             )
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Check that there is the device, and a function that is told of it."""
+        """Check that the device is available, and that the function gets its name."""
         if self.device != "cpu" and not self.batched:
             raise UsageError(
-                f'device = "{self.device}" needs batched = true: decompose(m, n, p, rank, seed) '
-                "is told of no device"
+                f'device = "{self.device}" needs batched = true: without it the function does not '
+                "get the device"
             )
         devices.require(self.device, gpus)
         if self.device == "cuda":
             extras.require_modules("torch")
 
     def evaluate(self, candidate: Candidate) -> Result:
-        """Return `progress`, and what it is made of.
+        """Return `progress` and its parts.
 
-        `rank` is the lowest that a seed reached (m n p where none did: the schoolbook's), `share`
-        the part of the seeds that reached it, `distance` how far the nearest one of the next lower
-        rank is from exact, between 0 and 1 (0 at `rank_to`);
+        `rank` is the lowest that a seed reached (m n p, the schoolbook's, if none did), `share` is
+        the part of the seeds that reached it, and `distance`, between 0 and 1, is how far the
+        nearest result of the next lower rank is from exact (0 at `rank_to`);
         progress = m n p - rank + share / 2 + (1 - distance) / 2.
 
         Raises:
-            CandidateError: the factors are no finite numbers of these shapes.
+            CandidateError: the factors are not finite numbers of these shapes.
         """
         rank, distance, reached = self.m * self.n * self.p, 0.0, [0.0] * self.seeds
         for wanted in range(self.rank_from, self.rank_to - 1, -1):
@@ -128,9 +128,9 @@ class Evaluator:
         )
 
     def _attempt(self, candidate: Candidate, rank: int) -> list[float]:
-        """Return the distances of one seed after the other, up to the first exact one's, 0.
+        """Return the distances of seeds up to the first exact one, whose distance is 0.
 
-        Where the program takes all seeds at once, return those of all.
+        A batched function gives the distances of all seeds.
         """
         if self.batched:
             return self._all(candidate, rank)
@@ -151,7 +151,7 @@ class Evaluator:
         return [self._distance([factor[i] for factor in stacked]) for i in range(self.seeds)]
 
     def _distance(self, factors: Sequence[NDArray[np.complex128]]) -> float:
-        """Return 0 for factors that are exact after rounding, else how far they are from it."""
+        """Return 0 for factors that are exact after rounding, else their distance from that."""
         doubled = [np.rint(2 * factor) for factor in factors]
         if self.field == "integers":
             doubled = [2 * np.rint(factor) for factor in factors]
@@ -167,7 +167,7 @@ class Evaluator:
         return float(min(1.0, max(1e-9, (misfit + off_grid) / 2)))
 
     def _factors(self, returned: object, rank: int, *stack: int) -> list[NDArray[np.complex128]]:
-        """Check what the function returned: three arrays, or a stack of each."""
+        """Check the function's answer: three arrays, or a stack of each."""
         if not isinstance(returned, list | tuple) or len(returned) != 3:
             raise CandidateOutputError(f"{self.function} must return (U, V, W)")
         rows = (self.m * self.n, self.n * self.p, self.m * self.p)
@@ -181,7 +181,9 @@ class Evaluator:
                 raise CandidateOutputError(f"{name} must have the shape {shape}, not {value.shape}")
             factor = value.astype(np.complex128)
             if not np.isfinite(factor).all() or np.abs(factor).max() > _LARGEST:
-                raise CandidateOutputError(f"{name} must hold numbers up to {_LARGEST:g}")
+                raise CandidateOutputError(
+                    f"{name} must have finite entries of at most {_LARGEST:g}"
+                )
             factors.append(factor)
         return factors
 
@@ -202,7 +204,7 @@ class Evaluator:
         return {}
 
     def _point(self, rank: str) -> Mapping[str, float]:
-        """Return the metrics of a program whose every seed reaches a rank, and nothing is below."""
+        """Return the metrics of a program whose seeds all reach a rank, and none a lower one."""
         return {"rank": float(rank), "progress": self.m * self.n * self.p - float(rank) + 1}
 
 

@@ -22,7 +22,7 @@ class Evaluator:
 
     Attributes:
         function: name of the candidate's function without arguments that returns the heights.
-        most_steps: more heights are refused.
+        most_steps: largest number of heights.
     """
 
     function: str = "heights"
@@ -31,18 +31,18 @@ class Evaluator:
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `bound`, rounded up, and `steps`.
 
-        Heights whose mean is not 1/2 are mended first: all are moved towards 0 or towards 1 by the
-        same part, so that they stay within.
+        If the mean of the heights is not 1/2, it is corrected first: all move towards 0, or towards
+        1, by the same share of their distance.
 
         Raises:
-            CandidateError: the heights are no finite numbers in [0, 1], or too many.
+            CandidateError: the heights are not finite numbers in [0, 1], or are too many.
         """
         heights = verify.reals(
             candidate.call(self.function), [None], "the heights", low=0.0, high=1.0
         )
         if len(heights) > self.most_steps:
             raise CandidateOutputError(
-                f"{len(heights)} heights; at most {self.most_steps} are allowed"
+                f"{len(heights)} heights are too many; return at most {self.most_steps}"
             )
         values, one = _balanced([Fraction(x) for x in heights.tolist()])
         rest = [one - value for value in values]

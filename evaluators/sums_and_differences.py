@@ -22,8 +22,8 @@ class Evaluator:
 
     Attributes:
         function: name of the candidate's function without arguments that returns U.
-        most: more integers are refused.
-        largest: larger integers are refused; the time to judge grows with most * largest.
+        most: largest number of integers.
+        largest: largest integer; the evaluation's time grows with most * largest.
     """
 
     function: str = "integers"
@@ -33,10 +33,10 @@ class Evaluator:
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `bound`, rounded down, and the `size` of the set.
 
-        The set is moved so that its least element is 0; what occurs twice counts once.
+        The set is shifted so that its least element is 0; repeated elements count once.
 
         Raises:
-            CandidateError: there are fewer than two integers, too many or too large ones.
+            CandidateError: there are fewer than two integers, too many, or too large ones.
         """
         given = verify.integers(candidate.call(self.function), [None], "the integers")
         least = min(given)
@@ -64,7 +64,7 @@ class Evaluator:
 
 
 def _count(values: Sequence[int]) -> tuple[int, int]:
-    """Return how many sums and differences of two there are; sets are the bits of long integers."""
+    """Return how many sums and differences of two there are, with sets as bits of integers."""
     members = sum(1 << value for value in values)
     mirrored = sum(1 << values[-1] - value for value in values)
     sums = differences = 0

@@ -20,17 +20,17 @@ Polynomial = list[Fraction]  # coefficients, the constant first; the last one is
 class Evaluator:
     """Bounds the constant C4 of an uncertainty principle from above, by a Hermite combination.
 
-    P = c0 H0 + c1 H4 + c2 H8 + ... with the last coefficient such that P(0) = 0 gives a function
-    that is its own Fourier transform; if P is not negative beyond rho, C4 <= rho**2 / (2 pi).
+    P = c0 H0 + c1 H4 + c2 H8 + ... with P(0) = 0, which determines the last coefficient, gives a
+    function that is its own Fourier transform; if P >= 0 beyond rho, C4 <= rho**2 / (2 pi).
     Gonçalves 2017, https://arxiv.org/abs/1602.03366; Novikov 2025,
     https://arxiv.org/abs/2506.13131, appendix B.4.
 
-    The last root is found by exact bisection with Sturm's chain. Roots without a change of sign
-    count as well, so that the bound can only be too large.
+    Exact bisection with Sturm's chain finds the last root. Roots without a change of sign count as
+    well, so that the bound can only be too large.
 
     Attributes:
-        coefficients: how many the candidate returns; the degree is four times that.
-        function: name of the candidate's function of their number that returns them.
+        coefficients: number of coefficients; the degree is four times that.
+        function: name of the candidate's function that gets this number and returns so many.
     """
 
     coefficients: int = 3
@@ -40,7 +40,7 @@ class Evaluator:
         """Return `bound`, rounded up.
 
         Raises:
-            CandidateError: these are no finite numbers, or the last coefficient comes out as 0.
+            CandidateError: the coefficients are not finite, or the last one of P is 0.
         """
         returned = candidate.call(self.function, self.coefficients)
         given = verify.reals(returned, [self.coefficients], "the coefficients")
@@ -68,7 +68,9 @@ def _combination(given: Sequence[Fraction]) -> Polynomial:
     last = -sum((c * part[0] for c, part in zip(given, parts, strict=False)), Fraction(0))
     weights = [*given, last / parts[-1][0]]
     if weights[-1] == 0:
-        raise CandidateOutputError("the last coefficient, which P(0) = 0 determines, is 0")
+        raise CandidateOutputError(
+            "the last coefficient, which P(0) = 0 determines, is 0; change the others"
+        )
     total = [Fraction(0)] * len(parts[-1])
     for weight, part in zip(weights, parts, strict=True):
         for power, coefficient in enumerate(part):
@@ -102,7 +104,9 @@ def _last_root(polynomial: Polynomial, bits: int = verify.BITS) -> Fraction:
 
     low, high = Fraction(0), 1 + max(abs(c / polynomial[-1]) for c in polynomial)  # Cauchy's bound
     if roots_beyond(low) == 0:
-        raise CandidateOutputError("the combination never changes its sign")
+        raise CandidateOutputError(
+            "the combination does not change its sign; change the coefficients"
+        )
     while high - low > Fraction(1, 1 << bits):
         middle = (low + high) / 2
         middle = Fraction(round(middle * (1 << bits + 2)), 1 << bits + 2)

@@ -1,9 +1,9 @@
 """Scores heuristics for online bin packing, FunSearch's second problem.
 
-Items come one by one and each must be put into a bin at once. The heuristic runs in the sandbox and
-the packing that comes out is checked here: each item in a bin with room for it. That it did not
-look at what was still to come is checked by giving it the same items once more, with others after a
-secret point: up to there the packing must be the same.
+Items arrive one by one, and each must go into a bin at once. The heuristic runs in the sandbox; the
+evaluator checks that each item is in a bin with room for it. It also checks that the heuristic did
+not use later items: it gives the same items again with others after a secret point, and up to there
+the packing must be the same.
 """
 
 from __future__ import annotations
@@ -22,25 +22,25 @@ from evolver.types import Candidate, Result
 
 Kind = Literal["weibull", "or"]
 _CAPACITIES: Mapping[Kind, int] = {"weibull": 100, "or": 150}
-_HELD_OUT = 20231214  # seed of instances that no program is selected by
+_HELD_OUT = 20231214  # seed of instances that do not influence selection
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measures how many bins a heuristic uses beyond the least that there can be.
+    """Measures how many bins a heuristic uses beyond a lower bound.
 
     The candidate's function gets an item and an array of the room left in each bin that can take
     it, a fresh bin last, and returns a priority for each; the item goes into the first bin of the
-    highest priority. Instances are drawn anew for each evaluation, by the rules of Romera-Paredes
+    highest priority. Instances are new for each evaluation, by the rules of Romera-Paredes
     2023, https://doi.org/10.1038/s41586-023-06924-6: "weibull", sizes round(Weibull(shape 3, scale
     45)) up to 100 for bins of 100; "or", sizes uniform in 20..100 for bins of 150, as in the OR-
     Library (Falkenauer 1996).
 
     Attributes:
-        kind: which.
+        kind: of instances.
         items: of an instance.
         instances: of an evaluation.
-        held_out_items: of the one instance whose excess is a private metric; 0 for none.
+        held_out_items: of the instance for the private metric; 0 for none.
         function: name of the candidate's function.
     """
 
@@ -58,7 +58,7 @@ class Evaluator:
         `best_fit` is the excess of best fit on the same instances, and `saved` the difference.
 
         Raises:
-            CandidateError: the packing is none, or depends on items that come later.
+            CandidateError: the packing is invalid, or depends on later items.
         """
         rng = np.random.default_rng(candidate.rng.getrandbits(63))
         drawn = [self._draw(rng, self.items) for _ in range(self.instances)]
@@ -87,7 +87,7 @@ class Evaluator:
         return np.clip(sizes, 1, self._capacity).astype(np.int64)
 
     def _pack(self, candidate: Candidate, items: NDArray[np.int64]) -> list[int]:
-        """Have the items packed and check the packing; return each one's bin."""
+        """Let the candidate pack the items and check the packing; return each one's bin."""
         returned = candidate.call("guest:pack", self.function, items, self._capacity)
         bins: list[int] = verify.integers(returned, [len(items)], "the bins").tolist()
         room: dict[int, int] = {}
@@ -103,20 +103,20 @@ class Evaluator:
         return 100.0 * (len(set(bins)) / least - 1)
 
     def _check_online(self, candidate: Candidate, items: NDArray[np.int64], rng: Random) -> None:
-        """Raise CandidateOutputError where another future changes what was done before it."""
+        """Raise CandidateOutputError if other later items change the packing before them."""
         cut = rng.randrange(len(items) // 4, len(items))
         future = self._draw(np.random.default_rng(rng.getrandbits(63)), len(items) - cut)
         once = self._pack(candidate, items)
         again = self._pack(candidate, np.concatenate([items[:cut], future]))
         if once[:cut] != again[:cut]:
             raise CandidateOutputError(
-                "the same items were packed in another way when others followed them: an online "
-                "heuristic must not depend on what is still to come, nor on chance"
+                "the same items were packed differently when other items followed: an online "
+                "heuristic must not depend on later items, nor on chance"
             )
 
 
 def best_fit_of(items: NDArray[np.int64], capacity: int) -> list[int]:
-    """Put each item into the bin that it fills best; return each one's bin."""
+    """Put each item into the bin with the least room left after it; return each one's bin."""
     room = np.full(len(items), capacity, dtype=np.int64)
     opened, bins = 0, []
     for item in items.tolist():

@@ -11,13 +11,13 @@ Array = np.ndarray[Any, Any]
 
 
 def pack(function: str, items: Array, capacity: int) -> Array:
-    """Return the number of the bin of each item, as the heuristic has them packed one by one."""
+    """Pack the items one by one by the heuristic; return the number of each one's bin."""
     priority = getattr(candidate.load(), function)
     room = np.full(len(items) + 1, capacity)
     opened = 0
     bins = np.empty(len(items), dtype=np.int64)
     for index, item in enumerate(items.tolist()):
-        places = np.flatnonzero(room[: opened + 1] >= item)  # the last one is fresh
+        places = np.flatnonzero(room[: opened + 1] >= item)  # the last one is empty
         chosen = places[np.argmax(priority(item, room[places]))]
         room[chosen] -= item
         opened = max(opened, int(chosen) + 1)

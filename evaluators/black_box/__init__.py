@@ -1,7 +1,7 @@
-"""Scores optimisers on black boxes that they cannot see, EvoLLM's comparison for programs.
+"""Scores black-box optimisers, by the comparison of EvoLLM.
 
-The functions are computed here, with secret shifts and rotations, drawn anew for each evaluation;
-the candidate says which points it wants to know, and is told.
+The evaluator computes the functions, with secret shifts and rotations that are new for each
+evaluation; the candidate asks for points and gets their values.
 """
 
 from __future__ import annotations
@@ -19,25 +19,30 @@ from evolver.types import Candidate, Result
 from .functions import BOUND, FUNCTIONS, Instance
 
 Array = NDArray[np.float64]
-PRECISION = 1e-8  # of a function's value; nearer to the least one is as good
-STEPS = (2.0, 1.0, 0.5, 0.25)  # deviations of hill climbing; on each function the best one counts
+PRECISION = 1e-8  # of a function's value; smaller differences from the least one do not count
+STEPS = (
+    2.0,
+    1.0,
+    0.5,
+    0.25,
+)  # standard deviations of hill climbing; the best one counts on each function
 
 
 @dataclass(frozen=True)
 class Evaluator:
     """Measures an optimiser against random search and Gaussian hill climbing.
 
-    The candidate's function gets the points that were measured so far, an array (n, d), their
-    values (n,), with n = 0 at first, and how many may still be measured; it returns the next
-    points, (k, d) in [-5, 5]. What is more than may be measured is left out. All three have the
-    same number of points on the same instances. Lange 2024, https://arxiv.org/abs/2402.18381,
-    compares a model that proposes points with the same two; here programs are compared.
+    The candidate's function gets the points measured so far, an array (n, d), their values (n,),
+    with n = 0 at first, and how many more may be measured; it returns the next points, (k, d) in
+    [-5, 5]. Surplus points are ignored. All three methods have the same number of points on the
+    same instances. Lange 2024, https://arxiv.org/abs/2402.18381, compares a model that proposes
+    points with the same two methods; here a program takes the model's place.
 
     Attributes:
         dimensions: d.
-        points: that may be measured of an instance.
-        instances: of each function, in an evaluation.
-        functions: their names; all, if empty.
+        points: how many may be measured of an instance.
+        instances: of each function in an evaluation.
+        functions: names of functions; empty for all.
         function: name of the candidate's function.
     """
 
@@ -53,15 +58,15 @@ class Evaluator:
                 raise UsageError(f"there is no function '{name}'; there are {', '.join(FUNCTIONS)}")
 
     def evaluate(self, candidate: Candidate) -> Result:
-        """Return `gained`: digits of the least value found, beyond those of hill climbing.
+        """Return `gained`: digits of the least value found, less those of hill climbing.
 
-        A digit is a factor of 10 in the value above the least one, down to 1e-8. `over_random` is
-        the same beyond random search; `wins` the share of instances with a lower value than hill
-        climbing found; each is the mean over instances. Hill climbing gets the best of four step
-        sizes on each function.
+        A digit is a factor of 10 in the difference from the function's least value, down to 1e-8.
+        `over_random` is the same in comparison with random search; `wins` is the share of instances
+        with a lower value than hill climbing found. All are means over instances. Hill climbing
+        uses the best of four step sizes on each function.
 
         Raises:
-            CandidateError: the points are no finite ones of the box.
+            CandidateError: the points are not finite, or outside the box.
         """
         rng = np.random.default_rng(candidate.rng.getrandbits(63))
         names = self.functions or tuple(FUNCTIONS)
@@ -85,11 +90,11 @@ class Evaluator:
         )
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
-        """Return what hill climbing has by definition."""
+        """Return the score of hill climbing, 0 by definition."""
         return {"hill climbing": [{"gained": 0.0}]}
 
     def _search(self, candidate: Candidate, instance: Instance) -> float:
-        """Let the candidate look for the least value; return the least one found."""
+        """Let the candidate minimise an instance; return the least value found."""
         points, values = np.empty((0, self.dimensions)), np.empty(0)
         while len(points) < self.points:
             left = self.points - len(points)
@@ -120,6 +125,6 @@ class Evaluator:
 
 
 def _digits(values: Sequence[float] | Sequence[Array]) -> Array:
-    """Return -log10 of values above the least one."""
+    """Return -log10 of differences from the least value."""
     result: Array = -np.log10(np.maximum(values, PRECISION))
     return result

@@ -1,7 +1,7 @@
-"""Functions to be minimised, each with the value 0 at its least.
+"""Functions to minimise, each with the least value 0.
 
-The forms are classical ones, of the kind of the BBOB suite (Hansen 2009,
-https://inria.hal.science/inria-00362633); shifts, rotations and scales are drawn by us.
+The forms are classical, as in the BBOB suite (Hansen 2009,
+https://inria.hal.science/inria-00362633); shifts, rotations and scales are our own.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 Array = NDArray[np.float64]
 BOUND = 5.0  # points lie in [-5, 5]^d
-_OPTIMUM = 4.0  # and the least value in [-4, 4]^d
+_OPTIMUM = 4.0  # and the minimum in [-4, 4]^d
 
 
 def _scales(z: Array, condition: float) -> Array:
@@ -95,7 +95,7 @@ class Instance:
 
     Attributes:
         name: of the function.
-        shift: (d,) where it is least.
+        shift: (d,) the minimum.
         rotation: (d, d), orthogonal.
     """
 

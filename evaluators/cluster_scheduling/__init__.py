@@ -1,9 +1,9 @@
-"""Scores heuristics that place jobs on machines, AlphaEvolve's task of the data centre.
+"""Scores heuristics that place jobs on machines, AlphaEvolve's data centre task.
 
-A job wants CPU and memory; a machine that has run out of one strands the other. The trace of jobs
-is made here, by the rules below, for that of the publication is not public. The heuristic runs in
-the sandbox, and the placement that comes out is checked here. That it saw nothing of what was
-still to come is checked by giving it the same jobs once more, with others after a secret time.
+A job needs CPU and memory; a machine that has run out of one strands the other. The trace of jobs
+follows the rules below, because that of the publication is not public. The heuristic runs in the
+sandbox; the evaluator checks the placement. It also checks that the heuristic did not use later
+jobs: it gives the same jobs again with others after a secret time.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from evolver.scoring import verify
 from evolver.types import Candidate, Result
 
 _CPU_HEAVY, _BALANCED, _MEMORY_HEAVY = (2.0, 1.0), (1.0, 4.0), (1.0, 8.0)  # CPU : memory
-_SHAPES = np.array([[64, 256], [96, 192], [48, 384]])  # CPU and memory of kinds of machines
-_HELD_OUT = 20250514  # seed of the traces that no program is selected by
+_SHAPES = np.array([[64, 256], [96, 192], [48, 384]])  # CPU and memory of each kind of machine
+_HELD_OUT = 20250514  # seed of traces that do not influence selection
 
 
 @dataclass(frozen=True)
@@ -30,8 +30,8 @@ class Trace:
     """Jobs in the order of their arrival, one for each unit of time.
 
     Attributes:
-        jobs: (n, 2) integers, CPU and memory that each wants.
-        durations: (n,) how long each stays.
+        jobs: (n, 2) integers, CPU and memory of each.
+        durations: (n,) of each job.
         capacities: (machines, 2) CPU and memory of each machine.
     """
 
@@ -46,18 +46,18 @@ class Evaluator:
 
     The candidate's function gets a job, an array of CPU and memory, with the free and the total
     CPU and memory of each machine that has room for it, arrays of shape (k, 2), and returns k
-    scores; the job goes to the first machine of the highest one, and is lost where none has room.
+    scores; the job goes to the first machine of the highest score, and is lost if none has room.
     Work is the sum over jobs of duration x (CPU / the cluster's + memory / the cluster's). The
-    traces are the same for each evaluation, as a recorded one would be, and are never shown: new
-    ones would change the score by more than a good heuristic does. What is overfitted to them
-    shows on the held-out ones. Novikov 2025, https://arxiv.org/abs/2506.13131, section 3.3.1.
+    traces are the same for each evaluation, and candidates do not see them: new ones would change
+    the score by more than a good heuristic does. The held-out traces show overfitting. Novikov
+    2025, https://arxiv.org/abs/2506.13131, section 3.3.1.
 
     Attributes:
-        machines: of the cluster: three kinds in equal parts.
+        machines: of the cluster, of three kinds in equal parts.
         jobs: of a trace.
-        load: work that is asked for at a time over what the cluster can hold.
+        load: demand over the capacity of the cluster.
         traces: of an evaluation.
-        held_out: how many other traces are placed for a private metric; 0 for none.
+        held_out: number of other traces, for a private metric; 0 for none.
         trace: seed of the traces.
         function: name of the candidate's function.
     """
@@ -73,14 +73,14 @@ class Evaluator:
     guest = "guest.py"
 
     def evaluate(self, candidate: Candidate) -> Result:
-        """Return `gained`: work placed beyond what best fit places, in percent of all that came.
+        """Return `gained`: work placed, less that of best fit, in percent of all work.
 
         `placed` is the share of the work that was placed, in percent, `best_fit` that of best fit
-        on the same traces, and `stranded` the part of the cluster that is free but of no use to
-        the jobs that find no room, in percent, when they come.
+        on the same traces, and `stranded` the share of the cluster that is free when a job finds no
+        room, in percent.
 
         Raises:
-            CandidateError: the placement is none, or depends on what comes later.
+            CandidateError: the placement is invalid, or depends on later jobs.
         """
         traces, best_fit = self._traces
         found = [self._place(candidate, trace) for trace in traces]
@@ -106,7 +106,7 @@ class Evaluator:
 
     @cached_property
     def _traces(self) -> tuple[list[Trace], list[float]]:
-        """The traces that the score is of, and what best fit places of each."""
+        """The scored traces, and the share of the work of each that best fit places."""
         return self._with_best_fit(self.trace, self.traces)
 
     @cached_property
@@ -119,7 +119,7 @@ class Evaluator:
         return traces, [work_of(trace, best_fit_of(trace)) for trace in traces]
 
     def _draw(self, rng: np.random.Generator) -> Trace:
-        """Return a trace: jobs in powers of two, most of them small, of three kinds of appetite."""
+        """Return a trace: sizes are powers of two, most of them small, with three CPU ratios."""
         capacities = _SHAPES[np.arange(self.machines) % len(_SHAPES)]
         sizes = 2.0 ** rng.choice(5, self.jobs, p=[0.3, 0.3, 0.2, 0.12, 0.08])
         appetites = np.array([_CPU_HEAVY, _BALANCED, _MEMORY_HEAVY])
@@ -131,7 +131,7 @@ class Evaluator:
         return Trace(jobs, durations, capacities)
 
     def _place(self, candidate: Candidate, trace: Trace) -> list[int]:
-        """Have the jobs placed and check the placement; return each one's machine, -1 for none."""
+        """Let the candidate place the jobs and check it; return each one's machine, or -1."""
         returned = candidate.call(
             "guest:place", self.function, trace.jobs, trace.durations, trace.capacities
         )
@@ -141,7 +141,7 @@ class Evaluator:
             machine = machines[time]
             if machine == -1:
                 if room.any():
-                    raise CandidateOutputError(f"job {time} was lost where a machine had room")
+                    raise CandidateOutputError(f"job {time} was lost although a machine had room")
             elif not 0 <= machine < self.machines or not room[machine]:
                 raise CandidateOutputError(f"machine {machine} has no room for job {time}")
         return machines
@@ -149,12 +149,12 @@ class Evaluator:
     def _check_online(
         self, candidate: Candidate, trace: Trace, machines: list[int], rng: Random
     ) -> None:
-        """Raise CandidateOutputError where another future changes what was done before it."""
+        """Raise CandidateOutputError if other later jobs change the placement before them."""
         cut = rng.randrange(self.jobs // 4, self.jobs)
         other = self._draw(np.random.default_rng(rng.getrandbits(63)))
         arrivals = np.arange(self.jobs)
         is_known = (arrivals < cut) & (arrivals + trace.durations <= cut)
-        later = np.maximum(other.durations, cut + 1 - arrivals)  # who is there at the cut stays on
+        later = np.maximum(other.durations, cut + 1 - arrivals)  # jobs that run at the cut go on
         again = replace(
             trace,
             jobs=np.where((arrivals < cut)[:, None], trace.jobs, other.jobs),
@@ -162,15 +162,15 @@ class Evaluator:
         )
         if self._place(candidate, again)[:cut] != machines[:cut]:
             raise CandidateOutputError(
-                "the same jobs were placed in another way when others followed them: a heuristic "
-                "must not depend on what is still to come, nor on chance"
+                "the same jobs were placed differently when other jobs followed: a heuristic must "
+                "not depend on later jobs, nor on chance"
             )
 
 
 def _free(trace: Trace, machines: Sequence[int]) -> Iterator[NDArray[np.int64]]:
-    """Yield what each machine has free when each job comes: one array (machines, 2), updated.
+    """Yield the free room of each machine when each job arrives: one array (machines, 2), updated.
 
-    `machines` is read only after the yield, so that it may grow while this goes.
+    `machines` is read only after the yield, so that the caller may append to it.
     """
     free = trace.capacities.copy()
     leaving: list[list[int]] = [[] for _ in range(len(trace.jobs) + 1)]

@@ -11,10 +11,10 @@ Array = np.ndarray[Any, Any]
 
 
 def place(function: str, jobs: Array, durations: Array, capacities: Array) -> Array:
-    """Return the machine of each job, -1 for one that no machine has room for.
+    """Return the machine of each job, -1 if no machine has room for it.
 
-    Job t arrives at time t and leaves at t + its duration; `jobs` and `capacities` have a row for
-    each with CPU and memory.
+    Job t arrives at time t and leaves at t + its duration; `jobs` and `capacities` have rows of CPU
+    and memory.
     """
     score = getattr(candidate.load(), function)
     free = capacities.copy()

@@ -1,8 +1,7 @@
 """Scores code that multiplies matrices on a device by its speed, against the library's product.
 
-On a GPU the code is a Triton kernel and the library torch; on the processor, for machines without
-one, numba's and numpy's. Everything else is the same: `evolver.scoring.bench` says what is
-believed.
+On a GPU the code is a Triton kernel, and the library is torch. On the processor the code uses
+numba, and the library is numpy. `evolver.scoring.bench` describes the checks, the same for both.
 """
 
 from __future__ import annotations
@@ -60,19 +59,19 @@ LANGUAGES = {
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measures how fast a program multiplies matrices of some shapes on a device.
+    """Measures how fast a program multiplies matrices of given shapes on a device.
 
     The candidate's `multiply(a, b, out)` sets every entry of out, m x n, to the product of a,
-    m x k, and b, k x n: arrays of numpy, or tensors of torch on the GPU, rows one after the other.
+    m x k, and b, k x n: numpy's arrays, or torch's tensors on the GPU, in row order.
 
     Attributes:
         device: "cpu", or "cuda" for a GPU that `[sandbox] gpus` names.
-        dtype: of all three matrices; sums are of float32 at least.
-        shapes: (m, k, n) of each product that counts.
-        held_out: shapes that are measured for private metrics.
-        repeats: pairs of batches that are timed of each shape.
-        inputs: fresh ones on which each shape is verified before.
-        peak: GFLOP/s of the device at this type, to say what share is reached; 0: not said.
+        dtype: of all three matrices; sums must be at least float32.
+        shapes: (m, k, n) of each scored product.
+        held_out: shapes for private metrics.
+        repeats: timed pairs of batches of each shape.
+        inputs: number of fresh inputs for the verification of each shape.
+        peak: GFLOP/s of the device at this type, to report the share that is reached; 0 for none.
         function: the name of the candidate's function.
     """
 
@@ -88,8 +87,8 @@ class Evaluator:
     guest = bench.GUEST
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Check that there is the device, and the type on it."""
-        instead = "a kernel of numba's on the processor is examples/matmul-triton/processor"
+        """Check that the device is available, and supports the type."""
+        instead = "the variant on the processor is examples/matmul-triton/processor"
         devices.require(self.device, gpus, instead)
         if self.device == "cpu" and self.dtype in ("float16", "bfloat16"):
             raise UsageError(f'there is no {self.dtype} on the processor; set dtype = "float32"')
@@ -99,10 +98,10 @@ class Evaluator:
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `speedup` over the library and `gflops`, geometric means over the shapes.
 
-        A shape whose gain is within the noise of measuring it counts as 1.
+        The speedup of a shape counts as 1 if it is within the noise of the measurement.
 
         Raises:
-            CandidateError: a product is wrong, or the program calls the library.
+            CandidateError: a product is wrong, or the program uses names that are not allowed.
         """
         LANGUAGES[self.device].check(candidate.files)
         rng = candidate.rng
@@ -133,7 +132,7 @@ class Evaluator:
         )
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
-        """Return what the score is measured by."""
+        """Return the score of the library, 1 by definition."""
         name = "torch.matmul" if self.device == "cuda" else "numpy's BLAS, one core"
         return {name: [{"speedup": 1.0}]}
 
@@ -151,7 +150,7 @@ def _library_product(device: str) -> Callable[..., Any]:
         return _numpy_product
     import torch
 
-    # The whole of float32: what is measured against is to be as exact as what is measured.
+    # Full float32, so that the reference is as exact as the candidate has to be.
     torch.backends.cuda.matmul.allow_tf32 = False
     return lambda a, b, out: torch.matmul(a, b, out=out)
 

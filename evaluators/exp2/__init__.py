@@ -1,8 +1,8 @@
 """Scores programs that approximate 2**x with + - * / only: digits up, operations down.
 
-The candidate's function is traced in the sandbox on a symbolic argument; both numbers are then
-computed here from the straight-line list that comes out, which is checked against the function's
-own values at secret random inputs.
+Guest code traces the candidate's function on a symbolic argument in the sandbox. The evaluator
+checks the straight-line list that comes out against the function's own values at secret random
+inputs, and computes both numbers from it.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ from evolver.types import Candidate, Result
 
 from . import baselines, measure, target
 
-# Decimals of `digits`: the grid resolves no more, and a program that is better by less is no news
-# that a search should follow.
+# Decimals of `digits`: the grid resolves no more, and a smaller difference should not guide the
+# search.
 RESOLVED = 4
 
 
@@ -43,11 +43,11 @@ class Evaluator:
         function: name of the candidate's function of one argument.
         x_min: lower end of the interval.
         x_max: upper end of the interval.
-        fit_up_to: operations beyond which the literals of a program are not fitted: set it to
-            what the task allows, and no time is spent on what will be rejected.
-        as_python: must the function return a finite float wherever it is called as the Python that
-            it is, where c/0 raises? It is called at the ends of the interval, at the smallest
-            float above the lower one, and wherever a divisor was found to be 0.
+        fit_up_to: largest number of operations for which literals are fitted; set it to the task's
+            limit, so that no time goes into programs that will be rejected.
+        as_python: must the function return finite floats as plain Python, where c/0 raises? It is
+            called at the ends of the interval, at the smallest float above the lower one, and
+            where a divisor was found to be 0.
     """
 
     function: str = "exp2"
@@ -61,10 +61,10 @@ class Evaluator:
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `digits` (-log10 of the largest relative error) and `operations`.
 
-        Further metrics: `error`, and `float64_error`, what float64 arithmetic makes of it.
+        Further metrics: `error`, and `float64_error`, the error in float64 arithmetic.
 
         Raises:
-            CandidateError: the program is no straight line, or has no finite value somewhere.
+            CandidateError: the program is no straight line, or is not finite somewhere.
         """
         line = trace(candidate, self.function, self.x_min, self.x_max)
         operations = count_operations(line)
@@ -89,7 +89,7 @@ class Evaluator:
     def residuals(self, candidate: Candidate) -> LineResiduals | None:
         """Return the relative residuals as a function of the literals, from one symbolic trace.
 
-        None where the program takes more than `fit_up_to` operations.
+        None if the program takes more than `fit_up_to` operations.
 
         Raises:
             CandidateError: the program is no straight line in its argument and its literals.
@@ -108,8 +108,8 @@ class Evaluator:
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
         """Return the classical approximations, series -> points in the space of the metrics.
 
-        At each operation count a series has its best point that costs no more. They hold for
-        2**x on [0, 1] alone; for another interval there are none.
+        At each operation count a series has its best point that costs no more. Empty for another
+        interval than [0, 1].
         """
         series: dict[str, list[Mapping[str, float]]] = {}
         if (self.x_min, self.x_max) != (0.0, 1.0):

@@ -3,7 +3,7 @@
     python evaluators/exp2/baselines.py            # recompute the table and print it
     python evaluators/exp2/baselines.py --write    # and store it beside this file
 
-Every error is a minimax error, found by exchange (Remez 1934) in 50-digit arithmetic, but for the
+Every error is a minimax error, found by exchange (Remez 1934) in 50-digit arithmetic, except in the
 Taylor and Padé columns, which are expansions about a point. Counting follows `straightline`: a
 polynomial of degree n in Horner's form takes 2n operations, a ratio of degrees (m, n) with a monic
 denominator 2(m + n), as a continued fraction (n, n) 3n and (n - 1, n) 3n - 1, k squarings of an
@@ -32,7 +32,7 @@ Form = Callable[[Coefficients, Number], Number]  # (free coefficients, x) -> val
 
 @dataclass(frozen=True)
 class Baseline:
-    """One approximation: what series it belongs to, what it costs and how good it is."""
+    """One approximation: its series, cost, error and name."""
 
     series: str
     operations: int
@@ -69,8 +69,8 @@ def odd(free: Coefficients, x: Number) -> Number:
 def nested(free: Coefficients, x: Number) -> Number:
     """Return (u + c) / (u - c), where u <- u + a / u is iterated from x; free = (c, a, ...).
 
-    This is the form of Real 2023 (https://arxiv.org/abs/2312.08472) with its constants tied so
-    that the value at 0 is 1. It is written without the division by x, which has no value at 0.
+    This is the form of Real 2023 (https://arxiv.org/abs/2312.08472) with constants such that the
+    value at 0 is 1. It avoids the division by x, which is undefined at 0.
     """
     numerator, denominator = x, mpf(1)  # u = numerator / denominator
     for a in free[1:]:
@@ -110,8 +110,8 @@ def _interpolated(
     """Return the coefficients that meet 2**(x / 2**k) at Chebyshev points.
 
     Args:
-        rows: of a point and the value there, the factors of the coefficients and the right side.
-        count: of coefficients.
+        rows: from a point and the value there, the factors of the coefficients and the right side.
+        count: number of coefficients.
         squarings: k.
     """
     matrix, right = mpmath.matrix(count, count), mpmath.matrix(count, 1)
@@ -156,7 +156,7 @@ def nested_error(iterations: int, squarings: int = 0) -> Number:
         a = 12 / rate**2
         start = [a * rate / 2, a]
     else:
-        a = (30 + mpmath.sqrt(180)) / rate**2  # of two solutions the better one
+        a = (30 + mpmath.sqrt(180)) / rate**2  # the better of two solutions
         start = [a * rate / 2, a, a**3 * rate**4 / 720]
     return minimax_error(nested, start, squarings)
 
@@ -222,7 +222,7 @@ def _expansions(most: int) -> Iterable[Baseline]:
 
 
 def _ratios(most: int) -> Iterable[Baseline]:
-    """Yield the ratios: 2**x is as well met by (m, n) as by (n, m), best where they are close."""
+    """Yield the ratios: (m, n) and (n, m) are equally good for 2**x, best for m near n."""
     for degrees in range(1, most):
         m, n = degrees // 2, degrees - degrees // 2
         operations = _continued_fraction_operations(degrees)
@@ -256,8 +256,8 @@ def compute(most: int = MOST_OPERATIONS) -> list[Baseline]:
     return [baseline for baseline in found if baseline.operations <= most]
 
 
-# A column also holds what its form can imitate: a polynomial is a ratio, a ratio in Horner's form
-# can be written as a continued fraction, and both are squared no times.
+# A series includes those that its form contains: a polynomial is a ratio, a ratio in Horner's form
+# can be written as a continued fraction, and both are forms with no squarings.
 _INCLUDES: Mapping[str, tuple[str, ...]] = {
     "minimax ratio": ("minimax polynomial",),
     "continued fraction": ("minimax polynomial", "minimax ratio"),
@@ -281,7 +281,7 @@ def best_of(baselines: Iterable[Baseline], most: int = MOST_OPERATIONS) -> list[
 
 
 def stored() -> list[Baseline]:
-    """Return the table that lies beside this file."""
+    """Return the table beside this file."""
     with STORED.open(newline="", encoding="utf-8") as file:
         return [
             Baseline(row["series"], int(row["operations"]), float(row["error"]), row["name"])
@@ -300,7 +300,7 @@ def _printed(table: Sequence[Baseline]) -> str:
 
 
 def main(arguments: Sequence[str]) -> None:
-    """Recompute the table, print it, and store it where asked."""
+    """Recompute the table and print it; with --write, store it."""
     table = best_of(compute())
     print(_printed(table))
     if "--write" in arguments:

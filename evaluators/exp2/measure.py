@@ -1,4 +1,4 @@
-"""Measures the error of a straight-line program, much more finely than float64 resolves."""
+"""Measures the error of a straight-line program, far below the resolution of float64."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ from evolver.scoring.straightline import Array, DoubleDouble, StraightLine
 from . import target
 
 RANDOM_DRAWS = 512
-SMALLEST_ERROR = 1e-30  # what the arithmetic resolves; a smaller error is reported as this
+SMALLEST_ERROR = 1e-30  # the resolution of the arithmetic; smaller errors are reported as this
 ZOOM_ROUNDS = 9  # 33 points each: down to the spacing of floats
 ZOOM_POINTS = 33
-MOST_ZEROS = 16  # points where a divisor is 0 that are told of
+MOST_ZEROS = 16  # reported points where a divisor is 0
 
 
 @dataclass(frozen=True)
 class Measurement:
-    """The largest relative error of a program, where it is, and what float64 makes of it."""
+    """The largest relative error of a program, its place, and the error in float64 arithmetic."""
 
     error: float
     float64_error: float
@@ -34,7 +34,7 @@ def measure(line: StraightLine, low: float, high: float, rng: Random) -> Measure
     """Measure a program at Chebyshev points, secret random points, and around its poles.
 
     Raises:
-        CandidateOutputError: it is infinite or undefined somewhere on the interval.
+        CandidateOutputError: the program is infinite or undefined somewhere on the interval.
     """
     grid, pool = target.chebyshev(low, high), target.pool(low, high)
     drawn = np.random.default_rng(rng.getrandbits(64)).integers(len(pool.x), size=RANDOM_DRAWS)
@@ -74,10 +74,10 @@ def measure(line: StraightLine, low: float, high: float, rng: Random) -> Measure
 
 
 def _around_poles(line: StraightLine, grid: Array) -> Array:
-    """Return points that close in on every sign change of a denominator between grid points.
+    """Return points around every sign change of a denominator between grid points.
 
-    A pole that the output keeps shows there as an enormous error; one that a later division
-    takes back, as in ``a / (x + b / x)``, does not.
+    A pole of the output gives an enormous error there; a pole that a later division cancels, as in
+    ``a / (x + b / x)``, does not.
     """
     denominators = _divisors(line)
     if not denominators:
@@ -93,7 +93,7 @@ def _around_poles(line: StraightLine, grid: Array) -> Array:
 
 
 def _divisors(line: StraightLine) -> list[int]:
-    """Return the nodes that depend on x and by which others are divided."""
+    """Return the nodes that depend on x and are divisors."""
     dependent = line.depends("x")
     return sorted({node.right for node in line.nodes if node.kind == "/" and dependent[node.right]})
 

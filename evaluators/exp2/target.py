@@ -11,7 +11,7 @@ from evolver.scoring.straightline import Array, DoubleDouble, Samples
 
 DIGITS = 50  # of mpmath
 CHEBYSHEV_POINTS = 1025
-RANDOM_POINTS = 4096  # a pool; each evaluation draws its own from it
+RANDOM_POINTS = 4096  # a pool, from which each evaluation draws
 FIT_POINTS = 32
 LEVELLING_POINTS = 193
 _POOL_SEED = 20260
@@ -34,14 +34,14 @@ def chebyshev(low: float, high: float) -> Samples:
 
 @lru_cache
 def pool(low: float, high: float) -> Samples:
-    """Return the samples at uniformly random points, from which each evaluation draws some."""
+    """Return the samples at uniformly random points, the pool of each evaluation."""
     x = np.random.default_rng(_POOL_SEED).uniform(low, high, RANDOM_POINTS)
     return Samples(x, exp2(x))
 
 
 @lru_cache
 def fit_points(low: float, high: float) -> Samples:
-    """Return the samples at the Chebyshev points of the first kind, which leave out the ends."""
+    """Return the samples at the Chebyshev points of the first kind, without the ends."""
     angles = (np.arange(FIT_POINTS) + 0.5) * np.pi / FIT_POINTS
     x = (low + high) / 2 - (high - low) / 2 * np.cos(angles)
     return Samples(x, exp2(x))
@@ -49,7 +49,7 @@ def fit_points(low: float, high: float) -> Samples:
 
 @lru_cache
 def levelling_points(low: float, high: float) -> Samples:
-    """Return the samples at Chebyshev points whose first and last stand a little inside.
+    """Return the samples at Chebyshev points whose first and last are slightly inside.
 
     A form with c/x has its limit at x = 0, but no derivative in floating point.
     """

@@ -1,8 +1,8 @@
 """Scores approximations of a function by float32 arithmetic: speed, at an error below one ULP.
 
-Whatever a candidate says is compared with what is exact: all floats of one binade for each
-candidate, all of the interval before a program is announced. The timed calls return a checksum of
-the bits of values that were verified before.
+The evaluator compares a candidate's values with exact ones: on all floats of one binade for each
+candidate, and on the whole interval before a program is announced. The timed calls return a
+checksum of the bits of the verified values.
 """
 
 from __future__ import annotations
@@ -31,45 +31,45 @@ from .trusted import HARNESS, Error, Reference, Values, in_harness, in_library, 
 from .writing import in_c, in_triton, line_in_triton
 
 _INSTEAD = (
-    'the same runs on the processor with [evaluator] with = { device = "cpu", rounds = 64 } and '
-    'with [sandbox] preload = ["numpy"] and no gpus'
+    'to run it on the processor, set [evaluator] with = { device = "cpu", rounds = 64 } and '
+    '[sandbox] preload = ["numpy"] without gpus'
 )
 NAME = "approximate"  # the candidate's function
 GUESTS = ("compiled.py", "graphics.py")
-_CODE = 2**15  # bytes; a polynomial of degree 14, done for many values at a time, is 5,400
-_CHUNK = 2**21  # floats that are carried at once, 8 MiB: below `result_bytes`
+_CODE = 2**15  # bytes; a vectorised polynomial of degree 14 takes 5,400
+_CHUNK = 2**21  # floats in one answer, 8 MiB: below `result_bytes`
 _STRETCH = 4096  # floats of each stretch outside the binade
-_STRETCHES = 30  # of them, at secret places
-_CALLED = BINADE  # values of a timed call, which takes some milliseconds or nearly one
-_FEWER = 16  # of the C library's own function, one value at a time, so many times fewer are timed
-_BARE = ("-fno-asynchronous-unwind-tables",)  # so that all that is left are tables of the program
-_QUICK = 30.0  # seconds for what takes well below one of a program that ends
+_STRETCHES = 30  # number of them, at secret places
+_CALLED = BINADE  # values of a timed call, which takes about one to some milliseconds
+_FEWER = 16  # times fewer values are timed of the C library's scalar function
+_BARE = ("-fno-asynchronous-unwind-tables",)  # so that all tables are the program's
+_QUICK = 30.0  # seconds for steps that usually take far less than one
 
 
 @dataclass(frozen=True)
 class Evaluator:
     """Measures a float32 approximation of a function on an interval.
 
-    In Python the candidate's `approximate(x)` is a straight line of + - * / on x and constants. It
-    is traced on a symbol and written in C by this evaluator, each operation one of floats,
-    constants rounded to floats, and a product that is used once in a sum fused with it. In C it is
-    `float approximate(float x)`, which may use what a compiler makes no call of. Either is compiled
-    into a loop over many values, which gcc may do several of at a time.
+    In Python the candidate's `approximate(x)` is a straight line of + - * / on x and constants. The
+    evaluator traces it on a symbol and writes it in C: operations are on floats, constants are
+    rounded to floats, and a product that is used once, in a sum, is fused with it. In C it is
+    `float approximate(float x)`, which must compile without calls of other functions. Either is
+    compiled into a loop over many values, which gcc may vectorise.
 
-    The error is in ULP: over the distance of neighbouring floats in the binade of the exact value
-    (Muller 2005, https://inria.hal.science/inria-00070503). Real (2023), AutoNumerics-Zero,
-    https://arxiv.org/abs/2312.08472, asks for less than one, and speed.
+    The error is in ULP: relative to the distance of neighbouring floats in the binade of the exact
+    value (Muller 2005, https://inria.hal.science/inria-00070503). Real (2023), AutoNumerics-Zero,
+    https://arxiv.org/abs/2312.08472, asks for an error below one, and speed.
 
     Attributes:
-        function: what is approximated: see `functions.FUNCTIONS`.
+        function: name of the function to approximate: see `functions.FUNCTIONS`.
         language: "python" or "c".
-        timed_below: error from which on a program is not timed: what `require` allows.
-        repeats: batches that are timed.
+        timed_below: error below which a program is timed: the limit in `require`.
+        repeats: timed batches.
         tables: bytes of constants that a program in C may have.
-        fit_up_to: operations beyond which the literals of a program are not fitted.
+        fit_up_to: largest number of operations for which literals are fitted.
         device: "cpu", or "cuda" for a GPU that `[sandbox] gpus` names.
-        rounds: values that are computed in registers for each that is loaded, timed as on a GPU,
-            by `evolver.scoring.bench`; 0, on the processor alone: a loop that loads nothing.
+        rounds: values that are computed in registers for each loaded one, timed as on a GPU, by
+            `evolver.scoring.bench`; 0 for a loop that loads nothing, on the processor only.
         flags: of gcc.
     """
 
@@ -97,41 +97,41 @@ class Evaluator:
                 f"there is no function '{self.function}'; {nearest(self.function, FUNCTIONS)}"
             )
         if self.rounds < 0:
-            raise UsageError(f"rounds is {self.rounds}; compute 64 values in registers, or 0")
+            raise UsageError(f"rounds is {self.rounds}; it must be 0 or more, for instance 64")
         if self.device == "cuda" and (self.rounds < 1 or self.language == "c"):
             raise UsageError(
-                'on a GPU straight lines are timed in registers: set language = "python" and '
+                'a GPU can only time straight lines in registers: set language = "python" and '
                 "rounds = 64"
             )
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Raise UsageError where there is no compiler or no device."""
+        """Raise UsageError if there is no compiler or no device."""
         devices.require(self.device, gpus, _INSTEAD)
         if self.device == "cuda":
             extras.require_modules("torch", "triton")
         devices.require_compiler()
 
     def evaluate(self, candidate: Candidate) -> Result:
-        """Return `ulp`, the largest error, and how fast the program is where that is small enough.
+        """Return `ulp`, the largest error, and the speed of the program if that is small enough.
 
-        `against_vectorised` is its speed over that of the C library's function in the same loop,
-        vectorised by the compiler (-ffast-math) where the library allows it, and `against_libm`
-        over the same called one value at a time; `ns` is nanoseconds a value. With `rounds` it is
-        `against_library` instead, over the device's own function, and 1 where it is within noise.
-        `operations` is of straight lines alone. Of the floats outside the binade a few stretches
-        are measured.
+        `against_vectorised` is the speed relative to the C library's function in the same loop,
+        vectorised by the compiler (-ffast-math) if the library allows it; `against_libm` is
+        relative to the same function, one value at a time; `ns` is nanoseconds for a value. With
+        `rounds` there is `against_library` instead, relative to the device's own function, and 1 if
+        the difference is within noise. `operations` is for straight lines only. Outside the binade
+        it measures a few stretches of floats.
 
         Raises:
-            CandidateError: the program does not compile or is not of the kind that is wanted, has
-                no finite value somewhere, or returns another checksum than that of its values.
+            CandidateError: the program does not compile or is malformed, is not finite somewhere,
+                or returns another checksum than that of its values.
         """
         return self._judge(candidate, self._stretches(candidate))
 
     def confirm(self, candidate: Candidate) -> Result:
         """Return the same, with the error of every float of the interval.
 
-        Of the 1,065,353,217 floats in [0, 1] that takes some seconds of one core, and a minute
-        where their values have to be carried: of a program in C, or on a GPU.
+        The 1,065,353,217 floats in [0, 1] take some seconds of one core, or a minute if the
+        candidate's process sends their values: for programs in C, and on a GPU.
         """
         first, end = self._of.first, self._of.first + self._of.count
         return self._judge(
@@ -142,7 +142,7 @@ class Evaluator:
     def residuals(self, candidate: Candidate) -> FloatResiduals | None:
         """Return the error in ULP, in exact arithmetic, as a function of the literals.
 
-        None where the program takes more than `fit_up_to` operations.
+        None if the program takes more than `fit_up_to` operations.
 
         Raises:
             CandidateError: the program is no straight line in its argument and its literals.
@@ -156,7 +156,7 @@ class Evaluator:
         return float_residuals(self._of, line, own)
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
-        """Return what speeds are measured by."""
+        """Return the speeds of the libraries, 1 by definition."""
         return {
             "the C library, vectorised": [{"against_vectorised": 1.0}],
             "the C library": [{"against_libm": 1.0}],
@@ -168,7 +168,7 @@ class Evaluator:
         return FUNCTIONS[self.function]
 
     def _judge(self, candidate: Candidate, rest: Sequence[tuple[int, int]]) -> Result:
-        """Measure a candidate on the binade and on further stretches, and time it."""
+        """Measure a candidate on the binade and on further stretches of floats, and time it."""
         if self.language == "c":
             compiling.compile_program(
                 candidate,
@@ -184,20 +184,20 @@ class Evaluator:
         line = trace(candidate, NAME, self._of.low, self._of.high)
         operations = {"operations": float(count_operations(line))}
         rough = rough_error(self._of, line)
-        if rough > 2 * self.timed_below:  # no rounding mends that
+        if rough > 2 * self.timed_below:  # rounding cannot make up for that
             return Result(
                 {"ulp": rough, **operations},
-                feedback=f"exact arithmetic with its float32 constants gives {rough:.4g} ULP "
-                "already, so it was not compiled",
+                feedback=f"exact arithmetic with float32 constants already has an error of "
+                f"{rough:.4g} ULP, so the program was not compiled",
             )
         if self.device == "cuda":
             candidate.write("kernel.py", in_triton(line_in_triton(line)).encode())
             self._prepare(candidate)
             result = self._measured(candidate, partial(_returned, candidate, "graphics"), rest)
         else:
-            # The text is this evaluator's own, of a list that was checked: it need not be run over
-            # there to be measured, which would have gigabytes carried to confirm it. It is timed
-            # there.
+            # The evaluator wrote this source itself, from a checked list, so it can measure it in
+            # its own process; to confirm it in the candidate's would transfer gigabytes. The timed
+            # calls are in the candidate's process.
             with in_harness(in_c(line), self.flags) as (values_at, content):
                 candidate.write("approximate.so", content)
                 self._prepare(candidate)
@@ -210,7 +210,7 @@ class Evaluator:
         values_at: Callable[[int, int], Values],
         rest: Sequence[tuple[int, int]],
     ) -> Result:
-        """Measure values on the binade and on further stretches; time the compiled candidate."""
+        """Measure values on the binade and on further stretches; time the compiled program."""
         of = yardstick(self._of)
         start = self._of.binade_start
         values = np.concatenate(
@@ -238,19 +238,19 @@ class Evaluator:
         return Result({**metrics, **timed}, feedback="\n".join([feedback, *about]))
 
     def _prepare(self, candidate: Candidate) -> None:
-        """Get a compiled candidate ready to be called in registers, where that is wanted."""
+        """Prepare a compiled candidate for timing in registers, if `rounds` asks for it."""
         if self.rounds:
             folding.prepare(candidate, self._of, self.device, self.rounds)
 
     def _stretches(self, candidate: Candidate) -> list[tuple[int, int]]:
-        """Draw where the rest of the interval is measured: its ends, and secret places."""
+        """Draw the measured stretches outside the binade: at the ends, and at secret places."""
         first, last = self._of.first, self._of.first + self._of.count - 1
         starts = [first, last - _STRETCH + 1]
         starts += [candidate.rng.randint(*starts) for _ in range(_STRETCHES)]
         return [(start, _STRETCH) for start in starts]
 
     def _time(self, candidate: Candidate, values: Values) -> Mapping[str, float]:
-        """Time the sum of the bits of secretly drawn values, and see that they are those known."""
+        """Time the sum of the bits of secretly drawn values, and check it by the known values."""
         vectorised = in_library(self._of, self.flags, "-ffast-math")
         scalar = in_library(self._of, self.flags, share=_FEWER)
         took = min(
@@ -270,7 +270,7 @@ class Evaluator:
         reference: Reference,
         repeats: int,
     ) -> float:
-        """Return the least seconds a value, timed in turn with a reference."""
+        """Return the least seconds for a value, timed in turn with a reference."""
         timing = candidate.time(
             "compiled:checksum",
             self._inputs(candidate.rng),
@@ -281,7 +281,7 @@ class Evaluator:
         return timing.least / _CALLED
 
     def _inputs(self, rng: Random) -> Iterator[tuple[int, int, int, int]]:
-        """Draw which floats of the binade are summed over."""
+        """Draw the floats of the binade that are summed over."""
         while True:
             start, stride = rng.getrandbits(32), rng.getrandbits(32) | 1
             yield self._of.binade_start, start, stride, _CALLED
@@ -296,7 +296,7 @@ class Evaluator:
 
 
 def _returned(candidate: Candidate, guest: str, first: int, count: int) -> Values:
-    """Return what a compiled candidate says its values are."""
+    """Return the values of a compiled candidate, from its own process."""
     returned = candidate.call(f"{guest}:values", first, count, timeout=_QUICK)
     if type(returned) is not bytes or len(returned) != 4 * count:
         raise CandidateOutputError("the guest returned no value for each float")
@@ -311,5 +311,5 @@ def _finite(error: Error) -> Error:
 
 @lru_cache(maxsize=1)
 def _exact(function: Function) -> NDArray[np.float64]:
-    """Return what is exact on the binade: 64 MiB, computed once."""
+    """Return the exact values on the binade: 64 MiB, computed once."""
     return yardstick(function).exact(function.binade_start, BINADE)

@@ -1,4 +1,4 @@
-"""Guest code: calls what gcc made of the candidate, in its process, so nobody believes it.
+"""Guest code: calls the compiled candidate in its own process, so the evaluator trusts none of it.
 
 Standard library only.
 """
@@ -14,7 +14,7 @@ _terms: list[int] = []
 
 @functools.cache
 def library() -> ctypes.CDLL:
-    """Load what gcc made."""
+    """Load the compiled library."""
     loaded = ctypes.CDLL("./approximate.so")
     loaded.harness_values.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
     loaded.harness_values.restype = None
@@ -39,7 +39,7 @@ def checksum(binade: int, start: int, stride: int, count: int) -> int:
 
 
 def prepare(binade: int, rounds: int, _device: str) -> None:
-    """Set what `fold` is to be called with."""
+    """Set the terms of `fold`."""
     _terms[:] = [binade, rounds]
 
 

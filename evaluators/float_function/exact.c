@@ -1,11 +1,11 @@
-/* What is exact: in the evaluator's own process. It is compiled with -ffast-math, for the C library's
-   functions of several doubles at once, after a line that defines EXACT(x), an expression of the
-   double x. Their errors, a few units of a double, are some 1e-8 of a float's. */
+/* Exact values, in the evaluator's own process. A line before this file defines EXACT(x), an
+   expression of the double x. -ffast-math lets gcc use the C library's vector functions; their
+   errors, a few units of a double, are about 1e-8 units of a float. */
 
 #include <math.h>
 #include <stdint.h>
 
-/* Set y to the function at `count` floats, one after the other, from that with the bits `first`. */
+/* Set y to the function at `count` successive floats, from the bits `first` on. */
 void exact_of_floats(uint32_t first, uint32_t count, double *restrict y)
 {
     for (uint32_t i = 0; i < count; i++) {

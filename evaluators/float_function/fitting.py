@@ -16,16 +16,16 @@ from .writing import in_float
 
 _FIT_POINTS = 32
 _LEVELLING_POINTS = 257
-_INSET = 1e-9  # of the ends of the interval, where forms with c/x have no derivative
-_LARGEST = 3e38  # literals beyond it are no floats
+_INSET = 1e-9  # from the ends of the interval, where forms with c/x have no derivative
+_LARGEST = 3e38  # largest literal that is a float
 
 
 @dataclass(frozen=True, eq=False)
 class FloatResiduals(LineResiduals):
-    """The errors of a straight line in ULP, as computed without roundings but of its literals."""
+    """The errors of a straight line in ULP, in exact arithmetic with rounded literals."""
 
     def refine(self, parameters: Array) -> Array:
-        """Return float32 literals (n,) whose largest error is the smallest that is reached."""
+        """Return float32 literals (n,) with the smallest largest error that is reached."""
         levelling = Levelling(self.line, self.levelled)
         exact = levelling.refine(parameters)
         if not (np.isfinite(exact).all() and np.abs(exact).max(initial=0.0) < _LARGEST):
@@ -51,7 +51,7 @@ def float_residuals(function: Function, line: StraightLine, own: Array) -> Float
 
 
 def rough_error(function: Function, line: StraightLine) -> float:
-    """Return the largest error in ULP at some points, without roundings but of the constants."""
+    """Return the largest error in ULP at some points, exact but for the rounded constants."""
     _, levelled = _samples(function)
     with np.errstate(all="ignore"):
         errors = np.abs(levelled.errors(line.with_constants(in_float).run(levelled.x)[-1]))
@@ -60,7 +60,7 @@ def rough_error(function: Function, line: StraightLine) -> float:
 
 @lru_cache
 def _samples(function: Function) -> tuple[Samples, Samples]:
-    """Return where literals are fitted, and where errors are levelled."""
+    """Return the points for fitting literals, and for levelling errors."""
     low, high = function.low, function.high
     middle, half = (low + high) / 2, (high - low) / 2
     first_kind = np.cos((np.arange(_FIT_POINTS) + 0.5) * np.pi / _FIT_POINTS)

@@ -1,8 +1,8 @@
 """Times an approximation in registers, on a GPU or on the processor, by `evolver.scoring.bench`.
 
-Each value that is loaded leads to many that are computed, at secret places of the binade, and the
-sum of their bits is what is stored. So what is timed is the arithmetic, and what is stored can be
-computed again from the values that were verified before, to the bit.
+For each loaded value a call computes many values, at secret places of the binade, and stores the
+sum of their bits. So the arithmetic determines the time, and the evaluator can compute each stored
+sum, to the bit, from the verified values.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from .trusted import Values, library_in_harness
 from .writing import in_triton
 
 _COUNT = {"cpu": 1 << 16, "cuda": 1 << 22}  # values that a call loads, and stores
-_INPUTS = 2  # on which it is verified before it is timed
+_INPUTS = 2  # for the verification before the timing
 _GUESTS = {"cpu": "compiled", "cuda": "graphics"}
 
 
 def prepare(candidate: Candidate, of: Function, device: devices.Device, rounds: int) -> None:
-    """Get a compiled candidate ready to be timed, and on a GPU to return its values."""
+    """Prepare a compiled candidate for timing, and on a GPU for returning its values."""
     candidate.call(f"{_GUESTS[device]}:prepare", of.binade_start, rounds, device)
 
 
@@ -46,19 +46,19 @@ def compare(
     """Time a prepared candidate beside the device's own library.
 
     Args:
-        candidate: one that `prepare` was called with.
-        of: what it approximates.
-        values: its own, on the whole binade.
-        device: where.
-        rounds: values that are computed for each that is loaded.
+        candidate: after `prepare`.
+        of: the approximated function.
+        values: the candidate's, on the whole binade.
+        device: to time it on.
+        rounds: values that are computed for each loaded one.
         flags: of gcc, on the processor.
         repeats: batches.
 
     Returns:
-        `ns` and `against_library`, and what is to be said of the device.
+        `ns` and `against_library`, and lines about the device for the feedback.
 
     Raises:
-        CandidateOutputError: it computes other values than these.
+        CandidateOutputError: the timed calls compute other values than these.
     """
     known, count = values.view(np.uint32), _COUNT[device]
     strides = np.arange(rounds, dtype=np.uint32)
@@ -93,7 +93,7 @@ def compare(
 
 
 def _places(x: np.ndarray) -> np.ndarray:
-    """Return the places in their binade of float32 numbers."""
+    """Return the positions of float32 numbers within their binade."""
     return x.astype(np.float32).view(np.uint32) & np.uint32(BINADE - 1)
 
 
@@ -101,7 +101,7 @@ def _places(x: np.ndarray) -> np.ndarray:
 def _library(
     of: Function, device: devices.Device, rounds: int, flags: tuple[str, ...]
 ) -> Callable[..., None]:
-    """Return the library's own function, called as the candidate is."""
+    """Return the library's own function, to be called as the candidate's."""
     if device == "cuda":
         kernel = load_kernel(in_triton(f"    return {of.on_gpu}"))
         return lambda x, secret, out: kernel.fold(x, secret, out, of.binade_start, rounds)
@@ -114,7 +114,7 @@ def _library(
 
 
 def load_kernel(text: str) -> Any:
-    """Import a kernel of the evaluator's own, whose file Triton reads again when it is called."""
+    """Import a kernel of the evaluator; Triton reads its file again at the first call."""
     folder = tempfile.TemporaryDirectory(prefix="evolver-kernel-")
     path = Path(folder.name) / "kernel.py"
     path.write_text(text, "utf-8")

@@ -1,4 +1,4 @@
-"""The functions that can be asked for, each with the interval that its argument is reduced to."""
+"""The functions to approximate, each with the interval of its reduced argument."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ class Function:
     """A function of one float on an interval of them.
 
     Attributes:
-        text: of it, for messages.
-        exact: in C, of the double x; the error is that of the C library, some 1e-8 ULP of float.
-        library: in C, of the float x: what it is compared with.
-        on_gpu: in Triton, the same.
-        low: of the interval, a float that is not negative.
-        high: its end, which is part of it.
-        binade: where the binade begins that is measured whole for each candidate.
+        text: formula for messages.
+        exact: in C, of the double x; the error is that of the C library, about 1e-8 float ULP.
+        library: in C, of the float x: the library's function, for comparison.
+        on_gpu: the same in Triton.
+        low: start of the interval, a float of at least 0.
+        high: its end, inclusive.
+        binade: start of the binade that is measured completely for each candidate.
     """
 
     text: str
@@ -49,7 +49,7 @@ class Function:
 
 
 def bits(x: float) -> int:
-    """Return the bits of a float32 number; those of numbers that are not negative are ordered."""
+    """Return the bits of a float32 number; for numbers of at least 0 they keep the order."""
     return int(np.float32(x).view(np.uint32))
 
 
@@ -58,9 +58,9 @@ def float_of(pattern: int) -> float:
     return float(np.uint32(pattern).view(np.float32))
 
 
-# Larger arguments are brought here first: those of 2**x and e**x by whole powers of two, of log2 by
-# the exponent, of sin and cos by multiples of pi / 2 (to pi / 4 at most), and half of them by
-# symmetry. A zero at an end takes a small relative error there.
+# A library reduces other arguments to these intervals: for 2**x and e**x by powers of two, for log2
+# by the exponent, for sin and cos by multiples of pi / 2 (to at most pi / 4), and half of them by
+# symmetry. A zero at an end requires a small relative error there.
 FUNCTIONS: Mapping[str, Function] = {
     "exp2": Function("2**x", "exp2(x)", "exp2f(x)", "libdevice.exp2(x)", 0.0, 1.0, 0.5),
     "exp": Function("e**x", "exp(x)", "expf(x)", "libdevice.exp(x)", 0.0, 0.75, 0.25),

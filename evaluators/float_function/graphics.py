@@ -1,6 +1,6 @@
-"""Guest code: calls the kernel that the evaluator wrote of the candidate, on a GPU.
+"""Guest code: calls the kernel that the evaluator wrote from the candidate, on a GPU.
 
-Nobody believes it: see compiled.py, of which this is the form for a GPU.
+The evaluator trusts none of it, as in compiled.py, the variant for the processor.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _terms: list[Any] = []
 
 
 def prepare(binade: int, rounds: int, device: str) -> None:
-    """Load the kernel, and set what it is to be called with."""
+    """Load the kernel, and set the terms of its calls."""
     spec = importlib.util.spec_from_file_location("kernel", "kernel.py")
     assert spec is not None
     assert spec.loader is not None

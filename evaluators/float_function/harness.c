@@ -1,12 +1,11 @@
-/* What calls an approximation, in whoever's process: the candidate's, or the evaluator's own for the
-   functions of the library. The text of the approximation follows the last line, so that nothing in
-   it can change this one. */
+/* Calls an approximation, in the candidate's process, or in the evaluator's for functions of the
+   library. The source of the approximation follows the last line, so that it cannot change this. */
 
 #include <stdint.h>
 
-#define PLACES 0x7FFFFFu /* of the floats of a binade, from 0 */
+#define PLACES 0x7FFFFFu /* the last position of a float in its binade, from 0 */
 
-/* Inlined, so that the compiler sees one loop and may do several values of it at once. */
+/* Inlined, so that the compiler can vectorise the loops below. */
 __attribute__((always_inline)) static inline float approximate(float x);
 
 static inline float float_of(uint32_t bits)
@@ -23,15 +22,15 @@ static inline uint32_t bits_of(float x)
     return bits;
 }
 
-/* Set y to the values at `count` floats, one after the other, from that with the bits `first`. */
+/* Set y to the values at `count` successive floats, from the bits `first` on. */
 void harness_values(uint32_t first, uint32_t count, float *restrict y)
 {
     for (uint32_t i = 0; i < count; i++)
         y[i] = approximate(float_of(first + i));
 }
 
-/* Return the sum of the bits of `count` values, all of one binade, whose first float has the bits
-   `binade`. Which of its 2**23 floats are drawn depends on `start` and `stride`, both secret. */
+/* Return the sum of the bits of `count` values in one binade, whose first float has the bits
+   `binade`. The secrets `start` and `stride` draw from its 2**23 floats. */
 uint32_t harness_checksum(uint32_t binade, uint32_t start, uint32_t stride, uint32_t count)
 {
     uint32_t sum = 0;
@@ -40,9 +39,9 @@ uint32_t harness_checksum(uint32_t binade, uint32_t start, uint32_t stride, uint
     return sum;
 }
 
-/* Set each of `count` outputs to the low 24 bits of a sum of the bits of `rounds` values, which is a
-   float exactly. The first is at the place of x in the binade, the others lie a secret stride apart,
-   so that inputs and outputs are carried once for many values. */
+/* Set each of `count` outputs to the low 24 bits of a sum of the bits of `rounds` values, which a
+   float holds exactly. The first value is at the position of x in the binade, the others follow at a
+   secret stride, so that one input and one output stand for many values. */
 void harness_fold(uint32_t binade, uint32_t rounds, uint32_t count, const float *restrict x,
                   const float *restrict secret, float *restrict out)
 {

@@ -1,4 +1,4 @@
-"""The evaluator's own side, compiled by gcc: what is exact, and what is compared with it."""
+"""The evaluator's own compiled code: exact values, errors, and reference functions."""
 
 from __future__ import annotations
 
@@ -24,21 +24,21 @@ HARNESS = Path(__file__).with_name("harness.c").read_text("utf-8")
 _EXACT = Path(__file__).with_name("exact.c").read_text("utf-8")
 _YARDSTICK = Path(__file__).with_name("yardstick.c").read_text("utf-8")
 _FLAGS = ("-O3", "-march=native")
-_KEPT = 100  # calls of a reference
+_KEPT = 100  # calls of a reference that are remembered
 
 Values = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Error:
-    """How far values are from what is exact.
+    """The error of values.
 
     Attributes:
-        ulp: of the worst, in units in the last place of what is exact; not finite where a value is
+        ulp: largest error, in units in the last place of the exact value; not finite if a value is
             not.
-        where: the bits of its argument.
-        nearest: how many values are the nearest float, or as near.
-        count: of the values.
+        where: bits of the argument with that error.
+        nearest: number of values that are the nearest float, or equally near.
+        count: number of values.
     """
 
     ulp: float
@@ -47,7 +47,7 @@ class Error:
     count: int
 
     def and_(self, other: Error) -> Error:
-        """Return the error of these values and others."""
+        """Return the error of these values and others together."""
         worse = self if self.ulp >= other.ulp or self.ulp != self.ulp else other
         return Error(worse.ulp, worse.where, self.nearest + other.nearest, self.count + other.count)
 
@@ -60,7 +60,7 @@ class Yardstick:
     library: ctypes.CDLL  # yardstick.c
 
     def exact(self, first: int, count: int) -> NDArray[np.float64]:
-        """Return the function at `count` floats from that with the bits `first`."""
+        """Return the function at `count` successive floats from the bits `first` on."""
         values = np.empty(count)
         self.of.exact_of_floats(first, count, values.ctypes.data)
         return values
@@ -72,12 +72,12 @@ class Yardstick:
         return values
 
     def error(self, first: int, values: Values, exact: NDArray[np.float64] | None = None) -> Error:
-        """Return the error of values at floats one after the other, from that of bits `first`.
+        """Return the error of values at successive floats from the bits `first` on.
 
         Args:
-            first: bits.
+            first: bits of the first argument.
             values: of a candidate.
-            exact: what `self.exact` returns for them, where it is known.
+            exact: the exact values, if they are known.
         """
         exact = self.exact(first, len(values)) if exact is None else exact
         where, nearest = ctypes.c_uint32(0), ctypes.c_uint64(0)
@@ -91,14 +91,14 @@ class Yardstick:
         return Error(ulp, first + where.value, nearest.value, len(values))
 
     def checksum(self, values: Values, start: int, stride: int, count: int) -> int:
-        """Return the sum of the bits of values of a whole binade, drawn as harness.c draws."""
+        """Return the sum of the bits of values of a whole binade, drawn as in harness.c."""
         found: int = self.library.yardstick_checksum(values.ctypes.data, start, stride, count)
         return found
 
 
 @cache
 def yardstick(function: Function) -> Yardstick:
-    """Compile what measures a function, or return it again."""
+    """Compile the yardstick of a function, once."""
     of, _ = _compiled(f"#define EXACT(x) ({function.exact})\n{_EXACT}", (*_FLAGS, "-ffast-math"))
     of.exact_of_floats.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
     of.exact_of_floats.restype = None
@@ -113,15 +113,15 @@ def yardstick(function: Function) -> Yardstick:
 
 
 class Reference:
-    """The C library's own function in the harness, which keeps what its last calls took.
+    """The C library's own function in the harness, with the durations of its last calls.
 
-    Other work on the machine only adds to the time of a call, so the least of them is compared
-    with; were it the least of one evaluation's alone, a candidate would gain by every moment in
-    which the reference was slow, and a search would find it.
+    Other work on the machine only makes a call longer, so the least duration counts. It is the
+    least of many evaluations: otherwise a candidate would gain whenever the reference is slow, and
+    a search would select such candidates.
 
     Args:
         checksum: the harness's.
-        share: of the values that it is asked for it computes one in so many.
+        share: one in so many of the requested values is computed.
     """
 
     def __init__(self, checksum: Callable[[int, int, int, int], int], share: int) -> None:
@@ -130,7 +130,7 @@ class Reference:
         self._took = deque[float](maxlen=_KEPT)  # seconds a value
 
     def __call__(self, binade: int, start: int, stride: int, count: int) -> None:
-        """Compute values as a candidate does."""
+        """Compute values as a candidate does, and note the duration."""
         count //= self._share
         began = now()
         self._checksum(binade, start, stride, count)
@@ -138,26 +138,26 @@ class Reference:
 
     @property
     def least(self) -> float:
-        """The least seconds a value of its last calls."""
+        """The least seconds for a value in the last calls."""
         return min(self._took)
 
 
 @cache
 def in_library(function: Function, flags: Sequence[str], *more: str, share: int = 1) -> Reference:
-    """Return the C library's own function, to be compared with.
+    """Return the C library's own function, for comparison.
 
     Args:
-        function: which.
+        function: to compute.
         flags: of gcc, as for candidates.
         *more: flags for it alone.
-        share: as of `Reference`.
+        share: as in `Reference`.
     """
     return Reference(library_in_harness(function, flags, *more).harness_checksum, share)
 
 
 @cache
 def library_in_harness(function: Function, flags: Sequence[str], *more: str) -> ctypes.CDLL:
-    """Compile the harness with the C library's own function in it, or return it again."""
+    """Compile the harness with the C library's own function in it, once."""
     library, _ = _compiled(
         f"#include <math.h>\n{HARNESS}\n"
         f"static inline float approximate(float x) {{ return {function.library}; }}\n",
@@ -167,7 +167,7 @@ def library_in_harness(function: Function, flags: Sequence[str], *more: str) -> 
 
 
 def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
-    """Say what the functions of harness.c take and return."""
+    """Declare the types of the functions of harness.c."""
     library.harness_values.argtypes = [ctypes.c_uint32] * 2 + [ctypes.c_void_p]
     library.harness_values.restype = None
     library.harness_checksum.argtypes = [ctypes.c_uint32] * 4
@@ -181,15 +181,15 @@ def _typed(library: ctypes.CDLL) -> ctypes.CDLL:
 def in_harness(
     approximation: str, flags: Sequence[str]
 ) -> Iterator[tuple[Callable[[int, int], Values], bytes]]:
-    """Compile an approximation whose text this evaluator wrote.
+    """Compile an approximation whose source this evaluator wrote.
 
     Args:
-        approximation: arithmetic on x and constants and nothing else: it runs in this process.
+        approximation: arithmetic on x and constants only: it runs in this process.
         flags: of gcc.
 
     Yields:
-        What returns its values at so many floats from that with these bits, while the context
-        lasts; and the library as a file.
+        A function (first, count) that returns the values at `count` successive floats from the bits
+        `first` on, valid within the context; and the content of the library.
     """
     library, content = _compiled(f"{HARNESS}\n{approximation}", flags)
     _typed(library)
@@ -202,11 +202,11 @@ def in_harness(
     try:
         yield values, content
     finally:
-        _ctypes.dlclose(library._handle)  # or the process would hold one for each candidate
+        _ctypes.dlclose(library._handle)  # else the process would keep one for each candidate
 
 
 def _compiled(source: str, flags: Sequence[str]) -> tuple[ctypes.CDLL, bytes]:
-    """Compile and load a library; return it, and its content."""
+    """Compile and load a library; return it and its content."""
     with tempfile.TemporaryDirectory() as folder:
         path = compiling.compile_own(source, flags, Path(folder))
         return ctypes.CDLL(str(path)), path.read_bytes()

@@ -26,20 +26,22 @@ def in_float(value: float) -> float:
     """Return the float32 number nearest to a constant.
 
     Raises:
-        CandidateOutputError: it is too large for one.
+        CandidateOutputError: the constant is too large.
     """
     with np.errstate(over="ignore"):
         nearest = float(np.float32(value))
     if not np.isfinite(nearest):
-        raise CandidateOutputError(f"the constant {value!r} is too large for a float32")
+        raise CandidateOutputError(
+            f"the constant {value!r} is too large for a float32; make it smaller"
+        )
     return nearest
 
 
 def in_c(line: StraightLine) -> str:
     """Return the function `approximate` in C.
 
-    Each operation is one of floats; a product that is used once, in a sum, is fused with it where
-    the machine has an instruction for that.
+    Operations are on floats. A product that is used once, in a sum, is fused with it if the machine
+    has such an instruction.
     """
     uses: Counter[int] = Counter()
     for node in line.nodes:
@@ -71,7 +73,7 @@ def in_c(line: StraightLine) -> str:
 
 
 def _fused(line: StraightLine, names: list[str], index: int, product: int) -> str:
-    """Return a sum, of which one operand is a product that nothing else uses."""
+    """Return a sum with an operand that is a product used only there."""
     node, factors = line.nodes[index], line.nodes[product]
     a, b = names[factors.left], names[factors.right]
     if node.left == product:
@@ -81,7 +83,7 @@ def _fused(line: StraightLine, names: list[str], index: int, product: int) -> st
 
 
 def line_in_triton(line: StraightLine) -> str:
-    """Return the body of `approximate` in Triton, where the compiler fuses products and sums."""
+    """Return the body of `approximate` in Triton, whose compiler fuses products and sums."""
     names = [f"v{index}" for index in range(len(line.nodes))]
     statements = []
     for index, node in enumerate(line.nodes):
@@ -100,5 +102,5 @@ def line_in_triton(line: StraightLine) -> str:
 
 
 def in_triton(body: str) -> str:
-    """Return the file of a kernel with this body of `approximate`."""
+    """Return the source of a kernel with this body of `approximate`."""
     return _KERNEL.replace("{body}", body)

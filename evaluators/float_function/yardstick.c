@@ -1,4 +1,4 @@
-/* How far values are from what is exact: in the evaluator's own process. */
+/* Errors of values, in the evaluator's own process. */
 
 #include <math.h>
 #include <stdint.h>
@@ -12,8 +12,8 @@ static inline double double_of(uint64_t bits)
     return x;
 }
 
-/* Return |y - exact| over the distance of neighbouring floats in the binade of `exact`; NaN and
-   infinities of y give what is no finite number. */
+/* Return |y - exact| over the distance of neighbouring floats in the binade of `exact`; the result
+   is not finite if y is not. */
 static inline double ulps(float y, double exact)
 {
     uint64_t bits;
@@ -24,8 +24,8 @@ static inline double ulps(float y, double exact)
     return fabs((double)y - exact) * over_unit;
 }
 
-/* Return the largest error of `count` values in ULP, set *where to its place, and add to *nearest
-   how many values are the float that is nearest to what is exact, or as near. */
+/* Return the largest error of `count` values in ULP, set *where to its index, and add to *nearest
+   the number of values that are the float nearest to the exact value, or equally near. */
 double yardstick_worst(uint32_t count, const float *restrict y, const double *restrict exact,
                        uint32_t *where, uint64_t *nearest)
 {
@@ -54,7 +54,7 @@ double yardstick_worst(uint32_t count, const float *restrict y, const double *re
     return worst;
 }
 
-/* Return what harness_checksum returns, of values that are known: of all floats of the binade. */
+/* Return the result of harness_checksum, from the known values at all floats of the binade. */
 uint32_t yardstick_checksum(const uint32_t *values, uint32_t start, uint32_t stride, uint32_t count)
 {
     uint32_t sum = 0;

@@ -1,7 +1,7 @@
 """Scores code that multiplies matrices by its speed on one core, against numpy's BLAS.
 
-Products are checked on secret matrices before anything is timed, and one of each timed batch is
-checked again. The clock is `Candidate.time`, so that work counts wherever it is done.
+The evaluator checks products of secret matrices before timing, and one product of each timed batch.
+It times by `Candidate.time`, which counts work in all processes of the candidate.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from evolver.scoring import compiling, devices, sources, verify
 from evolver.types import Candidate, Result, Timing
 
 Shape = tuple[int, int, int]
-# Of the unit roundoff, times the norms of both factors: a plain or a blocked sum stays below 5 for
-# random matrices, and half the digits are 10**4 away.
+# Allowed error in unit roundoffs, relative to the norms of both factors. A plain or a blocked sum
+# stays below 5 for random matrices; half precision is 10**4 away.
 _ROUNDOFFS = 64
-#: In C all that may be called.
+#: Functions that a program in C may call.
 _CALLS = compiling.MEMORY | {b"fma", b"fmaf"}
 #: Python without numpy's own product.
 LANGUAGE = sources.Language(
@@ -37,18 +37,18 @@ LANGUAGE = sources.Language(
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measures how fast a program multiplies matrices of some shapes.
+    """Measures how fast a program multiplies matrices of given shapes.
 
     In Python the candidate's `multiply(a, b)` gets two arrays and returns their product, an array
     of the same type. In C its `void multiply(int m, int k, int n, const T *a, const T *b, T *c)`
-    gets rows one after the other, and sets all of c; it is compiled by gcc.
+    gets matrices in row order, and sets all of c; gcc compiles it.
 
     Attributes:
         language: "python" or "c".
         dtype: "float64" or "float32".
-        shapes: (m, k, n) of each product, m x k by k x n, that counts.
-        held_out: shapes that are measured for private metrics.
-        repeats: batches that are timed of each shape.
+        shapes: (m, k, n) of each scored product, m x k by k x n.
+        held_out: shapes for private metrics.
+        repeats: timed batches of each shape.
         function: the name of the candidate's function in Python.
         flags: of gcc.
     """
@@ -64,18 +64,18 @@ class Evaluator:
     guest = "guest.py"
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Raise UsageError where there is no compiler for C."""
+        """Raise UsageError if there is no compiler for C."""
         if self.language == "c":
             devices.require_compiler()
 
     def evaluate(self, candidate: Candidate) -> Result:
-        """Return `against_blas`, the speed over that of numpy's BLAS on one core, and `gflops`.
+        """Return `against_blas`, the speed relative to numpy's BLAS on one core, and `gflops`.
 
-        Both are geometric means over the shapes; the first is the ratio of the quickest batches,
-        which were timed in turn, and so depends less on the machine and on what else it does.
+        Both are geometric means over the shapes. The first is the ratio of the quickest batches,
+        timed in turn, and so depends less on the machine and its other work.
 
         Raises:
-            CandidateError: a product is wrong, or the program is not of the kind that is wanted.
+            CandidateError: a product is wrong, or the program is not allowed or does not compile.
         """
         function = self._prepare(candidate)
         rng = np.random.default_rng(candidate.rng.getrandbits(63))
@@ -99,11 +99,11 @@ class Evaluator:
         )
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
-        """Return what the score is measured by."""
+        """Return the score of numpy's BLAS, 1 by definition."""
         return {"numpy's BLAS, one core": [{"against_blas": 1.0}]}
 
     def _prepare(self, candidate: Candidate) -> str:
-        """Check the kind of program and compile it; return the function that is to be called."""
+        """Check the program, and compile it if it is in C; return the function to call."""
         if self.language == "python":
             LANGUAGE.check(candidate.files)
             return self.function
@@ -113,7 +113,7 @@ class Evaluator:
     def _draw(
         self, rng: np.random.Generator, shape: Shape
     ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
-        """Draw pairs of matrices of secret entries and sizes, for ever."""
+        """Yield pairs of matrices with secret entries and magnitudes, endlessly."""
         m, k, n = shape
         while True:
             one, other = 10.0 ** rng.uniform(-2, 2, 2)
@@ -139,8 +139,8 @@ class Evaluator:
         most = _ROUNDOFFS * np.finfo(self.dtype).eps / 2
         if error > most:
             raise CandidateOutputError(
-                f"the product is off by {error:.3g} of the factors' norms; {self.dtype} allows "
-                f"{most:.3g}"
+                f"the product is off by {error:.3g} of the factors' norms; at most {most:.3g} is "
+                f"allowed for {self.dtype}"
             )
 
 

@@ -14,7 +14,7 @@ Array = np.ndarray[Any, Any]
 
 @functools.cache
 def kernel() -> Callable[..., None]:
-    """Load what gcc made of it."""
+    """Load the compiled library."""
     function = ctypes.CDLL("./kernel.so").multiply
     function.argtypes = [ctypes.c_int] * 3 + [ctypes.c_void_p] * 3
     function.restype = None
@@ -22,7 +22,9 @@ def kernel() -> Callable[..., None]:
 
 
 def multiply(a: Array, b: Array) -> Array:
-    """Return the product that the kernel computes."""
-    c = np.full((a.shape[0], b.shape[1]), np.nan, a.dtype)  # what it leaves out is seen
+    """Return the kernel's product."""
+    c = np.full(
+        (a.shape[0], b.shape[1]), np.nan, a.dtype
+    )  # shows entries that the kernel does not set
     kernel()(*a.shape, b.shape[1], a.ctypes.data, b.ctypes.data, c.ctypes.data)
     return c

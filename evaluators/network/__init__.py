@@ -1,13 +1,13 @@
 """Scores networks that classify images: accuracy up, parameters down.
 
 The setting of Morris 2024 (LLM Guided Evolution, https://arxiv.org/abs/2403.11446), with data that
-need no download. A program builds a network and an optimiser; training is the guest's.
+need no download. A program builds a network and an optimiser; guest code trains.
 
-What counts as a parameter is measured, not asked for. Training returns the network as a list of
-numbers, its process is killed, and a fresh one predicts from these numbers and the images alone.
-Each is changed a little in between, by a secret, so that the digits of one cannot hold several. Its
-exponent still can hold something: about 15 bits pass, which are two weights of seven bits to who
-sets out to deceive.
+The evaluator measures the number of parameters. Training returns the network as a list of numbers,
+its process is killed, and a fresh one predicts from these numbers and the images alone. A small
+secret change of each number in between keeps its digits from holding several weights. The exponent
+can still hold some: about 15 bits pass, which are two weights of seven bits for a program that sets
+out to deceive.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ from evolver.types import Candidate, Result
 
 from .language import LANGUAGE
 
-#: A number is changed by up to this part of it. The seed's accuracy on 2,000 images of `digits`
-#: changed by -0.1 to 0.35 points, and by as little with twice as much; four weights of six bits in
-#: each number do not survive it.
+#: Each number changes by up to this share of it. The seed's accuracy on 2,000 images of `digits`
+#: changed by -0.1 to 0.35 points, and by as little with twice this share; it destroys four weights
+#: of six bits in one number.
 _NOISE = 2.0**-7
-#: Of the images that are asked about once more among images of one class alone, so many may get
-#: another class: another batch is rounded in another way. Of 40 images of a class the seed changed
-#: none, and with statistics of the batch at hand in its BatchNorms 17 to 37.
+#: Share of images that may get another class when they are classified again among images of one
+#: class: rounding depends on the batch. Of 40 images of a class the seed changed none, and with
+#: BatchNorm on the statistics of the batch 17 to 37.
 _CHANGED = 0.01
-_CHANGED_LEAST = 2  # images, where these are few
-_LARGEST = 1e38  # a number that is none any more
+_CHANGED_LEAST = 2  # images that may change in any case
+_LARGEST = 1e38  # a number from here on counts as not finite
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What came of one training; accuracies in percent.
+    """The result of one training; accuracies in percent.
 
     Attributes:
-        parameters: numbers that training handed on.
-        accuracy: of validation images.
-        held_out: accuracy of held-out images.
-        learnt: accuracy of some of the images that it was trained on.
+        parameters: numbers that training passed to prediction.
+        accuracy: on validation images.
+        held_out: accuracy on held-out images.
+        learnt: accuracy on some of the training images.
     """
 
     parameters: int
@@ -57,24 +57,24 @@ class Trial:
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measures a network that was trained here, on images that it has not seen.
+    """Trains a network, and measures it on new images.
 
     The candidate has two functions. `build(channels, size, classes)` returns a `torch.nn.Module`
     that turns images (n, channels, size, size), float32, into scores (n, classes).
-    `optimiser(parameters, steps)` returns a pair of what has `zero_grad()` and `step()`, and what
-    has `step()` for the rate; each is stepped once a batch. The loss is the cross entropy.
+    `optimiser(parameters, steps)` returns a pair: an optimiser with `zero_grad()` and `step()`, and
+    a schedule of the rate with `step()`; both step once a batch. The loss is the cross entropy.
 
-    Images, labels and seeds are drawn anew for each training, so scores have a spread.
+    Images, labels and seeds are new for each training, so scores have a spread.
 
     Attributes:
         data: see `evolver.scoring.datasets`.
         path: the folder of CIFAR-10's files, for "cifar10".
-        images: for training, validation and held-out; () for the dataset's own counts.
+        images: for training, validation and held-out; () for the dataset's defaults.
         epochs: passes over the training images.
         batch: images of a step.
         runs: trainings, whose accuracies are averaged.
-        seconds: that one training may take; then it is killed.
-        device: "cpu", or "cuda" for the first GPU that the sandbox gives.
+        seconds: after which a training is killed.
+        device: "cpu", or "cuda" for the first GPU of the sandbox.
     """
 
     data: datasets.Name = "digits"
@@ -90,20 +90,23 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         if self.images and len(self.images) != 3:
-            raise UsageError(f"images = {list(self.images)}: give three, for each part of the data")
+            raise UsageError(
+                f"images = {list(self.images)}: give three numbers, one for each part of the data"
+            )
         if min(self.epochs, self.batch, self.runs) < 1:
             raise UsageError("epochs, batch and runs must be 1 or more")
         counts = self.images or datasets.counts(self.data)
         if min(counts) < 10:
-            raise UsageError(f"images = {list(counts)}: each part needs 10, one of each class")
+            raise UsageError(
+                f"images = {list(counts)}: each part needs at least 10, one of each class"
+            )
         if self.batch > counts[0]:
             raise UsageError(
-                f"batch = {self.batch} is more than the {counts[0]} images for training, so no "
-                "step would be made"
+                f"batch = {self.batch} exceeds the {counts[0]} images for training; make it smaller"
             )
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Check that the data and the device are there.
+        """Check that the data and the device are available.
 
         Raises:
             UsageError: they are not.
@@ -115,12 +118,11 @@ class Evaluator:
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `accuracy`, of validation images, in percent, and `parameters`.
 
-        Parameters are all the numbers that training hands on to prediction, buffers such as
-        running means among them. `train_accuracy` shows what was learnt by heart. Private:
-        `held_out_accuracy`.
+        Parameters are all numbers that training passes to prediction, including buffers such as
+        running means. `train_accuracy` shows overfitting. Private: `held_out_accuracy`.
 
         Raises:
-            CandidateError: it cannot be trained in its time, or its predictions are none.
+            CandidateError: training fails or takes too long, or the predictions are invalid.
         """
         LANGUAGE.check(candidate.files)
         trials = []
@@ -142,8 +144,8 @@ class Evaluator:
             },
             {"held_out_accuracy": held_out},
             feedback=(
-                f"{parameters} numbers recognise {each} of new images, and {learnt:.1f} % of those "
-                "they were trained on"
+                f"{parameters} numbers recognise {each} of new images, and {learnt:.1f} % of the "
+                "training images"
             ),
         )
 
@@ -151,7 +153,7 @@ class Evaluator:
         """Build, train for a step and predict, on noise.
 
         Raises:
-            CandidateError: one of these fails.
+            CandidateError: one of these steps fails.
         """
         LANGUAGE.check(candidate.files)
         shape = (1, 8, 8) if self.data == "digits" else (3, 32, 32)
@@ -161,7 +163,7 @@ class Evaluator:
         self._predict(candidate, numbers, noise, 10)
 
     def _trial(self, candidate: Candidate) -> Trial:
-        """Train in the present process, which is fresh, and predict in two others."""
+        """Train in the present, fresh process, and predict in two other ones."""
         seed = candidate.rng.getrandbits(63)
         dataset = datasets.draw(self.data, seed, self.images, self.path)
         rng = np.random.default_rng(candidate.rng.getrandbits(63))
@@ -172,7 +174,7 @@ class Evaluator:
         numbers *= (1 + _NOISE * rng.uniform(-1, 1, len(numbers))).astype(np.float32)
         candidate.restart()
         parts = (dataset.validation, dataset.held_out, train)
-        # As many of each and mixed, so that nobody can tell which of them count.
+        # The same number of each part, mixed, so that the candidate cannot tell which ones count.
         shown = [part.inputs[: len(dataset.validation)] for part in parts]
         mixed = rng.permutation(sum(map(len, shown)))
         asked = np.concatenate(shown)[mixed]
@@ -187,10 +189,9 @@ class Evaluator:
         again = self._predict(candidate, numbers, asked[alike], dataset.classes)
         if (again != answers[alike]).sum() > max(_CHANGED_LEAST, _CHANGED * len(alike)):
             raise CandidateOutputError(
-                "the same images get other classes among other images: in evaluation (`eval()`) a "
-                "network must look at each image by itself, and leave nothing to chance. So "
-                "BatchNorm has to use its running statistics (track_running_stats=True), Dropout "
-                "to end with training, and no score may hang on other images of the batch"
+                "the same images get other classes among other images: in evaluation (`eval()`) "
+                "scores must not depend on other images of the batch, nor on chance. Use running "
+                "statistics in BatchNorm (track_running_stats=True), and Dropout in training only"
             )
         ends = np.cumsum([len(one) for one in shown])[:-1]
         validation, held_out, learnt = (
@@ -223,8 +224,8 @@ class Evaluator:
             raise CandidateOutputError("training must return one list of float32 numbers")
         if not (np.abs(numbers) < _LARGEST).all():
             raise CandidateOutputError(
-                "after training the network holds numbers that are not finite: the rate is too "
-                "high, or something overflows"
+                "after training the network has numbers that are not finite: lower the learning "
+                "rate, or remove an overflow"
             )
         return numbers.copy()
 

@@ -1,4 +1,4 @@
-"""Trains the candidate's network and asks it, in its process; each is called in a fresh one."""
+"""Trains the candidate's network and predicts by it, each in a fresh process of the candidate."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ Array = np.ndarray[Any, Any]
 
 
 class Postponed(ModuleType):
-    """Stands for torch's compiler until more is asked of it than to leave a function alone.
+    """Replaces torch's compiler until code uses more of it than `disable` and `graph_break`.
 
-    Every optimiser imports it for that, which takes more than a second in each fresh process.
+    Every optimiser imports it for these, which takes more than a second in each fresh process.
     """
 
     def disable(self, function: Callable[..., Any], *_: Any, **__: Any) -> Callable[..., Any]:
-        """Return the function: nothing compiles it."""
+        """Return the function unchanged."""
         return function
 
     def graph_break(self, *_: Any, **__: Any) -> None:
-        """Do nothing: no graph is traced."""
+        """Do nothing."""
 
     def __getattr__(self, name: str) -> Any:
-        """Import the compiler and ask it."""
+        """Import the compiler and return its attribute."""
         if sys.modules.get(self.__name__) is self:
             del sys.modules[self.__name__], torch._dynamo
         return getattr(importlib.import_module(self.__name__), name)
@@ -43,7 +43,7 @@ if "torch._dynamo" not in sys.modules:
 def train(
     inputs: Array, labels: Array, classes: int, epochs: int, batch: int, seed: int, device: str
 ) -> Array:
-    """Return the numbers of the trained network, one after the other: float32, (n,)."""
+    """Return all numbers of the trained network: float32, (n,)."""
     network, program = build(inputs, classes, seed, device)
     images = torch.from_numpy(inputs).to(device)
     wanted = torch.from_numpy(labels).to(device)
@@ -65,12 +65,12 @@ def train(
 def predict(
     numbers: Array, inputs: Array, classes: int, seed: int, device: str, batch: int = 500
 ) -> Array:
-    """Return the class of each image that a network of these numbers takes for the likeliest."""
+    """Return the likeliest class of each image by a network of these numbers."""
     network, _ = build(inputs, classes, seed, device)
     places = held(network)
     count = sum(one.numel() for one in places)
     if count != len(numbers):
-        raise ValueError(f"the network holds {count} numbers, and {len(numbers)} after training")
+        raise ValueError(f"the network has {count} numbers, but training returned {len(numbers)}")
     with torch.no_grad():
         values = torch.from_numpy(numbers).split([one.numel() for one in places])
         for one, value in zip(places, values, strict=True):
@@ -84,7 +84,7 @@ def predict(
 
 
 def build(inputs: Array, classes: int, seed: int, device: str) -> tuple[Any, ModuleType]:
-    """Return a network for such images, as the program builds it, and the program."""
+    """Return the network that the program builds for such images, and the program."""
     torch.manual_seed(seed)
     program = candidate.load()
     _, channels, size, _ = inputs.shape
@@ -92,9 +92,9 @@ def build(inputs: Array, classes: int, seed: int, device: str) -> tuple[Any, Mod
 
 
 def held(network: torch.nn.Module) -> list[torch.Tensor]:
-    """Return what the network holds: its parameters, and buffers such as running means.
+    """Return the network's parameters and its buffers, such as running means.
 
-    Not the whole numbers that count batches, which nothing needs afterwards.
+    Without integers, which count batches and do not influence a prediction.
     """
-    found = torch.nn.Module.state_dict(network)  # not what a program may say in its stead
+    found = torch.nn.Module.state_dict(network)  # a program may override the method
     return [one for one in found.values() if one.is_floating_point()]

@@ -1,10 +1,10 @@
-"""Scores what stands between the convolutions of a network: a layer that normalises and activates.
+"""Scores a layer between the convolutions of a network, which normalises and activates.
 
-A candidate is a formula. It is read, and what was read is written down anew; only that goes to the
-guest code, which trains networks with it. So although the training runs in the candidate's process,
-nothing else of the candidate's does: a formula cannot tell a training from a test, reach the guest
-code, or keep anything. Of what comes back, the images' scores are judged by labels that stay here.
-The norms of the gradients are believed, within bounds, for they rest on the reading alone.
+A candidate is a formula. The evaluator reads it and writes its own source from it, and the guest
+code trains networks with that source. So the candidate's process runs no other code of the
+candidate: a formula cannot tell a training from a test, reach the guest code, or keep anything. The
+evaluator judges the images' scores by labels that never leave its process. It believes the norms of
+the gradients, within bounds, because only the formula influences them.
 """
 
 from __future__ import annotations
@@ -29,28 +29,28 @@ Anchor = Literal["plain", "residual", "mobile"]
 
 _ARGUMENTS = {"layer": 4, "activation": 2}
 _FUNCTIONS = {"layer": {**POINTWISE, **MOMENTS}, "activation": POINTWISE}
-_LARGEST = 1e30  # a norm that is no number any more
-_GRID = 30.0  # an activation is finite from minus this to this
-#: What named functions reach here with the settings of the examples; see `baselines.py`.
+_LARGEST = 1e30  # largest reported norm
+_GRID = 30.0  # an activation must be finite from minus this to this
+#: Results of known functions with the settings of the examples; see `baselines.py`.
 STORED = Path(__file__).with_name("baselines.json")
 
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Trains small networks, the anchors, with a layer, or finds how steep they become.
+    """Trains small networks, the anchors, with a layer, or maximises their gradients.
 
-    As `part` "layer", the candidate's function `layer(x, v, gamma, beta)` stands for a
-    normalisation and the activation after it. x has the shape (batch, channels, height, width);
-    v, gamma and beta are trained, one number for each channel, from 1, 1 and 0 on. As "activation",
-    `activation(x, a)` follows a batch normalisation; a is one number for each place in the network,
-    trained from 0 on. A function consists of assignments and a return, of + - * / **, numbers, and
+    As `part` "layer", the candidate's function `layer(x, v, gamma, beta)` replaces a normalisation
+    and the activation after it. x has the shape (batch, channels, height, width); v, gamma and beta
+    are trained numbers for each channel, which start at 1, 1 and 0. As "activation",
+    `activation(x, a)` follows a batch normalisation; a is a trained number for each place in the
+    network, which starts at 0. A function has assignments and a return, + - * / **, numbers, and
 
     - max, min of two; sigmoid, tanh, erf, exp, log, abs, sqrt, square,
     - in a layer mean_AXES, std_AXES and rms_AXES: mean, standard deviation and root of the mean
       square of an image's channel ("wh"), of an image ("whc"), of a fourth of its channels
-      ("group"), or of a channel over the batch ("bwh"). 1e-5 is added under the roots. Moments over
-      the batch are those of the batch while a network learns, and their running averages when it
-      is tested, so that no image's verdict hangs on others.
+      ("group"), or of a channel over the batch ("bwh"). 1e-5 is added under the roots. A moment
+      over the batch uses the batch in training and a running average in tests, so that the result
+      for an image does not depend on other images.
 
     After Liu 2020 (EvoNorm, https://arxiv.org/abs/2004.02967). There the anchors are three large
     networks for CIFAR-10; here they are of three to five layers, for 8 x 8 pixels unless `data`
@@ -62,12 +62,12 @@ class Evaluator:
             or "stability": weights of the convolutions are changed so that the gradient grows.
         anchors: of "plain", "residual" and "mobile".
         steps: of a training, or of the ascent.
-        batch: images of a step, or those that the ascent is made on.
-        rates: learning rates that are tried, at their peak. With one alone a search finds what
-            stretches the outputs, which is to train faster: 0.06 of accuracy with ReLU.
+        batch: images of a step, or of the ascent.
+        rates: peak learning rates to try. With a single rate, a search finds functions that scale
+            the outputs up, which acts as a higher rate: 0.06 of accuracy with ReLU.
         seeds: trainings at each rate, or ascents, of each anchor.
-        most_gradient: an ascent ends beyond this.
-        data: "digits", "textures" or "cifar10"; drawn anew for each evaluation.
+        most_gradient: norm at which an ascent ends.
+        data: "digits", "textures" or "cifar10"; new for each evaluation.
         counts: images to learn from, to score by, and for private metrics.
         path: folder of the files of "cifar10".
         device: "cpu" or "cuda".
@@ -92,35 +92,35 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         if not self.anchors:
-            raise UsageError("anchors is empty; name one or more of plain, residual and mobile")
+            raise UsageError("anchors is empty; give one or more of plain, residual and mobile")
         if not self.rates or not min(self.rates) > 0:
-            raise UsageError(f"rates is {list(self.rates)}; name one or more above 0")
+            raise UsageError(f"rates is {list(self.rates)}; give one or more above 0")
         for name in ("steps", "batch", "seeds", "most_gradient"):
             if not getattr(self, name) > 0:
                 raise UsageError(f"{name} is {getattr(self, name)}; it must be above 0")
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Check that the images and the device can be had here.
+        """Check that the images and the device are available.
 
         Raises:
-            UsageError: they cannot; the message says what to do.
+            UsageError: they are not.
         """
         devices.require(self.device, gpus)
         extras.require_modules("torch")
         datasets.require(self.data, self.path)
 
     def evaluate(self, candidate: Candidate) -> Result:
-        """Return what the protocol measures.
+        """Return the metrics of the protocol.
 
-        A training gives `accuracy`, the share of the validation images that are told rightly, its
-        mean over anchors and seeds; `worst`, that of the worst anchor; `loss`, the mean cross
-        entropy in nats; and `rate`, the learning rate, at which the accuracy is best and all these
-        are taken. Private: `held_out_accuracy` and `held_out_loss`.
-        Stability gives `gradient`, the largest norm that the gradient of the loss with respect to
-        the convolutions' weights came to; it may be a little beyond `most_gradient`.
+        "training" gives `accuracy`, the share of the validation images that are classified
+        correctly, as the mean over anchors and seeds; `worst`, that of the worst anchor; `loss`,
+        the mean cross entropy in nats; and `rate`, the learning rate with the best accuracy, at
+        which all these are measured. Private: `held_out_accuracy` and `held_out_loss`.
+        "stability" gives `gradient`, the largest norm that the gradient of the loss with respect to
+        the convolutions' weights reached; it may slightly exceed `most_gradient`.
 
         Raises:
-            CandidateError: the function is no such formula, or trains at no rate.
+            CandidateError: the function is not such a formula, or diverges at every rate.
         """
         source = self._read(candidate)
         if self.part == "activation":
@@ -132,24 +132,24 @@ class Evaluator:
         )
 
     def smoke(self, candidate: Candidate) -> None:
-        """Check the form alone.
+        """Check only that the function is a formula.
 
         Raises:
-            CandidateOutputError: the function is no such formula.
+            CandidateOutputError: it is not.
         """
         self._read(candidate)
 
     def probe(self, candidate: Candidate) -> object:
-        """Return values of the function for random arguments: those of the same function agree.
+        """Return values of the function for fixed random arguments: equal for equal functions.
 
         Raises:
-            CandidateError: the function is no such formula.
+            CandidateError: the function is not such a formula.
         """
         source = self._read(candidate)
         return candidate.call("guest:answer", self.part, source, 1, _ARGUMENTS[self.part] - 1)
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
-        """Return what known functions reached here; empty for settings that were not measured."""
+        """Return the results of known functions; empty for settings that were not measured."""
         stored = json.loads(STORED.read_text("utf-8")).get(self.part, {})
         if self.protocol != "training" or stored.get("settings") != self.measured:
             return {}
@@ -157,7 +157,7 @@ class Evaluator:
 
     @property
     def measured(self) -> Mapping[str, Any]:
-        """The settings that the accuracy of a function hangs on, as JSON knows them."""
+        """The settings that determine the accuracy of a function, as JSON values."""
         aside = ("protocol", "most_gradient", "path", "device", "function")
         named = {f.name: getattr(self, f.name) for f in fields(self) if f.name not in aside}
         found: Mapping[str, Any] = json.loads(json.dumps(named))
@@ -168,7 +168,7 @@ class Evaluator:
         return read(candidate, name, _ARGUMENTS[self.part], _FUNCTIONS[self.part])
 
     def _check_slopes(self, candidate: Candidate, source: str) -> None:
-        """Raise CandidateOutputError where an activation or its derivative is not finite."""
+        """Raise CandidateOutputError if an activation or its derivative is not finite."""
         points = np.linspace(-_GRID, _GRID, 601, dtype=np.float32)
         for what, found in zip(
             ("value", "derivative"),
@@ -252,19 +252,19 @@ class Evaluator:
 
 def _pair(returned: object) -> Sequence[object]:
     if not isinstance(returned, list | tuple) or len(returned) != 2:
-        raise CandidateOutputError("two arrays are wanted of the networks")
+        raise CandidateOutputError("the networks must give two arrays")
     return returned
 
 
 def _numbers(value: object, shape: Sequence[int], what: str) -> NDArray[np.float64]:
-    """Return an array of floats of a shape, which need not be finite."""
+    """Return an array of floats of a shape; they may be infinite or NaN."""
     if not isinstance(value, np.ndarray) or value.dtype.kind != "f" or value.shape != tuple(shape):
         raise CandidateOutputError(f"{what} must be floats of the shape {tuple(shape)}")
     return value.astype(np.float64)
 
 
 def _judged(returned: object, data: datasets.Dataset) -> NDArray[np.float64]:
-    """Return accuracy and cross entropy, in rows for validation and held-out; NaN: it diverged."""
+    """Return accuracy and cross entropy, a row each for validation and held-out; NaN: diverged."""
     rows = []
     for found, part in zip(_pair(returned), (data.validation, data.held_out), strict=True):
         scores = _numbers(found, (len(part), data.classes), "the networks' outputs")
@@ -273,7 +273,7 @@ def _judged(returned: object, data: datasets.Dataset) -> NDArray[np.float64]:
         scores = scores - scores.max(axis=1, keepdims=True)
         logarithms = scores - np.log(np.exp(scores).sum(axis=1, keepdims=True))
         told = logarithms[np.arange(len(part)), part.labels]
-        # A class is told where no other has as high a score: all the same is no answer.
+        # An image counts as correct only if no other class has the same score.
         is_right = (scores >= 0).sum(axis=1) == 1
         is_right &= scores.argmax(axis=1) == part.labels
         rows.append((is_right.mean(), -told.mean()))
@@ -282,7 +282,7 @@ def _judged(returned: object, data: datasets.Dataset) -> NDArray[np.float64]:
 
 def _norms(value: object, most: int) -> NDArray[np.float64]:
     if not isinstance(value, np.ndarray) or value.ndim != 1 or not 1 <= value.size <= most:
-        raise CandidateOutputError(f"1 to {most} norms of gradients are wanted")
+        raise CandidateOutputError(f"the ascent must give 1 to {most} norms of gradients")
     norms = _numbers(value, value.shape, "norms of gradients")
     if not (norms >= 0).all():
         raise CandidateOutputError("norms of gradients must be 0 or more")

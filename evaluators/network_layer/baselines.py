@@ -1,10 +1,10 @@
-"""Known layers and activations, and what they reach here.
+"""Measures known layers and activations.
 
-    python evaluators/network_layer/baselines.py --write             # all, and keep it
+    python evaluators/network_layer/baselines.py --write             # all, and store the results
     python evaluators/network_layer/baselines.py layer --program best/layer.py
 
-All are trained with the same secret images, weights and batches, some times with others, so that
-means can be compared that a single evaluation is too noisy for.
+All train with the same secret images, weights and batches, several times with different ones: a
+single evaluation is too noisy for a comparison.
 """
 
 from __future__ import annotations
@@ -79,11 +79,11 @@ def measure(part: str, sources: Mapping[str, bytes], repeats: int) -> Mapping[st
 
 
 def main() -> None:
-    """Measure, print, and store where asked."""
+    """Measure and print; with --write, store the results."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("parts", nargs="*", help=" or ".join(KNOWN) + "; default: both")
     parser.add_argument("--repeats", type=int, default=6)
-    parser.add_argument("--program", type=Path, help="measure this one instead")
+    parser.add_argument("--program", type=Path, help="measure this program instead")
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     for part in arguments.parts or KNOWN:

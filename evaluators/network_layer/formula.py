@@ -1,6 +1,6 @@
-"""Reads a candidate's function as a formula of tensors, and writes it down anew.
+"""Reads a candidate's function as a formula of tensors, and writes new source from it.
 
-Only what is written down is ever executed.
+Only this new source is ever executed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from evolver.scoring.formulas import Expression, Grammar
 from evolver.types import Candidate
 
-#: Of each entry: name -> number of arguments.
+#: Functions of each entry: name -> number of arguments.
 POINTWISE: Mapping[str, int] = {
     **dict.fromkeys(("max", "min"), 2),
     **dict.fromkeys(("sigmoid", "tanh", "erf", "exp", "log", "abs", "sqrt", "square"), 1),
@@ -30,10 +30,10 @@ def read(candidate: Candidate, name: str, arity: int, functions: Mapping[str, in
         candidate: a program of one file.
         name: of the function.
         arity: how many arguments it has.
-        functions: that it may call, with the number of their arguments.
+        functions: name -> number of arguments, of those that it may call.
 
     Raises:
-        CandidateOutputError: it is no docstring and one function of this form.
+        CandidateOutputError: the program is not one function of this form.
     """
     formula = Grammar(functions).read(candidate.files, name, arity)
     values = candidate.parameters

@@ -1,7 +1,6 @@
-"""Trains small networks with a layer that it is given, and looks for where their gradients explode.
+"""Trains small networks with a given layer, and searches for weights with exploding gradients.
 
-The layer comes as the text that `formula.py` wrote down, and is executed with the functions below
-and nothing else.
+The layer is the source that `formula.py` wrote; it runs with access to the functions below only.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ Make = Callable[[int], nn.Module]  # channels -> what stands between two convolu
 Array = np.ndarray[Any, Any]
 
 EPSILON = 1e-5  # of a variance
-KEPT = 0.9  # of a running average, when the next value comes
+KEPT = 0.9  # weight of a running average at the next value
 GROUPS = 4
-_WARM = 0.1  # of the steps, in which the learning rate rises
-_MOMENTUM, _DECAY = 0.9, 1e-4  # of the descent; the latter of weights
-_CHECKED = 20  # steps after which it is seen that a training has diverged
-_STRIDE = 0.1  # of a weight's norm, that a step of the ascent is long
+_WARM = 0.1  # share of the steps in which the learning rate rises
+_MOMENTUM, _DECAY = 0.9, 1e-4  # of the descent, and of weights
+_CHECKED = 20  # steps between two checks whether a training has diverged
+_STRIDE = 0.1  # length of a step of the ascent, relative to a weight's norm
 
 
 def _tensor(value: object) -> torch.Tensor:
-    """Return a number, which a formula may hold where a tensor is wanted, as one."""
+    """Return a tensor; a formula may have a number in its place."""
     return value if isinstance(value, torch.Tensor) else torch.tensor(float(value))  # type: ignore[arg-type]
 
 
@@ -71,7 +70,7 @@ MOMENTS = {"mean": _mean, "std": _std, "rms": _rms}
 
 
 def _moment(moment: Moment, axes: str, x: object) -> torch.Tensor:
-    """Return a moment of x, of size 1 along the axes that it is over, or as many as groups."""
+    """Return a moment of x, of size 1 along its axes, or with the size of the groups."""
     y = _tensor(x)
     if y.dim() < 4:
         y = y.reshape(1, 1, 1, 1)
@@ -84,10 +83,10 @@ def _moment(moment: Moment, axes: str, x: object) -> torch.Tensor:
 
 
 class Formula:
-    """A candidate's function, with running averages of its own for its moments over a batch.
+    """A candidate's function, with running averages of its moments over a batch.
 
-    Their places in the text tell them apart: it has no branches, so the n-th call is always of the
-    same moment.
+    The number of a call identifies the moment: the function has no branches, so the n-th call is
+    always for the same one.
 
     Args:
         source: one function.
@@ -125,7 +124,7 @@ class Formula:
 
 
 class Layer(nn.Module):
-    """Where a network normalises and activates: the candidate's function is the whole of it.
+    """A layer that normalises and activates: the candidate's function does both.
 
     Args:
         source: of the function of x, v, gamma, beta.
@@ -146,7 +145,7 @@ class Layer(nn.Module):
 
 
 class Activation(nn.Module):
-    """Where a network normalises and activates: the candidate's function follows batch norm.
+    """A layer that normalises and activates: the candidate's function follows batch norm.
 
     Args:
         source: of the function of x, a.
@@ -181,7 +180,7 @@ def _plain(layer: Make, channels: int) -> tuple[list[nn.Module], int]:
 
 
 class _Block(nn.Module):
-    """Two convolutions, each after its layer, beside a way round them (He 2016)."""
+    """Two convolutions, each after its layer, with a shortcut (He 2016)."""
 
     def __init__(self, layer: Make, channels: int, wanted: int, stride: int) -> None:
         super().__init__()
@@ -214,7 +213,7 @@ ANCHORS = {"plain": _plain, "residual": _residual, "mobile": _mobile}
 def _network(
     part: str, source: str, anchor: str, channels: int, classes: int, seed: int, device: str
 ) -> nn.Module:
-    """Return a network with random weights (He 2015) that the seed alone determines."""
+    """Return a network with random weights (He 2015) from the seed."""
     torch.manual_seed(seed)
     parts, width = ANCHORS[anchor](partial(PARTS[part], source), channels)
     network = nn.Sequential(
@@ -230,9 +229,9 @@ def _weights(network: nn.Module) -> list[torch.Tensor]:
 
 
 def _flattened(network: nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return all weights of a network as one vector, and their gradients; changes show in it.
+    """Return one vector of a network's weights and one of their gradients; it shares both.
 
-    torch.optim does the same, but its first use imports for seconds, in every evaluation.
+    torch.optim could be used instead, but its first use imports for seconds in every evaluation.
     """
     parameters = list(network.parameters())
     weights = nn.utils.parameters_to_vector(parameters).detach()
@@ -263,7 +262,7 @@ def train(
     seed: int,
     device: str,
 ) -> list[Array]:
-    """Train an anchor by gradient descent with momentum; return what it says of other images.
+    """Train an anchor by gradient descent with momentum; return its scores of other images.
 
     Args:
         part: "layer" or "activation".
@@ -272,7 +271,7 @@ def train(
         inputs: images to learn from, (n, channels, height, width).
         labels: of them, (n,).
         others: arrays of images.
-        classes: how many there are.
+        classes: number of classes.
         steps: of the training.
         batch: images of a step.
         rate: the learning rate at its peak; it falls to zero along a cosine.
@@ -280,7 +279,7 @@ def train(
         device: "cpu" or "cuda".
 
     Returns:
-        for each array of images their scores, float32 of shape (m, classes).
+        scores for each array of images, float32 of shape (m, classes).
     """
     network = _network(part, source, anchor, inputs.shape[1], classes, seed, device)
     x, y = (torch.as_tensor(array).to(device) for array in (inputs, labels))
@@ -316,10 +315,10 @@ def ascend(
     seed: int,
     device: str,
 ) -> Array:
-    """Change a network's weights, step by step, so that its gradient grows; return its norms.
+    """Change a network's weights step by step so that its gradient grows; return the norms.
 
-    The gradient is that of the loss of the images, with respect to the weights of all
-    convolutions; each of them goes up the gradient of its norm, by a tenth of its own length.
+    The gradient is that of the loss on the images, with respect to the weights of all convolutions.
+    Each weight moves along the gradient of the norm, by a tenth of its own length.
 
     Args:
         part: "layer" or "activation".
@@ -327,14 +326,14 @@ def ascend(
         anchor: "plain", "residual" or "mobile".
         inputs: images, (n, channels, height, width).
         labels: of them, (n,).
-        classes: how many there are.
+        classes: number of classes.
         steps: of the ascent.
-        limit: norm beyond which it ends.
-        seed: of the weights that it starts from.
+        limit: norm at which the ascent ends.
+        seed: of the starting weights.
         device: "cpu" or "cuda".
 
     Returns:
-        float64, (n,): the norm before each step, and infinity last where it is no number.
+        float64, (n,): the norm before each step; the last one is infinite if it is not finite.
     """
     network = _network(part, source, anchor, inputs.shape[1], classes, seed, device)
     x, y = (torch.as_tensor(array).to(device) for array in (inputs, labels))
@@ -350,7 +349,7 @@ def ascend(
             break
         uphill = torch.autograd.grad(square, weights, materialize_grads=True)
         if not all(bool(direction.isfinite().all()) for direction in uphill):
-            norms[-1] = math.inf  # who has no slope to go up would look stable
+            norms[-1] = math.inf  # without a direction it would look stable
             break
         with torch.no_grad():
             for weight, direction in zip(weights, uphill, strict=True):
@@ -361,7 +360,7 @@ def ascend(
 
 
 def answer(part: str, source: str, seed: int, count: int) -> Array:
-    """Return what the candidate's function gives for random arguments, as a network would call it.
+    """Return the values of the candidate's function for random arguments of a network's shapes.
 
     Args:
         part: "layer" or "activation".

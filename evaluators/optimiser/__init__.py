@@ -35,9 +35,9 @@ _TITLES = {
     "sgd": "gradient descent with momentum",
     "sign": "signSGD",
 }
-#: What the known optimisers were measured with; their own rates are of a finer grid.
+#: Settings of the measurements of known optimisers, whose own rates are on a finer grid.
 _SETTINGS = ("hidden", "steps", "batch", "noise", "rates")
-_OFF = 0.01  # of the way that the weights went in a stretch; rounding is 10**-6 of it
+_OFF = 0.01  # of the distance that weights move in a stretch; rounding is 10**-6 of it
 
 
 @dataclass(frozen=True)
@@ -46,23 +46,23 @@ class Evaluator:
 
     The candidate's function `train(w, g, m, v, lr) -> update, m, v` gets the weights and biases of
     a layer, an array of float32, their gradient, two buffers of the same shape, at first zero, and
-    the learning rate, which falls from its peak to zero along a cosine. What is subtracted from w
-    is `update`; the buffers come back at the next step. It is called for each layer and each step.
-    The networks are perceptrons of rectified linear units, the images handwritten digits of 8 x 8
-    pixels, turned by a secret rotation in the space of images, with secret labels; the starting
-    weights and the batches are secret as well, and new for each evaluation. AdamW without the
-    correction of bias (Loshchilov 2019, https://arxiv.org/abs/1711.05101) trains the same networks
-    with the same batches. Each has the best of the learning rates. After Chen 2023,
-    https://arxiv.org/abs/2302.06675, who found Lion by it, in a funnel of growing networks.
+    the learning rate, which falls from its peak to zero along a cosine. The evaluator subtracts
+    `update` from w; the function gets the buffers back at the next step. It is called for each
+    layer and each step. The networks are perceptrons with rectified linear units; the images are
+    handwritten digits of 8 x 8 pixels under a secret rotation of the space of images, with secret
+    labels. The starting weights and the batches are secret too, and new for each evaluation. AdamW
+    without bias correction (Loshchilov 2019, https://arxiv.org/abs/1711.05101) trains the same
+    networks with the same batches. Each uses its best learning rate. After Chen 2023,
+    https://arxiv.org/abs/2302.06675, who found Lion this way, in a funnel of growing networks.
 
     Attributes:
         hidden: widths of the hidden layers.
         steps: of a training.
-        rates: learning rates that are tried, at their peak.
-        seeds: trainings with each.
+        rates: peak learning rates to try.
+        seeds: trainings with each rate.
         batch: images of a step.
-        noise: deviation of what is added to an image each time it is used; theirs is about 1.
-        confirm_seeds: trainings with each where the best programs are measured again.
+        noise: standard deviation of the noise on an image at each use; that of images is about 1.
+        confirm_seeds: trainings with each rate when the best programs are measured again.
         function: name of the candidate's function.
     """
 
@@ -79,7 +79,7 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         if not self.rates or min(self.rates) <= 0:
-            raise UsageError(f"rates is {list(self.rates)}; name one or more above 0")
+            raise UsageError(f"rates is {list(self.rates)}; give one or more above 0")
         counts = {"steps": self.steps, "seeds": self.seeds, "batch": self.batch}
         counts |= {"confirm_seeds": self.confirm_seeds, "hidden": min(self.hidden, default=1)}
         for name, count in counts.items():
@@ -87,7 +87,7 @@ class Evaluator:
                 raise UsageError(f"{name} is {count}; it must be 1 or more")
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Check that the images can be made here.
+        """Check that the images are available.
 
         Raises:
             UsageError: scikit-learn is not installed.
@@ -97,13 +97,13 @@ class Evaluator:
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `gained`: how much lower the loss is than AdamW's, in percent, and `loss`.
 
-        The loss is the cross entropy in nats on the images of the validation part, its geometric
-        mean over the seeds at the learning rate where that is least. `rate` is that learning
-        rate. Private: `held_out_gained` and `held_out_loss`, the same on other images at that rate.
+        The loss is the geometric mean over the seeds of the cross entropy in nats on validation
+        images, at the learning rate with the least mean. `rate` is that learning rate. Private:
+        `held_out_gained` and `held_out_loss`, the same on other images at that rate.
 
         Raises:
-            CandidateError: the function is none of the form, keeps something between two calls,
-                or trains at no learning rate.
+            CandidateError: the function is malformed, keeps something between two calls, or
+                diverges at every learning rate.
         """
         LANGUAGE.check(candidate.files)
         course = self.course(candidate.rng)
@@ -130,17 +130,17 @@ class Evaluator:
         )
 
     def confirm(self, candidate: Candidate) -> Result:
-        """Return what `evaluate` returns, over `confirm_seeds`: the best of many was lucky too.
+        """Return the same over `confirm_seeds`: the best of many results is biased upwards.
 
         Raises:
-            CandidateError: as `evaluate` does.
+            CandidateError: as in `evaluate`.
         """
         return replace(self, seeds=self.confirm_seeds).evaluate(candidate)
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
-        """Return what known optimisers gain on these networks, as `benchmarks/funnel.py` measured.
+        """Return the gains of known optimisers on these networks, by `benchmarks/funnel.py`.
 
-        No published value is of these networks. Empty for settings that were not measured.
+        There are no published values for these networks. Empty for settings that were not measured.
         """
         with _MEASURED.open(newline="") as stream:
             rows = list(csv.DictReader(stream))
@@ -152,26 +152,26 @@ class Evaluator:
         }
 
     def probe(self, candidate: Candidate) -> object:
-        """Return updates and buffers on fixed arrays: programs that give the same score the same.
+        """Return updates and buffers for fixed arrays: equal for programs that compute the same.
 
         Raises:
-            CandidateError: the function is none of the form.
+            CandidateError: the function is malformed.
         """
         rng = np.random.default_rng(1)
         widths = (7, 5, 3)
         arrays = rng.normal(size=(4, 3, sum(m * n for m, n in guest.shapes(widths))))
-        arrays[3] **= 2  # what it is where it is of use; where it is not, any will do
+        arrays[3] **= 2  # a second moment is positive
         given = [array.astype(np.float32) for array in arrays]
         weights, found, *buffers = given
         candidate.call("guest:begin", self.function, widths, weights, *buffers)
         updates = candidate.call("guest:step", found, [0.003, 0.01, 1.0])
         if isinstance(updates, str):
-            raise CandidateOutputError(f"what the optimiser returns is not usable: {updates}")
+            raise CandidateOutputError(f"the optimiser's answer is not usable: {updates}")
         shape = weights.shape
         return _checked((updates, *_checked(candidate.call("guest:buffers"), 2, shape)), 3, shape)
 
     def course(self, rng: Random) -> Course:
-        """Draw what an evaluation trains, and on what."""
+        """Draw the networks and the data of an evaluation."""
         return Course.drawn(
             np.random.default_rng(rng.getrandbits(63)),
             hidden=self.hidden,
@@ -185,14 +185,14 @@ class Evaluator:
     def trained(self, candidate: Candidate, course: Course) -> Array:
         """Train the networks by the candidate's updates; return their weights.
 
-        Nothing but updates and buffers is taken from the candidate, in a process that lives for
-        one stretch: a program that reaches out of its function finds no image, no label and no
-        later weights. What it may still find there are the gradients of the other networks, and
-        what it kept up to a stretch ago. One that uses these in a share x of the stretches is
-        refused with the probability x, for one stretch in secret is computed again without them.
+        The candidate returns only updates and buffers, in a process that lives for one stretch: a
+        program that looks outside its function finds no image, no label and no later weights. It
+        may still find the gradients of the other networks, and what it kept within the stretch. A
+        program that uses these in a share x of the stretches is refused with probability x: one
+        secret stretch is computed again without them.
 
         Raises:
-            CandidateError: it came out differently, or the function is none of the form.
+            CandidateError: the second computation differs, or the function is malformed.
         """
         chosen = candidate.rng.randrange(len(course.stretches))
         training = guest.Training(*course.arguments)
@@ -215,10 +215,10 @@ class Evaluator:
         before: Sequence[Array],
         after: Array,
     ) -> None:
-        """Raise CandidateOutputError where a stretch does not come out as it did.
+        """Raise CandidateOutputError if a stretch, computed again, leads to other weights.
 
-        Only the networks of one seed are trained, the rates in another order, and in the midst of
-        it the process is another one.
+        Only the networks of one seed are trained, with the rates in another order, and the process
+        is replaced in the middle.
         """
         widths, _, rates, *rest = course.arguments
         seed = candidate.rng.randrange(len(stretch.seeds))
@@ -240,20 +240,20 @@ class Evaluator:
         with np.errstate(all="ignore"):
             way = np.linalg.norm(after[one][::-1] - weights, axis=1)
             off = np.linalg.norm(after[one][::-1] - training.weights, axis=1)
-        finite = np.isfinite(way)  # where it is not, the network has diverged for good
+        finite = np.isfinite(way)  # else the network has diverged
         if not (off <= _OFF * way)[finite].all():
             raise CandidateOutputError(
-                "the same steps, computed again, lead to other weights: the update must follow "
-                "from w, g, m, v and lr alone, without chance and without anything that is kept "
-                "between two calls but the m and v that are returned"
+                "the same steps, computed again, lead to other weights: the update must depend on "
+                "w, g, m, v and lr alone; use no random numbers, and keep nothing between two "
+                "calls but the returned m and v"
             )
 
 
 class Asked:
-    """The candidate's optimiser, asked for the updates of networks in training.
+    """The candidate's optimiser, which gives the updates of networks in training.
 
     Attributes:
-        buffers: two for the weights of each network, (networks, weights), as of the last `end`.
+        buffers: two for the weights of each network, (networks, weights), since the last `end`.
     """
 
     def __init__(
@@ -269,19 +269,19 @@ class Asked:
         self._widths = training.widths
 
     def begin(self, weights: Array) -> None:
-        """Make a fresh process, which gets weights and buffers."""
+        """Start a fresh process with the weights and the buffers."""
         self._candidate.restart()
         self._candidate.call("guest:begin", self._function, self._widths, weights, *self.buffers)
 
     def __call__(self, weights: Array, found: Array, rates: Sequence[float]) -> Array:
-        """Return what is subtracted from the weights, of which the process has a copy.
+        """Return what to subtract from the weights, of which the process has a copy.
 
         Raises:
-            CandidateError: the function is none of the form.
+            CandidateError: the function is malformed.
         """
         returned = self._candidate.call("guest:step", found, rates)
         if isinstance(returned, str):
-            raise CandidateOutputError(f"what the optimiser returns is not usable: {returned}")
+            raise CandidateOutputError(f"the optimiser's answer is not usable: {returned}")
         (update,) = _checked((returned,), 1, weights.shape)
         return update
 
@@ -292,13 +292,13 @@ class Asked:
 
 
 def _checked(returned: object, number: int, shape: tuple[int, ...]) -> list[Array]:
-    """Return arrays that the guest code handed over, or raise CandidateOutputError."""
+    """Return the arrays of the guest code, or raise CandidateOutputError."""
     if not isinstance(returned, tuple | list) or len(returned) != number:
-        raise CandidateOutputError(f"there must be arrays: {number}")
+        raise CandidateOutputError(f"there must be {number} arrays")
     for array in returned:
         if not isinstance(array, np.ndarray) or array.dtype != np.float32 or array.shape != shape:
             raise CandidateOutputError(
-                f"updates and buffers must be float32, of the shape {shape} of the weights"
+                f"updates and buffers must be float32 of the weights' shape, {shape}"
             )
     return list(returned)
 
@@ -309,5 +309,5 @@ def _gain(ours: float, theirs: float) -> float:
 
 
 def _text(value: object) -> str:
-    """Write a setting as the table does."""
+    """Return a setting as it stands in the table."""
     return " ".join(map(str, value)) if isinstance(value, tuple | list) else str(value)

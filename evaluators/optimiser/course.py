@@ -1,4 +1,4 @@
-"""A course that optimisers are sent over: images, networks to train, batches, learning rates."""
+"""A course for optimisers: images, networks to train, batches, learning rates."""
 
 from __future__ import annotations
 
@@ -15,27 +15,27 @@ from . import guest
 
 Array = NDArray[np.float32]
 Train = Callable[[Any, Any, Any, Any, Any], tuple[Any, Any, Any]]
-STRETCH = 20  # steps between two looks at the weights
-_COPIES = 4  # of each image that is scored by
-_SEED = 20230213  # of how the images are dealt to the parts
+STRETCH = 20  # steps of a process
+_COPIES = 4  # of each image of validation and held-out
+_SEED = 20230213  # for dealing the images to the parts
 
 
 class Part(NamedTuple):
-    """Images (n, 64) and what they show (n,)."""
+    """Images (n, 64) and their classes (n,)."""
 
     inputs: Array
     labels: NDArray[np.int64]
 
 
 class Stretch(NamedTuple):
-    """Some steps: the seed of the batches for each training, the factor of the rate at each."""
+    """Some steps: the batches' seed for each training, and the factor of the rate at each step."""
 
     seeds: list[int]
     factors: list[float]
 
 
 class Losses(NamedTuple):
-    """Logarithms of the loss, (seeds, rates); infinite where a network diverged."""
+    """Logarithms of the loss, (seeds, rates); infinite if a network diverged."""
 
     validation: NDArray[np.float64]
     held_out: NDArray[np.float64]
@@ -47,18 +47,18 @@ class Losses(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Course:
-    """One draw of everything but the optimiser.
+    """One draw of everything except the optimiser.
 
     Attributes:
         widths: of the network's layers, from the image to the classes.
-        rates: learning rates, at their peak.
-        start: (seeds, weights) to start from.
+        rates: peak learning rates.
+        start: (seeds, weights) at the start.
         stretches: of the training.
         batch: images of a step.
-        noise: deviation of what is added to them.
-        train: what is learnt from, as it is before noise is added.
-        validation: what is scored by, with noise.
-        held_out: what private metrics are of, with noise.
+        noise: standard deviation of the noise on images.
+        train: images to learn from, without noise.
+        validation: images to score by, with noise.
+        held_out: images for private metrics, with noise.
     """
 
     widths: tuple[int, ...]
@@ -83,11 +83,11 @@ class Course:
         batch: int,
         noise: float,
     ) -> Course:
-        """Draw one.
+        """Draw a course.
 
-        The images are the same each time, up to a rotation of the space that they are points of
-        and the numbers of the classes, both drawn here: a network that was trained on another
-        draw is of no use, and to one that starts from normal weights all rotations are alike.
+        The images are always the same, up to a random rotation of their space and random numbers
+        of the classes: a network that was trained on another draw is useless, while normally
+        distributed starting weights make all rotations equivalent.
 
         Raises:
             UsageError: scikit-learn is not installed.
@@ -115,14 +115,14 @@ class Course:
 
     @property
     def arguments(self) -> tuple[Any, ...]:
-        """What `guest.Training` is made of."""
+        """The arguments of `guest.Training`."""
         part = self.train
         return (
             self.widths, self.weights, self.rates, part.inputs, part.labels, self.batch, self.noise
         )  # fmt: skip
 
     def taken_by(self, train: Train) -> Array:
-        """Return the weights that a trusted optimiser ends with; it works entry by entry."""
+        """Return the final weights by a trusted optimiser, which works entry by entry."""
         training = guest.Training(*self.arguments)
         buffers = (np.zeros_like(training.weights),) * 2
 
@@ -171,8 +171,8 @@ def _images() -> tuple[Part, Part, Part]:
 def _with_noise(part: Part, noise: float, rng: np.random.Generator) -> Part:
     """Return each image several times, with noise.
 
-    Without it a handful of images makes most of the loss: measured, the deviation over the seeds of
-    one optimiser's advantage was 18 to 25 percent, and with as much as is learnt from 5 to 12.
+    Without noise a few images make most of the loss: the measured standard deviation over the seeds
+    of one optimiser's advantage was 18 to 25 percent, and 5 to 12 with the noise of training.
     """
     inputs = np.tile(part.inputs, (_COPIES, 1))
     inputs += np.float32(noise) * rng.standard_normal(inputs.shape, np.float32)

@@ -1,9 +1,10 @@
-"""Small networks in training, and the candidate's optimiser, asked for updates in its process.
+"""Small networks in training, and the candidate's optimiser in its own process.
 
-The evaluator runs `Training` in its own process, where the images are, and asks here for updates.
+The evaluator runs `Training` in its process, which holds the images, and gets the updates from the
+candidate's process.
 
-Several networks are trained side by side, one for each of `seeds` and each learning rate, in this
-order. Their weights are rows of one array (networks, weights), float32. A network of the widths
+Several networks train side by side, one for each of `seeds` and each learning rate, in this order.
+Their weights are rows of one array (networks, weights), float32. A network of the widths
 (64, 32, 10) is two matrices, (65, 32) and (33, 10), whose last row is the bias.
 """
 
@@ -37,7 +38,7 @@ def matrices(weights: Array, widths: Widths) -> list[Array]:
 
 
 def forward(layers: Sequence[Array], inputs: Array) -> tuple[list[Array], Array]:
-    """Return what each layer gets, the images first, and the logits (networks, n, classes)."""
+    """Return the inputs of each layer, the images first, and the logits (networks, n, classes)."""
     values = [inputs]
     for layer in layers[:-1]:
         values.append(np.maximum(values[-1] @ layer[:, :-1] + layer[:, -1:], 0))
@@ -45,7 +46,7 @@ def forward(layers: Sequence[Array], inputs: Array) -> tuple[list[Array], Array]
 
 
 def gradients(weights: Array, widths: Widths, inputs: Array, labels: Array) -> Array:
-    """Return the gradients of the cross entropy of a batch of its own for each network.
+    """Return the gradients of the cross entropy for each network, on its own batch.
 
     Args:
         weights: (networks, weights).
@@ -74,15 +75,15 @@ def gradients(weights: Array, widths: Widths, inputs: Array, labels: Array) -> A
 def batches(
     inputs: Array, labels: Array, seeds: Sequence[int], steps: int, batch: int, noise: float
 ) -> Iterator[tuple[Array, Array]]:
-    """Yield inputs (seeds, batch, width) and labels (seeds, batch) of one step after another.
+    """Yield inputs (seeds, batch, width) and labels (seeds, batch) for each step.
 
     Args:
         inputs: (n, width) to draw from.
         labels: (n,).
-        seeds: of what is drawn for each of the seeds.
-        steps: how many.
-        batch: examples of each.
-        noise: deviation of what is added to the inputs.
+        seeds: of the random generators.
+        steps: number of steps.
+        batch: examples of a step.
+        noise: standard deviation of the noise on the inputs.
     """
     streams = [np.random.default_rng(seed) for seed in seeds]
     for _ in range(steps):
@@ -97,12 +98,12 @@ class Training:
 
     Args:
         widths: of the layers.
-        weights: (seeds x rates, weights) to start from.
+        weights: (seeds x rates, weights) at the start.
         rates: the learning rates.
         inputs: (n, width) to learn from.
         labels: (n,).
         batch: examples of a step.
-        noise: deviation of what is added to the inputs.
+        noise: standard deviation of the noise on the inputs.
     """
 
     def __init__(
@@ -122,16 +123,16 @@ class Training:
         self._batch = batch, noise
 
     def advance(self, train: Train, seeds: Sequence[int], factors: Sequence[float]) -> None:
-        """Take as many steps as there are factors, which the learning rates are multiplied by.
+        """Take a step for each factor of the learning rates.
 
         Args:
-            train: gets weights and gradients (networks, weights) and the rate of each network, and
-                returns what is subtracted from the weights.
+            train: gets weights and gradients (networks, weights) and the rate of each network;
+                returns what to subtract from the weights.
             seeds: of the batches.
             factors: of the rates.
         """
         each = len(self.rates)
-        with np.errstate(all="ignore"):  # some learning rate is too high for anyone
+        with np.errstate(all="ignore"):  # some learning rates diverge
             drawn = batches(*self._drawn_from, seeds, len(factors), *self._batch)
             for factor, (inputs, labels) in zip(factors, drawn, strict=True):
                 found = gradients(
@@ -164,7 +165,7 @@ class Optimiser:
     def __call__(self, weights: Array, found: Array, rates: Sequence[float]) -> Array:
         """Call it for each matrix of each network; return the updates, and keep the buffers."""
         given = weights, found, self.momentum, self.variance
-        # What is returned may be views of what is given, so nothing of that is written to.
+        # The returned arrays may be views of the given ones, so the given ones stay unchanged.
         taken = tuple(np.empty_like(weights) for _ in _NAMES)
         for into, layer in zip(self._split(taken), self._split(given), strict=True):
             for network, rate in enumerate(rates):
@@ -177,30 +178,34 @@ class Optimiser:
         return updates
 
     def _split(self, arrays: Sequence[Array]) -> Iterator[tuple[Array, ...]]:
-        """Yield for each layer what is its part of each of the arrays."""
+        """Yield for each layer its part of each of the arrays."""
         return zip(*(matrices(array, self._widths) for array in arrays), strict=True)
 
 
 class FormError(Exception):
-    """What the candidate's function returned is not of the form that is asked for."""
+    """The candidate's function returned something malformed."""
 
 
 def _locked(array: Array) -> Array:
-    """Return a view that may not be written to."""
+    """Return a read-only view."""
     view = array.view()
     view.flags.writeable = False
     return view
 
 
 def _array(name: str, value: object, shape: tuple[int, ...]) -> Array:
-    """Return a value as an array, of the shape or one number for all entries; or complain."""
+    """Return a value as an array of the shape, or of one number for all entries.
+
+    Raises:
+        FormError: it is something else.
+    """
     if not isinstance(value, (np.ndarray, float, int, np.number)):
         raise FormError(f"{name} must be an array of the shape of w, not {type(value).__name__}")
     array = np.asarray(value)
     if array.dtype.kind not in "fiu" or array.shape not in ((), shape):
         raise FormError(
-            f"{name} must be real numbers of the shape {shape} of w, or one, not {array.dtype} of "
-            f"the shape {array.shape}"
+            f"{name} must be real numbers of the shape {shape} of w, or one number, not "
+            f"{array.dtype} of the shape {array.shape}"
         )
     return array
 
@@ -210,14 +215,14 @@ _weights: Array
 
 
 def begin(function: str, widths: Widths, weights: Array, momentum: Array, variance: Array) -> None:
-    """Go on with networks from these weights and buffers, with the program executed afresh."""
+    """Execute the program afresh, and continue from these weights and buffers."""
     global _optimiser, _weights
     _optimiser = Optimiser(function, widths, momentum, variance)
     _weights = weights
 
 
 def step(found: Array, rates: Sequence[float]) -> Array | str:
-    """Return the updates for these gradients, or a complaint; subtract them from the weights."""
+    """Return the updates for these gradients, or an error; subtract them from the weights."""
     global _weights
     with np.errstate(all="ignore"):
         try:

@@ -1,6 +1,6 @@
-"""The Python that an optimiser is written in: arithmetic on arrays, and nothing that remembers.
+"""The Python that an optimiser may use: arithmetic on arrays, without any state.
 
-That calls give the same again, whenever they are made, is measured besides.
+The evaluator also measures that calls give the same result whenever they are made.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import ast
 
 from evolver.scoring import sources
 
-#: They read or write files, reach what an array is a part of, keep something, or reach anything.
+#: Names that give access to files, to the memory behind an array, to state or to other names.
 _FORBIDDEN = {
     "getattr", "setattr", "delattr", "vars", "globals", "locals", "eval", "exec", "compile", "open",
     "input", "breakpoint", "help", "type", "super", "object", "base", "flags", "setflags", "ctypes",

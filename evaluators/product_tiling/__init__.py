@@ -1,9 +1,9 @@
-"""Scores a rule for the tiles of a matrix product, whose code is fixed: AlphaEvolve's heuristic.
+"""Scores a rule for the tiles of a fixed kernel for matrix products: AlphaEvolve's heuristic.
 
-In Novikov 2025 (https://arxiv.org/abs/2506.13131), 3.3.2, what evolves is the choice of the tiles
-of a kernel for matrix products, on the shapes that users have; the products stay right because the
-kernel stays. Here the kernel is one of numba's, or on a GPU one of Triton's. It runs in this
-process and the rule alone in the candidate's, so nothing of what is timed can be touched.
+In Novikov 2025 (https://arxiv.org/abs/2506.13131), 3.3.2, evolution chooses the tiles of a kernel
+for matrix products, for the shapes of users; the products stay right because the kernel does not
+change. Here the kernel is written for numba, or for Triton on a GPU. It runs in the evaluator's
+process, and only the rule in the candidate's, so a candidate cannot influence the timing.
 """
 
 from __future__ import annotations
@@ -25,28 +25,28 @@ from evolver.types import Candidate, Result
 
 Tiles = tuple[int, int, int]  # rows and columns of the result, depth of the sum
 _LARGEST = 2048  # side of a tile
-_POWERS = (4, 8)  # of two, that sides may be on a GPU
-_PATIENCE = 1.0  # seconds for a choice
+_POWERS = (4, 8)  # least and largest exponent of a side on a GPU, a power of 2
+_PATIENCE = 1.0  # seconds for one choice
 
 
 @dataclass(frozen=True)
 class Evaluator:
     """Measures how fast a fixed kernel is with the tiles that a program chooses.
 
-    The candidate's `choose(m, k, n)` returns (rows, columns, depth): for a product of m x k by
-    k x n the result is computed in tiles of rows x columns, its sums in parts of depth. Numbers are
-    rounded, to powers of two from 16 to 256 on a GPU. On the processor the tile of the second
-    factor and that of the result have to fit `room` together, as in a scratchpad: where they do
-    not, there are fewer columns.
+    The candidate's `choose(m, k, n)` returns (rows, columns, depth): the kernel computes a product
+    of m x k by k x n in tiles of rows x columns, with its sums in parts of depth. Numbers are
+    rounded, on a GPU to powers of two from 16 to 256. On the processor the tiles of the second
+    factor and of the result must fit into `room` together, as in a scratchpad; if they do not, the
+    number of columns is reduced.
 
     Attributes:
         device: "cpu", or "cuda" for a GPU that `[sandbox] gpus` names.
         dtype: of the matrices.
-        shapes: (m, k, n) of each product that counts.
-        held_out: shapes that are measured for private metrics.
-        baseline: the tiles that the score is measured by.
-        room: entries, on the processor.
-        repeats: pairs of batches that are timed of each shape.
+        shapes: (m, k, n) of each scored product.
+        held_out: shapes for private metrics.
+        baseline: tiles that the score is relative to.
+        room: entries of both tiles, on the processor.
+        repeats: timed pairs of batches of each shape.
         function: the name of the candidate's function.
     """
 
@@ -62,17 +62,17 @@ class Evaluator:
     function: str = "choose"
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Check that there is the device, and what compiles the kernel."""
-        devices.require(self.device, gpus, "the same on the processor is examples/matmul-tiling")
+        """Check that the device and the compiler of the kernel are available."""
+        devices.require(self.device, gpus, "the variant on the processor is examples/matmul-tiling")
         extras.require_modules(*(("torch", "triton") if self.device == "cuda" else ("numba",)))
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `speedup` over the baseline's tiles and `gflops`, geometric means over the shapes.
 
-        A shape whose gain is within the noise of measuring it counts as 1.
+        The speedup of a shape counts as 1 if it is within the noise of the measurement.
 
         Raises:
-            CandidateError: what it chooses are no three numbers, or tiles that the GPU cannot hold.
+            CandidateError: the choice is not three numbers, or the GPU cannot hold the tiles.
         """
         kernel = self._kernel()
         shapes = (*self.shapes, *self.held_out)
@@ -112,11 +112,11 @@ class Evaluator:
         )
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
-        """Return what the score is measured by."""
+        """Return the score of the baseline, 1 by definition."""
         return {f"tiles {self.baseline} for every shape": [{"speedup": 1.0}]}
 
     def _choose(self, candidate: Candidate, shape: product.Shape) -> Tiles:
-        """Ask for tiles; return the nearest that there can be."""
+        """Return the possible tiles that are nearest to the candidate's choice."""
         chosen = candidate.call(self.function, *shape, timeout=_PATIENCE)
         what = f"the tiles for {product.named(shape)}"
         sides: NDArray[np.floating[Any]] = verify.reals(chosen, [3], what)
@@ -129,7 +129,7 @@ class Evaluator:
         return rows, columns, depth
 
     def _kernel(self) -> Any:
-        """Import the module with the kernel for the device, which needs what not every host has."""
+        """Import the kernel for the device; its module needs an optional package."""
         name = "graphics" if self.device == "cuda" else "processor"
         return importlib.import_module(f"{__name__}.{name}")
 

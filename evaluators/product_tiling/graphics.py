@@ -1,6 +1,6 @@
-"""The kernel on a GPU: neighbouring tiles of the result share what they read from the L2 cache."""
+"""The kernel on a GPU: neighbouring tiles of the result share data in the L2 cache."""
 
-# ruff: noqa: N803 - constants of the compiler are written so
+# ruff: noqa: N803 - names of compile-time constants are in capitals
 from __future__ import annotations
 
 from typing import Any
@@ -8,9 +8,9 @@ from typing import Any
 import triton
 import triton.language as tl
 
-_GROUP = 8  # rows of tiles that are walked together
-_LARGE = 128 * 128  # entries of a tile that more threads compute
-TOO_LARGE = triton.OutOfResources  # raised for tiles that the GPU cannot hold
+_GROUP = 8  # rows of tiles that are computed together
+_LARGE = 128 * 128  # entries of a tile from which on more threads compute it
+TOO_LARGE = triton.OutOfResources  # for tiles that the GPU cannot hold
 
 
 def multiply(tiles: tuple[int, int, int], a: Any, b: Any, out: Any) -> None:

@@ -1,4 +1,4 @@
-"""The kernel on the processor: four rows at once, the tile of the second factor side by side."""
+"""The kernel on the processor: four rows at a time, with a contiguous tile of the second factor."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numba import njit
 
-TOO_LARGE: tuple[type[Exception], ...] = ()  # there are no such tiles here
+TOO_LARGE: tuple[type[Exception], ...] = ()  # the processor can hold all tiles
 
 
 def multiply(tiles: tuple[int, int, int], a: Any, b: Any, out: Any) -> None:

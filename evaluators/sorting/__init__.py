@@ -1,7 +1,7 @@
-"""Scores a sort in C by the comparisons that it makes, each of which is answered here.
+"""Scores a sort in C by its comparisons, which the evaluator answers.
 
-The items never leave this process: the candidate knows of them what it asks for, and what it asks
-for is counted. So an order that comes out right was paid for.
+The items never leave the evaluator's process: the candidate knows only the results of comparisons,
+and each one is counted.
 """
 
 from __future__ import annotations
@@ -20,17 +20,17 @@ _DISPLACED = 0.05  # of the items of an almost sorted input
 
 @dataclass(frozen=True)
 class Evaluator:
-    """Measures how many comparisons a sort takes beyond the least that any can take on average.
+    """Measures how many comparisons a sort takes beyond the lower bound of the mean.
 
     The candidate's function is `void sort(int n, int *order, int (*before)(int, int))`: before(i,
-    j) is 1 where item i comes before item j, else 0, and order[k] is the item that comes k-th. The
+    j) is 1 if item i comes before item j, else 0, and order[k] is the item that comes k-th. The
     items are distinct, in random order and new for each evaluation. No sort takes fewer than
     log2(n!) comparisons on average over all orders (Knuth 1998, The Art of Computer Programming 3,
-    5.3.1). Of the C library it may call what manages memory.
+    5.3.1). The only library functions that a sort may call are those that manage memory.
 
     Attributes:
         items: n.
-        sorts: of random orders, in an evaluation.
+        sorts: number of random orders in an evaluation.
         function: name of the candidate's function.
     """
 
@@ -42,16 +42,16 @@ class Evaluator:
 
     def __post_init__(self) -> None:
         if self.items < 3:
-            raise UsageError(f"items is {self.items}; sort 3 or more")
+            raise UsageError(f"items is {self.items}; it must be 3 or more")
 
     def check_host(self, gpus: Sequence[int]) -> None:
-        """Raise UsageError where there is no compiler."""
+        """Raise UsageError if there is no compiler."""
         devices.require_compiler()
 
     def evaluate(self, candidate: Candidate) -> Result:
         """Return `excess`: comparisons over log2(n!), less 1, in percent; and `comparisons`.
 
-        `almost_sorted` is the number of comparisons for an input of which one in twenty items is
+        `almost_sorted` is the number of comparisons for an input with one in twenty items
         displaced.
 
         Raises:
@@ -74,7 +74,7 @@ class Evaluator:
         )
 
     def references(self) -> Mapping[str, Sequence[Mapping[str, float]]]:
-        """Return the bound of information, which no sort reaches for most n."""
+        """Return the information-theoretic bound, which no sort reaches for most n."""
         return {"no sort takes fewer": [{"excess": 0.0, "comparisons": self._least}]}
 
     @property
@@ -82,21 +82,21 @@ class Evaluator:
         return math.lgamma(self.items + 1) / math.log(2)
 
     def _sort(self, candidate: Candidate, inputs: Sequence[Sequence[int]]) -> list[int]:
-        """Have inputs sorted that only this process knows; return how often each was asked about.
+        """Let the candidate sort inputs; return the number of comparisons for each.
 
         Args:
-            candidate: a compiled one.
-            inputs: permutations of range(n): where each item belongs.
+            candidate: after compilation.
+            inputs: permutations of range(n): the position of each item.
         """
         counts = [0] * len(inputs)
         waiting = list(range(len(inputs)))
         reply = candidate.call("guest:begin", "sort.so", self.function, self.items, len(inputs))
         while True:
             if not isinstance(reply, list) or len(reply) != len(waiting):
-                raise CandidateOutputError("the guest did not say what each sort asks")
+                raise CandidateOutputError("the guest returned no request for each sort")
             answers: list[list[int]] = []
             for number, asked in zip(waiting, reply, strict=True):
-                said = verify.integers(asked, [None], "what is asked").tolist()
+                said = verify.integers(asked, [None], "a request of the sort").tolist()
                 if len(said) == 2:
                     answers.append([number, self._answer(inputs[number], *said)])
                     counts[number] += 1
@@ -105,13 +105,15 @@ class Evaluator:
             if not answers:
                 return counts
             if max(counts) > self.items**2:
-                raise CandidateOutputError(f"more than {self.items**2} comparisons")
+                raise CandidateOutputError(
+                    f"the sort makes more than {self.items**2} comparisons; it must make fewer"
+                )
             waiting = [number for number, _ in answers]
             reply = candidate.call("guest:answer", answers)
 
     def _answer(self, places: Sequence[int], one: int, other: int) -> int:
         if not (0 <= one < self.items and 0 <= other < self.items):
-            raise CandidateOutputError(f"before({one}, {other}): items go to {self.items - 1}")
+            raise CandidateOutputError(f"before({one}, {other}): items are 0 to {self.items - 1}")
         return int(places[one] < places[other])
 
     def _check(self, places: Sequence[int], order: Sequence[int]) -> None:

@@ -1,7 +1,7 @@
-"""Runs the candidate's compiled sort, which asks for every comparison, in the candidate's process.
+"""Runs the candidate's compiled sort in its process, and passes on each comparison.
 
-Several sorts run at once, each in a thread that waits in a comparison for the next call from
-outside, and each in a copy of the library: they share no variables.
+Several sorts run at once, each in a thread that waits in a comparison for the next call from the
+evaluator, and each with its own copy of the library, so that they share no variables.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _COMPARISON = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_int)
 
 
 class _Sort:
-    """One sort under way."""
+    """One running sort."""
 
     def __init__(self, library: Path, function: str, count: int) -> None:
         self._sort = getattr(ctypes.CDLL(str(library)), function)
@@ -39,7 +39,7 @@ class _Sort:
         self._answers.put(int(is_before))
 
     def asked(self) -> list[int]:
-        """Wait for the next pair to be compared, or the order at the end."""
+        """Wait for the next pair to compare, or for the order at the end."""
         return self._asked.get()
 
 
@@ -47,7 +47,7 @@ _sorts: list[_Sort] = []
 
 
 def begin(library: str, function: str, count: int, sorts: int) -> list[list[int]]:
-    """Start sorts; return what each asks: a pair to be compared, or the order."""
+    """Start sorts; return the request of each: a pair to compare, or the order."""
     for number in range(sorts):
         copy = Path(f"{number}-{library}").resolve()
         shutil.copy(library, copy)
@@ -56,7 +56,7 @@ def begin(library: str, function: str, count: int, sorts: int) -> list[list[int]
 
 
 def answer(answers: Sequence[tuple[int, int]]) -> list[list[int]]:
-    """Answer those sorts that asked, by number; return what each of them asks next."""
+    """Answer sorts by number; return the next request of each of them."""
     for number, is_before in answers:
         _sorts[number].answer(is_before)
     return [_sorts[number].asked() for number, _ in answers]

@@ -1,6 +1,6 @@
-"""Scores formulas by how well they meet points of a known law, and by their size.
+"""Scores formulas by how well they fit points of a known law, and by their size.
 
-A formula is read from the candidate's source and computed here; nothing of the candidate runs.
+The evaluator reads a formula from the candidate's source and computes it; the candidate never runs.
 """
 
 from __future__ import annotations
@@ -20,27 +20,29 @@ from .laws import LAWS, Law, Points
 
 Array = NDArray[np.float64]
 
-MOST_DIGITS = 12.0  # more is rounding
+MOST_DIGITS = 12.0  # beyond this, rounding decides
 LEAST_DIGITS = -12.0
-RESOLVED = 3  # decimals of `digits`: a formula better by less is no news for a search
-_DRAWN, _KEPT = 600, 0.3  # random vectors to start a fit from; how often a literal stays in them
-_MAGNITUDES = (-1.5, 1.0)  # decimal logarithms of the literals that are drawn
-_FITTED = 20260401  # seed of the points that are fitted
+RESOLVED = 3  # decimals of `digits`: smaller differences should not guide the search
+_DRAWN, _KEPT = (
+    600,
+    0.3,
+)  # random vectors to start a fit from; probability that a literal keeps its value
+_MAGNITUDES = (-1.5, 1.0)  # range of decimal logarithms of random literals
+_FITTED = 20260401  # seed of the fitted points
 
 
 @dataclass(frozen=True)
 class Evaluator:
     """Measures a formula against points of a law, without noise.
 
-    The points that are fitted are the same for each evaluation. Those that the private metrics are
-    of are drawn anew: within the same ranges, and beyond them, where a formula that only
-    interpolates fails.
+    The fitted points are the same for each evaluation. The points for the private metrics are new:
+    within the same ranges, and beyond them, where a formula that only interpolates fails.
 
     Attributes:
-        law: name of the formula that is looked for: see `laws.LAWS`.
-        points: that are fitted, and of each private metric.
-        fit_up_to: size beyond which the literals of a formula are not fitted.
-        function: name of the candidate's function of as many arguments as the law has inputs.
+        law: name of the formula to find: see `laws.LAWS`.
+        points: number of fitted points, and of points for each private metric.
+        fit_up_to: largest size of a formula whose literals are fitted.
+        function: name of the candidate's function, with an argument for each input of the law.
     """
 
     law: str = "damped"
@@ -58,13 +60,13 @@ class Evaluator:
         Private: `held_out_digits` within the ranges and `extrapolated_digits` beyond them.
 
         Raises:
-            CandidateError: the function is no formula, or has no finite value at some point.
+            CandidateError: the function is not a formula, or is not finite at some point.
         """
         formula = self._read(candidate)
         own = np.array(candidate.parameters, dtype=np.float64)
         digits = _digits(formula, own, self.fitted)
         if digits is None:
-            raise CandidateOutputError("the formula has no finite value at some of the points")
+            raise CandidateOutputError("the formula is not finite at some of the points")
         rng = np.random.default_rng(candidate.rng.getrandbits(63))
         private = {
             name: LEAST_DIGITS if found is None else found
@@ -85,10 +87,10 @@ class Evaluator:
     def residuals(self, candidate: Candidate) -> Misfit | None:
         """Return the misfit at the fitted points as a function of the literals.
 
-        None where the formula is larger than `fit_up_to`.
+        None if the formula is larger than `fit_up_to`.
 
         Raises:
-            CandidateError: the function is no formula.
+            CandidateError: the function is not a formula.
         """
         formula = self._read(candidate)
         if formula.size > self.fit_up_to:
@@ -104,7 +106,7 @@ class Evaluator:
 
     @cached_property
     def fitted(self) -> Points:
-        """The points that formulas are fitted to and scored by."""
+        """The points for fitting and scoring."""
         return self._law.draw(np.random.default_rng(_FITTED), self.points)
 
     def _worst(self, formula: Steps, own: Array) -> str:
@@ -114,7 +116,7 @@ class Evaluator:
         where = ", ".join(f"{values[worst]:.6g}" for values in points.inputs)
         return (
             f"worst at ({where}): the formula gives {values[worst]:.6g}, "
-            f"wanted is {points.wanted[worst]:.6g}"
+            f"the law {points.wanted[worst]:.6g}"
         )
 
 
@@ -133,9 +135,8 @@ class Misfit:
     def starts(self, wanted: int, rng: np.random.Generator) -> Array:
         """Return the best of many random vectors, at most `wanted`.
 
-        The misfit of a frequency has a local minimum every half period, from which descent does
-        not lead out: of ten fits of the form of "damped", started from ones, at most three found
-        it without these.
+        The misfit of a frequency has a local minimum every half period, and descent stays there:
+        without these starts, at most three of ten fits of the form of "damped" found it.
         """
         drawn = 10.0 ** rng.uniform(*_MAGNITUDES, (_DRAWN, self.own.size))
         drawn *= rng.choice([-1.0, 1.0], drawn.shape)
@@ -148,7 +149,7 @@ class Misfit:
 
 
 def _digits(formula: Steps, own: Array, points: Points) -> float | None:
-    """Return -log10 of the relative error; None where a value is not finite."""
+    """Return -log10 of the relative error; None if a value is not finite."""
     with np.errstate(all="ignore"):
         residuals = points.residuals(formula.run(points.inputs, own[None]))
         error = float(np.sqrt(np.mean(residuals**2)))

@@ -1,4 +1,4 @@
-"""Reads a candidate's function as steps that are computed here: it is never run."""
+"""Reads a candidate's function as steps, which the evaluator computes."""
 
 from __future__ import annotations
 
@@ -41,9 +41,9 @@ class Step:
     """One value of a formula, from those of earlier steps.
 
     Attributes:
-        compute: of the operands; None for an input, a literal or a constant.
+        compute: the operation; None for an input, a literal or a constant.
         operands: indices of steps.
-        source: ("input", index), ("literal", index) or ("constant", value), where it has none.
+        source: without operation, ("input", index), ("literal", index) or ("constant", value).
     """
 
     compute: Callable[..., Any] | None
@@ -53,7 +53,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Steps:
-    """Those that the result, the last one, needs; each takes earlier ones."""
+    """The steps that a result needs; it is the last one, and each takes earlier ones."""
 
     each: tuple[Step, ...]
 
@@ -89,7 +89,7 @@ def read(files: Files, function: str, arity: int) -> Steps:
     """Read the function of a program: assignments to plain names, and a `return` at the end.
 
     Raises:
-        CandidateOutputError: it is anything else.
+        CandidateOutputError: the function is not such a formula.
     """
     return _Steps(_GRAMMAR.read(files, function, arity)).needed
 

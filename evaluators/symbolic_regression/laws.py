@@ -1,4 +1,4 @@
-"""The formulas that can be looked for, and where their points are drawn from."""
+"""The formulas to find, and the ranges of their points."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ class Law:
     """A formula.
 
     Attributes:
-        compute: its values from an array for each input.
-        within: of each input, the range of the points that are fitted.
-        beyond: the same for extrapolation, outside of `within` in at least one input.
-        source: where it is from.
+        compute: values from an array for each input.
+        within: range of each input for the fitted points.
+        beyond: the same for extrapolation, outside `within` in at least one input.
+        source: of the formula.
     """
 
     compute: Callable[..., Array]
@@ -37,11 +37,11 @@ class Law:
 
 @dataclass(frozen=True, eq=False)
 class Points:
-    """What a formula gives at m points.
+    """Values of a formula at m points.
 
     Attributes:
         inputs: an array (m,) for each input.
-        wanted: (m,).
+        wanted: (m,) values.
     """
 
     inputs: tuple[Array, ...]

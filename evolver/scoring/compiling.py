@@ -1,4 +1,4 @@
-"""Compiles C with gcc: a candidate's, which is checked before any of it runs, and an evaluator's.
+"""Compiles C with gcc: a candidate's, which it checks before any of it runs, and an evaluator's.
 
 Compiling and linking are two commands: where gcc links with -ffast-math, it adds code that makes
 the whole process take denormal numbers for zero.
@@ -14,11 +14,11 @@ from evolver.errors import CandidateOutputError, UsageError
 from evolver.scoring import objects, sources, verify
 from evolver.types import Candidate
 
-#: Functions of the C library that manage memory, for the `calls` of a program that may use them.
+#: Functions of the C library that manage memory, for programs that may call them.
 MEMORY = frozenset({
     b"malloc", b"calloc", b"realloc", b"aligned_alloc", b"posix_memalign", b"free",
 })  # fmt: skip
-_SAID = 4000  # characters of what gcc says
+_SAID = 4000  # characters of gcc's messages
 
 
 def compile_program(
@@ -38,15 +38,15 @@ def compile_program(
         candidate: a program with one file in C.
         library: the library's name without its ending: "kernel" for "kernel.so".
         flags: of gcc.
-        before: the evaluator's own C, which stands before the program in the same unit.
-        calls: functions that it may call, besides those of its own.
+        before: the evaluator's own C, compiled before the program in the same unit.
+        calls: functions that the program may call, besides its own.
         tables: bytes of constants and variables allowed; None for any.
         code: bytes of code allowed; None for any.
         timeout: seconds for each of the two commands.
 
     Raises:
-        CandidateOutputError: it has assembler in it, gcc refuses it, or what comes out calls other
-            functions, runs by itself or is too large.
+        CandidateOutputError: the program contains assembler, does not compile, calls other
+            functions, has code that runs when it is loaded, or is too large.
     """
     source = verify.one_file(candidate.files, ".c")
     sources.forbid_assembler(candidate.files)
@@ -58,8 +58,8 @@ def compile_program(
         done = candidate.run(command, timeout=timeout)
         if done.code:
             said = done.stderr.decode("utf-8", "replace")[-_SAID:]
-            raise CandidateOutputError(f"gcc refuses it:\n{said}")
-    # Nothing of it has run yet, so nothing changed the file.
+            raise CandidateOutputError(f"gcc does not compile the program:\n{said}")
+    # The program has not run yet, so it cannot have changed the file.
     objects.check(candidate.read(f"{library}.o"), calls=calls, tables=tables, code=code)
 
 
@@ -79,8 +79,8 @@ def compile_own(source: str, flags: Sequence[str], folder: Path) -> Path:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
         if done.returncode:
             raise UsageError(
-                f"gcc does not compile the evaluator's own code on this machine; see whether its "
-                f"flags, {' '.join(flags)}, are right:\n{done.stderr}"
+                f"gcc does not compile the evaluator's own code here; check the flags "
+                f"{' '.join(flags)}:\n{done.stderr}"
             )
     return folder / "own.so"
 

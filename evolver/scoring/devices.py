@@ -1,4 +1,4 @@
-"""Where an evaluator has its numbers crunched: the processor, or a GPU that a task asks for."""
+"""The device that an evaluator computes on: the processor, or a GPU that the task asks for."""
 
 from __future__ import annotations
 
@@ -13,36 +13,36 @@ from typing import Any, Literal
 from evolver.errors import UsageError
 
 Device = Literal["cpu", "cuda"]
-INSTEAD = 'the same runs on the processor with [evaluator] with = { device = "cpu" }'
+INSTEAD = 'to run it on the processor, set [evaluator] with = { device = "cpu" }'
 
 
 def require(device: Device, gpus: Sequence[int], instead: str = INSTEAD) -> None:
-    """Check that candidates can have a device; an evaluator's `check_host` calls it.
+    """Check that candidates can use a device; an evaluator's `check_host` calls it.
 
     Args:
         device: where the evaluator runs them.
         gpus: numbers of the GPUs that the task's sandbox gives them.
-        instead: what runs without a GPU, in a few words.
+        instead: ends the message: how to run the task without a GPU.
 
     Raises:
-        UsageError: there is no such device here, or the sandbox does not give it to them.
+        UsageError: this machine has no such device, or the task's sandbox does not pass it on.
     """
     if device == "cpu":
         return
     if not gpus:
         raise UsageError(
-            "this task runs on a GPU and its sandbox gives it none: set [sandbox] gpus = [0]; "
+            "this task runs on a GPU, and its sandbox has none: set [sandbox] gpus = [0]; "
             + instead
         )
     missing = [number for number in gpus if not Path(f"/dev/nvidia{number}").exists()]
     if missing:
         raise UsageError(
-            f"this task runs on a GPU and there is no GPU {missing[0]} here; {instead}"
+            f"this task runs on a GPU, and there is no GPU {missing[0]} here; {instead}"
         )
 
 
 def require_compiler() -> None:
-    """Check that gcc is here, by which programs in C are compiled.
+    """Check that gcc is installed, for tasks with programs in C.
 
     Raises:
         UsageError: it is not.
@@ -52,26 +52,26 @@ def require_compiler() -> None:
 
 
 def describe(about: Mapping[str, Any]) -> list[str]:
-    """Say in a line what a GPU is and what drives it: the trusted side's `bench.Bench.about`.
+    """Return a line about a GPU and its driver, for feedback; nothing for the processor.
 
     Args:
-        about: name, memory in bytes, versions; empty for the processor, of which nothing is said.
+        about: the trusted side's `bench.Bench.about`: name, memory in bytes, versions.
     """
     if "name" not in about:
         return []
     known = [
         f"{about['name']}, {about['memory'] / 2**30:.0f} GiB",
         f"torch {about['torch']}, CUDA {about['cuda']}",
-        *driver()[:1],  # clocks and heat change, and are nobody's to improve
+        *driver()[:1],  # without clocks and temperature, which change between evaluations
     ]
     return ["on " + "; ".join(known)]
 
 
 @cache
 def driver() -> Sequence[str]:
-    """Return what nvidia-smi says of the driver, then of clocks and temperature, when first asked.
+    """Return the driver, the clocks and the temperature by nvidia-smi, at the first call.
 
-    Nothing where it says nothing.
+    Empty if nvidia-smi does not answer.
     """
     fields = "driver_version,clocks.sm,clocks.mem,temperature.gpu"
     command = ["nvidia-smi", f"--query-gpu={fields}", "--format=csv,noheader"]

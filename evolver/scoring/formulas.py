@@ -1,7 +1,7 @@
-"""Reads a candidate's function as a formula, for tasks in which nothing of the candidate runs.
+"""Reads a candidate's function as a formula, for tasks that never run the candidate.
 
-A formula is arithmetic and calls of known functions. An evaluator computes it, or writes it down
-anew, so it can look at nothing but its arguments, keep nothing, and change nothing.
+A formula consists of arithmetic and of calls of known functions. The evaluator computes it, or
+writes its own source from it, so a formula has no access to anything but its arguments.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Expression:
     """A part of a formula.
 
     Attributes:
-        kind: "+", "-", "*", "/", "**" of two operands, "-" of one too; the name of a function or of
-            a constant; "number"; or "name", of an argument or a variable.
+        kind: "+", "-", "*", "/" or "**" with two operands, "-" with one; the name of a function or
+            a constant; "number"; or "name" for an argument or a variable.
         operands: of an operation or a function.
         value: of a number or a constant.
         name: of an argument or a variable.
-        literal: the number's index among the float literals of the program, in the order of
-            `Candidate.parameters`; None for an integer.
+        literal: index of a number in `Candidate.parameters`; None for a number that is none of
+            them, such as an integer.
     """
 
     kind: str
@@ -48,8 +48,8 @@ class Formula:
 
     Attributes:
         arguments: their names.
-        assignments: (variable, value), in order; a variable may come again.
-        result: what is returned.
+        assignments: (variable, value), in order; a variable may be assigned to again.
+        result: the returned value.
     """
 
     arguments: tuple[str, ...]
@@ -59,14 +59,14 @@ class Formula:
 
 @dataclass(frozen=True)
 class Grammar:
-    """What a task allows in a formula, beside + - * / ** and numbers.
+    """What a task allows in a formula besides + - * / ** and numbers.
 
     Attributes:
-        functions: as they are called, "exp" or "math.exp" -> the number of their arguments.
-        constants: as they are written, "math.pi" -> value.
-        nodes: of the function's syntax tree that are allowed.
-        is_alone: must the function be all of the program, but for docstrings? Else the program may
-            hold other code, which is not read, and statements after the `return`.
+        functions: name in the source, such as "exp" or "math.exp" -> number of arguments.
+        constants: name in the source, such as "math.pi" -> value.
+        nodes: largest size of the function's syntax tree.
+        is_alone: must the program consist of this function and docstrings? Otherwise other code,
+            and statements after the `return`, are ignored.
     """
 
     functions: Mapping[str, int]
@@ -83,7 +83,7 @@ class Grammar:
             arity: how many arguments it has.
 
         Raises:
-            CandidateOutputError: it is no such formula; the message says what is not.
+            CandidateOutputError: the function is missing, or is not such a formula.
         """
         (source, *others) = files.values()
         if others:
@@ -111,7 +111,7 @@ class Grammar:
 
     @property
     def described(self) -> str:
-        """What a formula may consist of, for messages."""
+        """The allowed parts of a formula, for messages."""
         names = [*(f"{name}/{arity}" for name, arity in self.functions.items()), *self.constants]
         return f"a formula has + - * / **, numbers, and {', '.join(names)}"
 
@@ -120,7 +120,7 @@ class _Reading:
     """Reads one function.
 
     Args:
-        grammar: what is allowed.
+        grammar: of the formula.
         source: of the program, for messages.
         places: line and column of each float literal -> its index.
     """
@@ -132,7 +132,7 @@ class _Reading:
         self._lines = source.decode("utf-8", "replace").splitlines()
         self._places = places
         self._names: set[str] = set()
-        # A variable of such a name would hide a function or a constant, or the module of it.
+        # A variable of such a name would hide a function, a constant or its module.
         known = (*grammar.functions, *grammar.constants)
         self._taken = {name.partition(".")[0] for name in known}
 
@@ -213,7 +213,7 @@ class _Reading:
 
     def _number(self, node: ast.expr, value: float) -> float:
         try:
-            value = float(value)  # an integer would be computed with to the last digit
+            value = float(value)  # integers of Python would be exact, and grow without bound
         except OverflowError:
             value = math.inf
         if not math.isfinite(value):

@@ -1,4 +1,4 @@
-"""Looks into what gcc made of a program in C, before any of it runs."""
+"""Checks the object file of a program in C before any of it runs."""
 
 from __future__ import annotations
 
@@ -8,10 +8,16 @@ from typing import NamedTuple
 
 from evolver.errors import CandidateOutputError
 
-_SYMBOLS, _ALLOCATED, _EXECUTABLE = 2, 2, 4  # a section's type; flags of sections
-_OBJECT, _FILE, _UNDEFINED, _RESERVED = 1, 4, 0, 0xFF00  # types of symbols; sections that are none
-_ORDINARY = {0, _OBJECT, 2, 3, _FILE}  # nothing of each thread, or chosen when it is loaded
-# What gcc calls to copy or clear a local array, and to find the program's own data.
+_SYMBOLS, _ALLOCATED, _EXECUTABLE = 2, 2, 4  # type of a section; flags of sections
+_OBJECT, _FILE, _UNDEFINED, _RESERVED = 1, 4, 0, 0xFF00  # symbol types; special section numbers
+_ORDINARY = {
+    0,
+    _OBJECT,
+    2,
+    3,
+    _FILE,
+}  # no thread-local symbols, and none that is chosen at load time
+# gcc calls these to copy or clear a local array, and to find the program's own data.
 _HARMLESS = {b"memcpy", b"memset", b"memmove", b"_GLOBAL_OFFSET_TABLE_"}
 
 
@@ -22,31 +28,31 @@ def check(
     tables: int | None = None,
     code: int | None = None,
 ) -> None:
-    """Check an object file: it calls little or nothing, and runs nothing by itself.
+    """Check that an object file calls only allowed functions, and runs nothing when it is loaded.
 
     Args:
         content: an ELF file of 64 bits, little-endian.
-        calls: functions that it may call, besides those of its own.
-        tables: bytes of constants and variables allowed, wherever they are; None for any.
+        calls: functions that it may call, besides its own.
+        tables: bytes of constants and variables allowed, in all sections; None for any.
         code: bytes of code allowed; None for any.
 
     Raises:
-        CandidateOutputError: it is otherwise; the message says what.
+        CandidateOutputError: it is no object file, or does not meet these conditions.
     """
     try:
         sections = _sections(content)
         symbols = _symbols(content, sections)
         misplaced = [one.name for one in symbols if _is_misplaced(one, sections)]
     except (struct.error, IndexError, ValueError):
-        raise CandidateOutputError("gcc made no object file of it") from None
+        raise CandidateOutputError("gcc wrote no valid object file for the program") from None
     called = {one.name for one in symbols if one.section == _UNDEFINED and one.name}
     if called := called - _HARMLESS - set(calls):
         raise CandidateOutputError(
-            f"it calls {_listed(called)}: the function is to be computed by itself"
+            f"it calls {_listed(called)}, which is not allowed: write that computation yourself"
         )
     if misplaced:
         raise CandidateOutputError(
-            f"{_listed(misplaced)} is put where no constants and variables are; leave it to gcc"
+            f"{_listed(misplaced)} is in a section that is not for data; remove its attribute"
         )
     _check_sizes(sections, tables, code)
 
@@ -56,7 +62,7 @@ def _check_sizes(sections: list[_Section], tables: int | None, code: int | None)
     for name, _, flags, _, size, _ in sections:
         if name.startswith((b".init", b".fini", b".preinit", b".ctors", b".dtors")) and size:
             raise CandidateOutputError(
-                "it has code that runs before it is called, which may not be"
+                "constructors and initialisers are not allowed: they run before the function"
             )
         if flags & _ALLOCATED:
             compiled += size if flags & _EXECUTABLE else 0
@@ -77,7 +83,7 @@ _Section = tuple[bytes, int, int, int, int, int]  # name, type, flags, offset, s
 def _sections(content: bytes) -> list[_Section]:
     """Read the table of sections (System V ABI, chapter 4)."""
     if content[:6] != b"\x7fELF\x02\x01":
-        raise ValueError("no such file")
+        raise ValueError("not a 64-bit little-endian ELF file")
     (start,) = struct.unpack_from("<Q", content, 40)
     size, count, names = struct.unpack_from("<HHH", content, 58)
     headers = [struct.unpack_from("<IIQQQQI", content, start + i * size) for i in range(count)]
@@ -107,7 +113,7 @@ def _symbols(content: bytes, sections: list[_Section]) -> list[_Symbol]:
 
 
 def _is_misplaced(symbol: _Symbol, sections: list[_Section]) -> bool:
-    """Is it data among code or in no section, so that its size is not counted?"""
+    """Return whether a symbol is data in a section of code or in none: `tables` misses it."""
     if symbol.section >= _RESERVED:
         return symbol.kind != _FILE
     flags = sections[symbol.section][2]

@@ -1,7 +1,8 @@
-"""Reads what a program is written in, before any of it runs: for tasks that limit what it may use.
+"""Checks a program's source before it runs, for tasks that limit the language.
 
-Reading stops whoever does not set out to deceive. What has to hold against others, an evaluator
-measures or computes besides. A program that is a formula need not run at all: `formulas` reads it.
+The check is of names: it stops a program that does not set out to deceive. An evaluator that must
+withstand one that does also measures or computes what the rule stands for. A program that is a
+formula need not run at all: see `formulas`.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import NoReturn
 from evolver.errors import CandidateOutputError
 from evolver.types import Files
 
-#: What a kernel on the processor needs of numpy and numba, their arrays, and math.
+#: Names of numpy, numba, arrays and math that a kernel on the processor needs.
 ARRAYS = frozenset({
     "shape", "size", "ndim", "dtype", "T", "strides", "itemsize", "flat", "array", "asarray",
     "ascontiguousarray", "asfortranarray", "empty", "empty_like", "zeros", "zeros_like", "ones",
@@ -30,15 +31,16 @@ ARRAYS = frozenset({
     "guvectorize", "literal_unroll", "types", "boolean", "void", "ceil", "floor", "sqrt", "isqrt",
     "log2", "inf", "nan", "append", "extend", "get", "items", "keys", "values", "setdefault",
 })  # fmt: skip
-#: Builtins that reach other names, code or files.
+#: Builtins that give access to other names, code or files.
 BUILTINS = frozenset({
     "getattr", "eval", "exec", "compile", "globals", "vars", "locals", "open", "breakpoint",
 })  # fmt: skip
 _SPLICE = re.compile(rb"\\[ \t\v\f\r]*\n")
-# Assembler, what would put the word together, and what glibc's headers write it in.
+# Assembler, operators that could build the word, and the macro in glibc's headers that holds it.
 _ASSEMBLER = re.compile(rb"(?<!\w)_*asm_*(?!\w)|##|%:%:|__REDIRECT", re.ASCII)
-# As of an #include or a target. Other strings reach the assembler as they are, in the name of a
-# section, say. None of these characters ends a comment, so no quote in one makes a pair.
+# Strings as in an #include or a target. Other strings could reach the assembler unchanged, for
+# instance in the name of a section. None of these characters ends a comment, so that a quote in a
+# comment cannot pair with one in code.
 _PLAIN = re.compile(rb'"[\w.,=+\- /<>]*"', re.ASCII)
 
 
@@ -46,7 +48,7 @@ def parse(source: bytes) -> ast.Module:
     """Return the syntax tree of Python code.
 
     Raises:
-        CandidateOutputError: it is no Python, or nested deeper than the parser can read.
+        CandidateOutputError: it does not parse, or is nested too deeply.
     """
     try:
         return ast.parse(source)
@@ -58,22 +60,22 @@ def parse(source: bytes) -> ast.Module:
 class Language:
     """The part of Python that a task allows.
 
-    Names that begin with two underscores are never allowed, but for `methods`; nor are class
-    patterns, which read attributes by names that the program makes up, and writing to a module.
+    Names with two leading underscores are refused, except `methods`. So are class patterns, which
+    read attributes by keyword, and assignments to an attribute of a module.
 
     Attributes:
-        reason: why the rest is not allowed: the end of every message.
-        modules: that may be imported, by the first part of their names.
-        attributes: all that may be used of modules and of objects; None for any.
-        forbidden: names that may not be used anywhere; of a mapping, each with its reason.
-        methods: names with two underscores that are allowed.
-        syntax: nodes of the syntax tree that are not allowed -> what a message calls them.
-        submodules: all the modules that may be reached through others, by their full names, and no
-            module may be a value; None for any. The modules are imported to tell.
-        is_stateless: is nothing kept between two calls? The program is functions and constants, and
-            writes to no attribute.
-        numbers: constants that are allowed; None for any number of them.
-        text: characters of a constant that is no docstring; None for any number of them.
+        reason: why the rest is not allowed; it ends every message.
+        modules: top-level modules that may be imported.
+        attributes: the only names that may be used of modules and objects; None for any.
+        forbidden: names that may not be used anywhere; as a mapping, name -> reason.
+        methods: names with two leading underscores that are allowed.
+        syntax: types of syntax nodes that are refused -> their names in messages.
+        submodules: full names of the only submodules that may be used, and a module may not be a
+            value; None for no such limit. Needs the modules to be installed.
+        is_stateless: must the program keep nothing between two calls? Then it consists of functions
+            and constants, and assigns to no attribute.
+        numbers: how many number constants are allowed; None for any.
+        text: longest string constant that is allowed, docstrings aside; None for any.
     """
 
     reason: str
@@ -91,31 +93,30 @@ class Language:
         """Check the Python files of a program.
 
         Raises:
-            CandidateOutputError: one uses something else; the message says what. Or it is no
-                Python.
+            CandidateOutputError: a file uses something else, or does not parse.
         """
         for path, content in files.items():
             if path.endswith(".py"):
                 _Check(self).file(parse(content))
 
     def refuse(self, what: str, more: str = "", reason: str = "") -> NoReturn:
-        """Raise the error that says that something is not allowed.
+        """Raise a CandidateOutputError: WHAT is not allowed: REASON MORE.
 
         Args:
-            what: the name.
-            more: what follows the reason.
-            reason: another one than that of the language.
+            what: a name, or another part of the program.
+            more: follows the reason.
+            reason: replaces that of the language.
         """
         raise CandidateOutputError(f"{what} is not allowed: {reason or self.reason}{more}")
 
 
 class _Check:
-    """Checks one file."""
+    """Checks one file against a language."""
 
     def __init__(self, language: Language) -> None:
         self._language = language
         self._imported: set[str] = set()  # names that imports bind
-        self._known: dict[str, ModuleType] = {}  # those of modules, where `submodules` are named
+        self._known: dict[str, ModuleType] = {}  # which of them are modules, if submodules matter
 
     def file(self, tree: ast.Module) -> None:
         if self._language.is_stateless:
@@ -143,7 +144,7 @@ class _Check:
             case ast.Assign(value=value) | ast.AnnAssign(value=ast.expr() as value):
                 if _is_constant(value):
                     return
-        self._language.refuse(f"line {node.lineno}, outside a function and no constant,")
+        self._language.refuse(f"line {node.lineno}, code outside a function that is no constant,")
 
     def _constants(self, tree: ast.Module) -> None:
         numbers, text = self._language.numbers, self._language.text
@@ -177,7 +178,7 @@ class _Check:
                 self._known[alias.asname or alias.name] = part
 
     def _path(self, name: str) -> ModuleType | None:
-        """Check the name of an imported module; return it where `submodules` are named."""
+        """Check the name of an imported module; return the module if `submodules` matter."""
         first, *rest = name.split(".")
         if first not in self._language.modules:
             self._language.refuse(f"importing {name}")
@@ -188,12 +189,12 @@ class _Check:
         return module
 
     def _part(self, module: ModuleType | None, name: str) -> ModuleType | None:
-        """Check a name that is imported from a module; return the module that it is."""
+        """Check a name that is imported from a module; return it if it is a module too."""
         self._attribute(name)
         return None if module is None else self._submodule(module, name)
 
     def _submodule(self, module: ModuleType, name: str) -> ModuleType | None:
-        """Check an attribute of a module; return it where it is a module itself."""
+        """Check an attribute of a module; return it if it is a module too."""
         found = getattr(module, name, None)
         if not isinstance(found, ModuleType):
             return None
@@ -203,7 +204,7 @@ class _Check:
         return found
 
     def _module(self, node: ast.AST) -> ModuleType | None:
-        """Return the module that an expression names, where `submodules` are named."""
+        """Return the module that an expression names, if `submodules` matter."""
         match node:
             case ast.Name(id=name):
                 return self._known.get(name)
@@ -275,25 +276,25 @@ def _is_constant(node: ast.expr) -> bool:
 
 
 def forbid_assembler(files: Mapping[str, bytes]) -> None:
-    """Refuse C code that has assembler in it, or could have, by the text alone.
+    """Refuse C code that contains assembler, or could, by its text alone.
 
-    Comments are not told from code, which would be to do what the compiler does.
+    Comments are checked as code is: to tell them apart takes a preprocessor.
 
     Args:
         files: of the program, path -> content.
 
     Raises:
-        CandidateOutputError: it has; the message says what.
+        CandidateOutputError: a file contains it, or a string that could.
     """
     for path, content in files.items():
         text = _SPLICE.sub(b"", content)
         if found := _ASSEMBLER.search(text):
             raise CandidateOutputError(
-                f"{path} has '{found[0].decode()}' in it: write C and no assembler, and put no "
-                "words together by ##, not even in a comment"
+                f"{path} has '{found[0].decode()}' in it: write C without assembler and without "
+                "##, in comments too"
             )
         if b'"' in _PLAIN.sub(b"", text):
             raise CandidateOutputError(
-                f"{path} has a string with other characters than letters, digits and '.,=+- /<>' "
-                "in it, and a function of numbers needs none, not even in a comment"
+                f"{path} has a string with other characters than letters, digits and '.,=+- /<>': "
+                "remove it, in a comment too"
             )

@@ -1,12 +1,12 @@
 """Check what a candidate returned and compute with it exactly: for evaluators of constructions.
 
-A score that hangs on a tolerance is worth the tolerance, and what a candidate reports of itself is
-worth nothing. So take the raw construction, check its type, shape and range first, turn its floats
-into integers once (the construction that is scored is the rounded one, whoever returned it), and
-compute the score from these by integers and fractions. Only the result becomes a float, rounded
-towards the worse side.
+A score that depends on a tolerance is only as good as the tolerance, and a candidate's report of
+its own score proves nothing. So take the raw construction and check its type, shape and range
+first. Turn its floats into integers once: the rounded construction is the one that is scored.
+Compute the score from these by integers and fractions, and round only the result, towards the worse
+side.
 
-Every function raises `CandidateOutputError` with a sentence that says what is wrong.
+The functions that check raise `CandidateOutputError` with a message for the candidate's author.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ def one_file(paths: Collection[str], suffix: str) -> str:
         suffix: of the kind: ".c".
 
     Raises:
-        CandidateOutputError: it has none, or several.
+        CandidateOutputError: there is no such file, or several.
     """
     found = sorted(path for path in paths if path.endswith(suffix))
     if len(found) != 1:
         raise CandidateOutputError(
-            f"the program is to be one file that ends in {suffix}, and there are {len(found)}: "
+            f"the program must be one file that ends in {suffix}, and there are {len(found)}: "
             + (", ".join(found) or f"it is {', '.join(sorted(paths)) or 'empty'}")
         )
     return found[0]
@@ -51,7 +51,7 @@ def reals(
     low: float = -math.inf,
     high: float = math.inf,
 ) -> NDArray[np.float64]:
-    """Return what a candidate returned as finite floats.
+    """Return a candidate's answer as finite floats.
 
     Args:
         value: an array of floats or integers, or nested lists of them.
@@ -61,7 +61,7 @@ def reals(
         high: largest entry allowed.
 
     Raises:
-        CandidateOutputError: it is anything else.
+        CandidateOutputError: the value is of another type, shape or range.
     """
     array = _array(value, shape, what)
     if array.dtype.kind not in "fiu":
@@ -80,7 +80,7 @@ def reals(
 def integers(
     value: object, shape: Sequence[int | None], what: str, *, largest: int = 2**53
 ) -> NDArray[np.object_]:
-    """Return what a candidate returned as an array of Python's integers, which never overflow.
+    """Return a candidate's answer as an array of Python's integers, which never overflow.
 
     Floats pass where they are whole.
 
@@ -91,7 +91,7 @@ def integers(
         largest: the largest magnitude allowed.
 
     Raises:
-        CandidateOutputError: it is anything else.
+        CandidateOutputError: the value is of another type, shape or range.
     """
     array = _array(value, shape, what)
     if array.dtype.kind == "f" and np.isfinite(array).all() and (array == np.floor(array)).all():
@@ -135,8 +135,8 @@ def _array(value: object, shape: Sequence[int | None], what: str) -> NDArray[Any
 def rounded(array: NDArray[np.float64], bits: int = BITS) -> tuple[NDArray[np.object_], Fraction]:
     """Return integers and a unit so that entry = integer * unit, up to a rounding.
 
-    The largest entry gets `bits` bits, so that a float of like size is kept exactly and tiny ones,
-    which would blow the integers up or underflow in floating point, become what they are: nothing.
+    The largest entry gets `bits` bits, so that floats of similar size are exact. Tiny ones, which
+    would need huge integers, become 0.
 
     Args:
         array: finite floats of any shape.
@@ -157,8 +157,8 @@ def autocorrelation(values: Sequence[int]) -> list[int]:
 def convolution(one: Sequence[int], other: Sequence[int]) -> list[int]:
     """Return the coefficients of the product of two polynomials with integer coefficients.
 
-    Both are evaluated at a power of two so large that the coefficients of the product do not run
-    into each other, and are read off one multiplication of long integers (Kronecker 1882).
+    Both are evaluated at a power of two so large that the coefficients of the product do not
+    overlap. One multiplication of long integers gives them all (Kronecker 1882).
     """
     most = max(1, *map(abs, one)) * max(1, *map(abs, other)) * min(len(one), len(other))
     width = most.bit_length() // 8 + 1  # bytes of a coefficient, its sign included
@@ -183,13 +183,13 @@ def _packed(values: Sequence[int], width: int) -> int:
 
 
 def below(value: Fraction) -> float:
-    """Return the largest float that does not exceed a fraction: for what is maximised."""
+    """Return the largest float that does not exceed a fraction: for a score to maximise."""
     nearest = float(value)
     return math.nextafter(nearest, -math.inf) if Fraction(nearest) > value else nearest
 
 
 def above(value: Fraction) -> float:
-    """Return the smallest float that a fraction does not exceed: for what is minimised."""
+    """Return the smallest float that a fraction does not exceed: for a score to minimise."""
     return -below(-value)
 
 

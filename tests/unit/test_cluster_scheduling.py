@@ -71,7 +71,7 @@ def score(job, free, total):
 
 @pytest.mark.parametrize("what", ["seen['jobs'][-1].sum()", "seen['durations'].sum()"])
 def test_looking_at_what_is_to_come_is_caught(what: str) -> None:
-    with pytest.raises(CandidateOutputError, match="still to come"):
+    with pytest.raises(CandidateOutputError, match="later jobs"):
         judge(PEEKING.format(what))
 
 

@@ -251,7 +251,7 @@ def test_spheres_that_overlap_do_not_count() -> None:
     assert judge("kissing_number", "points", doubled, dimensions=8).metrics["count"] == 240
     huge = [[10**18, 0], [0, 10**18], [7 * 10**17, 7 * 10**17]]  # int64 would overflow
     assert judge("kissing_number", "points", huge, dimensions=2).metrics["count"] == 2
-    with pytest.raises(CandidateOutputError, match="0, where"):
+    with pytest.raises(CandidateOutputError, match="0, the center"):
         judge("kissing_number", "points", [[0, 0]], dimensions=2)
 
 

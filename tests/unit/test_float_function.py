@@ -341,7 +341,7 @@ REFUSED = {
     "a constructor": (
         "static float one;\n__attribute__((constructor)) static void set(void) { one = 1; }\n"
         "float approximate(float x) { return x + one; }\n",
-        "runs before it is called",
+        "constructors and initialisers",
     ),
     "a table": (
         "static float known[1 << 16];\n"
@@ -352,7 +352,7 @@ REFUSED = {
     "a harness of its own": (
         "uint32_t harness_checksum(uint32_t a, uint32_t b, uint32_t c, uint32_t d) { return 1; }\n"
         "float approximate(float x) { return x; }\n",
-        "gcc refuses it.*redefinition",
+        "gcc does not compile.*redefinition",
     ),
     "a harness of its own, in assembler": (
         '__asm__(".globl harness_checksum\\nharness_checksum: ret");\n'
@@ -362,7 +362,7 @@ REFUSED = {
     "a table among the code": (
         '__attribute__((section(".text"))) static const float known[1 << 16] = {1};\n'
         "float approximate(float x) { return known[(int)(x * 65535)]; }\n",
-        "known is put where no constants",
+        "known is in a section that is not",
     ),
     "a table among what is not counted": (
         '__attribute__((section(".eh_frame"))) static const float known[1 << 16] = {1};\n'
@@ -372,7 +372,7 @@ REFUSED = {
     "a table in no section": (
         "__attribute__((common)) float known[1 << 16];\n"
         "float approximate(float x) { return known[(int)(x * 65535)]; }\n",
-        "known is put where no constants",
+        "known is in a section that is not",
     ),
     "a table for the assembler": (
         '__asm__(".fill 1000000");\nfloat approximate(float x) { return x; }\n',
@@ -403,8 +403,8 @@ REFUSED = {
         "float approximate(float x) { return x; }\n",
         "a string with other characters",
     ),
-    "nothing": ("float other(float x) { return x; }\n", "gcc refuses it"),
-    "no C": ("float approximate(", "gcc refuses it"),
+    "nothing": ("float other(float x) { return x; }\n", "gcc does not compile"),
+    "no C": ("float approximate(", "gcc does not compile"),
     "no number": ("float approximate(float x) { return x / (x - x); }\n", "no finite value"),
 }  # fmt: skip
 
@@ -649,7 +649,7 @@ def test_the_kernel_computes_the_line_in_tritons_interpreter(tmp_path: Path) -> 
 
 
 def test_a_gpu_that_is_missing_is_named() -> None:
-    with pytest.raises(UsageError, match="gives it none"):
+    with pytest.raises(UsageError, match="its sandbox has none"):
         module.Evaluator(device="cuda", rounds=64).check_host(())
     with pytest.raises(UsageError, match="rounds = 64"):
         module.Evaluator(device="cuda")

@@ -93,7 +93,7 @@ def test_an_empty_text_brings_nothing_anywhere() -> None:
 
 def test_a_list_of_messages_is_too_long() -> None:
     lines = [f'"{one.text}": {one.desk}' for one in MODULE.Evaluator()._scored]
-    with pytest.raises(CandidateOutputError, match="may have 900"):
+    with pytest.raises(CandidateOutputError, match="at most 900"):
         judge("\n".join(lines))
     learnt = judge("\n".join(lines)[:900])
     assert learnt.metrics["right"] < 10

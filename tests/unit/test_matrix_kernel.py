@@ -150,7 +150,7 @@ def test_a_better_program_in_c_scores_higher() -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("void multiply(", "gcc refuses it"),
+        ("void multiply(", "gcc does not compile"),
         ("void multiply(int m, int k, int n) {}", "finite"),  # leaves c as it was
         (
             '#include <dlfcn.h>\nvoid multiply(int m, int k, int n) { dlopen("a", m); }',
@@ -160,7 +160,7 @@ def test_a_better_program_in_c_scores_higher() -> None:
         ('void multiply(void) { __asm__("syscall"); }', "assembler"),
         (
             "__attribute__((constructor)) void f(void) {} void multiply(void) {}",
-            "before it is called",
+            "constructors and initialisers",
         ),
     ],
 )

@@ -216,7 +216,7 @@ def test_random_numbers_that_do_not_count_are_others_in_prediction() -> None:
     returned = "self.head((power @ self.table).relu())"
     counted = f"nn.Parameter({drawn})"
     assert judge(program(HEAD=head.format(counted), RETURNED=returned)).metrics["accuracy"] > 30
-    with pytest.raises(CandidateOutputError, match="leave nothing to chance"):
+    with pytest.raises(CandidateOutputError, match="nor on chance"):
         judge(program(HEAD=head.format(drawn), RETURNED=returned))
 
 
@@ -344,7 +344,7 @@ def test_what_the_guest_may_forge_is_checked(function: str, answer: Any, reason:
 
 
 def test_a_network_that_overflows_is_told_so() -> None:
-    with pytest.raises(CandidateOutputError, match="the rate is too high, or something overflows"):
+    with pytest.raises(CandidateOutputError, match="lower the learning rate"):
         judge(program(HEAD=LINEAR["HEAD"], RETURNED="self.head(power) / 0.0"))
 
 
@@ -353,7 +353,7 @@ def test_a_network_of_another_size_in_prediction_is_refused() -> None:
         HEAD="self.head = nn.Linear(128, classes); self.more = nn.Parameter(torch.zeros(DRAWN))",
         RETURNED=LINEAR["RETURNED"],
     ).replace("KEPT = []", "KEPT = []\nDRAWN = int(torch.rand(1) * 10**6)")
-    with pytest.raises(CandidateCrashed, match="after training"):
+    with pytest.raises(CandidateCrashed, match="but training returned"):
         judge(source, epochs=1)
 
 
@@ -439,11 +439,11 @@ def test_settings_that_cannot_be_are_refused() -> None:
         module().Evaluator(images=(1, 2))
     with pytest.raises(UsageError, match="1 or more"):
         module().Evaluator(epochs=0)
-    with pytest.raises(UsageError, match="each part needs 10"):
+    with pytest.raises(UsageError, match="each part needs at least 10"):
         module().Evaluator(images=(50, 10, 9))
-    with pytest.raises(UsageError, match="500 is more than the 100 images for training"):
+    with pytest.raises(UsageError, match="500 exceeds the 100 images for training"):
         module().Evaluator(images=(100, 100, 100), batch=500)
-    with pytest.raises(UsageError, match="2500 is more than the 2000 images"):
+    with pytest.raises(UsageError, match="2500 exceeds the 2000 images"):
         module().Evaluator(batch=2500)
 
 
@@ -453,7 +453,7 @@ def test_the_fewest_images_will_do() -> None:
 
 def test_what_the_machine_lacks_is_said(tmp_path: Path) -> None:
     module().Evaluator(data="textures").check_host(())
-    with pytest.raises(UsageError, match="nothing is fetched"):
+    with pytest.raises(UsageError, match="does not download"):
         module().Evaluator(data="cifar10", path=str(tmp_path)).check_host(())
-    with pytest.raises(UsageError, match="its sandbox gives it none"):
+    with pytest.raises(UsageError, match="its sandbox has none"):
         module().Evaluator(data="textures", device="cuda").check_host(())

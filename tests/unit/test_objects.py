@@ -26,7 +26,7 @@ def test_what_is_no_object_file_is_refused(content: bytes) -> None:
 
 
 def test_an_object_file_that_is_cut_is_refused() -> None:
-    with pytest.raises(CandidateOutputError, match="no object file"):
+    with pytest.raises(CandidateOutputError, match="no valid object file"):
         objects.check(b"\x7fELF\x02\x01" + bytes(34) + struct.pack("<Q", 10**9))
 
 

@@ -344,7 +344,7 @@ def test_what_is_no_update_is_refused(sandbox: LocalSandbox, forged: str) -> Non
 
 
 def test_chance_is_refused(sandbox: LocalSandbox) -> None:
-    with pytest.raises(CandidateOutputError, match="without chance"):
+    with pytest.raises(CandidateOutputError, match="use no random numbers"):
         judge(sandbox, HEAD + "return g * lr * (id(g) // 64 % 3), m, v\n")
 
 

@@ -78,8 +78,8 @@ def test_the_seed_sorts_and_binary_insertion_takes_fewer_comparisons(sandbox: An
         ("for (int i = 0; i < n; i++) order[i] = 0;", "once"),
         ("", "once"),
         ("order[0] = -7;", "once"),
-        ("before(0, n);", "items go to 11"),
-        ("before(-1, 0);", "items go to 11"),
+        ("before(0, n);", "items are 0 to 11"),
+        ("before(-1, 0);", "items are 0 to 11"),
         ("for (;;) before(0, 1);", "more than 144"),
     ],
 )
@@ -103,11 +103,14 @@ def test_what_does_not_run_has_crashed(sandbox: Any, source: str) -> None:
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("int sort(", "gcc refuses it"),
-        ('#include "/etc/hostname"\n', "gcc refuses it"),
+        ("int sort(", "gcc does not compile"),
+        ('#include "/etc/hostname"\n', "gcc does not compile"),
         ("int system(const char *); void sort(void) { system(0); }", "calls system"),
         ('void sort(void) { __asm__("syscall"); }', "assembler"),
-        ("__attribute__((constructor)) void f(void) {} void sort(void) {}", "runs before"),
+        (
+            "__attribute__((constructor)) void f(void) {} void sort(void) {}",
+            "constructors and initialisers",
+        ),
     ],
 )
 def test_what_is_no_sort_in_c_is_refused(sandbox: Any, source: str, reason: str) -> None:

@@ -1,10 +1,10 @@
-"""AdamW (Loshchilov 2019), as Chen 2023 starts from it: without the correction of bias."""
+"""AdamW (Loshchilov 2019) without bias correction, where Chen 2023 starts."""
 
 import numpy as np
 
 
 def train(w, g, m, v, lr):
-    """Return what is subtracted from w, and the two buffers."""
+    """Return what to subtract from w, and the two buffers."""
     g2 = np.square(g)
     m = 0.9 * m + 0.1 * g
     v = 0.999 * v + 0.001 * g2

@@ -2,7 +2,7 @@
 
 
 def train(w, g, m, v, lr):
-    """Return what is subtracted from w, and the two buffers."""
+    """Return what to subtract from w, and the two buffers."""
     m = 0.9 * m + g
     update = (m + 0.0005 * w) * lr
     return update, m, v

@@ -4,6 +4,6 @@ import numpy as np
 
 
 def train(w, g, m, v, lr):
-    """Return what is subtracted from w, and the two buffers."""
+    """Return what to subtract from w, and the two buffers."""
     update = np.sign(g) * lr
     return update, m, v

@@ -1,10 +1,10 @@
-"""Labelled images without a download, for evaluators that have a candidate learn something.
+"""Labelled images without a download, for evaluators of programs that learn.
 
-Draw the seed from `Candidate.rng`, for what it decides is a secret: which number stands for which
-class and, of digits and textures, the images themselves, which are made anew. Those of CIFAR-10 are
-only dealt and shuffled: a program that holds them, or a network that has learnt them, knows which
-belong together. Give a candidate the training part and the inputs of the others, and keep their
-labels where it cannot reach them; what is computed from `held_out` belongs into private metrics.
+Draw the seed from `Candidate.rng`: it must stay secret. It decides which number stands for which
+class, and it makes new images of digits and textures. The images of CIFAR-10 are only dealt and
+shuffled: a program that contains them, or a network that has learnt them, knows which belong
+together. Give a candidate the training part and the inputs of the other parts. Keep the other
+labels in the evaluator, and use `held_out` for private metrics only.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ Name = Literal["digits", "textures", "cifar10"]
 
 
 def require(name: Name, path: str = "") -> None:
-    """Check that a dataset can be had here; an evaluator's `check_host` calls it.
+    """Check that a dataset is available here; an evaluator's `check_host` calls it.
 
     Args:
         name: of the dataset.
-        path: the folder of its files, for those that have some; absolute, or from "~" on.
+        path: the folder of its files, for "cifar10"; absolute, or from "~" on.
 
     Raises:
-        UsageError: a package or a file is missing; the message says what to do.
+        UsageError: a package or a file is missing.
     """
     if name == "digits":
         extras.require_modules("sklearn")
@@ -50,21 +50,21 @@ def draw(name: Name, seed: int, counts: Sequence[int] = (), path: str = "") -> D
     Args:
         name: "digits", "textures" or "cifar10".
         seed: a secret, see the function of that name.
-        counts: images of the three parts; () for the function's own.
+        counts: images of the three parts; () for the function's defaults.
         path: the folder of the files of "cifar10".
 
     Raises:
-        UsageError: as the function of that name, or `counts` are not three.
+        UsageError: `counts` are not three, or the function of that name raises it.
     """
     if counts and len(counts) != 3:
-        raise UsageError(f"counts = {list(counts)}: give three, of the images of each part")
+        raise UsageError(f"counts = {list(counts)}: give three numbers, the images of each part")
     if name == "cifar10":
         return cifar10(path, seed, *counts)
     return {"digits": digits, "textures": textures}[name](seed, *counts)
 
 
 def counts(name: Name) -> tuple[int, int, int]:
-    """Return how many images for training, validation and held-out a dataset has by itself."""
+    """Return the default numbers of images for training, validation and held-out."""
     makers: dict[Name, Callable[..., Dataset]] = {
         "digits": digits, "textures": textures, "cifar10": cifar10,
     }  # fmt: skip

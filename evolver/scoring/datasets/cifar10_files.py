@@ -18,20 +18,20 @@ _BATCHES = tuple(f"data_batch_{number}" for number in range(1, 6))
 def cifar10(
     path: str, seed: int, train: int = 40_000, validation: int = 10_000, held_out: int = 10_000
 ) -> Dataset:
-    """Read CIFAR-10, (n, 3, 32, 32), from its files for Python; nothing is fetched.
+    """Read CIFAR-10, (n, 3, 32, 32), from its files for Python; it downloads nothing.
 
-    Training and validation are dealt by the seed from the five training batches, held-out from the
+    The seed deals the five training batches to training and validation; held-out comes from the
     test batch. Krizhevsky 2009, https://www.cs.toronto.edu/~kriz/cifar.html.
 
     Args:
         path: the folder "cifar-10-batches-py", absolute or from "~" on.
-        seed: a secret: it deals, shuffles, and says which number stands for which class.
+        seed: a secret: it deals, shuffles, and draws which number stands for which class.
         train: images in that part.
         validation: images in that part.
         held_out: images in that part.
 
     Raises:
-        UsageError: the files are not there, are none, or hold fewer images of a class.
+        UsageError: a file is missing or malformed, or there are too few images of a class.
     """
     *batches, test = find(path)
     rng = np.random.default_rng(seed)
@@ -72,26 +72,26 @@ def find(path: str) -> list[Path]:
         path: the folder "cifar-10-batches-py", absolute or from "~" on.
 
     Raises:
-        UsageError: the path is relative, or a file is not there.
+        UsageError: the path is relative, or a file is missing.
     """
     folder = Path(path).expanduser()
     if path and not folder.is_absolute():
         raise UsageError(
-            f"path = '{path}' would hang on the folder that a run is started in: write the whole "
-            "path of cifar-10-batches-py"
+            f"path = '{path}' depends on the working directory; give the absolute path of "
+            "cifar-10-batches-py"
         )
     files = [folder / name for name in (*_BATCHES, "test_batch")]
     missing = [file.name for file in files if not path or not file.is_file()]
     if missing:
         raise UsageError(
             f"there is no {missing[0]} in '{path}': set path to the folder cifar-10-batches-py of "
-            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz; nothing is fetched for you"
+            "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz; evolver does not download it"
         )
     return files
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads arrays and plain values, and calls nothing else that a file may name."""
+    """Reads arrays and plain values, and calls no other function that a file may name."""
 
     def find_class(self, module: str, name: str) -> Any:
         if (module.split(".")[0], name) in {
@@ -99,7 +99,7 @@ class _Unpickler(pickle.Unpickler):
             ("_codecs", "encode"),
         }:  # fmt: skip
             return super().find_class(module, name)
-        raise pickle.UnpicklingError(f"it names {module}.{name}")
+        raise pickle.UnpicklingError(f"it refers to {module}.{name}")
 
 
 def _batch(path: Path) -> tuple[NDArray[np.uint8], Labels]:
@@ -109,7 +109,9 @@ def _batch(path: Path) -> tuple[NDArray[np.uint8], Labels]:
         images = np.asarray(batch[b"data"], dtype=np.uint8).reshape(-1, 3, 32, 32)
         labels = np.asarray(batch[b"labels"], dtype=np.int64)
         if labels.shape != images.shape[:1] or not ((labels >= 0) & (labels < 10)).all():
-            raise ValueError("labels that are none")
+            raise ValueError("malformed labels")
     except (pickle.UnpicklingError, EOFError, KeyError, TypeError, ValueError) as error:
-        raise UsageError(f"{path} is no batch of CIFAR-10 for Python: {error}") from None
+        raise UsageError(
+            f"{path} is no batch of CIFAR-10 for Python ({error}); download the archive again"
+        ) from None
     return images, labels

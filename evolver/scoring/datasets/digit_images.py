@@ -1,4 +1,4 @@
-"""Handwritten digits, made anew of scikit-learn's."""
+"""New images of handwritten digits, made from scikit-learn's."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from evolver.scoring.datasets.parts import Dataset, Images, Labels, Reals, assem
 
 
 def digits(seed: int, train: int = 2000, validation: int = 600, held_out: int = 600) -> Dataset:
-    """Draw images (n, 1, 8, 8) of ten handwritten digits, made of scikit-learn's.
+    """Draw images (n, 1, 8, 8) of ten handwritten digits, made from scikit-learn's.
 
-    Each image is a mixture of two of the 1,797 originals that show the same digit, turned, sheared,
-    scaled and shifted by chance, with noise; its grey values follow a curve of the seed's, and so
-    does which number stands for which digit. The originals are dealt to the three parts first, so
-    that no two parts share one. So none is found again by its nearest original, and
-    whoever has the originals has more examples to learn from, but no answers.
+    Each image mixes two of the 1,797 originals that show the same digit, randomly rotated, sheared,
+    scaled and shifted, and adds noise. The seed also draws a curve for the grey values, and which
+    number stands for which digit. The originals are dealt to the three parts first, so that no two
+    parts share one. Whoever has the originals has more examples to learn from, but no answers: an
+    image is not recognised by its nearest original.
 
     Args:
         seed: a secret; the same one gives the same dataset.
@@ -53,7 +53,7 @@ def digits(seed: int, train: int = 2000, validation: int = 600, held_out: int = 
 
 
 def _cuts(count: int) -> list[int]:
-    """Return where to cut what is dealt to training, validation and held-out: 60, 20, 20 %."""
+    """Return where to cut: 60 % are for training, 20 % each for validation and held-out."""
     return [round(0.6 * count), round(0.8 * count)]
 
 
@@ -66,7 +66,7 @@ def _originals() -> tuple[Reals, NDArray[np.int64]]:
 
 
 def _warped(images: Reals, rng: np.random.Generator) -> Reals:
-    """Turn, shear, scale and shift each image (n, s, s) by chance; outside it is 0."""
+    """Rotate, shear, scale and shift each image (n, s, s) randomly; outside it is 0."""
     count, size = images.shape[:2]
     each = (count, 1, 1)
     angle, slant = rng.uniform(-0.3, 0.3, each), rng.uniform(-0.2, 0.2, each)

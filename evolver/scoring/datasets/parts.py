@@ -1,4 +1,4 @@
-"""What a dataset is, and how one is dealt to three parts."""
+"""A dataset and its three parts."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Reals = NDArray[np.float64]
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """Images and what they show.
+    """Images and their classes.
 
     Attributes:
         inputs: float32, (n, channels, height, width).
@@ -38,10 +38,10 @@ class Dataset:
     The inputs are normalised: over the training part each channel has mean 0 and deviation 1.
 
     Attributes:
-        train: to learn from.
-        validation: to score by.
-        held_out: for private metrics only.
-        classes: how many there are.
+        train: images to learn from.
+        validation: images to score by.
+        held_out: images for private metrics only.
+        classes: number of classes.
     """
 
     train: Part
@@ -69,17 +69,19 @@ def assembled(
     """Make the three parts.
 
     Args:
-        rng: the only source of chance.
-        classes: how many there are.
+        rng: the only source of randomness.
+        classes: number of classes.
         counts: images of each part.
-        make: gets the number of a part, the labels of its images, and which class each label
-            stands for; returns the images.
+        make: gets the number of a part, the labels of its images, and the class of each label;
+            returns the images.
     """
     names = rng.permutation(classes)
     parts = []
     for number, count in enumerate(counts):
         if count < classes:
-            raise UsageError(f"a part of {count} images is too small for {classes} classes")
+            raise UsageError(
+                f"a part of {count} images is too small for {classes} classes; ask for more"
+            )
         labels = rng.permutation(np.arange(count, dtype=np.int64) % classes)
         parts.append(Part(make(number, labels, names), labels))
     seen = parts[0].inputs

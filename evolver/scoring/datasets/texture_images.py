@@ -1,4 +1,4 @@
-"""Textures, made of a seed alone."""
+"""Images of textures, made from a seed alone."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def textures(
 ) -> Dataset:
     """Draw images (n, 3, size, size) of ten textures: gratings, checks, rings, dots, noises.
 
-    Colours, phases, directions, scales and contrast are drawn for each image and say nothing of
-    its class, so that a network has to look at structure. Nearby classes differ by a number that
-    the seed draws: the spectra of two noises, the ratio of two gratings.
+    Colours, phases, directions, scales and contrast are drawn for each image, independently of its
+    class, so that a network has to learn the structure. Similar classes differ by a number that the
+    seed draws: the spectra of two noises, the ratio of two gratings.
 
     Args:
         seed: a secret; the same one gives the same dataset.
@@ -109,7 +109,7 @@ class _Patterns:
         return self._wave(angle, period) + self._wave(angle, period * ratio)
 
     def _away(self, low: float, high: float, count: int) -> Reals:
-        """Return the squared distances of all pixels from a point of chance."""
+        """Return the squared distances of all pixels from a random point."""
         y, x = self._each(low, high, count), self._each(low, high, count)
         return (self._y - y) ** 2 + (self._x - x) ** 2
 

@@ -1,9 +1,9 @@
 """Straight-line programs of one argument: for evaluators of approximations.
 
-The candidate's function is called on a symbolic argument in its own process (`GUEST`, `trace`),
-and the list of operations that comes out is checked (`parse`), counted (`count_operations`),
-evaluated in whatever arithmetic its operands have (`StraightLine.run`) and fitted
-(`LineResiduals`). A list is a construction: what is computed from it here, no candidate can reach.
+Guest code calls the candidate's function on a symbolic argument in its own process (`GUEST`,
+`trace`). The evaluator checks the list of operations that comes out (`parse`), counts it
+(`count_operations`), evaluates it in the arithmetic of its operands (`StraightLine.run`) and fits
+its literals (`LineResiduals`). A candidate cannot reach what is computed here from its list.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Gets a candidate's straight line from its process, and sees that it is the program."""
+"""Gets a candidate's straight line from its process, and checks that it is the program."""
 
 from __future__ import annotations
 
@@ -45,24 +45,26 @@ def trace_parameters(candidate: Candidate, function: str) -> StraightLine:
 
 
 def require_values(candidate: Candidate, function: str, points: Sequence[float]) -> None:
-    """See that a candidate's function returns a finite float for each point, as plain Python.
+    """Check that a candidate's function returns a finite float at each point, as plain Python.
 
     In IEEE 754 c/0 is infinity; in Python it raises.
 
     Raises:
-        CandidateError: it does not.
+        CandidateError: the function raises, or returns something else.
     """
     for x in points:
         try:
             value = candidate.call(function, x)
         except CandidateCrashed as error:
             raise CandidateOutputError(
-                f"{function}({x!r}) raises, called as plain Python, where c/0 is an error. Divide "
-                "by nothing that is 0 there, or return the value there in a line before those that "
-                f"may be edited, where x is a number\n{error}"
+                f"{function}({x!r}) raises as plain Python, where c/0 is an error. Do not divide "
+                "by 0 there, or return the value for this x in a line before the editable region\n"
+                f"{error}"
             ) from error
         if type(value) not in (float, int) or not math.isfinite(value):
-            raise CandidateOutputError(f"{function}({x!r}) is {value!r}, and no finite number")
+            raise CandidateOutputError(
+                f"{function}({x!r}) is {value!r}; it must be a finite number"
+            )
 
 
 def _check(line: StraightLine, function: str, inputs: Sequence[float], returned: object) -> None:

@@ -1,6 +1,6 @@
 """The exchange of Remez 1934: the coefficients whose largest error on [0, 1] is the smallest.
 
-It works in mpmath's arithmetic, in as many digits as `mpmath.workdps` says; 50 will do.
+It uses mpmath's arithmetic, in the precision of `mpmath.workdps`; 50 digits suffice.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Straight-line programs of one argument: checked and evaluated.
 
-The list comes from the candidate's process, so `parse` believes nothing. Everything else works on
+The list comes from the candidate's process, so `parse` checks all of it. Everything else works on
 the checked `StraightLine`.
 """
 
@@ -37,7 +37,7 @@ class Node:
 
     @property
     def operands(self) -> tuple[int, ...]:
-        """The entries that it is made of."""
+        """The entries that it takes."""
         if self.kind in BINARY:
             return self.left, self.right
         return (self.left,) if self.kind == "neg" else ()
@@ -59,7 +59,7 @@ class StraightLine:
 
         Args:
             x: the argument: a float64 array, a DoubleDouble, an mpmath number, ...
-            parameters: what stands for the "p" nodes.
+            parameters: values of the "p" nodes.
             constant: makes an operand of a constant.
         """
         values: list[Any] = []
@@ -136,7 +136,7 @@ def parse(raw: object, parameters: int = 0) -> StraightLine:
         parameters: how many parameters "p" nodes may name.
 
     Raises:
-        CandidateOutputError: it is anything else.
+        CandidateOutputError: the list is malformed.
     """
     if not isinstance(raw, dict) or set(raw) != {"nodes", "output"}:
         raise CandidateOutputError("the traced list is not of the form {nodes, output}")
@@ -144,7 +144,7 @@ def parse(raw: object, parameters: int = 0) -> StraightLine:
     if not isinstance(entries, list | tuple) or len(entries) > MAX_NODES:
         raise CandidateOutputError(f"the traced list has more than {MAX_NODES} nodes or is no list")
     if type(output) is not int or not 0 <= output < len(entries):
-        raise CandidateOutputError("the output of the traced list is none of its nodes")
+        raise CandidateOutputError("the output of the traced list is not one of its nodes")
     nodes = [_node(entry, index, parameters) for index, entry in enumerate(entries)]
     return _pruned(nodes, output)
 

@@ -26,7 +26,7 @@ STEPS = 12  # at most, for each precision
 ENOUGH = 0.002  # relative gain of a step below which it stops
 STEP_SIZES = np.array([1.0, 0.5, 0.25, 0.1, 0.03])
 FINEST = 1e-14  # cutoff of singular values, relative to the largest
-STEEP = 1e-7  # and of those that corrections move along
+STEEP = 1e-7  # the same for the directions of corrections
 CORRECTIONS = 4
 MOST_GROWTH = 1.5  # of the largest error in a step that lessens the sum of squares
 FINE_BELOW = 1e-12  # largest error from which on float64 residuals are too coarse
@@ -75,8 +75,8 @@ class Levelling:
     def _levelled(self, vector: _Vector) -> tuple[_Vector, Array]:
         """Descend from a vector; return where it ends, and the errors (m,) there.
 
-        While there are fewer extrema than a levelled error has, steps go for least squares: to
-        level too few would end in a bad place.
+        While there are fewer extrema than a levelled error has, steps minimise the sum of squares:
+        levelling too few extrema ends in a bad minimum.
         """
         errors = self.errors(vector[None])[0]
         is_least_squares = True
@@ -106,11 +106,11 @@ class Levelling:
     def _walk(
         self, vector: _Vector, step: Array, errors: Array, slopes: Array
     ) -> tuple[_Vector, Array]:
-        """Go several lengths along a step; return where that leads, (k, n), and the errors (k, m).
+        """Take a step in several lengths; return the vectors reached (k, n) and errors (k, m).
 
         Good approximations lie in valleys whose walls are up to 1e13 times as steep as their
-        floor, and bent. Each length is taken along the tangent, and then corrected by
-        Gauss-Newton in the steep directions alone until the errors are what was foreseen.
+        floor, and curved. Each length goes along the tangent; Gauss-Newton steps in the steep
+        directions alone then correct it until the errors are as predicted.
         """
         moves = STEP_SIZES[:, None] * step
         foreseen = errors + moves @ slopes.T
@@ -127,7 +127,7 @@ class Levelling:
         return reached, reached_errors
 
     def _finely_levelled(self, vector: Array) -> Array:
-        """Level with errors to 31 digits, then round the literals so that they suffer least."""
+        """Level with errors to 31 digits, then round the literals at the least loss."""
         exact, errors = self._levelled(DoubleDouble.of(vector))
         assert isinstance(exact, DoubleDouble)
         slopes = self.slopes(exact.high)
@@ -150,7 +150,7 @@ def _squares(errors: Array) -> Array:
 
 
 def extrema(errors: Array, most: int) -> NDArray[np.intp]:
-    """Return the places of at most `most` extrema of alternating sign, the largest in a row."""
+    """Return the indices of at most `most` consecutive extrema of alternating sign, the largest."""
     is_negative = errors < 0
     borders = np.flatnonzero(is_negative[1:] != is_negative[:-1]) + 1
     edges = [0, *borders.tolist(), errors.size]
@@ -235,10 +235,10 @@ class _PartlyRounded:
 def rounded(
     high: Array, low: Array, errors: Array, slopes: Array, spacing: Callable[[Array], Array]
 ) -> Array:
-    """Round literals to a number format one after the other, the rest making up: beam search.
+    """Round literals to a number format one by one, and let the rest compensate, by beam search.
 
     Rounding all at once costs up to half a unit of every literal. The changes are so small that
-    the errors follow them linearly.
+    the errors are linear in them.
 
     Args:
         high: (n,) the literals, rounded to the nearest numbers of the format.
@@ -252,7 +252,7 @@ def rounded(
     """
     units = spacing(np.abs(high))
     weights = units * np.sqrt((slopes**2).sum(axis=0))
-    order = np.argsort(-weights).tolist()  # coarsest first: the finest can make up for most
+    order = np.argsort(-weights).tolist()  # coarsest first: the finest can compensate for most
     beam = [_PartlyRounded(high, low, errors, units)]
     for done, index in enumerate(order):
         children = [

@@ -1,4 +1,4 @@
-"""Values of a target function, and in what unit a program's distance from them is an error."""
+"""Values of a target function, and the unit of a program's error there."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class Samples:
     Attributes:
         x: (m,) points.
         values: the target's, to about 31 digits.
-        unit: (m,) what an error counts as one, such as the spacing of float32 numbers at the
-            target; None where errors are relative to the target.
+        unit: (m,) the size of an error of 1, such as the spacing of float32 numbers at the target;
+            None for errors relative to the target.
     """
 
     x: Array

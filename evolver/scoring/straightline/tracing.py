@@ -1,9 +1,8 @@
-"""Guest code: runs in the candidate's own process, so nobody believes it.
+"""Guest code: it runs in the candidate's own process, so the evaluator trusts none of it.
 
-`trace` and `trace_parameters` call the candidate's function with a symbolic argument that writes
-down what is done to it. The straight-line list that comes out is a construction which the
-evaluator checks and scores by itself; `values` only helps to tell that the list is the program.
-Standard library only.
+`trace` and `trace_parameters` call the candidate's function with a symbolic argument that records
+the operations on it. The evaluator checks and scores the straight-line list that comes out;
+`values` only helps to check that the list is the program. Standard library only.
 """
 
 from __future__ import annotations
