@@ -53,7 +53,8 @@ def parse(source: bytes) -> ast.Module:
     try:
         return ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise CandidateOutputError(f"it is no Python: {error or type(error).__name__}") from None
+        reason = error or type(error).__name__
+        raise CandidateOutputError(f"the program is not valid Python: {reason}") from None
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,15 @@ class Language:
         """Check the Python files of a program.
 
         Raises:
-            CandidateOutputError: a file uses something else, or does not parse.
+            CandidateOutputError: a file uses something else, does not parse, or is nested too
+                deeply.
         """
         for path, content in files.items():
             if path.endswith(".py"):
-                _Check(self).file(parse(content))
+                try:
+                    _Check(self).file(parse(content))
+                except RecursionError:
+                    raise CandidateOutputError(f"{path} is nested too deeply") from None
 
     def refuse(self, what: str, more: str = "", reason: str = "") -> NoReturn:
         """Raise a CandidateOutputError: WHAT is not allowed: REASON MORE.
@@ -131,7 +136,7 @@ class _Check:
             self._node(node)
             if self._language.is_stateless:
                 self._state(node)
-            module = self._module(node)
+            module = self._module(node) if self._known else None
             if module is not None and id(node) not in owners:
                 self._language.refuse(f"the module {module.__name__} as a value")
 

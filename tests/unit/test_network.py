@@ -310,7 +310,7 @@ def test_statistics_of_the_other_images_are_refused_each_time() -> None:
         (f"W = {[0.5] * 201}", "weights are learnt"),
         ("torch.nn.functional.cross_entropy = len", "cross_entropy of torch"),
         ("match ():\n    case torch.Tensor(data=x):\n        pass", "class pattern"),
-        ("def f(:", "no Python"),
+        ("def f(:", "not valid Python"),
     ],
 )
 def test_other_data_and_seeds_of_its_own_are_refused(line: str, reason: str) -> None:

@@ -456,7 +456,7 @@ def test_one_rate_that_diverges_is_no_more_than_a_bad_rate(sandbox: LocalSandbox
             "def f(g):\n    match g:\n        case int(__class__=c):\n            return c\n",
             "match",
         ),
-        ("def f(:\n", "no Python"),
+        ("def f(:\n", "not valid Python"),
     ],
 )
 def test_what_could_remember_is_not_read_further(source: str, reason: str) -> None:

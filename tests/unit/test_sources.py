@@ -50,7 +50,8 @@ def test_what_a_language_has_is_allowed(source: str) -> None:
         ("x = [1, 2, 3, 4]", "a program of 4 numbers is not allowed.*may have 3"),
         ("x = 'fives'", "a text of 5 characters is not allowed.*may have 4"),
         ("match x:\n    case A(b=1):\n        pass", "a class pattern"),
-        ("x = (", "no Python"),
+        ("x = (", "not valid Python"),
+        ("import numpy\nx = numpy" + ".array" * 1500, "nested too deeply"),
     ],
 )
 def test_what_a_language_has_not_is_refused(source: str, reason: str) -> None:

@@ -147,7 +147,7 @@ def test_what_is_no_formula_is_refused(source: str) -> None:
     "source", ["def formula(:\n", "def formula(x):\n    return " + " + ".join(["x"] * 3000), "\0"]
 )
 def test_what_python_cannot_read_is_refused(source: str) -> None:
-    with pytest.raises(CandidateOutputError, match="no Python"):
+    with pytest.raises(CandidateOutputError, match="not valid Python"):
         MODULE.read({"formula.py": source.encode()}, "formula", 1)
     with pytest.raises(CandidateOutputError, match="one file"):
         MODULE.read({"a.py": b"", "b.py": b""}, "formula", 1)
