@@ -399,16 +399,43 @@ def test_a_rewrite_keeps_a_byte_order_mark() -> None:
 @pytest.mark.parametrize(
     "heads",
     [("Option A:", "Option B:"), ("### Alternative 1", "### Alternative 2"), ("", "Alternatively:"),
-     ("**Approach one**", "**Approach two**")],
+     ("**Approach one**", "**Approach two**"), ("**First attempt**", "**Final answer**"),
+     ("", "**Revised version:**"), ("Draft", "## 2. Final solution"), ("Attempt 1", "Attempt 2"),
+     ("**Initial idea \u2013 too slow**", "__Corrected version__ (this one counts)"),
+     ("<summary>Rough draft</summary>", "<b>Final version</b>"),
+     ("<details><summary>What I tried</summary>", "</details>"), ("", "<details>")],
 )  # fmt: skip
-def test_blocks_of_several_proposals_are_asked_for_again(heads: tuple[str, str]) -> None:
+def test_edits_of_several_proposals_are_asked_for_again(heads: tuple[str, str]) -> None:
     files = {"p.py": "a = 1\nb = 2\n"}
     first, second = block("a = 1", "a = 3"), block("b = 2", "b = 4")
     with pytest.raises(EditError, match="several proposals"):
         read(f"{heads[0]}\n{first}\n{heads[1]}\n{second}", files, "diff")
+    hunks = ["```diff\n@@ @@\n-a = 1\n+a = 3\n```", "```diff\n@@ @@\n-b = 2\n+b = 4\n```"]
+    with pytest.raises(EditError, match="several proposals"):
+        read(f"{heads[0]}\n{hunks[0]}\n{heads[1]}\n{hunks[1]}", files, "diff")
     assert read(f"{heads[0]}\n{heads[1]}\nBoth.\n{first}\n{second}", files, "diff") == (
         "a = 3\nb = 4\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("above", "between", "below"),
+    [
+        ("<details><summary>The edit</summary>", "", "</details>"),
+        ("<details>", "</details>\n<details>", "</details>"),
+        ("**Final answer**", "", ""),
+        ("**Change 1: raise a**", "**Change 2: raise b**", ""),
+        ("First version of `a`", "**New version of `b`**", ""),
+        ("", "Attempt a larger b as well:", "**Final answer**: see above."),
+        ("", "The first attempt at b was too small.", ""),
+    ],
+)
+def test_headings_of_one_proposals_edits_are_no_drafts(
+    above: str, between: str, below: str
+) -> None:
+    first, second = block("a = 1", "a = 3"), block("b = 2", "b = 4")
+    answer = f"{above}\n{first}\n{between}\n{second}\n{below}"
+    assert read(answer, {"p.py": "a = 1\nb = 2\n"}, "diff") == "a = 3\nb = 4\n"
 
 
 def test_code_in_another_language_is_not_the_text_that_it_illustrates() -> None:

@@ -17,7 +17,6 @@ of more than one, nothing is guessed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
@@ -28,16 +27,11 @@ from evolver.programs.diffs.answers import answer_lines, path_in
 from evolver.programs.diffs.applying import Edit
 from evolver.programs.diffs.fences import line_above
 from evolver.programs.diffs.matching import find
+from evolver.programs.diffs.proposals import Proposals
 from evolver.programs.diffs.text import Text
 from evolver.programs.edits import Region, find_regions, violation
 from evolver.types import Files
 
-# A line that sets off one proposal from another.
-_PROPOSAL = re.compile(
-    r"[\W_]*(?:(?:option|alternative|variant|approach|possibility)\b[\W_]*"
-    r"(?:\d+|[a-z]|one|two|three|first|second)\b|alternatively\b)",
-    re.IGNORECASE,
-)
 _CONTEXT = 2  # lines around a change that `make` writes where fewer would do
 
 
@@ -54,14 +48,13 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
     """
     lines = answer_lines(answer)
     edits: list[Edit] = []
-    proposals: set[int] = set()  # how many blocks stand above each
+    proposals = Proposals()
     index = 0
     while index < len(lines):
         opening = marks.OPEN.match(lines[index])
         if opening is None:
             _check_stray(lines[index], len(edits))
-            if _PROPOSAL.match(lines[index]):
-                proposals.add(len(edits))
+            proposals.read(lines[index])
             index += 1
             continue
         closing = marks.end(lines, index)
@@ -73,11 +66,11 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
         path = path_in(opening[2].strip() or line_above(lines, index), paths)
         size = len(opening[1])
         edits.append(_edit(lines[index + 1 : closing], size, path, len(edits) + 1))
+        proposals.add()
         index = closing + 1
     if not edits:
         raise EditError("the answer holds no SEARCH/REPLACE block")
-    if proposals & set(range(1, len(edits))):
-        raise EditError("the answer holds several proposals; write the blocks of one, alone")
+    proposals.check()
     return tuple(edits)
 
 

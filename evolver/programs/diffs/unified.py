@@ -17,6 +17,7 @@ from evolver.errors import EditError
 from evolver.programs.diffs.answers import answer_lines
 from evolver.programs.diffs.applying import Edit
 from evolver.programs.diffs.fences import is_fence
+from evolver.programs.diffs.proposals import Proposals
 from evolver.programs.diffs.text import Text
 from evolver.programs.markers import is_marker
 from evolver.types import Files
@@ -68,15 +69,18 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
         paths: the known files; a leading ``a/`` or ``b/`` is cut off a path that is not one.
 
     Raises:
-        EditError: there is no hunk, one is cut off, or a file is made or deleted.
+        EditError: there is no hunk, one is cut off, a file is made or deleted, or they are of
+            several proposals.
     """
-    edits = tuple(_edit(hunk) for hunk in _hunks(answer_lines(answer), paths))
+    proposals = Proposals()
+    edits = tuple(_edit(hunk) for hunk in _hunks(answer_lines(answer), paths, proposals))
     if not edits:
         raise EditError("the answer holds no unified diff")
+    proposals.check()
     return edits
 
 
-def _hunks(lines: Sequence[str], paths: Collection[str]) -> Iterator[_Hunk]:
+def _hunks(lines: Sequence[str], paths: Collection[str], proposals: Proposals) -> Iterator[_Hunk]:
     """Yield the hunks that change something, each ended by whatever is no line of a hunk."""
     path: str | None = None
     fence: str | None = None  # the line that opened the fence that we are in
@@ -96,8 +100,10 @@ def _hunks(lines: Sequence[str], paths: Collection[str]) -> Iterator[_Hunk]:
             counts = _counts(header)
             index = _end(lines, start, counts, is_fenced=fence is not None)
             if any(map(_is_change, lines[start:index])):
+                proposals.add()
                 yield _Hunk(path, counts, lines[start:index])
         else:
+            proposals.read(line)
             if is_fence(line):
                 fence = line if fence is None else None
             index += 1
