@@ -162,6 +162,9 @@ def test_a_program_about_edits_is_written_anew() -> None:
         (block("alpha", "Part\n=====\nalpha"), "Part\n=====\nalpha"),
         (block("=======\n\nalpha", "=======\n\ngamma"), "gamma"),
         (block("Title\n=======\n\nalpha", "Title\n=======\n\ngamma", 9), "gamma"),
+        (block("Title\n=======\n\nalpha", "Title\n=======\n\ngamma"), "gamma"),
+        (block("Title\n=======\n\nalpha", "Title\n=======\n\nPart\n======="), "Part\n======="),
+        (block("=======\n\nalpha\n\nbeta", "=======\n\nalpha\n=======\n\nbeta"), "alpha\n======="),
     ],
 )  # fmt: skip
 def test_the_divider_is_the_one_whose_search_stands_in_the_program(answer: str, new: str) -> None:
@@ -170,11 +173,25 @@ def test_the_divider_is_the_one_whose_search_stands_in_the_program(answer: str, 
     assert read(answer.replace("\n", "\r\n"), HEADINGS, "diff") == child
 
 
+def test_a_heading_and_its_underline_are_replaced_together() -> None:
+    for new in ("Caption\n=======", "Caption", "Caption\n---------"):
+        child = HEADINGS["p.rst"].replace("Title\n=======", new)
+        assert read(block("Title\n=======", new), HEADINGS, "diff") == child
+
+
+def test_a_search_between_two_underlines_does_not_say_which_line_divides_it() -> None:
+    files = {"p.rst": "Title\n=======\nalpha\nPart\n=======\nbeta\n"}
+    with pytest.raises(EditError, match="more than one could divide it"):
+        read(block("=======\nalpha\nPart", "=======\ngamma\nPart"), files, "diff")
+    with_title = block(
+        "Title\n=======\nalpha\nPart\n=======", "Title\n=======\ngamma\nPart\n======="
+    )
+    assert read(with_title, files, "diff") == files["p.rst"].replace("alpha", "gamma")
+
+
 @pytest.mark.parametrize(
     "answer",
     [
-        block("Title\n=======\n\nalpha", "Title\n=======\n\ngamma"),
-        block("Title\n=======", "Caption\n======="),
         block("nowhere\n=======\n\nalpha", "gamma"),
         block("alpha", "gamma") + "and\n>>>>>>> REPLACE\n",
         block("alpha", block("beta", "gamma")),

@@ -6,6 +6,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from evolver.errors import EditError
+from evolver.programs.diffs import marks
 from evolver.programs.diffs.answers import check_nothing_left_out, resolve_path
 from evolver.programs.diffs.fences import is_fence
 from evolver.programs.diffs.matching import Match, find, find_exactly, nearest
@@ -28,8 +29,8 @@ class Edit:
         has_last_newline: whether the file's last line ends in a newline afterwards; None: as it
             does now.
         otherwise: other readings of the same words, for where this one matches only loosely.
-        readings: all readings, where several are as good as one another: that one is meant which
-            can be applied. This edit is the first of them.
+        readings: all readings, the shortest search first, where several lines could divide it.
+            This edit is the first of them. See `_apply_only` for which one is meant.
     """
 
     search: str
@@ -111,7 +112,19 @@ def _apply_one(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str,
 
 
 def _apply_only(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str, bytes]:
-    """Apply the one reading of an edit that can be applied."""
+    """Apply the reading of an edit that is meant: the longest that stands, else the only possible.
+
+    A search that holds a line of ======= and stands in the program to the letter is no chance: such
+    a line underlines a heading. Every shorter search, which ends above that line, stands there too.
+    One that begins and ends with such a line says less: its last one may divide the block.
+    """
+    texts = [Text(files[path]) for path in _candidates(edit, files, readonly)]
+    for reading in edit.readings[:0:-1]:
+        search = _split(reading.search)
+        if any(find_exactly(text.lines, search, ()) for text in texts):
+            if marks.DIVIDE.match(search[0]) and marks.DIVIDE.match(search[-1]):
+                break
+            return _apply_one(reading, files, readonly)
     children: list[dict[str, bytes]] = []
     failures: list[EditError] = []
     for reading in edit.readings:

@@ -11,8 +11,8 @@ A block, with the path of its file above it where there are several::
 
 The marks are seven characters long. Where the code itself holds such lines, longer marks of equal
 length (`make` writes them) keep the block apart from what is in it. With marks of seven, of several
-lines of ======= that one divides the halves whose SEARCH stands in the program; where that is true
-of more than one, nothing is guessed.
+lines of ======= that one divides the halves whose SEARCH stands in the program, the longest such
+SEARCH first, for it may hold headings with their underlines.
 """
 
 from __future__ import annotations
