@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import sys
@@ -11,6 +12,7 @@ from types import ModuleType
 from typing import Any
 
 from evolver.errors import UsageError
+from evolver.models import credentials
 from evolver.models.chat import ChatModel
 from evolver.models.manner import Manner
 from evolver.models.remote import refusal
@@ -18,14 +20,10 @@ from evolver.types import Prices, Prompt
 
 _arrived: ContextVar[list[Any]] = ContextVar("arrived")  # what a request was answered, as it came
 
-_EITHER_KEY = {"gemini"}  # one of the variables is enough
-_SIGNING_IN = {"chatgpt", "github_copilot"}  # litellm asks them for a key when it is asked
 _client: list[Any] = []  # litellm's, at most one, for all models of this process
 # Providers with a protocol of their own that take the client which they are given.
 _OWN_PROTOCOL = {"anthropic", "gemini", "vertex_ai", "cohere", "cohere_chat", "ollama",
                  "ollama_chat"}  # fmt: skip
-# Providers that find what lets them in elsewhere too: in files, from the machine, or need nothing.
-_OTHER_KEYS = {"azure", "bedrock", "sagemaker", "vertex_ai", "ollama", "ollama_chat"}
 
 
 def _load() -> ModuleType:
@@ -80,38 +78,30 @@ class LiteLLMModel(ChatModel):
         """
         _load()
         stopped = refusal(self.api_base or f"https://{self.name.partition('/')[0]}")
-        missing = [] if self.key is not None or self.api_base is not None else self._missing()
-        lack = f"{self.name} needs a key: set {', '.join(missing)}, or give the address of a local "
-        problems = [f"{lack}server (--api-base URL)" if missing else "", stopped]
+        missing = self._missing() if self.api_base is None else []
+        lack = f"{self.name} needs a key: set {' and '.join(missing)}, or give the address of a "
+        problems = [f"{lack}local server (--api-base URL)" if missing else "", stopped]
         if any(problems):
             raise UsageError("; ".join(filter(None, problems)))
 
+    async def ping(self) -> None:
+        """Look for credentials that may lie in files or come from the machine.
+
+        Raises:
+            UsageError: there are none, so no request can succeed.
+        """
+        if self.api_base is not None or self.key_env:
+            return
+        lack = await asyncio.to_thread(credentials.not_found, _load(), self.name)
+        if lack:
+            raise UsageError(f"{self.name} needs {lack}")
+
     def _missing(self) -> list[str]:
-        """Return the environment's variables that the provider needs and that are not set."""
-        litellm = _load()
-        if self.key_env:
+        """Return the environment's variables that the model needs and that are not set."""
+        has_key = self.key is not None
+        if self.key_env and not has_key:
             return [self.key_env]
-        if self.name.partition("/")[0] in _SIGNING_IN:
-            return []
-        try:
-            _, provider, key, base = litellm.get_llm_provider(model=self.name)
-        except litellm.BadRequestError as error:
-            raise UsageError(
-                f"litellm cannot tell who provides {self.name!r}; write the name as PROVIDER/NAME, "
-                "with a provider that it knows, or give the address of an endpoint (--api-base URL)"
-            ) from error
-        if provider in _OTHER_KEYS:
-            return []
-        for name in [n for n, value in os.environ.items() if n.endswith("_KEY") and not value]:
-            del os.environ[name]  # litellm takes an empty variable for a key
-        found = litellm.validate_environment(model=self.name)
-        if not found["keys_in_environment"]:
-            names: list[str] = found["missing_keys"]
-            return [" or ".join(names)] if provider in _EITHER_KEY else names
-        is_remote = provider in litellm.openai_compatible_providers and base is not None
-        if is_remote and not key:  # it does not look for all of them
-            return [f"{provider.upper().replace('-', '_')}_API_KEY"]
-        return []
+        return credentials.missing(_load(), self.name, has_key=has_key)
 
     async def send(self, prompt: Prompt, n: int, manner: Manner) -> bytes | str:
         """Send one request; see `ChatModel.send`.

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import time
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, replace
 from email.utils import formatdate
+from pathlib import Path
 
 import pytest
 from llm_bodies import ANSWERS, PAGE, error_in_200, message, said
@@ -537,6 +539,22 @@ class TestOpenAIModel(HTTPModelContract):
         asyncio.run(self.model(f"{server.address}/elsewhere").check())
 
 
+@pytest.fixture
+def nowhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> pytest.MonkeyPatch:
+    """An environment without any provider's credentials, where requests are not switched off."""
+    monkeypatch.setattr(remote, "ALLOW_REMOTE_REQUESTS", True)
+    families = ("AZURE_", "DATABRICKS_", "WATSONX_", "WX_", "WML_", "AWS_", "GOOGLE_", "VERTEX")
+    for name in [n for n in os.environ if n.startswith(families)]:
+        monkeypatch.delenv(name)
+    for name in ("PROJECT_ID", "SPACE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("HOME", "CLOUDSDK_CONFIG"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")  # the machine is not asked
+    monkeypatch.setenv("NO_GCE_CHECK", "true")
+    return monkeypatch
+
+
 class TestLiteLLMModel(HTTPModelContract):
     def model(self, address: str) -> ChatModel:
         settings = {"name": "openai/any", "api_base": address}
@@ -589,6 +607,63 @@ class TestLiteLLMModel(HTTPModelContract):
         monkeypatch.setattr(remote, "ALLOW_REMOTE_REQUESTS", True)
         for name in ("bedrock/any", "vertex_ai/any", "ollama/any", "hosted_vllm/any"):
             LiteLLMModel(name).prepare()
+
+    @pytest.mark.parametrize(
+        ("name", "needed"),
+        [
+            ("azure/any", "a key: set AZURE_API_BASE and AZURE_API_KEY"),
+            ("databricks/any", "a key: set DATABRICKS_API_BASE and DATABRICKS_API_KEY"),
+            (
+                "watsonx/any",
+                "a key: set WATSONX_API_BASE and WATSONX_API_KEY and WATSONX_PROJECT_ID",
+            ),
+            ("bedrock/any", "AWS credentials: set AWS_ACCESS_KEY_ID"),
+            ("sagemaker/any", "AWS credentials: set AWS_ACCESS_KEY_ID"),
+            ("vertex_ai/any", "(Google credentials: set|the package google-auth)"),
+        ],
+    )
+    def test_what_cannot_succeed_is_refused_before_a_run(
+        self, name: str, needed: str, nowhere: pytest.MonkeyPatch
+    ) -> None:
+        with pytest.raises(UsageError, match=f"^{name} needs {needed}"):
+            asyncio.run(LiteLLMModel(name).check())
+
+    @pytest.mark.parametrize(
+        ("name", "variables"),
+        [
+            ("azure/any", "AZURE_API_BASE AZURE_API_KEY"),
+            ("azure/any", "AZURE_API_BASE AZURE_TENANT_ID AZURE_CLIENT_ID AZURE_CLIENT_SECRET"),
+            ("databricks/any", "DATABRICKS_API_BASE DATABRICKS_CLIENT_ID DATABRICKS_CLIENT_SECRET"),
+            ("watsonx/any", "WATSONX_URL WATSONX_TOKEN WX_SPACE_ID"),
+            ("watsonx/deployment/any", "WATSONX_URL WATSONX_APIKEY"),
+            ("bedrock/any", "AWS_BEARER_TOKEN_BEDROCK"),
+            ("bedrock/any", "AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY"),
+            ("bedrock/any", "AWS_PROFILE"),
+            ("vertex_ai/any", "VERTEXAI_CREDENTIALS"),
+        ],
+    )
+    def test_each_way_in_is_enough(
+        self, name: str, variables: str, nowhere: pytest.MonkeyPatch
+    ) -> None:
+        for one in variables.split():
+            nowhere.setenv(one, "x")
+        asyncio.run(LiteLLMModel(name).check())
+
+    def test_credentials_may_lie_in_a_file(
+        self, nowhere: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        file = tmp_path / "credentials"
+        file.write_text("[default]\naws_access_key_id = x\naws_secret_access_key = y\n")
+        nowhere.setenv("AWS_SHARED_CREDENTIALS_FILE", str(file))
+        asyncio.run(LiteLLMModel("bedrock/any").check())
+
+    def test_a_key_of_ones_own_is_no_address(self, nowhere: pytest.MonkeyPatch) -> None:
+        nowhere.setenv("A_KEY_OF_MINE", "sesame")
+        model = LiteLLMModel("azure/any", key_env="A_KEY_OF_MINE")
+        with pytest.raises(UsageError, match="needs a key: set AZURE_API_BASE, or give"):
+            model.prepare()
+        nowhere.setenv("AZURE_API_BASE", "https://example.org")
+        model.prepare()
 
     def test_a_provider_of_one_answer_is_not_asked_for_several(self) -> None:
         assert LiteLLMModel("openai/any").gives_several()
