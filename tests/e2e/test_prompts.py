@@ -98,7 +98,7 @@ def test_every_operator_asks_and_a_resumed_run_asks_the_same(
     assert "has no attempt 4000" in cli.refuses("prompt", "whole", "--attempt", 4000)
     printed = cli("prompt", "whole", "--operator", "recombine").stdout
     assert printed.startswith("operator recombine, about ")
-    assert "# A program to unite it with" in printed
+    assert "# A program to combine it with" in printed
 
 
 def broken_then_mended(asked: Asked) -> str:

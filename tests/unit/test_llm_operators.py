@@ -310,15 +310,15 @@ class TestRecombine:
         assert (two.parents, three.parents) == ((7, 21), (7, 20, 21))
         first, second = (prompt.user for prompt in model.asked)
         assert first.index("# Other versions") < first.index("x * x\n")
-        assert first.index("# A program to unite it with") < first.index("x * x * x")
+        assert first.index("# A program to combine it with") < first.index("x * x * x")
         assert "# Other versions" not in second
-        assert second.count("# A program to unite it with (") == 2
+        assert second.count("# A program to combine it with (") == 2
 
     def test_a_copy_of_the_parent_is_no_partner(self) -> None:
         model = ScriptedModel([GOOD_REWRITE])
         proposal = asyncio.run(Recombine().propose(with_others(model, SEED)))
         assert proposal.parents == (7,)
-        assert "unite" not in model.asked[0].user
+        assert "to combine" not in model.asked[0].user
 
     def test_there_are_at_least_two_parents(self) -> None:
         with pytest.raises(UsageError, match="must be at least 2, got 1"):
@@ -409,7 +409,7 @@ class TestEvolutionOfThought:
         assert proposal.files["a.py"] == b"# EVOLVE-BLOCK-START one\na = 3\n# EVOLVE-BLOCK-END\n"
         assert (proposal.summary, proposal.thought) == ("a larger a.", "Larger is better.")
         (asked,) = model.asked
-        assert "what became of `b.py:two`" in asked.user
+        assert "how `b.py:two` changed:" in asked.user
         assert "-b = 1\n+b = 3\n" in asked.user
         assert "same principle to `a.py:one`." in asked.user
 
