@@ -12,6 +12,7 @@ import errno
 import io
 import sqlite3
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -43,6 +44,7 @@ from evolver.search.parts import EngineSettings, RunParts
 from evolver.search.plain_view import PlainView
 from evolver.search.progress import Progress
 from evolver.storage.store import Store
+from evolver.tasks.objective import Objective
 from evolver.tasks.task import Task, assemble_task
 from evolver.types import Files
 from evolver.wording import shell
@@ -145,7 +147,10 @@ async def _session(
         pickled = pickle.read_bytes() if pickle.exists() else None
         endpoints = make_endpoints(task)
         operators = make_operators(task, has_model=bool(endpoints))
-        with (directory / LOG).open("ab", buffering=0) as log, _logged(log, listener) as told:
+        with (
+            (directory / LOG).open("ab", buffering=0) as log,
+            _logged(log, listener, task.objective) as told,
+        ):
             executor = make_executor(task, configuration.workers, pickled=pickled, log=log)
             try:
                 for endpoint in endpoints if asks else ():
@@ -185,12 +190,15 @@ def _gate(task: Task, store: Store) -> Gate | None:
 
 
 @contextlib.contextmanager
-def _logged(log: IO[bytes], listener: Listener | None) -> Iterator[Listener]:
+def _logged(log: IO[bytes], listener: Listener | None, objective: Objective) -> Iterator[Listener]:
     """Write a run's progress into its log, where the workers' standard error goes too."""
     text = io.TextIOWrapper(log, encoding="utf-8", write_through=True)
     with PlainView(text) as view:
 
         def tell(progress: Progress) -> None:
+            if progress.target is not None and progress.best_value is not None:
+                hint = objective.target_hint(progress.target, progress.best_value)
+                progress = replace(progress, notes=(*progress.notes, *filter(None, [hint])))
             view(progress)
             if listener is not None:
                 listener(progress)

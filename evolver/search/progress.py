@@ -46,7 +46,7 @@ class Progress:
     bills: Mapping[str, Bill] = field(default_factory=dict)  # cost of each model, by its name
     models: Mapping[str, ModelRecord] = field(default_factory=dict)
     troubles: Sequence[str] = ()  # models that do not answer: which, why, since when
-    notes: Sequence[str] = ()  # lessons about models so far, in sentences
+    notes: Sequence[str] = ()  # lessons about models or the target so far, in sentences
     failures: Failures = field(default_factory=Failures)  # of evaluations
     # The score as the only metric, or the hypervolume, in its own unit and direction.
     value_name: str = "score"

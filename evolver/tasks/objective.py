@@ -141,6 +141,23 @@ class Objective:
         kept = len(self.maximize)
         return (*objectives[:kept], *(0.0 - value for value in objectives[kept:]))
 
+    def target_hint(self, target: float, value: float) -> str:
+        """Say what a target means that looks like a score: a minimised metric with a minus sign.
+
+        Args:
+            target: in the metric's own unit.
+            value: what is reached.
+
+        Returns:
+            A sentence without a full stop; "" where the target looks right.
+        """
+        if self.maximize or len(self.names) > 1 or not target < 0 < value:
+            return ""
+        return (
+            f"target {target:g} is a value of {self.names[0]}, which is minimized and is "
+            f"{value:.5g} now; if you mean {-target:g}, give --target {-target:g}"
+        )
+
     def objectives(self, metrics: Mapping[str, float]) -> tuple[float, ...]:
         """Return the metrics as objectives, higher is better.
 

@@ -58,6 +58,9 @@ def test_a_budget_in_seconds_and_a_target(cli: CommandLine, task: Path) -> None:
     told = cli.json("run", task, "--target", "5.0")  # of a minimised metric, in its own unit
     assert told["stopped"] == "target"
     assert told["best_value"] == told["best_metrics"]["error"] == -told["best_score"] <= 5.0
+    score = cli("run", task, "--target", -0.05, "--evaluations", 3).stdout  # by mistake
+    assert score.count("note: target -0.05 is a value of error, which is minimized") == 1
+    assert "if you mean 0.05, give --target 0.05" in score
 
 
 def test_a_finished_run_goes_on_with_more(cli: CommandLine, run_dir: Path) -> None:

@@ -55,6 +55,19 @@ def test_one_objective_scores_its_best_value():
     assert Objective(minimize=("cost",)).score([(-3.0,), (-2.0,)]) == -2.0
 
 
+def test_a_target_with_the_sign_of_a_score_is_doubted():
+    error = Objective(minimize=("error",))
+    said = error.target_hint(-0.05, 0.5672739)
+    assert said == (
+        "target -0.05 is a value of error, which is minimized and is 0.56727 now; "
+        "if you mean 0.05, give --target 0.05"
+    )
+    assert error.target_hint(0.05, 0.5) == error.target_hint(-3.0, -2.0) == ""
+    assert Objective(maximize=("gain",)).target_hint(-0.05, 0.5) == ""
+    both = Objective(minimize=("error", "size"), reference={"error": 1.0, "size": 9.0})
+    assert both.target_hint(-0.05, 0.5) == ""
+
+
 def test_a_missing_metric_is_the_evaluators_fault_and_names_what_came():
     with pytest.raises(EvaluatorError, match=r"no metric 'digits'.*returned: error"):
         Objective(("digits",)).objectives({"error": 1.0})
