@@ -14,10 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from evolver.errors import UsageError
 from evolver.routing.budget import Budget
 from evolver.routing.endpoint import Terms
-from evolver.runs.assignments import assign
+from evolver.runs.assignments import assign, parse
 from evolver.search import rules
 from evolver.tasks.objective import Objective
 from evolver.tasks.settings import BudgetSection, TaskSettings, validate
+from evolver.wording import shell
 
 DEFAULT_EVALUATIONS = 1000
 CONFIGURATION = "settings.json"
@@ -158,9 +159,12 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
     update: dict[str, Any] = {"task": _overlay(configuration.task, options)}
     for section in _FIXED:
         if getattr(update["task"], section) != getattr(configuration.task, section):
+            given = " ".join(
+                f"--set {shell(one)}" for one in options.set or () if parse(one)[0][0] == section
+            )
             raise UsageError(
-                f"--set {section} cannot change within a run, whose programs would no longer be "
-                "comparable; 'evolver fork DIR' goes on with it in a run of its own"
+                f"{given}: {section} cannot change within a run, whose programs would no longer "
+                f"be comparable; go on with it in a run of its own: evolver fork DIR {given}"
             )
     if options.workers is not None:
         update["workers"] = options.workers

@@ -132,8 +132,9 @@ def test_a_run_takes_what_leaves_its_programs_comparable():
     assert again.task.sandbox.memory == 98
     for assignment in ("evaluator.with.points=4", "islands.number=2", "objective.units.error=m",
                        "task.description=x", "ablate=no-context"):  # fmt: skip
-        with pytest.raises(UsageError, match=r"cannot change within a run.*evolver fork"):
-            config.extend(begun, Options(set=[assignment]))
+        with pytest.raises(UsageError, match="cannot change within a run") as refused:
+            config.extend(begun, Options(set=["sandbox.memory=98", assignment]))
+        assert str(refused.value).endswith(f"evolver fork DIR --set {assignment}")
     config.extend(begun, Options(set=["evaluator.with.points=3"]))  # as it is
 
 
