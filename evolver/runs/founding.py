@@ -15,6 +15,7 @@ from pathlib import Path
 from evolver.errors import ModelError, SandboxError, UsageError
 from evolver.runs import config
 from evolver.runs.recorded import BEST, LOG, PICKLE, PROGRAM, TASK
+from evolver.storage.copies import make_writable
 from evolver.storage.database import DATABASE, LOCK
 from evolver.storage.reader import Reader
 from evolver.tasks.settings import TaskSettings
@@ -216,7 +217,7 @@ def copy_task(task: Task, directory: Path) -> TaskSettings:
     inner = source.relative_to(task.root.resolve()).as_posix() if is_inside else f"../{PROGRAM}"
     beside = target / inner if is_inside else directory / PROGRAM
     try:
-        shutil.copytree(task.root, target, ignore=ignored, copy_function=_copy)
+        _copy_folder(task.root, target, ignored)
         for name in task.named:
             _add(task.root / name, target / name, ignored)
         for name in task.program_files:
@@ -236,9 +237,14 @@ def _add(source: Path, target: Path, ignored: Callable[[str, list[str]], set[str
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if source.is_dir():
-        shutil.copytree(source, target, ignore=ignored, copy_function=_copy)
+        _copy_folder(source, target, ignored)
     else:
         _copy(str(source), str(target))
+
+
+def _copy_folder(source: Path, target: Path, ignored: Callable[[str, list[str]], set[str]]) -> None:
+    shutil.copytree(source, target, ignore=ignored, copy_function=_copy)
+    make_writable(target)
 
 
 def _copy(source: str, target: str) -> str:

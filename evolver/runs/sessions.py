@@ -331,18 +331,22 @@ def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]
 
 @contextlib.contextmanager
 def _disk_errors(directory: Path) -> Iterator[None]:
-    """Turn a full or failing disk into a sentence; what was committed before stays."""
+    """Turn a full, failing or read-only disk into a sentence; what was committed before stays."""
     again = f"then go on by '{shell('evolver', 'resume', directory)}'"
     try:
         yield
     except sqlite3.OperationalError as error:
         raise UsageError(f"{directory} cannot be written: {error}; make room, {again}") from error
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES):
+        mend = {
+            errno.ENOSPC: f"make room, {again}",
+            errno.EDQUOT: f"make room, {again}",
+            errno.EACCES: f"make it writable, {again}",
+            errno.EROFS: "go on with a copy of it on a disk that can be written",
+        }.get(error.errno or 0)
+        if mend is None:
             raise
-        raise UsageError(
-            f"{directory} cannot be written: {error.strerror}; make room, {again}"
-        ) from error
+        raise UsageError(f"{directory} cannot be written: {error.strerror}; {mend}") from error
 
 
 def _decoded(files: Mapping[str, str]) -> Files:

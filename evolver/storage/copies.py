@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,14 @@ _NAMED = """
     UNION SELECT named.value FROM evaluations, json_each(evaluations.artifacts) AS named
     UNION SELECT named.value FROM requests, json_each(requests.prompt) AS named
 """
+
+
+def make_writable(folder: Path) -> None:
+    """Let the owner of a copied folder write into it, where the original is read-only."""
+    for place, _, names in os.walk(folder):
+        for path in (Path(place), *(Path(place, name) for name in names)):
+            if not path.is_symlink():
+                path.chmod(path.stat().st_mode | stat.S_IWUSR)
 
 
 def recorded_answers(directory: Path) -> sqlite3.Connection:

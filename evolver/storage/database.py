@@ -38,7 +38,18 @@ def connect(path: Path) -> sqlite3.Connection:
 
 def connect_to_read(path: Path) -> sqlite3.Connection:
     """Open an existing database for reading only."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+    mode = "immutable=1" if _is_at_rest(path) else "mode=ro"
+    return sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, timeout=10)
+
+
+def _is_at_rest(path: Path) -> bool:
+    """Tell whether a database lies in a read-only folder and was closed by its writer.
+
+    SQLite would create the two files of a database in use there, unless it is told that the
+    database does not change.
+    """
+    at_work = (path.with_name(f"{path.name}{ending}") for ending in ("-wal", "-shm"))
+    return not os.access(path.parent, os.W_OK) and not any(file.exists() for file in at_work)
 
 
 def begin_log(database: sqlite3.Connection) -> None:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from evolver.errors import UsageError
 from evolver.storage import rows
+from evolver.storage.copies import make_writable
 from evolver.storage.database import DATABASE, connect, find_database
 from evolver.storage.schema import MIGRATIONS, migrate
 
@@ -173,6 +174,7 @@ def recover(directory: Path, out: Path) -> Recovery:
         directory, out, symlinks=True, ignore=lambda _f, names: [n for n in names if n == "lock"
                                                                 or n.startswith(DATABASE)]
     )  # fmt: skip
+    make_writable(out)
     database = connect(out / DATABASE)
     migrate(database, found.version)  # the tables that the rows come from
     outcomes = found.outcomes
