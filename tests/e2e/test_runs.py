@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
+import os
+import pty
+import re
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -285,3 +290,26 @@ def test_the_winner_goes_to_a_branch(cli: CommandLine, repository: Path, task: P
 
 def test_a_winner_without_a_repository(cli: CommandLine, run_dir: Path) -> None:
     assert "lies in no git repository" in cli.refuses("apply", run_dir)
+
+
+def test_no_color_leaves_the_colours_out_on_a_terminal(cli: CommandLine, run_dir: Path) -> None:
+    def shown(**more: str) -> bytes:
+        ours, terminal = pty.openpty()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "evolver", "show", str(run_dir), "0"],
+            env={**cli.environment, "TERM": "xterm-256color", **more},
+            stdin=terminal,
+            stdout=terminal,
+        )
+        os.close(terminal)
+        written = b""
+        with contextlib.suppress(OSError):  # the terminal's end
+            while piece := os.read(ours, 1 << 16):
+                written += piece
+        os.close(ours)
+        assert process.wait(timeout=30) == 0
+        return written
+
+    colour = re.compile(rb"\x1b\[[0-9;]*3[0-9]")
+    assert colour.search(shown())
+    assert not colour.search(shown(NO_COLOR="1"))
