@@ -12,11 +12,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from evolver import api
+from evolver import api, ports
 from evolver.checks.keys import MISSING, Key, entries, is_section, keys_of, meanings, title
 from evolver.checks.toml import to_toml
 from evolver.operators import DEFAULT
-from evolver.ports import Evaluator
 from evolver.routing.endpoint import Terms
 from evolver.runs.assemble import ARCHIVES, MODELS, OPERATORS, POLICIES
 from evolver.runs.config import Options
@@ -53,7 +52,7 @@ def page() -> str:
     parts += _plugins("[islands] archive", _ABOUT_PLUGINS, ARCHIVES, "archive")
     parts += _plugins("[islands] policy", _ABOUT_PLUGINS, POLICIES, "policy")
     parts += ["## Result", _body(Result), *_attributes(meanings(Result))]
-    parts += ["## What an evaluator may have", _body(Evaluator)]
+    parts += ["## What an evaluator may have", _MAY_HAVE, "\n".join(map(_optional, _OPTIONAL))]
     parts += ["## candidate", _body(Candidate), *_methods(Candidate)]
     parts += ["## evolver.evolve", _body(api.evolve)]
     arguments = entries(api.evolve.__doc__ or "", "Args")
@@ -63,6 +62,11 @@ def page() -> str:
     return "\n\n".join(part.strip("\n") for part in parts) + "\n"
 
 
+_OPTIONAL = (
+    ports.WithGuest, ports.WithTrust, ports.SmokeTesting, ports.Probing, ports.Confirming,
+    ports.Fitting, ports.Referenced, ports.Demanding,
+)  # fmt: skip
+_MAY_HAVE = "An evaluator has `evaluate(candidate)`. It may also have:"
 _ABOUT_OPERATORS = """\
 Who edits programs. `use` names one of these or "file.py:Name", `weight` (1.0) is its share. Without
 [[operator]] a task has {default}; without a model those that ask one are left out."""
@@ -126,6 +130,16 @@ def _methods(kind: type) -> Iterator[str]:
             yield f"### candidate.{name}{bare}"
             yield _body(member)
             yield from _arguments(member)
+
+
+def _optional(kind: type) -> str:
+    """Return the entry of a Protocol with one method or one attribute."""
+    members = vars(kind).items()
+    ((name, member),) = ((n, m) for n, m in members if not n.startswith("_"))
+    names = list(inspect.signature(member).parameters)[1:] if inspect.isfunction(member) else None
+    shown = name if names is None else f"{name}({', '.join(names)})"
+    about = " ".join(_body(kind).split("\n\n")[1:])
+    return f"- `{shown}`: {' '.join(f'{_body(member)} {about}'.split())}"
 
 
 def _arguments(member: Any) -> Iterator[str]:

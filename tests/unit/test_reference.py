@@ -97,3 +97,10 @@ def test_every_key_is_in_it():
     for kind in sections():
         for key in keys_of(kind):
             assert re.search(rf"^(# )?{key.name} = .*  # \S", text, re.MULTILINE), key.name
+
+
+def test_every_optional_part_of_an_evaluator_is_explained() -> None:
+    section = page().split("## What an evaluator may have")[1].split("\n## ")[0]
+    contributing = (PAGE.parents[1] / "CONTRIBUTING.md").read_text("utf-8")
+    (row,) = re.findall(r"^\| evaluator \| .*? \| (.*) \|$", contributing, re.M)
+    assert re.findall(r"^- `(\w+)", section, re.M) == re.findall(r"`(\w+)`", row)
