@@ -1,4 +1,4 @@
-"""Which way a metric is better, by the words of its name."""
+"""The direction in which a metric is better, guessed from its name or from numbers."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 
 def by_name(metric: str) -> Direction | None:
-    """Return the direction that a name tells; None where it tells none.
+    """Return the direction that a name suggests; None if it suggests none.
 
-    The last word that tells one decides, as in "accuracy_loss" and "error_reduction"; before it
-    a word such as "negative" turns it round, and of "operations per second" more is better.
+    The last known word decides, as in "accuracy_loss" and "error_reduction". A word such as
+    "negative" before it reverses the direction. For rates such as "operations per second" more is
+    better.
     """
     words = _words(metric)
     if "per" in words:
@@ -57,7 +58,7 @@ def by_name(metric: str) -> Direction | None:
 
 
 def by_numbers(seed: float, bad: float) -> Direction | None:
-    """Return the direction in which a program is better than a bad one; None for equal ones."""
+    """Return the direction in which the seed beats a bad program; None if they are equal."""
     if seed == bad:
         return None
     return "maximize" if seed > bad else "minimize"

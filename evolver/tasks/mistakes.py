@@ -1,6 +1,6 @@
-"""Say what is wrong with a setting, and what to write instead.
+"""Explain an invalid setting, and what to write instead.
 
-pydantic finds the mistakes; its own words speak of Python's types, which no task.toml has.
+pydantic finds the mistakes, but its messages name Python's types, not those of TOML.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _COUNTS = {"too_short": "at least {min_length}", "too_long": "at most {max_lengt
 
 
 def sentence(errors: Sequence[Mapping[str, Any]], tables: Collection[str] = ()) -> str:
-    """Return the first mistake of a setting: its place, what it wants, and what it got.
+    """Return a sentence about the first mistake: its key, the expected value and the actual one.
 
     Args:
-        errors: pydantic's, of a value that is neither missing nor unknown.
+        errors: pydantic's, for a key that is neither missing nor unknown.
         tables: keys whose values are lists of tables.
     """
     first = errors[0]
@@ -57,7 +57,7 @@ def sentence(errors: Sequence[Mapping[str, Any]], tables: Collection[str] = ()) 
 
 
 def _place_of(errors: Sequence[Mapping[str, Any]]) -> tuple[tuple[Any, ...], str]:
-    """Return where the first mistake is, and what a value of several types may be."""
+    """Return the key of the first mistake, and the alternatives for a value of several types."""
     location = tuple(errors[0]["loc"])
     same = [e for e in errors if e["input"] is errors[0]["input"] and len(e["loc"]) > 1]
     siblings = [e for e in same if e["loc"][:-1] == location[:-1]]

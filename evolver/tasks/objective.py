@@ -39,7 +39,7 @@ class Condition:
         """Read a condition from text such as ``<= 12``.
 
         Raises:
-            UsageError: the text is no comparison with a number, or NaN, which compares with none.
+            UsageError: the text is not a comparison with a number; NaN counts as no number.
         """
         match = _CONDITION.fullmatch(text)
         with contextlib.suppress(ValueError):
@@ -62,7 +62,7 @@ class Condition:
         return cls.parse(text[: match.start()], text[match.start() :])
 
     def holds(self, metrics: Mapping[str, float]) -> bool:
-        """Tell whether the metric is there and within its bound."""
+        """Tell whether the metric exists and is within its bound."""
         value = metrics.get(self.metric)
         return value is not None and _COMPARISONS[self.comparison](value, self.bound)
 
@@ -72,7 +72,7 @@ class Condition:
 
 @dataclass(frozen=True)
 class Objective:
-    """What a task wants of the metrics.
+    """What a task optimises.
 
     Attributes:
         maximize: names of metrics, higher is better.
@@ -126,27 +126,27 @@ class Objective:
 
     @property
     def value_name(self) -> str:
-        """What the score is of: the only objective's metric, or the hypervolume of several."""
+        """The name of the score: the only objective's metric, or "hypervolume"."""
         return self.names[0] if len(self.names) == 1 else "hypervolume"
 
     def value(self, score: float) -> float:
-        """Turn a score into what it stands for, or back: a minimised metric changes its sign.
+        """Turn a score into a value, or back: a minimised metric changes its sign.
 
-        The value is in the metric's own unit and direction; a hypervolume is one already.
+        The value has the metric's own unit and direction; a hypervolume stays as it is.
         """
         return self.values([score])[0] if len(self.names) == 1 else score
 
     def values(self, objectives: Sequence[float]) -> tuple[float, ...]:
-        """Turn objectives into their metrics, or back: minimised ones change their signs."""
+        """Turn objectives into metrics, or back: minimised ones change their signs."""
         kept = len(self.maximize)
         return (*objectives[:kept], *(0.0 - value for value in objectives[kept:]))
 
     def target_hint(self, target: float, value: float) -> str:
-        """Say what a target means that looks like a score: a minimised metric with a minus sign.
+        """Explain a target that looks like a score: a minimised metric with a minus sign.
 
         Args:
             target: in the metric's own unit.
-            value: what is reached.
+            value: the best value so far.
 
         Returns:
             A sentence without a full stop; "" where the target looks right.
@@ -186,8 +186,8 @@ class Objective:
     def score(self, points: Iterable[Sequence[float]]) -> float | None:
         """Return the score of some objective vectors together; higher is better.
 
-        With one objective that is the largest of them, with several the hypervolume that they
-        dominate from the reference point; None where there is no point.
+        With one objective this is the largest of them, with several the hypervolume that they
+        dominate from the reference point. None if there are no vectors.
         """
         vectors = [tuple(point) for point in points]
         if not vectors:

@@ -48,10 +48,10 @@ def leaving_no_bytecode() -> Iterator[None]:
 
 
 def load_module(path: Path) -> ModuleType:
-    """Execute a Python file, or a folder with an `__init__.py`, as a module of its own.
+    """Execute a Python file, or a folder with an `__init__.py`, as a module.
 
     Raises:
-        UsageError: there is no such file, or it fails to import.
+        UsageError: the file does not exist, or fails to import.
     """
     path = path.resolve()
     file = path / "__init__.py" if path.is_dir() else path
@@ -64,8 +64,8 @@ def load_module(path: Path) -> ModuleType:
         raise UsageError(f"{path} fails to import:\n{_told(error)}") from error
 
 
-#: Modules loaded by their paths are named as if this module were their package. So a process that
-#: a plug-in starts by `spawn` or `forkserver` imports this module before it looks for the plug-in.
+#: Modules loaded by path have names in which this module is their package. So a process that a
+#: plug-in starts by `spawn` or `forkserver` imports this module before it looks for the plug-in.
 __path__: list[str] = []
 
 
@@ -118,7 +118,7 @@ def find(use: str, *, root: Path, kind: str, builtin: Mapping[str, str]) -> Any:
         builtin: bare name -> "package.module:name".
 
     Raises:
-        UsageError: nothing is found there, or what is fails to import.
+        UsageError: it is not found, or fails to import.
     """
     if ":" not in use:
         if use in builtin:
@@ -150,7 +150,7 @@ def find(use: str, *, root: Path, kind: str, builtin: Mapping[str, str]) -> Any:
 
 
 def builtin_evaluators() -> dict[str, str]:
-    """Bare names of the evaluators that come with evolver: files or folders in evaluators/."""
+    """Names of the evaluators that ship with evolver: files or folders in evaluators/."""
     folder = bundled("evaluators")
     return {
         path.stem: f"{path}:Evaluator"
@@ -192,7 +192,7 @@ def check_keywords(function: Any, settings: Mapping[str, Any], where: str) -> No
     """Check that a function takes the settings as keyword arguments.
 
     Raises:
-        UsageError: it does not; the nearest name that it takes is given.
+        UsageError: it does not; the message names the nearest keyword that it takes.
     """
     parameters = list(inspect.signature(function).parameters.values())
     if any(p.kind is inspect.Parameter.VAR_KEYWORD for p in parameters):

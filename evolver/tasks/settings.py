@@ -1,4 +1,4 @@
-"""What a task.toml says: a class for each section, and how a mistake in it is put into words."""
+"""The settings of a task.toml: a class for each section, and the validation of them."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ def _listed(value: object) -> object:
 
 # The ablations of Novikov 2025 (AlphaEvolve, https://arxiv.org/abs/2506.13131).
 Ablation = Literal["no-evolution", "no-context", "one-region", "small-model"]
-Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]  # one name may stand without a list
+Names = Annotated[tuple[str, ...], BeforeValidator(_listed)]  # or one name without a list
 
 
 class TaskSection(_Section):
     """[task]: what to evolve.
 
     Attributes:
-        description: goes into prompts.
-        root: the folder that `program`, `edit` and `context` are relative to, itself relative to
-            the task's: "..", for instance, for a program that is evolved where it lies.
+        description: text for prompts.
+        root: the folder that `program`, `edit` and `context` are relative to; itself relative to
+            the task's folder: "..", for instance, for a program that is evolved in place.
         program: files or globs that go into the sandbox; the first Python file is the module
             whose functions are called.
-        edit: those of them that may be edited; without it all, or the marked regions.
-        context: files or globs that prompts show, and that no candidate gets.
+        edit: the files that may be edited; without it all of them, or their marked regions.
+        context: files or globs that prompts show and candidates do not get.
     """
 
     description: str = ""
@@ -48,17 +48,17 @@ class TaskSection(_Section):
 
 
 class EvaluatorSection(_Section):
-    """[evaluator]: how to judge it.
+    """[evaluator]: how to score a program.
 
     Attributes:
-        use: "file.py:name" in the task's folder, "package.module:name", or the name of one that
-            comes with evolver or is installed.
-        timeout: seconds for one evaluation, at most.
-        times_seed: how many times longer than the seed's the evaluation of a child may take, at
-            least half a second; 0, and in a run with --deterministic: as long as `timeout` allows.
+        use: "file.py:name" in the task's folder, "package.module:name", or the name of an
+            evaluator that ships with evolver or is installed.
+        timeout: most seconds for one evaluation.
+        times_seed: a child's evaluation may take this many times as long as the seed's, and at
+            least half a second; with 0, or with --deterministic, only `timeout` limits it.
         with: the evaluator's own settings: keywords of the function, or fields of the class.
-        must_reject: files or globs of programs that it must not prefer to the seed; a run does not
-            start if it does.
+        must_reject: files or globs of known-bad programs; a run does not start if the evaluator
+            prefers one of them to the seed.
     """
 
     use: str
@@ -70,7 +70,7 @@ class EvaluatorSection(_Section):
     def limit(self, seed: float) -> float:
         """Return the seconds that an evaluation may take where the seed's took `seed` seconds.
 
-        A search makes many programs that loop for ever. Each costs this long.
+        A search makes many programs that never end. Each of them costs this time.
         """
         if self.times_seed == 0:
             return self.timeout
@@ -78,17 +78,17 @@ class EvaluatorSection(_Section):
 
 
 class ObjectiveSection(_Section):
-    """[objective]: which metrics count, and how.
+    """[objective]: which metrics to optimise, and how.
 
     Attributes:
-        maximize: metrics of which more is better.
-        minimize: metrics of which less is better.
-        require: metric -> condition such as "<= 12"; a program that misses one is rejected.
+        maximize: metrics; higher is better.
+        minimize: metrics; lower is better.
+        require: metric -> condition such as "<= 12"; a program that violates one is rejected.
         reference: metric -> the worst value that counts; needed with several objectives, whose
-            score is the hypervolume from there.
-        units: metric -> what it is measured in, for prompts.
-        repeats: measurements of what is announced, on fresh secret inputs; without it 1 where the
-            evaluator repeats itself exactly, else some 20, fewer where they take long.
+            score is the hypervolume from this point.
+        units: metric -> its unit, for prompts.
+        repeats: how often a run measures what it announces, on fresh secret inputs; without it 1
+            if the evaluator repeats itself exactly, else some 20, fewer if they take long.
     """
 
     maximize: Names = ()
@@ -100,12 +100,12 @@ class ObjectiveSection(_Section):
 
 
 class StageSection(_Section):
-    """[[stage]]: one step of a cascade, the cheapest first; the last one's metrics count.
+    """[[stage]]: one step of a cascade, the cheapest first; the metrics of the last one count.
 
     Attributes:
-        name: for reports; a scoring function of that name in the evaluator's file is the stage's.
+        name: for reports; if the evaluator's file has a function of that name, the stage calls it.
         with: settings that differ from [evaluator] with.
-        require: metric -> condition; a program that misses one goes no further.
+        require: metric -> condition; a program that violates one does not reach the next stage.
     """
 
     name: str = ""
@@ -114,12 +114,12 @@ class StageSection(_Section):
 
 
 class PromptsSection(_Section):
-    """[prompts]: what models are sent.
+    """[prompts]: how prompts are made.
 
     Attributes:
-        folder: the task's own templates; without it "prompts", where there is one.
-        tokens: a prompt's length, roughly; the rest is cut.
-        vary: whether instructions come in several phrasings.
+        folder: the task's own templates; without it "prompts", if that folder exists.
+        tokens: most tokens of a prompt, roughly; the rest is cut.
+        vary: whether instructions vary in their phrasing.
     """
 
     folder: str = ""
@@ -131,14 +131,14 @@ class IslandsSection(_Section):
     """[islands]: the shape of the population.
 
     Attributes:
-        number: of islands, which evolve apart but for migration.
+        number: of islands, which evolve separately except for migration.
         archive: what an island keeps: a name, or a table with `use` and settings; without it
             "best", or "pareto" with several objectives.
-        policy: how a parent is chosen: a name, or a table with `use` and settings; without it
+        policy: how parents are selected: a name, or a table with `use` and settings; without it
             "tournament", or "front" with several objectives.
         migration: finished attempts between migrations; 0: never.
-        migrants: programs that go from an island to the next one.
-        inspirations: other programs that an operator sees beside the parent.
+        migrants: programs that move from an island to the next one.
+        inspirations: other programs that an operator sees besides the parent.
     """
 
     number: int = Field(default=4, ge=1, le=1000)
@@ -150,15 +150,16 @@ class IslandsSection(_Section):
 
 
 class BudgetSection(_Section):
-    """[budget]: when to stop; the first limit reached counts.
+    """[budget]: when to stop: at the first limit that is reached.
 
     Attributes:
-        evaluations: calls of the evaluator, the seed's and those of tuning included; 1000 where no
-            limit at all is set.
-        seconds: of work, over all sessions.
-        dollars: that models cost.
+        evaluations: calls of the evaluator, including the seed's and those of tuning; 1000 if no
+            limit is set.
+        seconds: working time of all sessions together.
+        dollars: cost of models.
         tokens: of models, prompts and answers together.
-        target: what is good enough: of the only metric in its own unit, or the hypervolume.
+        target: a value that is good enough: of the only metric in its own unit, or the
+            hypervolume.
     """
 
     evaluations: int | None = Field(default=None, ge=1, examples=[1000])
@@ -169,21 +170,21 @@ class BudgetSection(_Section):
 
 
 class SandboxSection(_Section):
-    """[sandbox]: what a candidate may use.
+    """[sandbox]: where candidates run, and what they may use.
 
     Attributes:
         use: "local" or "docker", or a plug-in.
-        image: of docker; without it the one that `evolver sandbox build` makes.
-        requirements: packages in that image, or requirements files, beside numpy.
-        gpus: numbers of the GPUs that candidates use, one candidate each.
+        image: the image for docker; without it the one that `evolver sandbox build` makes.
+        requirements: packages of that image besides numpy, or requirements files.
+        gpus: numbers of the GPUs for candidates, one candidate on each.
         preload: modules imported once, before candidates are forked.
-        memory: MiB that all processes of a candidate may have in memory, beside the preload.
+        memory: most MiB for all processes of a candidate, not counting the preloaded modules.
         processes: most processes of one candidate; it may have eight times as many threads.
-        network: whether candidates reach the network.
-        visible: paths of this machine that they may read, such as "/opt/julia".
+        network: whether candidates can use the network.
+        visible: paths of this machine that candidates may read, such as "/opt/julia".
         result_bytes: most bytes of one value that a candidate returns.
-        require: the weakest isolation accepted; without it B.
-        allow_unisolated: accept C, which stops accidents and no attack.
+        require: the weakest isolation to accept; without it B.
+        allow_unisolated: accept tier C, which stops accidents but not attacks.
     """
 
     use: str = "local"
@@ -204,7 +205,7 @@ class ModelsSection(_Section):
     """[models]: how an attempt's model is chosen among those of [[model]].
 
     Attributes:
-        choice: "weight", or "bandit", which learns what each is worth for its price.
+        choice: "weight", or "bandit", which learns how much each model improves for its price.
     """
 
     choice: Literal["weight", "bandit"] = "weight"
@@ -214,8 +215,8 @@ class TaskSettings(_Section):
     """A whole task.toml, as it was read and with command-line options laid over it.
 
     Attributes:
-        model_share: part of the evaluations that operators with a model have, beside genetic ones.
-        ablate: parts of the method left out, to see what each is worth.
+        model_share: share of the evaluations for operators with a model; genetic ones get the rest.
+        ablate: parts of the method to leave out, to see their effect.
     """
 
     task: TaskSection
@@ -240,7 +241,7 @@ _M = TypeVar("_M", bound=BaseModel)
 
 
 def _known_keys(model: type[BaseModel], location: tuple[int | str, ...]) -> list[str]:
-    """Return the keys that stand where a wrong one was found."""
+    """Return the valid keys of the table that holds a wrong key."""
     current: type[BaseModel] = model
     for part in location:
         if isinstance(part, int):
@@ -258,7 +259,7 @@ def validate(model: type[_M], content: Mapping[str, Any], source: str) -> _M:
     """Validate settings.
 
     Raises:
-        UsageError: the first mistake, as one sentence; for an unknown key with the nearest one.
+        UsageError: the first mistake, in one sentence; an unknown key with the nearest known one.
     """
     try:
         return model.model_validate(content)

@@ -18,10 +18,10 @@ from evolver.tasks.settings import TaskSettings, validate
 from evolver.types import Brief, Files, PromptSettings
 
 TASK_FILE = "task.toml"
-RUNS = "runs"  # where runs go without --out
+RUNS = "runs"  # the folder of runs without --out
 _PROMPTS = "prompts"
 _ASIDE = (".*", RUNS, "__pycache__", "*.pyc", "node_modules")
-_DATABASE = "evolver.db"  # what a run is known by; `store`, which is above, writes it
+_DATABASE = "evolver.db"  # a folder that holds it is a run; see evolver.storage.database
 _LARGEST_FILE = 16 * 2**20  # bytes; a program is source, not data
 
 
@@ -40,12 +40,12 @@ class Task:
 
     @property
     def program_root(self) -> Path:
-        """The folder that the program's files and the context lie in."""
+        """The folder of the program's files and the context."""
         return (self.root / self.settings.task.root).resolve()
 
     @cached_property
     def objective(self) -> Objective:
-        """Which metrics count."""
+        """What is better."""
         section = self.settings.objective
         return Objective(
             section.maximize,
@@ -56,7 +56,7 @@ class Task:
 
     @cached_property
     def base(self) -> str:
-        """Hash of the files that never change."""
+        """Hash of the files that no edit may change."""
         digest = hashlib.sha256()
         for path in sorted(self.readonly):
             size = len(self.readonly[path])
@@ -71,7 +71,7 @@ class Task:
 
     @property
     def named(self) -> Iterator[str]:
-        """Paths of other files that the settings name, and of those that they may name."""
+        """Paths of other files that the settings name, or may name."""
         yield from self.must_reject
         settings = self.settings
         tables = (*settings.operator, *settings.model)
@@ -90,10 +90,10 @@ class Task:
 
     @cached_property
     def prompts(self) -> str:
-        """Folder of the task's own prompt templates; "" for none.
+        """Folder of the task's own prompt templates; "" if it has none.
 
         Raises:
-            UsageError: the settings name one that is not there.
+            UsageError: the settings name a folder that does not exist.
         """
         named = self.settings.prompts.folder
         folder = self.root / (named or _PROMPTS)
@@ -102,13 +102,13 @@ class Task:
             return str(folder)
         if named:
             raise UsageError(
-                f"[prompts] folder: '{named}' is no folder in {self.root}; put the templates there"
+                f"[prompts] folder: {self.root} has no folder '{named}'; put the templates there"
             )
         return ""
 
     @cached_property
     def brief(self) -> Brief:
-        """What operators may know."""
+        """What operators may see."""
         return Brief(
             description=self.settings.task.description,
             seed=self.files,
@@ -131,7 +131,7 @@ def load_task(folder: Path) -> Task:
     """Load a task folder.
 
     Raises:
-        UsageError: something is missing or wrong; the message says what to do.
+        UsageError: something is missing or invalid; the message says what to do.
     """
     folder = folder.resolve()
     if folder.name == TASK_FILE and folder.is_file():
@@ -159,17 +159,19 @@ def assemble_task(
     Args:
         name: of the task.
         root: its folder.
-        settings: what its task.toml says.
-        is_recorded: it is a run's own copy; see `markers`.
+        settings: those of its task.toml.
+        is_recorded: whether it is a run's copy; see `evolver.programs.markers`.
 
     Raises:
         UsageError: a pattern matches nothing, a file is outside the folder, markers do not pair.
     """
-    root = root.resolve()  # whoever works on it may stand elsewhere
+    root = root.resolve()  # the working directory may change later
     section = settings.task
     source = (root / section.root).resolve()
     if not source.is_dir():
-        raise UsageError(f"{root / TASK_FILE}: [task] root: {source} is no folder; correct it")
+        raise UsageError(
+            f"{root / TASK_FILE}: [task] root: the folder {source} does not exist; correct it"
+        )
     bad = _read(root, settings.evaluator.must_reject, "[evaluator] must_reject")
     evaluator = settings.evaluator.use.rpartition(":")[0]
     judges = {os.path.relpath(root / path, source) for path in (evaluator, *bad)}
@@ -195,17 +197,16 @@ def assemble_task(
         next((path for path in program if path.endswith(".py")), ""),
         bad,
     )
-    _ = task.objective, task.prompts  # a mistake is told now, not at the first score
+    _ = task.objective, task.prompts  # report a mistake now, not at the first evaluation
     return task
 
 
 def _without(
     judges: Collection[str], found: Mapping[str, bytes], patterns: Collection[str]
 ) -> dict[str, bytes]:
-    """Leave out the evaluator and the bad examples, unless a pattern spells them.
+    """Leave out the evaluator and the bad examples, unless a pattern names them in full.
 
-    Neither a candidate nor a model should read by which numbers it is judged, only because a
-    pattern such as "*.py" was written without them in mind.
+    A pattern such as "*.py" must not show them to a candidate or a model by accident.
     """
     return {
         path: content for path, content in found.items() if path not in judges or path in patterns
@@ -213,10 +214,10 @@ def _without(
 
 
 def is_aside(path: Path) -> bool:
-    """Tell whether what lies in a task's folder is no part of the task unless it is named.
+    """Tell whether a path in a task's folder is part of the task only if it is named in full.
 
-    Hidden files, caches, runs, and what is neither file nor folder, such as a link to nothing.
-    Patterns pass it by and runs do not copy it: the two must agree, for a run reads its copy.
+    These are hidden files, caches, runs, and broken links. Patterns skip them and runs do not copy
+    them: the two must agree, because a run reads its copy.
     """
     return (
         any(fnmatch(path.name, pattern) for pattern in _ASIDE)
@@ -226,7 +227,7 @@ def is_aside(path: Path) -> bool:
 
 
 def _matches(root: Path, pattern: str) -> Iterator[Path]:
-    """Yield the files that a pattern matches; what is aside only where the pattern spells it."""
+    """Yield the files that a pattern matches; see `is_aside` for those that it skips."""
     spelt = Path(pattern).parts
     for path in root.glob(pattern):
         parts = path.relative_to(root).parts
@@ -239,17 +240,23 @@ def _read(root: Path, patterns: Iterable[str], where: str) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for pattern in patterns:
         if Path(pattern).is_absolute() or ".." in Path(pattern).parts:
-            instead = ", or name a folder that holds it by [task] root" * where.startswith("[task]")
-            raise UsageError(f"{where}: '{pattern}' leaves {root}; move the file in{instead}")
+            instead = ", or let [task] root name a folder that holds it" * where.startswith(
+                "[task]"
+            )
+            raise UsageError(
+                f"{where}: '{pattern}' lies outside {root}; move the file into it{instead}"
+            )
         try:
             spelt = root / pattern  # a name may hold * or [
             matches = [spelt] if spelt.is_file() else sorted(_matches(root, pattern))
         except ValueError as error:
-            raise UsageError(f"{where}: '{pattern}' is no pattern: {error}") from error
+            raise UsageError(f"{where}: '{pattern}' is not a valid pattern: {error}") from error
         if not matches:
-            raise UsageError(f"{where}: '{pattern}' matches no file in {root}")
+            raise UsageError(
+                f"{where}: '{pattern}' matches no file in {root}; correct it or add the file"
+            )
         for path in matches:
             if path.stat().st_size > _LARGEST_FILE:
-                raise UsageError(f"{where}: {path} is larger than 16 MiB; a program is source")
+                raise UsageError(f"{where}: {path} is larger than 16 MiB; name source files only")
             found[path.relative_to(root).as_posix()] = path.read_bytes()
     return found

@@ -154,7 +154,7 @@ def test_a_folder_of_templates_that_is_not_there_is_told(
     cli: CommandLine, make_task: MakeTask
 ) -> None:
     task = make_task(toml=ALL + '\n[prompts]\nfolder = "words"\n')
-    assert "'words' is no folder" in cli.refuses("prompt", task)
+    assert "has no folder 'words'" in cli.refuses("prompt", task)
     (task / "words").mkdir()
     (task / "words" / "diff.user.md.j2").write_text("{{ nothing }}")
     said = cli.refuses("prompt", task)

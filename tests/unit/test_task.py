@@ -131,10 +131,10 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path):
     [
         ({"task": "program = []"}, "names no file"),
         ({"task": 'program = ["q.py"]'}, "'q.py' matches no file"),
-        ({"task": 'program = ["../p.py"]'}, "leaves .*move the file in, or name a folder"),
-        ({"task": 'program = ["/etc/passwd"]'}, "leaves .*move the file in, or name a folder"),
-        ({"task": 'program = ["**p.py"]'}, "'\\*\\*p.py' is no pattern"),
-        ({"task": 'program = [""]'}, "'' is no pattern"),
+        ({"task": 'program = ["../p.py"]'}, "lies outside .*move the file into it, or let"),
+        ({"task": 'program = ["/etc/passwd"]'}, "lies outside .*move the file into it, or let"),
+        ({"task": 'program = ["**p.py"]'}, "'\\*\\*p.py' is not a valid pattern"),
+        ({"task": 'program = [""]'}, "'' is not a valid pattern"),
         ({"task": 'program = ["p.py"]\nedits = []'}, "did you mean 'edit'"),
         ({"evaluator": "timeout = 1"}, "'evaluator.use' is missing"),
         ({"evaluator": 'use = "score.py:score"\ntimeout = 0'}, "evaluator.timeout"),
@@ -207,7 +207,7 @@ def test_a_program_may_lie_outside_its_task(tmp_path):
     task = load_task(inner)
     assert task.files == {"p.py": b"x = 3\n"}
     assert copied(task, tmp_path / "other").files == task.files
-    with pytest.raises(UsageError, match=r"\[task\] root: .*nowhere is no folder"):
+    with pytest.raises(UsageError, match=r"\[task\] root: the folder .*nowhere does not exist"):
         load_task(write(tmp_path / "two", task='root = "nowhere"\nprogram = ["p.py"]'))
 
 
@@ -231,7 +231,7 @@ def test_with_one_region_the_first_file_or_the_first_block_is_open(tmp_path):
 @pytest.mark.parametrize("folder", ["../prompts", "nowhere", "p.py"])
 def test_a_folder_of_prompts_is_in_the_task(tmp_path, folder):
     (tmp_path / "prompts").mkdir()
-    with pytest.raises(UsageError, match="is no folder in"):
+    with pytest.raises(UsageError, match="has no folder"):
         load_task(write(tmp_path / "task", prompts=f'folder = "{folder}"'))
 
 
