@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own, so that the library works in notebooks too."""
+"""Run coroutines in another thread, so that the library works in notebooks too."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _T = TypeVar("_T")
 
 
 def in_thread(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
-    """Run a coroutine in an event loop of its own thread, so that it works in notebooks too.
+    """Run a coroutine in an event loop of another thread, and return its result.
 
-    Ctrl-C sets the event that the coroutine was given and waits for it to end; a second one does
-    not wait.
+    Ctrl-C sets the event that the coroutine was given and waits for the coroutine to end; a second
+    Ctrl-C does not wait.
     """
     results: list[_T] = []
     errors: list[BaseException] = []
     started = threading.Event()
-    # Not Thread.join: once interrupted it takes the thread for ended (bpo-45274).
+    # Not Thread.join: after an interrupt it treats the thread as ended (bpo-45274).
     ended = threading.Event()
     loop_of: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
 
@@ -54,7 +54,7 @@ def in_thread(work: Callable[[asyncio.Event], Awaitable[_T]]) -> _T:
 
 
 async def unless_interrupted(work: Coroutine[Any, Any, _T], interrupted: asyncio.Event) -> _T:
-    """Await some work, or cancel it when the event is set.
+    """Await work, or cancel it when the event is set.
 
     Raises:
         KeyboardInterrupt: the event was set first.

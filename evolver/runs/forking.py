@@ -1,4 +1,4 @@
-"""Fork a run: start another one where it stood earlier."""
+"""Fork a run: start another one from an earlier state of it."""
 
 from __future__ import annotations
 
@@ -32,20 +32,21 @@ def fork(
     out: Path | None = None,
     listener: Listener | None = None,
 ) -> Run:
-    """Start a run where another one stood earlier, with other settings, and work on it.
+    """Start a run from an earlier state of another one, with other settings, and work on it.
 
-    What was in flight then is left behind; what was spent before counts.
+    Attempts in flight then are left behind. Budgets include what the other run spent until then.
 
     Args:
-        directory: of the other run, which may be still at work.
-        options: what shall be different; everything else is as it was, limits included.
-        at: after how many finished attempts; None: all that there are.
-        task: another folder with the same program, whose settings shall hold; None: the run's own.
+        directory: of the other run, which may still be at work.
+        options: what to change; all other settings stay, limits included.
+        at: the number of finished attempts to keep; None: all.
+        task: another task folder with the same program, to take the settings from; None: those of
+            the run.
         out: directory of the new run; default: runs/<task>-<time>.
-        listener: is told of progress, on another thread.
+        listener: called with the progress, on another thread.
 
     Raises:
-        UsageError: there is no run, it has not so many attempts, or an option makes no sense.
+        UsageError: there is no run, it has fewer attempts, or an option is invalid.
         ModelError: the model does not answer; the new run can be resumed.
         SandboxError: this host cannot run candidates.
     """
@@ -79,20 +80,21 @@ def fork(
 
 
 def _same_program(task: Task, other: Task) -> Task:
-    """Return a task whose program is that of another one.
+    """Check that a task has the program of another one, and return it.
 
     Raises:
-        UsageError: it is not.
+        UsageError: it has another program.
     """
     if dict(task.files) != dict(other.files) or task.base != other.base:
         raise UsageError(
-            f"{task.root} holds another program than the run; a fork goes on with the same one"
+            f"{task.root} holds another program than the run, but a fork needs the same one; "
+            "give --task a folder with the run's program"
         )
     return task
 
 
 def _inherited(options: Options, parent: Configuration) -> Options:
-    """Fill in from the parent what is no part of a task's settings."""
+    """Fill in from the parent run the options that are not settings of a task."""
     return replace(
         options,
         seed=parent.seed if options.seed is None else options.seed,

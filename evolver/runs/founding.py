@@ -1,4 +1,4 @@
-"""How a run's directory comes to be: whole or not at all, and kept once anything is in it."""
+"""Make a run's directory: completely or not at all, and keep it once it holds results."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from evolver.tasks.task import RUNS, Task, is_aside
 from evolver.wording import shell
 
 _LARGE = 16 * 2**20  # bytes: larger files of a task are linked, not copied
-_UNBORN = ".evolver-"  # with a process's number: the folder in which it prepares a run
+_UNBORN = ".evolver-"  # plus a process's number: the folder in which it prepares a run
 _LONGEST = 512 - len("-journal") - 1  # bytes of a path to a database
 _IGNORED = "*\n"  # a .gitignore: runs are no source, and large
 
@@ -32,20 +32,20 @@ _IGNORED = "*\n"  # a .gitignore: runs are no source, and large
 def founded(
     task: Task, out: Path | None, write: Callable[[Path, TaskSettings], None]
 ) -> Iterator[Path]:
-    """Make the directory of a new run for whoever works on it.
+    """Make the directory of a new run, for the time of the work on it.
 
-    Where the work fails before there is anything to keep, what this process made is removed.
+    If the work fails before there are results, everything that this process made is removed.
 
     Args:
-        task: is copied into it.
+        task: the task to copy.
         out: the directory; None: runs/<task>-<time>.
-        write: writes the rest that a run begins with, its database among it, into the folder that
-            it is given; that folder's content comes into the directory when it is complete. It is
-            also given the settings by which the copy of the task is read.
+        write: writes the other files of a new run, with its database, into a given folder, which
+            becomes the directory's content when it is complete. Its second argument is the
+            settings of the copied task.
 
     Raises:
-        UsageError: the directory cannot be made, or holds something already.
-        EvolverError: what the work raised, with how to go on where something was kept.
+        UsageError: the directory cannot be made, or is not empty.
+        EvolverError: the error of the work; if results were kept, with the command to go on.
     """
     existed = out is not None and out.exists()
     had_runs = (Path(RUNS) if out is None else out.parent).exists()
@@ -71,10 +71,10 @@ def founded(
 
 
 def new_directory(task: Task, out: Path | None) -> Path:
-    """Make the empty directory of a new run; without `out`, runs/<task>-<time> where one stands.
+    """Make the empty directory of a new run; by default runs/<task>-<time> in the current one.
 
     Raises:
-        UsageError: the directory holds a run, or something else, already.
+        UsageError: the directory is not empty.
     """
     if out is None:
         return _new_under_runs(task.name)
@@ -92,7 +92,7 @@ def _new_under_runs(name: str) -> Path:
         with unmakeable(out):
             _make_parent(out)
             with contextlib.suppress(FileExistsError):
-                out.mkdir()  # who makes it has it: another run may begin in this instant
+                out.mkdir()  # atomic: another run may begin in this instant
                 return out.resolve()
     raise AssertionError  # count() has no end
 
@@ -104,9 +104,9 @@ def _check_free(out: Path) -> None:
             f"'{shell('evolver', 'resume', out)}'"
         )
     if out.is_dir() and all(path.name.startswith(_UNBORN) for path in out.iterdir()):
-        return  # at most what was killed while it was prepared
+        return  # at most the remains of a process that was killed while it prepared a run
     if out.exists():
-        raise UsageError(f"{out} is there already and not empty; choose another --out")
+        raise UsageError(f"{out} exists and is not empty; choose another --out")
 
 
 def _make_parent(out: Path) -> None:
@@ -119,7 +119,7 @@ def _make_parent(out: Path) -> None:
 
 @contextlib.contextmanager
 def unmakeable(out: Path) -> Iterator[None]:
-    """Turn what the system says of a folder that cannot be made or filled into a sentence."""
+    """Explain why a folder cannot be made or filled."""
     try:
         yield
     except FileExistsError as error:
@@ -136,14 +136,14 @@ def _fill(task: Task, directory: Path, write: Callable[[Path, TaskSettings], Non
         unborn.mkdir()
         write(unborn, copy_task(task, unborn))
         # The task first: two processes may begin in one folder, and the second fails here.
-        # The database last: with it the run is there.
+        # The database last: it makes the folder a run.
         names = sorted(path.name for path in unborn.iterdir())
         for name in sorted(names, key=lambda name: (name != TASK, name == DATABASE)):
             (unborn / name).rename(directory / name)
     except (OSError, sqlite3.Error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         if len(os.fsencode(unborn / DATABASE)) > _LONGEST:
-            reason = f"its path is longer than the {_LONGEST} bytes that SQLite takes"
+            reason = f"its path is longer than {_LONGEST} bytes, which is SQLite's limit"
         raise UsageError(
             f"{directory} cannot be written: {reason}; choose another --out"
         ) from error
@@ -151,17 +151,17 @@ def _fill(task: Task, directory: Path, write: Callable[[Path, TaskSettings], Non
         shutil.rmtree(unborn, ignore_errors=True)  # this process made it
 
 
-# --- what becomes of it ---------------------------------------------------------------------------
+# --- removing it ----------------------------------------------------------------------------------
 
 
 def holds_results(directory: Path) -> bool:
-    """Tell whether a run holds more than it began with, or may: what cannot be read may."""
+    """Tell whether a run holds results, or may hold some because it cannot be read."""
     try:
         if not (directory / DATABASE).exists():
             return False
         with contextlib.closing(Reader.open(directory)) as store:
             origin = store.facts().get("forked_from") or {"at": 0}
-            # All that may be lost is a seed that failed: it ended the run.
+            # A failed seed ends a run and is no result.
             return any(
                 outcome.elite is not None or outcome.attempt.id > 0
                 for outcome in islice(store.outcomes(), origin["at"], None)
@@ -183,8 +183,8 @@ def _discard(directory: Path) -> None:
 
 
 def _remove_folder(directory: Path, *, had_runs: bool) -> None:
-    """Remove a directory that is empty, and runs/ if this process made it and nothing is in it."""
-    with contextlib.suppress(OSError):  # something else is in it by now
+    """Remove an empty directory, and runs/ if this process made it and it is empty too."""
+    with contextlib.suppress(OSError):  # it is no longer empty
         directory.rmdir()
         runs = directory.parent
         if runs.name == RUNS and not had_runs and len(list(runs.iterdir())) == 1:
@@ -196,10 +196,10 @@ def _remove_folder(directory: Path, *, had_runs: bool) -> None:
 
 
 def copy_task(task: Task, directory: Path) -> TaskSettings:
-    """Keep the task beside the run, so that it can be resumed whatever becomes of the original.
+    """Copy the task into the run, so that the run can be resumed when the original changes.
 
     Returns:
-        The settings by which the copy is read: the task's, but for where the program lies.
+        The settings of the copy: those of the task with another path to the program.
 
     Raises:
         UsageError: a file of the task cannot be read.
@@ -207,12 +207,12 @@ def copy_task(task: Task, directory: Path) -> TaskSettings:
 
     def ignored(folder: str, names: list[str]) -> set[str]:
         paths = [Path(folder, name) for name in names]
-        # The run may lie in the task's folder; it is no part of it, nor what it is prepared in.
+        # The run may lie in the task's folder, but is not part of the task.
         own = (directory, directory.parent)
         return {p.name for p in paths if is_aside(p) or p.resolve() in own or _is_loop(p)}
 
     target, source, settings = directory / TASK, task.program_root, task.settings
-    # Relative, so that the run reads its copy where the task names a folder of its own from "/".
+    # Relative, so that the run reads its copy also if [task] root is an absolute path.
     is_inside = source.is_relative_to(task.root.resolve())
     inner = source.relative_to(task.root.resolve()).as_posix() if is_inside else f"../{PROGRAM}"
     beside = target / inner if is_inside else directory / PROGRAM
@@ -232,7 +232,7 @@ def copy_task(task: Task, directory: Path) -> TaskSettings:
 
 
 def _add(source: Path, target: Path, ignored: Callable[[str, list[str]], set[str]]) -> None:
-    """Copy what is named and was left aside; what lies outside the task's folder stays there."""
+    """Copy a named file or folder that `is_aside`, if it lies in the task's folder."""
     if target.exists() or ".." in target.parts or not source.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -253,7 +253,7 @@ def _copy(source: str, target: str) -> str:
         return target
     shutil.copyfile(source, target)
     if os.access(source, os.X_OK):
-        Path(target).chmod(0o755)  # a command that is the model, or what an evaluator runs
+        Path(target).chmod(0o755)  # a model's command, or a program that an evaluator runs
     return target
 
 

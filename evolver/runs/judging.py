@@ -21,10 +21,10 @@ def judge(
     """Judge one program of a task through the whole path; by default its seed program.
 
     Args:
-        task: what it is judged by.
+        task: the task.
         files: of the program.
-        seed: what secret inputs are drawn from; None: from the system's randomness.
-        is_confirmation: judge it as the front of a run is, before it is announced.
+        seed: of the secret inputs; None: a random one.
+        is_confirmation: measure it as a run confirms its front.
 
     Raises:
         UsageError: the evaluator cannot be loaded.

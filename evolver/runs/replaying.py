@@ -28,19 +28,19 @@ from evolver.tasks.settings import BudgetSection
 from evolver.tasks.task import assemble_task
 from evolver.types import Evaluation
 
-_ROUNDING = 1e-9  # relative: what another machine's arithmetic may do to a score
+_ROUNDING = 1e-9  # relative: how far a score on another machine may differ by rounding
 
 
 def replay(directory: Path, *, re_evaluate: bool = False) -> Replay:
-    """Walk a run again from its facts: without a network, a model, or an evaluator.
+    """Repeat a run from its facts, without a network, a model or an evaluator.
 
     Args:
-        directory: of the run, which may be still at work.
-        re_evaluate: measure every program again, and compare.
+        directory: of the run, which may still be at work.
+        re_evaluate: also measure every program again, and compare.
 
     Raises:
-        UsageError: there is no run, or its task or settings cannot be read any more.
-        SandboxError: this host cannot run candidates, where it has to.
+        UsageError: there is no run, or its task or settings cannot be read.
+        SandboxError: `re_evaluate` is set and this host cannot run candidates.
     """
     run = Run.open(directory)
     found = in_thread(lambda interrupted: unless_interrupted(_walked_again(run), interrupted))
@@ -56,7 +56,7 @@ async def _walked_again(run: Run) -> Replay:
     playback = Playback()
     with contextlib.ExitStack() as stack:
         recorded = stack.enter_context(contextlib.closing(Reader.snapshot(run.directory)))
-        # Of a moment later, where the run is at work: what is more is never asked for.
+        # A moment later than `recorded`, if the run is at work; the surplus is never asked for.
         database = stack.enter_context(contextlib.closing(recorded_answers(run.directory)))
 
         def steps_of(session: Session) -> Steps:
@@ -78,7 +78,7 @@ async def _walked_again(run: Run) -> Replay:
 
 
 def _configuration_of(session: Session, run: Run) -> Configuration:
-    """Return what a session was told to do, but for its limits: a replay spends nothing."""
+    """Return a session's configuration without its limits: a replay spends nothing."""
     if session.settings:
         configuration = config.decoded(session.settings, f"session {session.id} of {run.directory}")
     else:
@@ -88,7 +88,7 @@ def _configuration_of(session: Session, run: Run) -> Configuration:
 
 
 async def _measured_again(found: Replay, run: Run) -> Replay:
-    """Judge what was judged once more, and say what differs by more than the run's own noise."""
+    """Evaluate all programs again; report those that differ by more than the run's noise."""
     pickle = run.directory / PICKLE
     executor = make_executor(
         run.task,

@@ -1,4 +1,4 @@
-"""Git: what a run started from, and its winner as commits on a branch of its own.
+"""Git: the commit that a run started from, and the winner as commits on a new branch.
 
 Commits are built from blobs and trees with an index in a temporary folder, so the user's branch,
 index and working tree stay as they are. GitPython is imported where it is used: it needs a git.
@@ -31,12 +31,12 @@ _ABSENT = "0" * 40  # what `git update-ref` takes for "must not exist yet"
 
 @dataclass(frozen=True)
 class State:
-    """The repository a folder lies in.
+    """The repository of a folder.
 
     Attributes:
         root: its working tree.
-        commit: the checked-out commit; "" where there is none yet.
-        branch: the checked-out branch; "" where HEAD is detached.
+        commit: the checked-out commit; "" if there is none yet.
+        branch: the checked-out branch; "" if HEAD is detached.
         dirty: whether tracked files differ from the commit.
     """
 
@@ -48,7 +48,7 @@ class State:
 
 @dataclass(frozen=True)
 class Step:
-    """One commit to be: the task's editable files, and the message."""
+    """One commit to make: the task's editable files, and the message."""
 
     files: Files
     message: str
@@ -66,14 +66,14 @@ def _open(folder: Path) -> Repo | None:
         return None
     if repository.bare:
         return None
-    # GitPython takes $HOME in a folder's name for the variable, and then runs git where we stand.
+    # GitPython expands $HOME in a folder's name, and then runs git in the current folder.
     repository.git.set_persistent_git_options(C=str(repository.working_dir))
     return repository
 
 
 @contextmanager
 def _sentences(doing: str) -> Iterator[None]:
-    """Turn git's own complaints into ours."""
+    """Turn git's errors into evolver's."""
     import git
 
     try:
@@ -86,9 +86,9 @@ def _sentences(doing: str) -> Iterator[None]:
 
 
 def state(folder: Path) -> State | None:
-    """Return the state of the repository that a folder lies in.
+    """Return the state of a folder's repository.
 
-    None where it lies in none, or where this host has no git to ask.
+    None if the folder lies in no repository, or this host has no git.
 
     Raises:
         UsageError: git refuses to read the repository.
@@ -104,15 +104,15 @@ def state(folder: Path) -> State | None:
             branch = "" if repository.head.is_detached else repository.active_branch.name
             dirty = bool(commit) and repository.is_dirty(untracked_files=False)
         except git.GitCommandNotFound:
-            return None  # it is a note beside a run, no reason not to run
+            return None  # a run only notes the state, and needs no git
     return State(Path(repository.working_dir), commit, branch, dirty)
 
 
 def project_of(folder: Path) -> Path | None:
-    """Return the root of the repository that a folder lies in; None where git knows of none."""
+    """Return the root of a folder's repository; None if git finds none."""
     try:
         found = state(folder)
-    except UsageError:  # git does not read it, so nothing can be applied to it
+    except UsageError:  # git refuses to read it, so no branch can be made there
         return None
     return None if found is None else found.root.resolve()
 
@@ -120,13 +120,13 @@ def project_of(folder: Path) -> Path | None:
 def _repository_of(folder: Path) -> Repo:
     if not folder.is_dir():
         raise UsageError(
-            f"the folder of the task's program, {folder}, is not there any more; put it back, or "
+            f"the folder of the task's program, {folder}, no longer exists; put it back, or "
             "take the program from the run directory"
         )
     repository = _open(folder)
     if repository is None:
         raise UsageError(
-            f"{folder} lies in no git repository; put it into one ('git init', then commit), or "
+            f"{folder} is not in a git repository; put it into one ('git init', then commit), or "
             "take the program from the run directory"
         )
     return repository
@@ -146,15 +146,15 @@ def apply(
     *,
     recorded: str = "",
 ) -> str:
-    """Put the steps on a new branch, one commit each; touch nothing else.
+    """Put the steps on a new branch, one commit each; change nothing else.
 
-    The branch starts at the checked-out commit, or, where the program has changed there since, at
-    the commit that the run recorded.
+    The branch starts at the checked-out commit or, if the program has changed there, at the commit
+    that the run recorded.
 
     Args:
         folder: the task's folder, somewhere in a repository.
         seed: the editable files as the run started from them; paths relative to `folder`.
-        steps: the commits, oldest first; steps that change no file are left out.
+        steps: the commits, oldest first; a step that changes no file makes no commit.
         branch: name of the branch to make.
         recorded: the commit that was checked out when the run started, or "".
 
@@ -172,7 +172,7 @@ def apply(
         with tempfile.TemporaryDirectory() as scratch:
             index = {
                 "GIT_INDEX_FILE": str(Path(scratch) / "index"),
-                "GIT_LITERAL_PATHSPECS": "1",  # names are no patterns
+                "GIT_LITERAL_PATHSPECS": "1",  # names are not patterns
             }
             repository.git.read_tree(base, env=index)
             commit = base
@@ -180,13 +180,13 @@ def apply(
                 files = _placed(repository, folder, step.files)
                 commit = _commit(repository, files, step.message, commit, index)
         if commit == base:
-            raise UsageError("the program is what the repository holds already; nothing to apply")
+            raise UsageError("the repository holds this program already; there is nothing to apply")
         repository.git.update_ref(f"refs/heads/{branch}", commit, _ABSENT)
     return commit
 
 
 def check(folder: Path, seed: Files, branch: str, *, recorded: str = "") -> None:
-    """Refuse at once what `apply` would refuse in the end, whatever the steps.
+    """Make the checks of `apply` that need no steps.
 
     Raises:
         UsageError: as `apply`.
@@ -205,17 +205,17 @@ def steps_of(
     *,
     each: bool,
 ) -> list[Step]:
-    """Describe a lineage as commits: what changed, and what is known of the gain.
+    """Describe a lineage as commits: what changed, and how far the gain is confirmed.
 
-    A gain stands in a commit's first line where both programs were confirmed, or where the
-    evaluator repeats itself exactly. The search's own values of others are said to be such.
+    A commit's first line names the gain if both programs were confirmed, or if the evaluator
+    repeats itself exactly. Other values are marked as measured once.
 
     Args:
         lineage: from the seed to the winner, each with the evaluation that counts.
         directions: (metric, "maximize" | "minimize"), the order of the objectives.
-        evidence: what repeated measurements say of them.
-        source: one line that says which run found it.
-        each: a commit for every step, not one for all of them.
+        evidence: repeated measurements of them.
+        source: one line that names the run.
+        each: whether every step has a commit; otherwise there is one for all.
     """
     first, last = lineage[0], lineage[-1]
     ends = list(pairwise(lineage)) if each else [(first, last)]
@@ -259,14 +259,14 @@ def _message(
 
 
 def _is_known(parent: Elite, child: Elite, evidence: Evidence) -> bool:
-    """Tell whether the values of both are more than what was measured once."""
+    """Tell whether the values of both are confirmed."""
     return evidence.is_exact or {parent.program.id, child.program.id} <= set(evidence.confirmed)
 
 
 def _known(
     parent: Elite, child: Elite, directions: Sequence[tuple[str, str]], evidence: Evidence
 ) -> list[str]:
-    """Write each objective of both, with bounds where they are confirmed, and what that says."""
+    """Write each objective of both, with bounds if confirmed, and a sentence on the gain."""
     lines = []
     for number, (metric, direction) in enumerate(directions):
         ends = []
@@ -286,12 +286,12 @@ def _bounds(found: Interval, direction: str) -> str:
 
 
 def _worth(parent: Elite, child: Elite, evidence: Evidence) -> str:
-    """Say what is known of a step's gain."""
+    """Say how far a step's gain is confirmed."""
     number = child.program.id
     if evidence.is_exact:
         return "Measured again on fresh inputs: the evaluator repeats itself exactly."
     if not _is_known(parent, child, evidence):
-        return "Not confirmed: what was measured once may be luck."
+        return "Not confirmed: values measured once may be luck."
     told = f"Confirmed on {len(evidence.confirmed[number].repeats)} fresh inputs"
     if parent.program.id != SEED:
         return f"{told}."
@@ -306,7 +306,7 @@ def _check_branch(repository: Repo, branch: str) -> None:
     try:
         repository.git.check_ref_format(f"refs/heads/{branch}")
     except git.GitCommandError:
-        raise UsageError(f"'{branch}' is no name for a branch; choose another --branch") from None
+        raise UsageError(f"'{branch}' is no valid branch name; choose another --branch") from None
     if branch in [head.name for head in repository.heads]:
         raise UsageError(
             f"the branch '{branch}' exists already; choose another --branch, or delete it by "
@@ -340,7 +340,7 @@ def _base_of(repository: Repo, seed: Files, recorded: str) -> str:
         differing = [path for path in wanted if _held(commit, path) != wanted[path]]
         if not differing:
             return commit.hexsha
-        missing = f"{', '.join(differing)} differs from what {commit.hexsha[:10]} holds"
+        missing = f"{', '.join(differing)} differs from commit {commit.hexsha[:10]}"
     raise UsageError(
         f"the run started from a program that is not committed ({missing}); commit that program "
         "('evolver show' prints it with id 0), then apply again"
@@ -350,7 +350,7 @@ def _base_of(repository: Repo, seed: Files, recorded: str) -> str:
 def _commit(
     repository: Repo, files: Files, message: str, parent: str, index: dict[str, str]
 ) -> str:
-    """Commit the files on top of a parent; return the parent where they change nothing."""
+    """Commit the files on top of a parent; return the parent if they change nothing."""
     for path, content in files.items():
         mode = str(repository.git.ls_files("--stage", "--", path, env=index)).split(" ", 1)[0]
         blob = _blob(repository, path, content, "-w")

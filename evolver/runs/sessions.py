@@ -1,7 +1,4 @@
-"""Work on a run: go on with it, confirm it.
-
-A session is one stretch of work on a run, from its facts until something stops it.
-"""
+"""Sessions: a session works on a run, from its facts until something stops it."""
 
 from __future__ import annotations
 
@@ -64,7 +61,7 @@ def resume(
     """Go on with a run, with its own settings or with more budget.
 
     Raises:
-        UsageError: there is no run, another process works on it, or an option cannot change.
+        UsageError: there is no run, another process works on it, or an option is fixed.
         ModelError: the model does not answer; the run can be resumed again.
         SandboxError: this host cannot run candidates.
     """
@@ -78,7 +75,7 @@ def confirm(directory: Path, asked: int | None = None, *, listener: Listener | N
     Args:
         directory: of the run, which no other process may be working on.
         asked: the program; None: what the run itself would measure at its end.
-        listener: is told of progress, on another thread.
+        listener: called with the progress, on another thread.
 
     Raises:
         UsageError: there is no run, or another process works on it.
@@ -100,7 +97,7 @@ def confirm(directory: Path, asked: int | None = None, *, listener: Listener | N
 
 
 def go_on(directory: Path, configuration: Configuration, listener: Listener | None = None) -> Run:
-    """Work on what is in a run's directory, as a configuration says.
+    """Work on a run with a configuration.
 
     Raises:
         UsageError, ModelError, SandboxError: as `resume`.
@@ -129,10 +126,10 @@ async def _session(
 
     Args:
         directory: of the run.
-        configuration: what it is told to do.
-        listener: is told of progress.
-        interrupted: is set at Ctrl-C.
-        work: what is done with the engine; None: the whole session.
+        configuration: settings and options of the session.
+        listener: called with the progress.
+        interrupted: set at Ctrl-C.
+        work: uses the engine; None: search and confirm.
         asks: whether models are asked.
     """
     protect_process()
@@ -158,7 +155,7 @@ async def _session(
                 if asks:
                     await check_all(endpoints)  # a wrong address fails now, not after its retries
                 ready = await executor.start()
-                config.write(directory, configuration)  # what did not work is not kept
+                config.write(directory, configuration)  # only now: these settings work
                 store.note("references", ready.references)
                 store.note("isolation", {"tier": ready.isolation, "notes": ready.notes})
                 parts = make_parts(
@@ -191,7 +188,7 @@ def _gate(task: Task, store: Store) -> Gate | None:
 
 @contextlib.contextmanager
 def _logged(log: IO[bytes], listener: Listener | None, objective: Objective) -> Iterator[Listener]:
-    """Write a run's progress into its log, where the workers' standard error goes too."""
+    """Write a run's progress into its log, which also has the workers' standard error."""
     text = io.TextIOWrapper(log, encoding="utf-8", write_through=True)
     with PlainView(text) as view:
 
@@ -264,13 +261,13 @@ def _watcher(engine: Engine, interrupted: asyncio.Event) -> asyncio.Future[None]
 async def _until_confirmed(
     engine: Engine, store: Store, interrupted: asyncio.Event, *, asked: int | None
 ) -> None:
-    """Confirm what a run announces, or a program of it, and leave it stopped as it was."""
+    """Confirm what a run announces, or one of its programs; keep its reason to have stopped."""
     reason = store.last_stop(before=1) or INTERRUPTED
     watcher = _watcher(engine, interrupted)
     try:
         if not await _is_done(engine.measure_again(asked), watcher):
             raise UsageError(
-                "interrupted before the program was measured again; what was measured is kept"
+                "interrupted before the program was measured again; its measurements are kept"
             )
     finally:
         watcher.cancel()
@@ -278,11 +275,11 @@ async def _until_confirmed(
 
 
 async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Event) -> None:
-    """Run the engine, confirm the front, record why it stopped; Ctrl-C cuts either short."""
+    """Run the engine, confirm the front, record why it stopped; Ctrl-C interrupts both."""
     watcher = _watcher(engine, interrupted)
     try:
         while True:
-            # What a killed session left undone comes first: it counts for what follows.
+            # A killed session's open round comes first: its results count for what follows.
             if engine.is_confirming and not await _is_done(engine.confirm(), watcher):
                 reason = INTERRUPTED
                 break
@@ -306,7 +303,7 @@ async def _until_stopped(engine: Engine, store: Store, interrupted: asyncio.Even
 
 
 async def _is_done(work: Coroutine[Any, Any, None], interrupted: asyncio.Future[None]) -> bool:
-    """Await measurements; False where they are cut short: the next session goes on with them."""
+    """Await measurements; False if they are interrupted, and left to the next session."""
     measuring = asyncio.ensure_future(work)
     either: set[asyncio.Future[Any]] = {measuring, interrupted}
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
@@ -331,7 +328,7 @@ def _reservations(operators: Sequence[Weighted], ready: Ready) -> dict[str, int]
 
 @contextlib.contextmanager
 def _disk_errors(directory: Path) -> Iterator[None]:
-    """Turn a full, failing or read-only disk into a sentence; what was committed before stays."""
+    """Explain a full, failing or read-only disk; what was committed before stays."""
     again = f"then go on by '{shell('evolver', 'resume', directory)}'"
     try:
         yield

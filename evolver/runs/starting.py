@@ -1,4 +1,4 @@
-"""Start a run of a task: what it begins with is settled here, the work is a session's."""
+"""Start a run of a task: check the task, make the run's directory, and begin a session."""
 
 from __future__ import annotations
 
@@ -35,27 +35,27 @@ def start(
 
     Args:
         task: as loaded.
-        options: what the user said.
+        options: the user's.
         out: directory of the run; default: runs/<task>-<time>.
-        elites_of: another run, whose front becomes seeds beside the task's own.
-        listener: is told of progress, on another thread.
-        pickled: the evaluator by cloudpickle, where it is no importable one.
+        elites_of: another run; the programs of its front become seeds too.
+        listener: called with the progress, on another thread.
+        pickled: the evaluator by cloudpickle, if it cannot be imported.
 
     Raises:
-        UsageError: what the user can mend, with how.
+        UsageError: an error that the user can correct; the message says how.
         ModelError: the model does not answer; the run can be resumed.
         SandboxError: this host cannot run candidates.
     """
     configuration = config.resolve(task.settings, options)
     task = assemble_task(task.name, task.root, configuration.task)  # options may change its files
     make_operators(task, has_model=bool(make_endpoints(task)))
-    gate.bad_programs(task)  # refuses what is not clear now
+    gate.bad_programs(task)  # raises for invalid ones now
     seeds = [task.files, *_seeds_from(elites_of, task)]
     state = repository.state(task.program_root)
     facts = {
         "task": task.name,
         "source": str(task.program_root),
-        # Where runs must repeat, nothing may be drawn that the seed does not determine.
+        # In a deterministic run the seed determines everything that is drawn.
         "secret": "" if configuration.deterministic else secrets.token_hex(16),
         "seeds": [_encoded(files) for files in seeds],
         **({"gate": dict(gate.SKIPPED)} if options.skip_gate else {}),
@@ -81,10 +81,10 @@ def start(
 
 
 def _seeds_from(directory: Path | None, task: Task) -> list[Files]:
-    """Return the files of another run's front, which become seeds.
+    """Return the files of the programs of another run's front.
 
     Raises:
-        UsageError: there is no run, or its programs are no edits of this task's seed.
+        UsageError: there is no run, or its programs are not edits of this task's seed.
     """
     if directory is None:
         return []
@@ -94,7 +94,7 @@ def _seeds_from(directory: Path | None, task: Task) -> list[Files]:
         if reason is not None:
             raise UsageError(
                 f"the programs of {directory} do not fit this task: {reason}; "
-                "--from wants a run of the same program"
+                "give --from a run of the same program"
             )
     return [files for files in seeds if dict(files) != dict(task.files)]
 

@@ -289,7 +289,7 @@ def test_the_winner_goes_to_a_branch(cli: CommandLine, repository: Path, task: P
 
 
 def test_a_winner_without_a_repository(cli: CommandLine, run_dir: Path) -> None:
-    assert "lies in no git repository" in cli.refuses("apply", run_dir)
+    assert "is not in a git repository" in cli.refuses("apply", run_dir)
 
 
 def test_no_color_leaves_the_colours_out_on_a_terminal(cli: CommandLine, run_dir: Path) -> None:

@@ -116,7 +116,7 @@ def test_the_recorded_commit_serves_where_the_program_moved_on(task: Path, tmp_p
     (task / "solver.py").write_text("x = 100\n")
     git(root, "commit", "--quiet", "--all", "--message", "rewritten")
     step = Step({**SEED, "solver.py": b"x = 2\n"}, "better")
-    with pytest.raises(UsageError, match=r"tasks/one/solver\.py differs from what"):
+    with pytest.raises(UsageError, match=r"tasks/one/solver\.py differs from commit"):
         repository.apply(task, SEED, [step], "evolved")
     repository.apply(task, SEED, [step], "evolved", recorded=recorded)
     assert git(root, "rev-parse", "evolved~1").strip() == recorded
@@ -128,15 +128,15 @@ def test_refusals(task: Path, tmp_path: Path) -> None:
     git(root, "branch", "taken")
     with pytest.raises(UsageError, match="'taken' exists already"):
         repository.apply(task, SEED, better, "taken")
-    with pytest.raises(UsageError, match="is no name for a branch"):
+    with pytest.raises(UsageError, match="is no valid branch name"):
         repository.apply(task, SEED, better, "two..dots")
     with pytest.raises(UsageError, match="nothing to apply"):
         repository.apply(task, SEED, [Step(SEED, "same")], "evolved")
-    with pytest.raises(UsageError, match="is not there any more"):
+    with pytest.raises(UsageError, match="no longer exists"):
         repository.apply(tmp_path / "gone", SEED, better, "evolved")
     outside = tmp_path / "outside"
     outside.mkdir()
-    with pytest.raises(UsageError, match="lies in no git repository"):
+    with pytest.raises(UsageError, match="is not in a git repository"):
         repository.apply(outside, SEED, better, "evolved")
     assert git(root, "branch", "--format=%(refname:short)").split() == ["main", "taken"]
 
@@ -243,7 +243,7 @@ def test_what_would_be_refused_is_refused_before_anything_is_measured(
         repository.check(task, SEED, "taken")
     with pytest.raises(UsageError, match="not committed"):
         repository.check(task, {**SEED, "solver.py": b"x = 9\n"}, "new")
-    with pytest.raises(UsageError, match="lies in no git repository"):
+    with pytest.raises(UsageError, match="is not in a git repository"):
         repository.check(tmp_path, SEED, "new")
 
 
