@@ -18,6 +18,9 @@ DEMO := run examples/exp2
 PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
 TESTS :=  # all; or files, names, @FILE with a name a line
 
+# Where it is set, each of the hundreds of processes that the tests start compiles evolver anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 # The first interpreter that runs and is new enough. (A name on PATH may be a shim that does not run.)
 PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11 python3.14; do \
 	"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && \

@@ -146,19 +146,21 @@ with sandbox.open(Program(1, {{"main.py": source}}), seed=1, timeout=60) as cand
 
 
 def test_a_runner_that_was_killed_is_replaced() -> None:
+    before = children_of(os.getpid())
     sandbox = LocalSandbox(SandboxSettings(), guest={"guest.py": b"def one():\n    return 1\n"})
     with contextlib.closing(sandbox):
         with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
             candidate.call("f")
-        kill_runners()
+        kill_runners(before)
         with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
             assert candidate.call("guest:one") == 1
 
 
 def test_a_runner_that_dies_under_a_candidate_is_no_verdict_on_it() -> None:
+    before = children_of(os.getpid())
     with contextlib.closing(LocalSandbox(SandboxSettings())) as sandbox:
         with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
-            kill_runners()
+            kill_runners(before)
             with pytest.raises(SandboxError):
                 candidate.call("f")
         with sandbox.open(HONEST, seed=1, timeout=5) as candidate:
@@ -178,12 +180,12 @@ def test_a_time_too_short_for_any_process_is_told() -> None:
 
 
 def test_a_closed_sandbox_leaves_nothing() -> None:
-    before = set(children_of(os.getpid()))
+    before = children_of(os.getpid())
     sandbox = LocalSandbox(SandboxSettings())
     with sandbox.open(HONEST, seed=1, timeout=5):
         pass
     sandbox.close()
-    assert set(children_of(os.getpid())) == before
+    assert children_of(os.getpid()) == before
 
 
 def test_a_preload_that_starts_threads_is_left_to_each_candidate(tmp_path: Path) -> None:
@@ -268,15 +270,15 @@ def test_what_is_too_weak_is_refused() -> None:
         LocalSandbox(SandboxSettings(require="A", allow_unisolated=True), tier="C")
 
 
-def kill_runners() -> None:
-    for keeper in children_of(os.getpid()):
+def kill_runners(before: set[int]) -> None:
+    for keeper in children_of(os.getpid()) - before:
         for runner in children_of(keeper):
             os.kill(runner, signal.SIGKILL)
 
 
-def children_of(pid: int) -> list[int]:
-    return [
+def children_of(pid: int) -> set[int]:
+    return {
         int(word)
         for task in Path(f"/proc/{pid}/task").iterdir()
         for word in (task / "children").read_text().split()
-    ]
+    }
