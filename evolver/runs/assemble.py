@@ -1,4 +1,4 @@
-"""Make the parts of a run: the only place that names concrete classes."""
+"""Make the parts of a run; only this file names concrete classes."""
 
 from __future__ import annotations
 
@@ -59,18 +59,18 @@ SANDBOXES = {
 }
 
 _TERMS = tuple(field.name for field in fields(Terms))
-# An answer's most tokens, where tokens or dollars are limited and the task says nothing: a request
-# reserves them, so that a small limit allows small answers, or it would not last for a few.
+# The limit of an answer's tokens, if tokens or dollars are limited and the task sets none. A
+# request reserves them, so a small budget needs small answers to last for several requests.
 _MAX_TOKENS, _MIN_TOKENS, _REQUESTS = 8192, 1024, 32
 
-_TRIALS = 8  # earlier children of a parent that prompts tell of
+_TRIALS = 8  # earlier children of a parent that prompts show
 
 
 def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
-    """Make the operators of a task, leaving out those that have no model or nothing to edit.
+    """Make the operators of a task, except those that lack a model or find nothing to edit.
 
     Raises:
-        UsageError: a setting is wrong, or no operator is left.
+        UsageError: a setting is invalid, or no operator is left.
     """
     wanted = task.settings.operator or DEFAULT
     made: list[Weighted] = []
@@ -93,10 +93,10 @@ def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
     if not made:
         mistake = syntax_error(task.files)
         if mistake is not None:
-            raise UsageError(f"the seed program does not parse: {mistake}; mend it first")
+            raise UsageError(f"the seed program does not parse: {mistake}; correct it first")
         raise UsageError(
-            "no operator fits this task: without a model only Python can be edited, and there is "
-            "no editable Python; name a model with --model NAME"
+            "no operator fits this task: it has no editable Python, and only a model can edit "
+            "anything else; name one with --model NAME"
         )
     return made
 
@@ -104,11 +104,11 @@ def make_operators(task: Task, *, has_model: bool) -> list[Weighted]:
 def make_endpoints(task: Task) -> list[Endpoint]:
     """Make the task's models, each with the terms on which it is asked.
 
-    Where tokens or dollars are limited, a model whose answers have no limit gets one: a request
-    reserves the most that it can cost.
+    If tokens or dollars are limited, a model without a limit for its answers gets one, because a
+    request reserves the most that it can cost.
 
     Raises:
-        UsageError: a setting is wrong, or a limit in dollars meets a model without prices.
+        UsageError: a setting is invalid, or dollars are limited and a model has no prices.
     """
     made: list[Endpoint] = []
     budget = task.settings.budget
@@ -138,15 +138,15 @@ def make_endpoints(task: Task) -> list[Endpoint]:
 def _refuse_limits(
     model: Bounding, settings: Collection[str], budget: BudgetSection, where: str
 ) -> None:
-    """Refuse a limit that nobody could keep, because the model cannot say what it costs.
+    """Check that the model can say what a request costs at most, if that is limited.
 
     Raises:
-        UsageError: there is one.
+        UsageError: it cannot.
     """
     bound = model.bound(Prompt("", ""), 1)
     if budget.tokens is not None and bound.tokens is None:
         raise UsageError(
-            f"a limit in tokens needs a model that counts them; the {where} does not: limit "
+            f"a limit in tokens needs a model that counts them, but the {where} does not; limit "
             "--dollars or --evaluations instead"
         )
     if budget.dollars is not None and bound.dollars is None:
@@ -162,16 +162,16 @@ def _refuse_limits(
 
 
 def make_choice(task: Task, endpoints: Sequence[Endpoint]) -> Choice:
-    """Make what chooses among the task's models."""
+    """Make the choice among the task's models."""
     weights = {endpoint.name: endpoint.terms.weight for endpoint in endpoints}
     return Bandit(weights) if task.settings.models.choice == "bandit" else ByWeight(weights)
 
 
 def make_population(task: Task) -> Population:
-    """Make an empty population in the shape that the task asks for.
+    """Make an empty population with the task's archives and policies.
 
     Raises:
-        UsageError: an archive or a policy is unknown, or its settings are wrong.
+        UsageError: an archive or a policy is unknown, or its settings are invalid.
     """
     section = task.settings.islands
     several = len(task.objective.names) > 1
@@ -200,10 +200,10 @@ def make_population(task: Task) -> Population:
 
 
 def image_packages(task: Task) -> tuple[str, ...]:
-    """Return what the image of a task's candidates holds: lines of a requirements file.
+    """Return the requirements of a task's image, as lines of a requirements file.
 
     Raises:
-        UsageError: the task names a file that is not there.
+        UsageError: the task names a file that does not exist.
     """
     return image.wanted_packages(task.settings.sandbox.requirements, task.root)
 
@@ -211,16 +211,16 @@ def image_packages(task: Task) -> tuple[str, ...]:
 def make_executor(
     task: Task, workers: int, *, pickled: bytes | None = None, log: IO[bytes] | None = None
 ) -> LocalExecutor:
-    """Make what judges a task's programs; its first worker starts with `start`.
+    """Make the executor of a task; `start` starts its first worker.
 
     Args:
         task: as loaded.
         workers: evaluations at once.
-        pickled: the evaluator by cloudpickle, where it is no importable one.
-        log: where the workers' standard error goes.
+        pickled: the evaluator by cloudpickle, if it cannot be imported.
+        log: receives the workers' standard error.
 
     Raises:
-        UsageError: the sandbox is unknown, or a stage's condition is wrong.
+        UsageError: the sandbox is unknown, or a stage's condition is invalid.
     """
     settings = task.settings
     with_ = settings.evaluator.with_

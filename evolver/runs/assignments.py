@@ -1,6 +1,6 @@
-"""Settings given on the command line, `KEY=VALUE`, laid over those of a task.toml.
+"""Settings from the command line, `KEY=VALUE`, which override those of a task.toml.
 
-A key is dotted as in TOML, `sandbox.memory`. One of several tables is named by what names it there,
+A key is dotted as in TOML, `sandbox.memory`. One of several tables is named by its name,
 `operator.diff.weight` or `stage.quick.require.error`, or by its number, `operator.2.weight`.
 """
 
@@ -16,19 +16,19 @@ from evolver.tasks.plugins import nearest
 from evolver.tasks.settings import TABLES, TaskSettings, validate
 from evolver.tasks.task import Task, assemble_task
 
-_TOML = ('"', "'", "[", "{")  # what begins so is TOML or a mistake
+_TOML = ('"', "'", "[", "{")  # a value that begins so is TOML or a mistake
 _PLUGINS = {("islands", "archive"), ("islands", "policy")}  # a name, or a table with `use`
 
 
 def assign(settings: TaskSettings, assignments: Sequence[str]) -> TaskSettings:
-    """Lay assignments over settings, one after the other.
+    """Override settings by assignments, one after the other.
 
     Args:
-        settings: a task's.
-        assignments: each "KEY=VALUE"; the value is TOML, or else a text.
+        settings: of a task.
+        assignments: each "KEY=VALUE"; a value that is not TOML is a text.
 
     Raises:
-        UsageError: one has no "=", names no key (the nearest is told), or its value does not fit.
+        UsageError: one has no "=", an unknown key or an invalid value.
     """
     for assignment in assignments:
         where = f"--set {assignment}"
@@ -40,10 +40,10 @@ def assign(settings: TaskSettings, assignments: Sequence[str]) -> TaskSettings:
 
 
 def assigned(task: Task, assignments: Sequence[str]) -> Task:
-    """Return a task whose settings have assignments laid over them.
+    """Return a task with its settings overridden by assignments.
 
     Raises:
-        UsageError: as `assign`, or the files that the task names now are not there.
+        UsageError: as `assign`, or the task now names files that do not exist.
     """
     if not assignments:
         return task
@@ -54,7 +54,7 @@ def parse(assignment: str) -> tuple[tuple[str, ...], Any]:
     """Return the keys and the value of "KEY=VALUE".
 
     Raises:
-        UsageError: it is none.
+        UsageError: it has another form.
     """
     key, equals, text = assignment.partition("=")
     if not equals:
@@ -71,8 +71,8 @@ def _keys(text: str, assignment: str) -> tuple[str, ...]:
         nested = None
     if not isinstance(nested, dict) or len(nested) != 1:
         raise UsageError(
-            f"--set {assignment}: '{text}' is no key; write one as in sandbox.memory, and put a "
-            'part with other signs into quotes, as in model."gpt-4.1".weight'
+            f"--set {assignment}: '{text}' is no key; write one as in sandbox.memory, and quote a "
+            'part with other characters, as in model."gpt-4.1".weight'
         )
     found = []
     while isinstance(nested, dict):
@@ -86,13 +86,13 @@ def _value(text: str, assignment: str) -> Any:
         parsed = tomllib.loads(f"value = {text}")
     except tomllib.TOMLDecodeError as error:
         if text.startswith(_TOML):
-            raise UsageError(f"--set {assignment}: {text} is no TOML: {error}") from None
+            raise UsageError(f"--set {assignment}: {text} is not valid TOML: {error}") from None
         return text
     return parsed["value"] if len(parsed) == 1 else text
 
 
 def _put(content: dict[str, Any], keys: Sequence[str], value: Any, where: str) -> None:
-    """Put a value to its place, and make the tables on the way there."""
+    """Set a value, and make the tables on the way to it."""
     table: MutableMapping[str, Any] = content
     done = 0
     if keys[0] in TABLES and len(keys) > 1:
@@ -106,7 +106,7 @@ def _put(content: dict[str, Any], keys: Sequence[str], value: Any, where: str) -
         if path in _PLUGINS and isinstance(inner, str):
             inner = {"use": inner} if inner else {}
         if inner is not None and not isinstance(inner, Mapping):
-            raise UsageError(f"{where}: {'.'.join(path)} is no table but {inner!r}")
+            raise UsageError(f"{where}: {'.'.join(path)} is {inner!r}, no table; set it whole")
         table[keys[depth]] = dict(inner or {})
         table = table[keys[depth]]
     table[keys[-1]] = value
@@ -115,7 +115,7 @@ def _put(content: dict[str, Any], keys: Sequence[str], value: Any, where: str) -
 def _one_of(
     content: MutableMapping[str, Any], kind: str, name: str, where: str
 ) -> MutableMapping[str, Any]:
-    """Return a copy of the table of that name or number, put into its place."""
+    """Replace the table of that name or number by a copy, and return the copy."""
     tables = [dict(table) for table in content.get(kind) or _implied(kind)]
     names = _names(kind, tables)
     if name in names:
@@ -135,7 +135,7 @@ def _implied(kind: str) -> Sequence[Mapping[str, Any]]:
 
 
 def _names(kind: str, tables: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Return the names of tables; the second of a name has its number, as in a run's report."""
+    """Return the names of tables; a repeated name gets its number, as in a run's report."""
     names: list[str] = []
     for number, table in enumerate(tables, start=1):
         name = str(table.get(TABLES[kind]) or table.get("use", ""))

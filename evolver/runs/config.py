@@ -1,4 +1,4 @@
-"""The resolved configuration of a run: task.toml, the options laid over it, and the defaults."""
+"""The configuration of a run: task.toml, options that override it, and defaults."""
 
 from __future__ import annotations
 
@@ -22,32 +22,31 @@ from evolver.wording import shell
 
 DEFAULT_EVALUATIONS = 1000
 CONFIGURATION = "settings.json"
-# What decides which programs there are and what they are worth: it stays as long as a run does.
+# Sections that decide which programs there are and their values: fixed for the life of a run.
 _FIXED = ("task", "evaluator", "objective", "stage", "islands", "ablate")
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a user may say at the start or at a resume; None leaves it as it is.
+    """What a user may set at the start or at a resume; None keeps the present value.
 
     Attributes:
-        evaluations: programs judged, in all sessions of the run together.
-        seconds: of work, in all sessions together.
-        dollars: that models may cost, in all sessions together.
-        tokens: of models, in all sessions together.
-        target: the score that is good enough.
-        seed: of all random decisions; 0 where it is not given.
-        workers: evaluations at once; without it one for each core.
-        model: "name" at `api_base`, "provider/name", or a name of the task's; one or several.
+        evaluations: most evaluations, in all sessions of the run together.
+        seconds: most working time, in all sessions together.
+        dollars: most cost of models, in all sessions together.
+        tokens: most tokens of models, in all sessions together.
+        target: a value that is good enough, in the metric's own unit, or the hypervolume.
+        seed: of all random decisions; 0 by default.
+        workers: evaluations at once; by default one for each core.
+        model: "name" at `api_base`, "provider/name", or a model of the task; one or several.
         api_base: address of an OpenAI-compatible endpoint.
         deterministic: the same seed gives the same run.
-        allow_unisolated: run candidates without isolation, where none works.
-        skip_gate: start without asking whether the evaluator prefers bad programs
-            (`evolver.search.gate`).
-        ablate: parts of the method to leave out, of `evolver.tasks.settings.Ablation`.
+        allow_unisolated: run candidates without isolation if this host offers none.
+        skip_gate: start without judging known-bad programs (`evolver.search.gate`).
+        ablate: parts of the method to leave out; see `evolver.tasks.settings.Ablation`.
         sandbox: where candidates run: "local", "docker" or a plug-in.
-        set: keys of the task's task.toml with other values, each "KEY=VALUE"; the options above go
-            before.
+        set: other values for keys of task.toml, each "KEY=VALUE"; the options above override
+            them.
     """
 
     evaluations: int | None = None
@@ -73,7 +72,7 @@ class Options:
 
 
 class Configuration(BaseModel):
-    """Everything that a run was started with, as settings.json holds it."""
+    """All settings of a run, as settings.json holds them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -82,12 +81,12 @@ class Configuration(BaseModel):
     workers: int = Field(default=1, ge=1)
     in_flight: int = Field(default=4, ge=1)
     deterministic: bool = False
-    rules: int = Field(default=1, ge=1)  # which decide; see `evolver.search.rules`
+    rules: int = Field(default=1, ge=1)  # the version; see `evolver.search.rules`
 
     @model_validator(mode="before")
     @classmethod
     def _of_older_runs(cls, content: Any) -> Any:
-        """Leave out what earlier versions wrote: models have places of their own now."""
+        """Leave out a key of earlier versions."""
         if isinstance(content, Mapping):
             return {key: value for key, value in content.items() if key != "model_slots"}
         return content
@@ -99,10 +98,10 @@ class Configuration(BaseModel):
 
 
 def resolve(settings: TaskSettings, options: Options) -> Configuration:
-    """Lay the options over a task's settings and fill in the defaults.
+    """Override a task's settings by the options, and fill in the defaults.
 
     Raises:
-        UsageError: an option makes no sense, alone or with another.
+        UsageError: an option is invalid, alone or with another.
     """
     settings = _ablated(_overlay(settings, options), options.ablate)
     workers = options.workers
@@ -110,7 +109,7 @@ def resolve(settings: TaskSettings, options: Options) -> Configuration:
         cores, gpus = len(os.sched_getaffinity(0)), len(settings.sandbox.gpus)
         workers = min(cores, gpus) if gpus else cores
     deterministic = bool(options.deterministic)
-    # A fixed number where runs must not depend on the machine, else enough to keep it busy.
+    # Deterministic runs must not depend on the machine; others keep it busy.
     in_flight = 4 if deterministic else 2 * workers
     in_flight += _places(settings)
     return _checked(
@@ -126,7 +125,7 @@ def resolve(settings: TaskSettings, options: Options) -> Configuration:
 
 
 def _places(settings: TaskSettings) -> int:
-    """Return how many attempts can wait for models at once; what is wrong is told later."""
+    """Return how many attempts can wait for models at once; invalid values are refused later."""
 
     def count(table: Mapping[str, Any], key: str) -> int:
         value = table.get(key, getattr(Terms, key))
@@ -136,25 +135,25 @@ def _places(settings: TaskSettings) -> int:
 
 
 def extend(configuration: Configuration, options: Options) -> Configuration:
-    """Lay a resume's options over the configuration of a run.
+    """Override the configuration of a run by a resume's options.
 
     Raises:
-        UsageError: an option cannot be changed once a run has begun.
+        UsageError: an option is fixed once a run has begun.
     """
     for name in ("seed", "deterministic"):
         value = getattr(options, name)
         if value is not None and value != getattr(configuration, name):
             raise UsageError(
-                f"--{name} cannot change within a run; 'evolver fork DIR' goes on with another "
-                "in a run of its own"
+                f"--{name} cannot change within a run; to go on with another one in a new run, "
+                f"use 'evolver fork DIR --{name} ...'"
             )
     if options.ablate is not None and tuple(options.ablate) != configuration.task.ablate:
         raise UsageError(
-            "--ablate cannot change within a run; 'evolver fork DIR' goes on without it in a "
-            "run of its own"
+            "--ablate cannot change within a run; to go on with another one in a new run, use "
+            "'evolver fork DIR --ablate PART'"
         )
     if options.target is not None and configuration.rules == 1:
-        # By those rules a target is a score; what is said now is in the metric's own unit.
+        # By those rules a target is a score, but the option is in the metric's own unit.
         options = replace(options, target=_own(configuration.task, options.target))
     update: dict[str, Any] = {"task": _overlay(configuration.task, options)}
     for section in _FIXED:
@@ -163,8 +162,8 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
                 f"--set {shell(one)}" for one in options.set or () if parse(one)[0][0] == section
             )
             raise UsageError(
-                f"{given}: {section} cannot change within a run, whose programs would no longer "
-                f"be comparable; go on with it in a run of its own: evolver fork DIR {given}"
+                f"{given}: {section} cannot change within a run, because its programs would no "
+                f"longer be comparable; to go on in a new run: evolver fork DIR {given}"
             )
     if options.workers is not None:
         update["workers"] = options.workers
@@ -178,7 +177,7 @@ def extend(configuration: Configuration, options: Options) -> Configuration:
 def with_own_target(configuration: Configuration) -> TaskSettings:
     """Return a run's settings with its target in the metric's own unit, as today's rules read it.
 
-    By the rules of older runs it is a score, which is higher where it is better.
+    By the rules of older runs a target is a score: higher is better.
     """
     settings = configuration.task
     target = settings.budget.target
@@ -195,11 +194,11 @@ def _own(settings: TaskSettings, target: float) -> float:
 
 
 def _ablated(settings: TaskSettings, ablate: Sequence[str] | None) -> TaskSettings:
-    """Say which parts of the method are left out; the choice of models is narrowed at once."""
+    """Set the parts of the method to leave out; "small-model" keeps only the last model."""
     if ablate is not None:
         settings = validate(TaskSettings, {**dict(settings), "ablate": ablate}, "--ablate")
     if "small-model" not in settings.ablate or (ablate is None and len(settings.model) == 1):
-        return settings  # a fork's are narrowed already
+        return settings  # a fork has only that model already
     if len(settings.model) < 2:
         raise UsageError(
             "--ablate small-model keeps the last of several models; name at least two in [[model]]"
@@ -223,7 +222,7 @@ def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
         models = tuple(known.get(name, {"name": name}) for name in names)
     if options.api_base is not None:
         if not models:
-            raise UsageError("--api-base needs --model NAME: which model is served there?")
+            raise UsageError("--api-base needs a model; add --model NAME, as it is served there")
         models = tuple({**table, "api_base": options.api_base} for table in models)
     update["model"] = models
     if options.allow_unisolated is not None:
@@ -234,7 +233,7 @@ def _overlay(settings: TaskSettings, options: Options) -> TaskSettings:
 
 
 def in_sandbox(settings: TaskSettings, use: str | None) -> TaskSettings:
-    """Lay the choice of a sandbox over a task's own; None leaves it as it is."""
+    """Override a task's choice of sandbox; None keeps it."""
     if use is None:
         return settings
     return settings.model_copy(update={"sandbox": settings.sandbox.model_copy(update={"use": use})})
@@ -243,9 +242,7 @@ def in_sandbox(settings: TaskSettings, use: str | None) -> TaskSettings:
 def _checked(content: Mapping[str, Any]) -> Configuration:
     configuration = validate(Configuration, content, "the options")
     if configuration.rules > rules.CURRENT:
-        raise UsageError(
-            "this run follows the rules of a newer evolver; upgrade evolver to open it"
-        )
+        raise UsageError("a newer evolver wrote this run; upgrade evolver to open it")
     gpus = configuration.task.sandbox.gpus
     if gpus and configuration.workers > len(gpus):
         raise UsageError(
@@ -255,8 +252,8 @@ def _checked(content: Mapping[str, Any]) -> Configuration:
     budget = configuration.budget
     if configuration.deterministic and budget.seconds is not None:
         raise UsageError(
-            "--deterministic cannot keep to a budget in seconds, which no two machines spend "
-            "alike; give --evaluations instead"
+            "--deterministic cannot have a budget in seconds, because machines differ in speed; "
+            "give --evaluations instead"
         )
     return configuration
 
@@ -265,7 +262,7 @@ def read(directory: Path) -> Configuration:
     """Read the configuration of a run.
 
     Raises:
-        UsageError: it is missing, torn, or was changed into something invalid.
+        UsageError: it is missing, incomplete or invalid.
     """
     path = directory / CONFIGURATION
     if not path.is_file():
@@ -273,11 +270,11 @@ def read(directory: Path) -> Configuration:
     try:
         return decoded(path.read_text(encoding="utf-8"), str(path))
     except ValueError as error:  # JSONDecodeError and UnicodeDecodeError
-        raise UsageError(f"{path} is damaged: {error}; the run cannot go on without it") from error
+        raise UsageError(f"{path} is damaged: {error}; restore it from a copy to go on") from error
 
 
 def write(directory: Path, configuration: Configuration) -> None:
-    """Write the configuration of a run, whole or not at all."""
+    """Write the configuration of a run, completely or not at all."""
     path = directory / CONFIGURATION
     partial = path.with_suffix(".partial")
     partial.write_text(encoded(configuration, indent=2), encoding="utf-8")
@@ -295,11 +292,11 @@ def decoded(text: str, where: str) -> Configuration:
 
     Args:
         text: what `encoded` returned.
-        where: named in error messages.
+        where: its place, for error messages.
 
     Raises:
-        ValueError: it is no JSON.
-        UsageError: it is no configuration.
+        ValueError: it is not JSON.
+        UsageError: it is not a configuration.
     """
     content: Mapping[str, Any] = json.loads(text)
     return validate(Configuration, content, where)

@@ -1,4 +1,4 @@
-"""A run's directory: the facts, the configuration, the task as it was."""
+"""What a run recorded in its directory: the facts, the configuration, the task."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from evolver.tasks.objective import Objective
 from evolver.tasks.task import RUNS, Task, assemble_task
 from evolver.types import Evaluation, Program, Prompt
 
-TASK = "task"  # the task's folder as it was at the start
-PROGRAM = "program"  # the program's files, where they lay outside the task's folder
+TASK = "task"  # a copy of the task's folder from the start
+PROGRAM = "program"  # the program's files, if they lay outside the task's folder
 LOG = "run.log"
 BEST = "best"  # the best program's files
-PICKLE = "evaluator.pkl"  # where a program of Python gave the evaluator
+PICKLE = "evaluator.pkl"  # an evaluator that a Python program gave
 
 
 def latest_directory() -> Path:
-    """Return the run under runs/ that was written last.
+    """Return the directory of the run under runs/ that was written last.
 
     Raises:
-        UsageError: there is none.
+        UsageError: there is no run.
     """
     found = [path.parent for path in Path(RUNS).glob(f"*/{DATABASE}")]
     if not found:
@@ -40,11 +40,11 @@ def latest_directory() -> Path:
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a run recorded so far, as it was written; also of one that is still going on.
+    """What a run recorded so far; the run may still be at work.
 
     Attributes:
         directory: of the run.
-        store: is read instead, where one is given; else what is there at each question.
+        store: is read instead of the directory's database, if given.
     """
 
     directory: Path
@@ -74,7 +74,7 @@ class Recorded:
 
     @cached_property
     def configuration(self) -> config.Configuration:
-        """What the run was started with."""
+        """The run's settings."""
         return config.read(self.directory)
 
     @cached_property
@@ -85,13 +85,13 @@ class Recorded:
 
     @cached_property
     def task(self) -> Task:
-        """The task as it was when the run began."""
+        """The task as of the start of the run."""
         settings = self.configuration.task
         return assemble_task(self.facts["task"], self.directory / TASK, settings, is_recorded=True)
 
     @cached_property
     def objective(self) -> Objective:
-        """Which metrics count."""
+        """What is better."""
         return self.task.objective
 
     @cached_property
@@ -108,7 +108,7 @@ class Recorded:
 
     @cached_property
     def rounds(self) -> Sequence[Round]:
-        """The rounds that they were made in."""
+        """The rounds of these measurements."""
         rounds: list[Round] = self._read(lambda store: store.rounds())
         return rounds
 
@@ -120,24 +120,24 @@ class Recorded:
 
     @cached_property
     def bills(self) -> Mapping[str, Bill]:
-        """What the completions cost, by the model's name."""
+        """The cost of completions, by the model's name."""
         bills: dict[str, Bill] = self._read(lambda store: store.bills())
         return bills
 
     @cached_property
     def bill(self) -> Bill:
-        """What the completions cost."""
+        """The cost of all completions."""
         return sum(self.bills.values(), Bill())
 
     @property
     def seconds(self) -> float:
-        """Time worked on the run, over all sessions."""
+        """Working time of all sessions."""
         seconds: float = self._read(lambda store: store.seconds())
         return seconds
 
     @property
     def stopped(self) -> str | None:
-        """Why the last session ended; None where it was killed or is still at work."""
+        """Why the last session ended; None if it was killed or is still at work."""
         reason: str | None = self._read(lambda store: store.last_stop())
         return reason
 
@@ -147,7 +147,7 @@ class Recorded:
         return sum(o.evaluation.evaluations for o in self.outcomes if o.evaluation is not None)
 
     def prompts(self, attempt: int) -> Mapping[int, Prompt]:
-        """Return what models were sent for an attempt, by the number of the call."""
+        """Return the prompts of an attempt, by the number of the call."""
         prompts: dict[int, Prompt] = self._read(lambda store: store.prompts(attempt))
         return prompts
 

@@ -1,4 +1,4 @@
-"""What follows from the record of a run: programs, front, score, evidence."""
+"""The results of a run: programs, front, score, evidence."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from evolver.types import Elite
 
 
 class Run(Recorded):
-    """The results of a run, computed from its record; also of one that is still going on."""
+    """The results of a run, computed from its record; the run may still be at work."""
 
     @cached_property
     def evidence(self) -> Evidence:
-        """What repeated measurements say of the programs that were announced."""
+        """The repeated measurements of programs, and their comparison with the seed."""
         evidence = Evidence()
         for event in in_order(self.outcomes, self.confirmations, self.rounds):
             if isinstance(event, Verdict):
@@ -33,7 +33,7 @@ class Run(Recorded):
 
     @cached_property
     def models(self) -> Mapping[str, ModelRecord]:
-        """What came of the attempts that asked a model, by its name."""
+        """Counts of the attempts that asked a model, by its name."""
         counts, reached = OutcomeCounts(), list[tuple[float, ...]]()
         score: float | None = None
         for outcome in self.outcomes:
@@ -48,19 +48,19 @@ class Run(Recorded):
 
     @cached_property
     def failures(self) -> Failures:
-        """The failed evaluations, by what failed and where."""
+        """The failed evaluations, by kind and place."""
         evaluations = [o.evaluation for o in self.outcomes if o.evaluation is not None]
         return Failures.of(evaluations, paths_of(self.task.files, self.task.readonly))
 
     @cached_property
     def searched(self) -> Mapping[int, Elite]:
-        """Every program with status "ok", by id, as the search measured it: once."""
+        """Every program with status "ok", by id, with the search's measurement."""
         found = (outcome.elite for outcome in self.outcomes)
         return {elite.program.id: elite for elite in found if elite is not None}
 
     @cached_property
     def elites(self) -> Mapping[int, Elite]:
-        """Every program with status "ok", by id; those that were confirmed with that value."""
+        """Every program with status "ok", by id, with its confirmed value if there is one."""
         known = self.evidence.confirmed
         return {
             id_: known[id_].revalued(elite) if id_ in known else elite
@@ -79,10 +79,10 @@ class Run(Recorded):
 
     @cached_property
     def front(self) -> Sequence[Elite]:
-        """The programs that no other beats, best first objective first.
+        """The programs that no other dominates, sorted by the first objective, best first.
 
-        Once anything is confirmed, only of what is. A program whose confirmation failed is not
-        among them.
+        Once any program is confirmed, only confirmed programs count. A program whose confirmation
+        failed never does.
         """
         known = self.evidence.confirmed
         return front_of(
@@ -100,8 +100,8 @@ class Run(Recorded):
     def deviations(self) -> Mapping[int, float]:
         """How far repeated measurements are from the search's, by program id.
 
-        The largest relative difference of an objective: 0 is an exact repetition. Programs that
-        were not measured again are not in it.
+        The largest relative difference of an objective; 0 is an exact repetition. Programs that
+        were not measured again are missing.
         """
         found: dict[int, float] = {}
         closed = {0, *(one.number for one in self.rounds if one.is_closed)}
@@ -125,22 +125,22 @@ class Run(Recorded):
 
     @property
     def search_score(self) -> float | None:
-        """The score of the search's own front: of a noisy evaluator the luckiest draw."""
+        """The score of the search's own front, biased upwards if the evaluator is noisy."""
         return self.objective.score(elite.objectives for elite in self.search_front)
 
     @property
     def best(self) -> Elite | None:
-        """The front's best by the first objective, with its confirmed value once there is one.
+        """The front's best by the first objective, with its confirmed value if there is one.
 
-        None where nothing is ok. What the search alone would announce is `search_front[0]`.
+        None if no program passed its evaluation. The search's own best is `search_front[0]`.
         """
         return self.front[0] if self.front else None
 
     @property
     def is_unconfirmed(self) -> bool:
-        """Whether the search has found what may be better than all that is confirmed.
+        """Whether the search has found a program that may be better than all confirmed ones.
 
-        A round that was made since says that it is not: each look has its price.
+        False after a newer round, which did not measure it: each round has its price.
         """
         known = self.evidence
         leading = front_of(e for id_, e in self.elites.items() if id_ not in self.failed)
@@ -150,7 +150,7 @@ class Run(Recorded):
 
     @property
     def established(self) -> bool:
-        """Whether what is announced is better than the seed by more than chance."""
+        """Whether the announced programs are better than the seed by more than chance."""
         return establishes(self.evidence, self.front, self.objective)
 
     def best_where(self, passes: Callable[[Mapping[str, float]], bool]) -> Elite | None:
@@ -176,7 +176,7 @@ class Run(Recorded):
 
     @property
     def limit(self) -> float:
-        """Seconds that the evaluation of a child may take; see `EvaluatorSection.limit`."""
+        """Most seconds for the evaluation of a child; see `EvaluatorSection.limit`."""
         section = self.configuration.task.evaluator
         seeds = [elite for elite in self.elites.values() if elite.program.operator == "seed"]
         by_clock = self.configuration.rules >= 2 and not self.configuration.deterministic
@@ -185,7 +185,7 @@ class Run(Recorded):
         return max(section.limit(elite.evaluation.seconds) for elite in seeds)
 
     def summary(self) -> dict[str, Any]:
-        """What `--json` prints."""
+        """Return the results as `--json` prints them."""
         best, searched = self.best, next(iter(self.search_front), None)
         score, own = self.score, self.objective.value
         known = None if best is None else self.evidence.confirmed.get(best.program.id)
@@ -217,8 +217,8 @@ class Run(Recorded):
     def bounds(self, program: int) -> dict[str, tuple[float, float]]:
         """Return the interval of each objective of a confirmed program, by metric.
 
-        They hold at every look together with 95 %. One measurement alone bounds nothing, unless
-        the evaluator repeats itself exactly.
+        The intervals of all rounds hold together with 95 % confidence. A single measurement gives
+        no interval, unless the evaluator repeats itself exactly.
         """
         known = self.evidence.confirmed.get(program)
         if known is None:
