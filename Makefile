@@ -35,7 +35,7 @@ test: environment
 	$(PYTEST) $(TESTS)
 
 fast: environment
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow" --hypothesis-profile fast
 
 lint: environment
 	$(BIN)/ruff check .

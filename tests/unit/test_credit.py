@@ -7,7 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, replace
 
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from number_runs import OBJECTIVE, Step, engine_on, measure
 
@@ -90,7 +91,7 @@ def test_a_share_comes_back() -> None:
     ),
     st.integers(0, 31),
 )
-@settings(max_examples=50, deadline=None)
+@examples(50)
 def test_shares_are_those_of_the_moment_that_is_asked_for(
     made: list[tuple[list[str], str]], upto: int
 ) -> None:

@@ -16,7 +16,8 @@ from typing import Any
 import mpmath
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.bundled import bundled
@@ -142,7 +143,7 @@ def test_the_interval_holds_the_binade() -> None:
         assert of.binade_start + 2**23 <= of.first + of.count
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.lists(st.integers(-4, 4), min_size=1, max_size=9), st.sampled_from([0.5, 0.53, 0.999]))
 def test_an_error_counts_the_floats_between(shifts: list[int], x: float) -> None:
     """In [1, 2) neighbours are 2**-23 apart, so a shift by one float is an error of one."""

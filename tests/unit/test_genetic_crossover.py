@@ -3,7 +3,8 @@ from __future__ import annotations
 import ast
 
 import pytest
-from hypothesis import assume, given, settings
+from effort import examples
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evolver.errors import ProposalError, UsageError
@@ -20,7 +21,7 @@ def only(way: str) -> dict[str, float]:
 
 
 @given(name=st.sampled_from(sorted(PROGRAMS)), seed=seeds, tune=st.booleans())
-@settings(max_examples=60, deadline=None)
+@examples(60)
 def test_children_parse_and_keep_everything_outside_the_regions(
     name: str, seed: int, tune: bool
 ) -> None:
@@ -41,7 +42,7 @@ def test_children_parse_and_keep_everything_outside_the_regions(
 
 
 @given(seed=seeds)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_nothing_is_inserted_that_is_not_in_a_parent(seed: int) -> None:
     files = PROGRAMS["straight"]
     operator = Mutate(operators=("+", "-", "*", "/"))

@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import libcst as cst
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.errors import ProposalError, UsageError
@@ -30,7 +31,7 @@ def only(kind: str) -> dict[str, float]:
 
 
 @given(name=programs, seed=seeds, generations=st.integers(1, 6), tune=st.booleans())
-@settings(max_examples=80, deadline=None)
+@examples(80)
 def test_descendants_parse_and_keep_everything_outside_the_regions(
     name: str, seed: int, generations: int, tune: bool
 ) -> None:
@@ -44,7 +45,7 @@ def test_descendants_parse_and_keep_everything_outside_the_regions(
 
 
 @given(name=programs, seed=seeds)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_the_same_context_gives_the_same_child(name: str, seed: int) -> None:
     files = PROGRAMS[name]
     first = propose(Mutate(), context(files, seed))
@@ -53,7 +54,7 @@ def test_the_same_context_gives_the_same_child(name: str, seed: int) -> None:
 
 
 @given(name=programs, seed=seeds)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_comments_survive_above_lines_that_are_not_edited(name: str, seed: int) -> None:
     files = PROGRAMS[name]
     child = propose(Mutate(edits=(1,)), context(files, seed)).files
@@ -124,7 +125,7 @@ def used(files: Files) -> tuple[set[str], set[str]]:
 
 
 @given(seed=seeds, generations=st.integers(1, 8))
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_a_restricted_grammar_is_never_left(seed: int, generations: int) -> None:
     files = PROGRAMS["straight"]
     operator = Mutate(operators=("+", "-", "*", "/"), tune=True)
@@ -136,7 +137,7 @@ def test_a_restricted_grammar_is_never_left(seed: int, generations: int) -> None
 
 
 @given(seed=seeds)
-@settings(max_examples=30, deadline=None)
+@examples(30)
 def test_only_the_allowed_functions_and_constants_are_inserted(seed: int) -> None:
     files = {"f.py": b"def f(x, y):\n    return x * y + x\n"}
     operator = Mutate(

@@ -7,7 +7,8 @@ import random
 
 import libcst as cst
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.operators.genetic import EDITS, Mutate
@@ -161,7 +162,7 @@ trees = st.recursive(
 
 
 @given(tree=trees, merge=st.booleans())
-@settings(max_examples=200, deadline=None)
+@examples(200)
 def test_simplification_keeps_the_value(tree: str, merge: bool) -> None:
     cst.parse_expression(tree)
     after = expression(tree, merge=merge)

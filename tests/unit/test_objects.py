@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.errors import CandidateOutputError
@@ -17,7 +17,6 @@ from evolver.scoring import objects
 needs_gcc = pytest.mark.skipif(shutil.which("gcc") is None, reason="gcc is not installed here")
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.binary(max_size=200))
 def test_what_is_no_object_file_is_refused(content: bytes) -> None:
     for data in (content, b"\x7fELF\x02\x01" + content):

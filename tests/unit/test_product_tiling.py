@@ -10,8 +10,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import examples
 from fake_candidate import InProcessCandidate
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.bundled import bundled
@@ -94,7 +95,7 @@ def test_a_rule_sees_the_shape() -> None:
     assert tiles_of(choosing("m / 10, k / 10, n / 10")) == (10, 20, 30)
 
 
-@settings(max_examples=40, deadline=None)
+@examples(40)
 @given(st.tuples(*[st.integers(1, 40)] * 3), st.tuples(*[st.integers(1, 70)] * 3))
 def test_the_kernel_multiplies_with_any_tiles(tiles: Any, shape: tuple[int, int, int]) -> None:
     m, k, n = shape

@@ -11,7 +11,8 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 from llm_bodies import BODIES
 from llm_server import LLMServer, Reply
@@ -192,7 +193,7 @@ def server():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", [OpenAIModel, LiteLLMModel])
-@settings(max_examples=25)
+@examples(25)
 @given(bodies=st.lists((_BYTES | _WHOLE).filter(is_no_outage), min_size=1, max_size=4))
 def test_no_request_is_sent_again_for_an_answer_that_arrived(server, kind, bodies):
     """Whatever the body is: at most one request an attempt and turn, and nothing of it is lost."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from effort import examples
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evolver.scoring.straightline import DoubleDouble, LineResiduals, Node, Samples, StraightLine
@@ -69,7 +70,7 @@ def rounding(seed: int, count: int) -> tuple[np.ndarray, np.ndarray, float]:
     return found, exact, largest(found) / largest(high)
 
 
-@settings(max_examples=60, deadline=None)
+@examples(60)
 @given(st.integers(0, 2**32 - 1), st.integers(1, 5))
 def test_literals_are_rounded_to_numbers_of_the_format(seed: int, count: int) -> None:
     found, exact, ratio = rounding(seed, count)
