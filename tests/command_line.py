@@ -11,6 +11,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from warm_python import run_module
+
 TASK_TOML = """
 [task]
 description = "Approximate 2**x on [0, 1]."
@@ -40,11 +42,19 @@ def score(candidate):
 
 
 class CommandLine:
-    """Runs evolver in a folder of its own, as a user would."""
+    """Runs evolver in a folder of its own, as a user would.
 
-    def __init__(self, folder: Path, timeout: float = 120.0) -> None:
+    Args:
+        folder: where commands run.
+        timeout: seconds that a command may take.
+        is_cold: each command is a new Python, which orders its sets by another hash seed, and
+            not a fork of one that has the libraries already.
+    """
+
+    def __init__(self, folder: Path, timeout: float = 120.0, *, is_cold: bool = False) -> None:
         self.folder = folder
-        self.timeout = timeout  # seconds that a command may take
+        self.timeout = timeout
+        self.is_cold = is_cold
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -53,8 +63,23 @@ class CommandLine:
 
     def __call__(self, *words: object, code: int = 0) -> subprocess.CompletedProcess[str]:
         """Run a command to its end; its exit code must be `code`."""
-        done = subprocess.run(
-            [sys.executable, "-m", "evolver", *map(str, words)],
+        run = self._run_cold if self.is_cold else self._run_warm
+        done = run(*map(str, words))
+        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done
+
+    def _run_warm(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return run_module(
+            "evolver",
+            *words,
+            folder=self.folder,
+            environment=self.environment,
+            timeout=self.timeout,
+        )
+
+    def _run_cold(self, *words: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "evolver", *words],
             cwd=self.folder,
             env=self.environment,
             stdin=subprocess.DEVNULL,
@@ -62,8 +87,6 @@ class CommandLine:
             text=True,
             timeout=self.timeout,
         )
-        assert done.returncode == code, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done
 
     def json(self, *words: object) -> dict[str, Any]:
         """Run a command with --json; return the object on its last line."""

@@ -40,6 +40,12 @@ class Curve:
 DIFF = TASK_TOML.replace('use = "mutate"', 'use = "diff"')
 
 
+@pytest.fixture
+def cli(tmp_path: Path) -> CommandLine:
+    """Whose commands have hash seeds of their own: nothing that is replayed depends on them."""
+    return CommandLine(tmp_path, is_cold=True)
+
+
 def careless(asked: Asked) -> str | Reply:
     """Answer with a program that fails at its import, one that changes nothing, or a good one."""
     if "NameError" in asked.user:
