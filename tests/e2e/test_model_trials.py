@@ -32,6 +32,6 @@ def test_faults_lose_no_answer_and_no_token() -> None:
     assert "Every answer is accounted for, to the token." in said
 
 
-def test_ten_kills_pay_for_nothing_twice() -> None:
-    said = trial("kills.py", 10)
+def test_five_kills_pay_for_nothing_twice() -> None:
+    said = trial("kills.py", 5)
     assert "Nothing was paid for twice." in said
