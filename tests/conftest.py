@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 
@@ -19,12 +18,6 @@ for _library in ("OMP", "OPENBLAS", "MKL"):
 settings.register_profile("whole", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fast", settings.get_profile("whole"), max_examples=20)
 settings.load_profile("whole")
-
-
-def pytest_collection_finish() -> None:
-    """Leave out of each later garbage collection what stays to the end: modules and tests."""
-    gc.collect()
-    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
