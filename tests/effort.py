@@ -1,8 +1,10 @@
-"""How much a property test tries."""
+"""How much a property test tries, and how late a busy machine may be."""
 
 from __future__ import annotations
 
 from hypothesis import settings
+
+LATE = 5.0  # seconds; what is meant to hang, sleeps or loops longer than that
 
 
 def examples(number: int) -> settings:

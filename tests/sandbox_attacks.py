@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 
 import pytest
 from arena import ATTACKS, Arena, Attack, processes_named
+from effort import LATE
 
 from evolver.errors import CandidateError, CandidateOutputError, CandidateTimeout
 from evolver.ports import Sandbox
@@ -77,8 +78,7 @@ class SandboxAttacks(ABC):
     def arena(cls) -> Iterator[Arena]:
         sandbox = cls.make(SETTINGS)
         with tempfile.TemporaryDirectory(prefix="arena-") as folder:
-            # Other work on the machine may hold up a verdict; what is too late is not that near.
-            arena = Arena(sandbox, Path(folder), grace=2.0)
+            arena = Arena(sandbox, Path(folder), grace=LATE)
             yield arena
             arena.close()
         sandbox.close()
@@ -102,7 +102,7 @@ class SandboxAttacks(ABC):
         started = time.monotonic()
         with pytest.raises(verdict) as caught:
             self.call(sandbox, source, timeout=timeout)
-        assert time.monotonic() - started < timeout + 1
+        assert time.monotonic() - started < timeout + LATE
         self.check_honest(sandbox)
         return str(caught.value)
 
@@ -110,7 +110,7 @@ class SandboxAttacks(ABC):
         """Judge a candidate that does nothing wrong."""
         started = time.monotonic()
         assert self.call(sandbox, "def f(x):\n    return x + 1\n", 41) == 42
-        assert time.monotonic() - started < 1
+        assert time.monotonic() - started < LATE
 
     @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
     def test_it_contains_a_candidate_that(self, arena: Arena, attack: Attack) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from effort import LATE
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sandbox_attacks import NAMED, SETTINGS, SandboxAttacks, processes_named, program
@@ -319,12 +320,12 @@ def recall():
 
     def test_a_restart_gives_no_time_and_no_life(self, sandbox: Sandbox) -> None:
         source = "import time\ndef f(s):\n    time.sleep(s)\n    return s\n"
-        with sandbox.open(program(source), seed=1, timeout=0.9) as candidate:
-            candidate.call("f", 0.5)
+        with sandbox.open(program(source), seed=1, timeout=2.0) as candidate:
+            candidate.call("f", 1.0)
             candidate.restart()
             assert candidate.call("f", 0) == 0
-            with pytest.raises(CandidateTimeout, match=r"did not end in its 0\.9 s"):
-                candidate.call("f", 0.7)
+            with pytest.raises(CandidateTimeout, match="did not end in its 2 s"):
+                candidate.call("f", 1.5)
             with pytest.raises(CandidateTimeout):
                 candidate.restart()
         assert self.call(sandbox, "def f():\n    return 1\n") == 1
@@ -341,11 +342,11 @@ def recall():
         started = time.monotonic()
         source = "import time\ndef f(s):\n    time.sleep(s)\n"
         with sandbox.open(program(source), seed=1, timeout=20) as candidate:
-            candidate.call("f", 0, timeout=1)
+            candidate.call("f", 0, timeout=LATE)
             with pytest.raises(CandidateTimeout, match=r"f did not return in its 0\.2 s"):
                 candidate.call("f", 30, timeout=0.2)
             candidate.call("f", 0)
-        assert time.monotonic() - started < 2
+        assert time.monotonic() - started < LATE
 
     def test_time_runs_while_the_evaluator_thinks(self, sandbox: Sandbox) -> None:
         with sandbox.open(program("def f():\n    return 1\n"), seed=1, timeout=0.3) as candidate:
@@ -601,7 +602,7 @@ sys.stdout.buffer.write(content)
             with pytest.raises(CandidateTimeout, match=r"python3 did not return in its 0\.3 s"):
                 candidate.run(["python3", "-c", script], timeout=0.3)
             assert candidate.read("main.py") == b""
-        assert time.monotonic() - started < 1.3
+        assert time.monotonic() - started < LATE
         self.check_honest(sandbox)
 
     def test_what_a_command_leaves_running_dies_with_the_evaluation(self, sandbox: Sandbox) -> None:
@@ -617,8 +618,8 @@ sys.stdin.read()
         with sandbox.open(program(source), seed=1, timeout=10) as candidate:
             started = time.monotonic()
             candidate.run(["python3", "main.py"])
-            assert time.monotonic() - started < 5  # though it holds our pipes
-            ends = time.monotonic() + 3
+            assert time.monotonic() - started < LATE  # though it holds our pipes
+            ends = time.monotonic() + LATE
             while not processes_named("leftover"):
                 assert time.monotonic() < ends
             assert candidate.run(["python3", "-c", "print(1)"]).stdout == b"1\n"

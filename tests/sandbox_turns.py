@@ -36,7 +36,7 @@ def f(x):
             assert candidate.call("f", 0) == [0]
             for _ in range(2):
                 with pytest.raises(CandidateTimeout, match=r"working on 20$") as caught:
-                    candidate.call("f", 20, timeout=0.2)
+                    candidate.call("f", 20, timeout=0.5)
                 assert caught.value.output.endswith(b"working on 20\n")
             assert candidate.call("f", 0) == [0]  # a fresh process
             with pytest.raises(CandidateTimeout):
@@ -69,7 +69,7 @@ def f(x):
 
     def test_the_evaluations_time_is_the_last_of_it(self, sandbox: Sandbox) -> None:
         source = "import time\ndef f(x):\n    print('so far')\n    time.sleep(x)\n"
-        with sandbox.open(program(source), seed=1, timeout=1.0) as candidate:
+        with sandbox.open(program(source), seed=1, timeout=2.0) as candidate:
             with pytest.raises(CandidateTimeout, match="did not return"):
                 candidate.call("f", 20, timeout=0.3)
             with pytest.raises(CandidateTimeout, match="evaluation did not end") as caught:

@@ -18,6 +18,7 @@ from typing import Any
 
 import docker_image
 import pytest
+from effort import LATE
 from sandbox_contract import SandboxContract
 from sandbox_world import SandboxWorld
 
@@ -102,7 +103,7 @@ with sandbox.open(loop, seed=1, timeout=60) as candidate:
         owner.kill()
     killed = time.monotonic()
     wait_until(lambda: not is_there(container))
-    assert time.monotonic() - killed < 5
+    assert time.monotonic() - killed < 2 * LATE
 
 
 def test_what_an_engine_kept_of_a_dead_owner_is_removed_at_the_next_start(
@@ -194,7 +195,7 @@ def test_a_runner_that_hangs_is_replaced_soon_after_the_deadline(sandbox: Docker
             client.api.pause(hung)
         with pytest.raises((CandidateError, SandboxError)):
             candidate.call("f")
-    assert time.monotonic() - started < 1 + 2 + 3
+    assert time.monotonic() - started < 1 + 2 + 3 + LATE
     assert call(sandbox) == 1
     assert not is_there(hung)
 

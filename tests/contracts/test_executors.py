@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from effort import LATE
 from executor_contract import OBJECTIVE, ExecutorContract, job, text_job
 
 from evolver.errors import CandidateCrashed, EvolverError, SandboxError
@@ -268,7 +269,7 @@ asyncio.run(main())
         assert is_running(worker)
         controller.kill()
         controller.wait()
-    wait_until(lambda: not is_running(worker), 5)
+    wait_until(lambda: not is_running(worker), 20)
 
 
 def is_running(pid: int) -> bool:
@@ -298,7 +299,7 @@ def test_closing_ends_what_is_being_judged_without_noise(tmp_path: Path) -> None
 
     answers, seconds = run_with(setup_of(tmp_path, SLEEPING), walk, 2)
     assert [type(answer) for answer in answers] == [SandboxError] * 4
-    assert seconds < 3
+    assert seconds < LATE
 
 
 def test_closing_after_an_interruption_leaves_nothing_to_complain_of(tmp_path: Path) -> None:
@@ -388,7 +389,7 @@ def test_literals_that_loop_or_kill_spoil_no_other_evaluation(tmp_path: Path, wa
     setup = setup_of(tmp_path, COUNTING, timeout=0.5)
     started = time.monotonic()
     (found,) = judge(setup, tuned(source, 12))
-    assert time.monotonic() - started < 8
+    assert time.monotonic() - started < 12 * 0.5 + LATE
     assert found.status == "ok"
     assert 1.0 <= found.metrics["v"] <= 1.05
     tried = [float(line) for line in (tmp_path / "log").read_text().split()]
@@ -403,7 +404,7 @@ def test_an_evaluator_that_loops_in_a_fit_costs_what_was_begun(tmp_path: Path) -
         "    return",
         "    if len(LOG.read_text().split()) == 3:\n        while True: pass\n    return",
     )
-    (found,) = judge(setup_of(tmp_path, code, timeout=0.2), tuned("def f():\n    return 1.0\n", 50))
+    (found,) = judge(setup_of(tmp_path, code, timeout=1.0), tuned("def f():\n    return 1.0\n", 50))
     assert (found.status, found.fault, found.evaluations) == ("timeout", "evaluator", 3)
 
 

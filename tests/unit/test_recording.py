@@ -292,7 +292,7 @@ def test_those_who_wait_for_a_model_that_goes_down_are_sent_elsewhere(tmp_path):
         ]
         models = Models(endpoints, ByWeight({"any": 1.0}), store, Budget())
         asking = (models.of(attempt(number)).complete(PROMPT) for number in range(1, 11))
-        await asyncio.wait_for(asyncio.gather(*asking), 2)
+        await asyncio.wait_for(asyncio.gather(*asking), 4)
         for endpoint in endpoints:
             await endpoint.close()
 
