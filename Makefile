@@ -14,8 +14,8 @@ BIN := $(VENV)/bin
 EXTRAS := dev
 STAMP := $(VENV)/.complete-$(EXTRAS)
 DEMO := run examples/exp2
-# Many tests wait for processes that they started.
-PYTEST := $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist worksteal
+# One more than cores: many tests wait for processes that they started.
+PYTEST := $(BIN)/python -m pytest -n $(shell expr $$(nproc) + 1) --maxprocesses 4 --dist worksteal
 TESTS :=  # all; or files, names, @FILE with a name a line
 
 # Where it is set, each of the hundreds of processes that the tests start compiles evolver anew.

@@ -78,6 +78,7 @@ class Attack:
         seconds: the time of its evaluation.
         most_mib: most MiB of all its processes together; 0: not checked.
         reads: its files that the evaluator collects.
+        is_quick: whether it is over at once, and needs no seconds of its own.
     """
 
     name: str
@@ -86,6 +87,7 @@ class Attack:
     seconds: float = 3.0
     most_mib: int = 0
     reads: tuple[str, ...] = ()
+    is_quick: bool = True
 
     @property
     def is_after_a_score(self) -> bool:
@@ -110,6 +112,7 @@ def load_attack(path: Path) -> Attack:
         seconds=constants.get("SECONDS", 3.0),
         most_mib=constants.get("MOST_MIB", 0),
         reads=constants.get("READ", ()),
+        is_quick="SECONDS" not in constants,
     )
 
 

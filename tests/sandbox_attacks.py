@@ -112,7 +112,13 @@ class SandboxAttacks(ABC):
         assert self.call(sandbox, "def f(x):\n    return x + 1\n", 41) == 42
         assert time.monotonic() - started < LATE
 
-    @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.name)
+    @pytest.mark.parametrize(
+        "attack",
+        [
+            pytest.param(attack, id=attack.name, marks=() if attack.is_quick else pytest.mark.slow)
+            for attack in ATTACKS
+        ],
+    )
     def test_it_contains_a_candidate_that(self, arena: Arena, attack: Attack) -> None:
         if attack.name in self.uncontained:
             pytest.skip("this tier does not claim to contain it")

@@ -302,6 +302,7 @@ def test_closing_ends_what_is_being_judged_without_noise(tmp_path: Path) -> None
     assert seconds < LATE
 
 
+@pytest.mark.slow
 def test_closing_after_an_interruption_leaves_nothing_to_complain_of(tmp_path: Path) -> None:
     setup_of(tmp_path, SLEEPING)
     script = f"""
@@ -365,6 +366,7 @@ def test_a_program_that_touches_a_canary_is_rejected_whatever_its_score(tmp_path
     assert fitted.flags == ("it opened the decoy evaluators/__init__.py",)
 
 
+@pytest.mark.slow
 def test_literals_are_fitted_by_evolution(tmp_path: Path) -> None:
     source = "def f():\n    return 3.0 - (0.5 - 2.5) ** 2\n"
 
@@ -381,6 +383,7 @@ def test_literals_are_fitted_by_evolution(tmp_path: Path) -> None:
     assert again.metrics == found.metrics
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "way", ["while x * 20 > 21: pass", "if x * 20 > 21: import os; os._exit(1)"]
 )
@@ -408,6 +411,7 @@ def test_an_evaluator_that_loops_in_a_fit_costs_what_was_begun(tmp_path: Path) -
     assert (found.status, found.fault, found.evaluations) == ("timeout", "evaluator", 3)
 
 
+@pytest.mark.slow
 def test_a_worker_that_dies_in_a_fit_costs_what_was_begun(tmp_path: Path) -> None:
     code = COUNTING.replace(
         "    return",
@@ -436,6 +440,7 @@ class Breaking(LocalSandbox):
 """
 
 
+@pytest.mark.slow
 def test_a_sandbox_that_breaks_in_a_fit_costs_what_was_begun(tmp_path: Path) -> None:
     (tmp_path / "breaking.py").write_text(BREAKING)
     setup = setup_of(tmp_path, COUNTING, sandbox="breaking.py:Breaking")

@@ -278,6 +278,7 @@ def error_of(files: Files) -> float:
     return mean if math.isfinite(mean) else math.inf
 
 
+@pytest.mark.slow
 def test_selection_and_mutation_fit_a_regression() -> None:
     """From `return x`, a few hundred children find the structure and most of the constants.
 
