@@ -31,8 +31,8 @@ def interval(found: Interval) -> str:
         return f"{found.mean + 0.0:.6g}"
     finest = math.floor(math.log10(half)) - 1  # the power of ten of the last digit
     if finest >= -7 and abs(found.mean) < 1e9:
-        places = max(0, -finest)
-        mean, low, high = (f"{round(value, places) + 0.0:.{places}f}" for value in found)
+        decimals = max(0, -finest)
+        mean, low, high = (f"{round(value, decimals) + 0.0:.{decimals}f}" for value in found)
     else:
         largest = math.floor(math.log10(max(abs(found.low), abs(found.high))))
         mean, low, high = (f"{value:.{max(1, largest - finest)}e}" for value in found)

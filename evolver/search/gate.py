@@ -106,13 +106,15 @@ def bad_programs(task: Task) -> list[BadProgram]:
 
 def _named(task: Task, path: str, content: bytes) -> BadProgram:
     same = [own for own in task.files if PurePosixPath(own).name == PurePosixPath(path).name]
-    places = same or list(task.files)
-    if len(places) > 1:
+    replaced = same or list(task.files)
+    if len(replaced) > 1:
         raise UsageError(
-            f"[evaluator] must_reject: {path} could replace each of {', '.join(places)}; give it "
+            f"[evaluator] must_reject: {path} could replace each of {', '.join(replaced)}; give it "
             "the name of one of them, in a folder of its own"
         )
-    return BadProgram(path, "named by the task", {**task.files, places[0]: content}, is_named=True)
+    return BadProgram(
+        path, "named by the task", {**task.files, replaced[0]: content}, is_named=True
+    )
 
 
 def _generated(task: Task) -> Iterator[BadProgram]:
