@@ -55,6 +55,7 @@ class CommandLine:
         self.folder = folder
         self.timeout = timeout
         self.is_cold = is_cold
+        self._started: list[subprocess.Popen[str]] = []
 
     @property
     def environment(self) -> Mapping[str, str]:
@@ -101,7 +102,7 @@ class CommandLine:
 
     def start(self, *words: object) -> subprocess.Popen[str]:
         """Start a command in a process group of its own."""
-        return subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "evolver", *map(str, words)],
             cwd=self.folder,
             env=self.environment,
@@ -111,6 +112,15 @@ class CommandLine:
             text=True,
             start_new_session=True,
         )
+        self._started.append(process)
+        return process
+
+    def close(self) -> None:
+        """Kill what was started and still runs, as where a test failed before its end."""
+        for process in self._started:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.communicate()
 
 
 MakeTask = Callable[..., Path]

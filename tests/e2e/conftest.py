@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -11,8 +13,9 @@ from command_line import CommandLine, MakeTask, write_task
 
 
 @pytest.fixture
-def cli(tmp_path: Path) -> CommandLine:
-    return CommandLine(tmp_path)
+def cli(tmp_path: Path) -> Iterator[CommandLine]:
+    with closing(CommandLine(tmp_path)) as commands:
+        yield commands
 
 
 @pytest.fixture

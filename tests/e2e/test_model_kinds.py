@@ -43,7 +43,7 @@ AGENT = dedent(
 )
 
 
-def wait_for(folder: Path, pattern: str, seconds: float = 30.0) -> Path:
+def wait_for(folder: Path, pattern: str, seconds: float = 120.0) -> Path:
     """Wait until a file is there; return the first that matches."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

@@ -40,10 +40,10 @@ class Curve:
 DIFF = TASK_TOML.replace('use = "mutate"', 'use = "diff"')
 
 
-@pytest.fixture
-def cli(tmp_path: Path) -> CommandLine:
-    """Whose commands have hash seeds of their own: nothing that is replayed depends on them."""
-    return CommandLine(tmp_path, is_cold=True)
+@pytest.fixture(autouse=True)
+def _hash_seeds(cli: CommandLine) -> None:
+    """Give each command its own: nothing that is replayed depends on the order of a set."""
+    cli.is_cold = True
 
 
 def careless(asked: Asked) -> str | Reply:
