@@ -151,7 +151,7 @@ def test_a_truncated_database(cli: CommandLine, run_dir: Path) -> None:
     assert "is damaged" in sentence(cli.refuses("show", run_dir))
     assert "is damaged" in sentence(cli.refuses("resume", run_dir))
     said = cli.refuses("doctor", run_dir)
-    assert "too little can be read" in said
+    assert "too little is readable" in said
     assert str(run_dir / "task") in said
 
 
