@@ -170,21 +170,21 @@ class Failures:
 
     def lines(self, most: int = 3) -> Sequence[str]:
         """Return the most frequent kinds as lines, the evaluator's first, and the warning."""
-        told = []
+        lines = []
         for is_evaluators, where in ((True, "in the evaluator itself"), (False, "in programs")):
             total = self.evaluator if is_evaluators else self.program
             if total:
                 plural = "" if total == 1 else "s"
-                told.append(f"{total} evaluation{plural} failed {where}:")
+                lines.append(f"{total} evaluation{plural} failed {where}:")
                 kinds = self.commonest(is_evaluators=is_evaluators, most=len(self._alike))
-                told += [f"  {kind}" for kind in kinds[:most]]
+                lines += [f"  {kind}" for kind in kinds[:most]]
                 if more := kinds[most:]:
                     count = counted(sum(kind.count for kind in more), "failure")
-                    told.append(
+                    lines.append(
                         f"  {count} of {counted(len(more), 'further kind')}; "
                         "'evolver show --json' lists all"
                     )
-        return [*told, f"Warning: {self.warning}."] if self.warning else told
+        return [*lines, f"Warning: {self.warning}."] if self.warning else lines
 
     def records(self) -> Sequence[dict[str, object]]:
         """Return all kinds as plain values, most frequent first."""
