@@ -28,12 +28,14 @@ class Channel:
 
     Attributes:
         grace: seconds that the runner has, after a deadline, to report the kill.
+        patience: seconds that the runner has to end after `close`; then it is killed.
         errors: the end of the runner's stderr, if the backend attaches it.
     """
 
     errors = b""
 
     grace = 0.5
+    patience = 1.0
 
     def __init__(self, source: int, sink: int, close: Callable[[], None]) -> None:
         self._source, self._sink = source, sink

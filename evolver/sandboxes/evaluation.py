@@ -326,6 +326,7 @@ class Evaluation:
             self._opened = tuple(dict.fromkeys((*self._opened, *header["decoys"])))
             self._is_closed = True
         except TimeoutError:
+            self._channel.patience = 0.0  # it hangs
             raise RunnerError("the sandbox's runner does not answer") from None
 
 

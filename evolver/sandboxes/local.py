@@ -23,7 +23,6 @@ from evolver.sandboxes.warm import WarmSandbox
 from evolver.types import Files, Program
 
 TIERS = ("A", "B", "C")
-_PATIENCE = 1.0  # seconds for a runner to end by itself
 #: The distribution's programs, so that a candidate may use any installed language.
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 #: Folders in it where people put their own sources, perhaps evaluators.
@@ -94,7 +93,7 @@ class LocalSandbox(WarmSandbox):
         def close() -> None:
             ours.close()  # the runner kills its candidates and ends, and then its keeper
             try:
-                process.wait(_PATIENCE)
+                process.wait(channel.patience)
             except subprocess.TimeoutExpired:
                 process.terminate()  # the keeper kills the runner and all that is below it
                 process.wait()
@@ -106,7 +105,8 @@ class LocalSandbox(WarmSandbox):
             "hidden": hidden_paths(),
             "devices": gpu_devices(self.settings.gpus),
         }
-        return Channel(ours.fileno(), ours.fileno(), close), terms
+        channel = Channel(ours.fileno(), ours.fileno(), close)
+        return channel, terms
 
     def _environment(self) -> dict[str, str]:
         environment = {**runner.ENVIRONMENT, "PATH": self._search_path()}
