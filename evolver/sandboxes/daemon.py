@@ -100,7 +100,7 @@ def refusal(about: Mapping[str, Any]) -> str:
     is_rootless = any("rootless" in option for option in about.get("SecurityOptions") or ())
     if is_rootless and str(about.get("CgroupVersion", "1")) == "1":
         return (
-            "it is rootless and on cgroup version 1, where it ignores all limits of memory and "
+            "it is rootless and on cgroup version 1, where it ignores every limit of memory and "
             "processes; boot with systemd.unified_cgroup_hierarchy=1, or run it as root"
         )
     missing = [what for key, what in _LIMITS.items() if about.get(key) is False]
