@@ -1,1 +1,1 @@
-"""A program's text: what may change of it, edits, duplicates."""
+"""A program's text: its editable regions, edits, duplicates."""

@@ -1,11 +1,11 @@
 """Editable regions of a program, and edits applied inside them. Pure functions on bytes and text.
 
-A region is what stands between a line with ``EVOLVE-BLOCK-START [name]`` and the next line with
-``EVOLVE-BLOCK-END``, each a comment of its own (`evolver.programs.markers`). If any file of a
-program has markers, files without them are read-only; if none has, every file is editable whole.
+A region is the lines between ``EVOLVE-BLOCK-START [name]`` and the next ``EVOLVE-BLOCK-END``, each
+a comment on a line of its own (`evolver.programs.markers`). If any file of a program has markers,
+files without markers are read-only; otherwise every file is editable whole.
 
-One invariant holds after every operator: each file with its regions cut out is byte-equal to the
-seed's (`violation` checks it).
+After every operator, each file without its regions is byte-equal to the seed's (`violation` checks
+this).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class Region:
 
     Attributes:
         path: of the file.
-        name: as its marker gives it; "" for none.
+        name: from its marker; "" for none.
         start: offset of its first line.
         end: offset behind its last line.
-        label: what prompts and answers call it, unique in its program: the path of the file where
-            it is the only region there and has no name, else ``path:name`` or ``path block 2``.
+        label: its name in prompts and answers, unique in its program: the file's path for the only
+            region of a file where it has no name, else ``path:name`` or ``path block 2``.
     """
 
     path: str
@@ -88,7 +88,7 @@ def find_regions(files: Files, *, is_recorded: bool = False) -> tuple[Region, ..
         is_recorded: see `markers`.
 
     Raises:
-        UsageError: markers do not pair, or what looks like one is none.
+        UsageError: markers do not pair, or one is malformed.
     """
     marked = [
         region
@@ -101,16 +101,16 @@ def find_regions(files: Files, *, is_recorded: bool = False) -> tuple[Region, ..
 
 
 def has_markers(files: Files, *, is_recorded: bool = False) -> bool:
-    """Tell whether the regions of a program are marked, else each file is one.
+    """Tell whether a program has markers; without any, each file is a region.
 
     Raises:
-        UsageError: what looks like a marker is none.
+        UsageError: a marker is malformed.
     """
     return any(markers(path, files[path], is_recorded=is_recorded) for path in files)
 
 
 def _is_recorded(seed: Files) -> bool:
-    """Tell whether only a run of before can have such a seed: a new task's has no slips."""
+    """Tell whether only an older run can have such a seed: new tasks refuse malformed markers."""
     try:
         has_markers(seed)
     except UsageError:
@@ -119,7 +119,7 @@ def _is_recorded(seed: Files) -> bool:
 
 
 def skeleton(files: Files, *, is_recorded: bool = False) -> dict[str, tuple[bytes, ...]]:
-    """Return what surrounds the regions of each file: the part no operator may change."""
+    """Return each file without its regions: the part that no operator may change."""
     regions = find_regions(files, is_recorded=is_recorded)
     frame: dict[str, tuple[bytes, ...]] = {}
     for path, source in files.items():
@@ -133,7 +133,7 @@ def skeleton(files: Files, *, is_recorded: bool = False) -> dict[str, tuple[byte
 
 
 def violation(seed: Files, child: Files) -> str | None:
-    """Return why `child` is not an edit of `seed` inside its regions, or None."""
+    """Return why `child` is no edit of `seed` inside its regions; None where it is one."""
     if set(child) != set(seed):
         changed = ", ".join(sorted(set(child) ^ set(seed)))
         return f"the set of files changed: {changed}"
@@ -158,7 +158,7 @@ def violation(seed: Files, child: Files) -> str | None:
 
 
 def replace_regions(files: Files, bodies: Mapping[Region, bytes]) -> dict[str, bytes]:
-    """Return the files with some regions replaced; a missing last newline is added."""
+    """Return the files with some regions replaced, and add a missing last newline."""
     result = dict(files)
     for region in sorted(bodies, key=lambda r: r.start, reverse=True):
         body = bodies[region]
@@ -172,7 +172,7 @@ def replace_regions(files: Files, bodies: Mapping[Region, bytes]) -> dict[str, b
 def first_region_alone(files: Files) -> dict[str, bytes]:
     """Return the files with no editable region but the first; without markers, the first file.
 
-    The markers of the others say FIXED-BLOCK instead, so that nothing else moves.
+    The markers of the others become FIXED-BLOCK, so that nothing else changes.
     """
     first = find_regions(files)[0]
     if not has_markers(files):

@@ -1,4 +1,4 @@
-"""Filters: pure reasons not to spend an evaluation on a child."""
+"""Filters: checks that save an evaluation of a child. Pure functions."""
 
 from __future__ import annotations
 
@@ -13,23 +13,27 @@ from evolver.programs.edits import violation
 from evolver.types import Context, Files
 
 
-@lru_cache(maxsize=512)  # every candidate is asked about several times, children about parents
+@lru_cache(
+    maxsize=512
+)  # each candidate is looked up several times, and as the parent of its children
 def _normalised(content: bytes) -> bytes:
-    """Digest Python up to layout, comments, words of docstrings and folded constants: bytecode.
+    """Hash the bytecode of Python: without layout, comments, docstrings' texts, folded constants.
 
-    Compiling is in C; dumping the syntax tree took three times as long (4 KiB: 2.9 ms to 0.9 ms).
+    Compiling takes 0.9 ms for 4 KiB; dumping the syntax tree took 2.9 ms.
 
     Raises:
         SyntaxError: it does not parse, or is nested too deeply for the compiler.
         ValueError: it holds a null byte.
     """
-    # The sandbox runs assertions, so programs that differ in them alone are two.
+    # The sandbox runs assertions, so they are part of the program.
     optimize = 0 if b"assert" in content or b"__debug__" in content else 2
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a candidate's style is no concern of the user's
+        warnings.simplefilter(
+            "ignore"
+        )  # warnings about a candidate's style do not interest the user
         try:
             code = compile(content, "<candidate>", "exec", dont_inherit=True, optimize=optimize)
-        except (RecursionError, MemoryError) as error:  # the parser's stack says the latter
+        except (RecursionError, MemoryError) as error:  # nested too deeply for the parser
             raise SyntaxError("nested too deeply") from error
     digest = hashlib.sha256()
     waiting: list[CodeType] = [code]
@@ -46,7 +50,7 @@ def _normalised(content: bytes) -> bytes:
 
 
 def normalised_hash(files: Files) -> str:
-    """Hash a program up to formatting: Python as it compiles, everything else verbatim."""
+    """Hash a program up to formatting: Python by its bytecode, other files by their bytes."""
     digest = hashlib.sha256()
     for path in sorted(files):
         content = files[path]
@@ -70,7 +74,7 @@ def outside_regions(files: Files, context: Context) -> str | None:
 
 
 def syntax_error(files: Files) -> str | None:
-    """Return where and why a Python file does not parse, or None."""
+    """Return where and why a Python file does not parse; None where all files do."""
     for path, content in files.items():
         if path.endswith(".py"):
             try:

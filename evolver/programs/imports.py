@@ -19,18 +19,18 @@ def parsed(path: Path) -> ast.Module:
     """Parse a file.
 
     Raises:
-        UsageError: it is no Python.
+        UsageError: it is not valid Python.
     """
     try:
-        with warnings.catch_warnings(action="ignore"):  # of what its author wrote
+        with warnings.catch_warnings(action="ignore"):  # warnings about the author's style
             return ast.parse(path.read_bytes())
     except (SyntaxError, ValueError) as error:
         place = f"{path}:{error.lineno}" if isinstance(error, SyntaxError) else path
-        raise UsageError(f"{place}: {getattr(error, 'msg', error)}; mend it first") from error
+        raise UsageError(f"{place}: {getattr(error, 'msg', error)}; fix it first") from error
 
 
 def import_base(path: Path) -> Path:
-    """Return the folder that a file is imported from: that of its outermost package."""
+    """Return the folder from which a file is imported: the parent of its outermost package."""
     folder = path.parent
     while (folder / "__init__.py").is_file() and folder != folder.parent:
         folder = folder.parent
@@ -38,16 +38,16 @@ def import_base(path: Path) -> Path:
 
 
 def own_modules(path: Path, places: Sequence[Path]) -> Iterator[Path]:
-    """Yield a file and those that it imports, directly or through each other.
+    """Yield a file and the user's files that it imports, directly or indirectly.
 
-    Of a file in C those that it includes, of one in another language none.
+    For a file in C, these are the files that it includes. Files in other languages have none.
 
     Args:
         path: the file.
-        places: folders in which modules are looked for; what is found in none is installed.
+        places: folders to search for modules; a module found in none of them is installed.
 
     Raises:
-        UsageError: one of them is no Python.
+        UsageError: one of them is not valid Python.
     """
     waiting, seen = [path, *_packages_around(path)], set[Path]()
     while waiting:
@@ -90,13 +90,13 @@ def _imported_from(node: ast.ImportFrom, file: Path, places: Sequence[Path]) -> 
             folder = folder.parent
         places = [folder]
     modules = found(name, places) if name else found("__init__", places)
-    for alias in node.names:  # each may be a module, or a name in one
+    for alias in node.names:  # each is a module, or a name in a module
         modules += found(f"{name}.{alias.name}" if name else alias.name, places)
     return modules
 
 
 def found(name: str, places: Sequence[Path]) -> list[Path]:
-    """Return the files that `import name` executes, in the first place that has its first part."""
+    """Return the files that `import name` executes, from the first place with its first part."""
     first = name.partition(".")[0]
     for place in places:
         if (place / f"{first}.py").is_file() or (place / first).is_dir():

@@ -1,4 +1,4 @@
-"""Languages by the endings of files: what a fence calls them, and what their comments look like."""
+"""Languages by file ending: their names in fences, and the syntax of their comments."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 
-# Strings, of which nothing is a comment. Only those that are closed count: a lone apostrophe, as in
-# a word or a lifetime, opens none.
+# Strings hold no comments. Only closed strings count: a lone apostrophe, as in a word or a
+# lifetime, opens no string.
 _DOUBLE = rb'"[^"\\\r\n]*(?:\\(?:\r\n|[\s\S])[^"\\\r\n]*)*"'
 _SINGLE = rb"'[^'\\\r\n]*(?:\\(?:\r\n|[\s\S])[^'\\\r\n]*)*'"
-_QUOTED = rb'"[^"\r\n]*"'  # a backslash is a character like any other
+_QUOTED = rb'"[^"\r\n]*"'  # a backslash escapes nothing
 _APOSTROPHES = rb"'[^'\r\n]*'"
 _TRIPLE = rb'"""[^"\\]*(?:(?:\\[\s\S]|"(?!""))[^"\\]*)*"""'
 _TRIPLE_SINGLE = rb"'''[^'\\]*(?:(?:\\[\s\S]|'(?!''))[^'\\]*)*'''"
@@ -30,13 +30,13 @@ _C_STRINGS = (_DOUBLE, _SINGLE)
 
 @dataclass(frozen=True)
 class Syntax:
-    """What comments and strings look like.
+    """The syntax of comments and strings.
 
     Attributes:
-        line: signs of comments that end with their line.
-        block: opening and closing signs of the others.
+        line: signs that begin a comment up to the end of the line.
+        block: opening and closing signs of other comments.
         strings: patterns.
-        is_text: a line of plain text needs no sign at all.
+        is_text: is a line of text a comment without any sign?
     """
 
     line: tuple[str, ...] = ()
@@ -61,8 +61,8 @@ _FORTRAN = Syntax(("!", "c", "*"), (), (_QUOTED, _APOSTROPHES))
 _BASIC = Syntax(("'", "rem"), (), (_QUOTED,))
 _TEMPLATE = (("{#", "#}"), ("{{!--", "--}}"), ("<%--", "--%>"))
 
-# Name as a fence has it -> endings, syntax. Several languages may share an ending: all their
-# comments count then, and the first gives the name.
+# Name in fences -> endings, syntax. Where several languages share an ending, the comments of all of
+# them count, and the first gives the name.
 _LANGUAGES: dict[str, tuple[str, Syntax]] = {
     "python": ("py pyi pyx pyw sage", Syntax(
         ("#",), (), (_TRIPLE, _TRIPLE_SINGLE, *_C_STRINGS))),
@@ -148,7 +148,7 @@ _LANGUAGES: dict[str, tuple[str, Syntax]] = {
 }  # fmt: skip
 _NAMES = {"dockerfile": "sh", "makefile": "make", "gnumakefile": "make", "cmakelists.txt": "make"}
 
-#: Of files with an ending that is not known: any sign that is common.
+#: Syntax of files with an unknown ending: all common signs.
 COMMON = Syntax(
     ("#", "//", "--", ";", "%", "!", "'", '"', "rem", "::", "\\", "..", "*", "@", "⍝"),
     (
@@ -162,7 +162,7 @@ for _name, (_endings, _) in _LANGUAGES.items():
     for _ending in _endings.split():
         _BY_ENDING.setdefault(_ending, []).append(_name)
 
-# Other names that a fence has for a language, beside the endings of its files.
+# Other names of languages in fences, beside their file endings.
 _ALIASES = {
     "python3": "python", "ipython": "python", "c++": "cpp", "rustlang": "rust", "golang": "go",
     "node": "javascript", "shell": "sh", "console": "sh", "latex": "tex", "htm": "html",
@@ -175,7 +175,7 @@ _ALIASES = {
 
 
 def ending(path: str) -> str:
-    """Return what a file's name ends in, in lower case: "py"; "" where it has no dot."""
+    """Return the ending of a file's name in lower case, such as "py"; "" without a dot."""
     name = path.rpartition("/")[2].lower()
     if name in _NAMES:
         return name
@@ -183,13 +183,13 @@ def ending(path: str) -> str:
 
 
 def language(path: str) -> str:
-    """Return a file's language as a fence names it; "" where it is not known."""
+    """Return a file's language by its name in fences; "" where it is unknown."""
     end = ending(path)
     return _NAMES.get(end) or next(iter(_BY_ENDING.get(end, ())), "")
 
 
 def named(word: str) -> str:
-    """Return the language that a fence's word stands for; "" where it stands for none."""
+    """Return the language that a word in a fence names; "" for none."""
     word = word.lower()
     if word in _LANGUAGES:
         return word
@@ -198,7 +198,7 @@ def named(word: str) -> str:
 
 @lru_cache(maxsize=256)
 def syntax(end: str) -> Syntax:
-    """Return what the comments of files with this ending look like."""
+    """Return the syntax of files with this ending."""
     if end in _NAMES:
         return _LANGUAGES[_NAMES[end]][1]
     found = [_LANGUAGES[name][1] for name in _BY_ENDING.get(end, ())]
@@ -242,15 +242,23 @@ def _pattern(end: str) -> re.Pattern[bytes]:
         parts.append(rb"(?P<comment>" + b"|".join(comments) + rb")")
     signs = [sign.encode() for sign in (*shape.line, *(opening for opening, _ in shape.block))]
     firsts = {sign[:1] for sign in signs} | {text.lstrip(b"\\")[:1] for text in shape.strings}
-    if firsts & {b"^", b"r", b"c", b"*", b".", b"\\", b"@"}:  # not by their first character alone
+    if firsts & {
+        b"^",
+        b"r",
+        b"c",
+        b"*",
+        b".",
+        b"\\",
+        b"@",
+    }:  # the first character alone does not tell
         return re.compile(b"|".join(parts), re.MULTILINE)
-    # All other characters are skipped at once: ten times faster than to try each.
+    # Skipping all other characters at once is ten times faster than trying each.
     others = rb"[^" + b"".join(map(re.escape, sorted(firsts))) + rb"]*"
     return re.compile(others + rb"(?:" + b"|".join(parts) + rb"|[\s\S]|\Z)", re.MULTILINE)
 
 
 def tokens(end: str, source: bytes) -> Iterator[tuple[int, int, bool]]:
-    """Yield start and end of each comment and string, and whether it is a comment."""
+    """Yield the start and end of each comment or string, and whether it is a comment."""
     groups = _pattern(end).groupindex
     for token in _pattern(end).finditer(source):
         for name in groups:

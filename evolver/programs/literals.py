@@ -32,21 +32,21 @@ class Literal:
     start: int  # byte offsets in the file
     end: int
     value: float
-    binds_tightly: bool = False  # what is around it would take a minus sign for itself
-    is_negated: bool = False  # a minus sign that is not its own stands before it
+    binds_tightly: bool = False  # a minus sign before it would apply to the expression around it
+    is_negated: bool = False  # another minus sign stands before it
 
 
 _Found = tuple[ast.expr, float, ast.AST]  # node, value, parent
 
-_WORD = re.compile(rb"[\w\x80-\xff]")  # a byte that would run into a number beside it
-# What Python's source can be encoded in so that the columns of `ast`, UTF-8 bytes, are the file's.
+_WORD = re.compile(rb"[\w\x80-\xff]")  # a byte that would merge with a number next to it
+# Encodings in which the columns of `ast`, which are UTF-8 bytes, are those of the file.
 _ENCODINGS = ("utf-8", "utf-8-sig", "ascii")
 
 
 def _floats(tree: ast.AST) -> Iterator[_Found]:
     """Yield the float constants below a node, in no particular order.
 
-    Without recursion: a sum of some thousand terms is as deep.
+    It does not recurse: a sum of thousands of terms is a tree as deep.
     """
     waiting = [tree]
     while waiting:
@@ -77,7 +77,9 @@ def _binds_tightly(parent: ast.AST, node: ast.expr) -> bool:
     return False
 
 
-@lru_cache(maxsize=512)  # every candidate is asked about several times, children about parents
+@lru_cache(
+    maxsize=512
+)  # each candidate is looked up several times, and as the parent of its children
 def _of_file(path: str, source: bytes) -> tuple[Literal, ...]:
     """Return the finite literals of a whole file by position."""
     try:
@@ -85,15 +87,22 @@ def _of_file(path: str, source: bytes) -> tuple[Literal, ...]:
         if codecs.lookup(encoding).name not in _ENCODINGS:
             return ()
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a candidate's style is no concern of the user's
+            warnings.simplefilter(
+                "ignore"
+            )  # warnings about a candidate's style do not interest the user
             tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):  # the last two: nested too deep
+    except (
+        SyntaxError,
+        ValueError,
+        RecursionError,
+        MemoryError,
+    ):  # the last two: nested too deeply
         return ()
     offsets = [0]
     for line in source.splitlines(keepends=True):
         offsets.append(offsets[-1] + len(line))
     if source.startswith(codecs.BOM_UTF8):
-        offsets[0] = len(codecs.BOM_UTF8)  # the first line's columns are counted from behind it
+        offsets[0] = len(codecs.BOM_UTF8)  # the first line's columns begin after it
     found = []
     for node, value, parent in _floats(tree):
         assert node.end_lineno is not None
@@ -110,7 +119,7 @@ def _of_file(path: str, source: bytes) -> tuple[Literal, ...]:
 def find(files: Files) -> tuple[Literal, ...]:
     """Return the float literals of the editable regions, by path and then by position.
 
-    Files that are no Python, do not parse, or are in an encoding other than UTF-8, have none.
+    Only Python files in UTF-8 that parse have any.
     """
     regions = find_regions(files, is_recorded=True)
     found: list[Literal] = []
@@ -127,13 +136,13 @@ def find(files: Files) -> tuple[Literal, ...]:
 
 
 def _written(literal: Literal, value: float, before: bytes, after: bytes) -> bytes:
-    """Write a value so that it is read back as this literal, between what stands around it."""
+    """Write a value so that it reads back as this literal, given the bytes around it."""
     text = repr(value).encode()
     if text.startswith(b"-"):
         if literal.binds_tightly or before.rstrip(b" \t").endswith(b"-"):
             text = b"(" + text + b")"
     elif literal.is_negated:
-        text = b"+" + text  # else that minus sign would become its own
+        text = b"+" + text  # else that minus sign would become part of it
     elif _WORD.match(before[-1:]):
         text = b" " + text  # "return-0.5" must not become "return0.5"
     return text + b" " if _WORD.match(after) else text

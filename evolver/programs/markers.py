@@ -1,9 +1,9 @@
 """Markers of editable regions: comment lines of their own. Pure functions on bytes.
 
-A marker is ``EVOLVE-BLOCK-START`` or ``EVOLVE-BLOCK-END`` in a comment of the file's language with
-nothing else on its line, and perhaps a name of one word behind it, after a space or a colon. In a
-string, in code, or in the middle of a sentence it is text. What looks like a marker and is none is
-an error: a program without the regions that its author meant would be evolved whole.
+A marker is ``EVOLVE-BLOCK-START`` or ``EVOLVE-BLOCK-END`` in a comment of the file's language,
+alone on its line. A name of one word may follow, after a space or a colon. In a string, in code, or
+in the middle of a sentence the words are text. A malformed marker is an error: without it, the
+whole file would be evolved.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _MARKER = re.compile(
     rb"[ \t]*EVOLVE-BLOCK-(?P<word>START|END)"
     rb"(?:(?:[ \t]*:[ \t]*|[ \t]+)(?P<name>" + _NAME + rb")?)?[ \t]*"
 )
-_HYPHEN = rb"(?:[\s_-]|\xe2\x80[\x90-\x95])"  # and the dashes that look like one
+_HYPHEN = rb"(?:[\s_-]|\xe2\x80[\x90-\x95])"  # and dashes that look like it
 _ALIKE = (
     rb"(?:(?i:evolve"
     + _HYPHEN
@@ -32,10 +32,10 @@ _ALIKE = (
     rb"|EVOLVE[_-]BLOCK|EVOLVE[_-](?:START|END)\b)"
 )
 _MENTION = re.compile(_ALIKE)
-# A sentence that goes on after the words is no marker with a slip.
+# A sentence that goes on after the words is text, not a malformed marker.
 _NEAR_MISS = re.compile(rb"[\W_]*" + _ALIKE)
 _BARE = re.compile(rb"[^\w\r\n]*EVOLVE-BLOCK-(?:START|END)\b(?:[ \t:]+[\w.-]+)?[^\w\r\n]*")
-# What runs of before took for a marker, wherever in a line it stood.
+# Older runs took these words for a marker anywhere in a line.
 _OLDER = re.compile(rb"EVOLVE-BLOCK-(?P<word>START|END)\b[ \t]*(?P<name>[\w.-]*)")
 _NEWLINE = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
@@ -46,7 +46,7 @@ class Marker:
     """A line that begins or ends an editable region.
 
     Attributes:
-        is_start: else it ends one.
+        is_start: does it begin a region?
         name: "" for none.
         start: offset of the line.
         end: offset behind the line's ending.
@@ -62,7 +62,7 @@ class Marker:
 
 @dataclass(frozen=True)
 class _Slip:
-    """A line that looks like a marker and is none."""
+    """A malformed marker."""
 
     number: int
     line: str
@@ -75,25 +75,24 @@ def markers(path: str, source: bytes, *, is_recorded: bool = False) -> tuple[Mar
     Args:
         path: of the file.
         source: its content.
-        is_recorded: a run holds it, so a line that looks like a marker and is none is read as
-            older runs read it.
+        is_recorded: does a run hold it? Then malformed markers are read as older runs read them.
 
     Raises:
-        UsageError: a line looks like a marker and is none, and `is_recorded` is false.
+        UsageError: a marker is malformed, and `is_recorded` is false.
     """
     found, slip = _read(ending(path), source)
     if is_recorded:
         return found
     if slip is not None:
         raise UsageError(
-            f"{path}:{slip.number}: '{slip.line}' looks like a marker of an editable region and is "
-            f"none: {slip.reason}. Write {_example(path)} on a line of its own"
+            f"{path}:{slip.number}: '{slip.line}' looks like a marker of an editable region but is "
+            f"malformed: {slip.reason}. Write {_example(path)} on a line of its own"
         )
     return found
 
 
 def is_marker(line: str, path: str = "") -> bool:
-    """Tell whether a line, by itself, is a marker in a file of this name.
+    """Tell whether a line is a marker in a file of this name.
 
     Without a path, a comment of any language counts.
     """
@@ -113,9 +112,11 @@ def _example(path: str) -> str:
     return f"'{first}' (and a name of one word, if you like) or '{last}'"
 
 
-@lru_cache(maxsize=512)  # every candidate is asked about several times, children about parents
+@lru_cache(
+    maxsize=512
+)  # each candidate is looked up several times, and as the parent of its children
 def _read(end: str, source: bytes) -> tuple[tuple[Marker, ...], _Slip | None]:
-    """Return the markers, slips that older runs took for one among them, and the first slip."""
+    """Return the markers, malformed ones of older runs among them, and the first malformed one."""
     found: list[Marker] = []
     slip: _Slip | None = None
     is_known = syntax(end) is not COMMON
@@ -123,7 +124,7 @@ def _read(end: str, source: bytes) -> tuple[tuple[Marker, ...], _Slip | None]:
     done, number = 0, 1
     for mention in _MENTION.finditer(source):
         if mention.start() < done:
-            continue  # on a line that has been read
+            continue  # on a line already read
         start = max(source.rfind(sign, 0, mention.start()) for sign in (b"\n", b"\r")) + 1
         number += len(source[done:start].splitlines())
         newline = _NEWLINE.search(source, mention.start())
@@ -146,13 +147,13 @@ def _read(end: str, source: bytes) -> tuple[tuple[Marker, ...], _Slip | None]:
 
 
 _Token = tuple[int, int, bool]  # start, end, whether it is a comment
-_Reading = re.Match[bytes] | str | None  # a marker, why it is none, or text
+_Reading = re.Match[bytes] | str | None  # a marker, why it is malformed, or text
 
 
 def _of_token(
     line: bytes, at: int, start: int, source: bytes, found: Sequence[_Token], end: str
 ) -> _Reading:
-    """Read a line that mentions a marker, in a language whose comments and strings are known."""
+    """Read a line with the words of a marker, in a language of known syntax."""
     place = start + at
     index = bisect_right(found, place, key=lambda token: token[0]) - 1
     if index < 0 or place >= found[index][1]:
@@ -181,7 +182,7 @@ def _of_token(
 
 
 def _of_line(line: bytes, at: int) -> _Reading:
-    """Read a line that mentions a marker, in a language that is not known."""
+    """Read a line with the words of a marker, in an unknown language."""
     text = line.removeprefix(_BOM).strip()
     inners = [_inner(text, COMMON, sign) for sign in _signs(text)]
     for inner in inners:
@@ -201,7 +202,7 @@ def _of_line(line: bytes, at: int) -> _Reading:
 
 
 def _signs(text: bytes) -> Iterator[tuple[str, str]]:
-    """Yield the signs that a comment begins and ends with, if it is one."""
+    """Yield the signs at both ends of a comment."""
     for opening, closing in COMMON.block:
         if text.startswith(opening.encode()) and text.endswith(closing.encode()):
             yield opening, closing
@@ -211,13 +212,13 @@ def _signs(text: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _inner(comment: bytes, shape: Syntax, signs: tuple[str, str] | None = None) -> bytes:
-    """Return what a comment says, without its signs."""
+    """Return the text of a comment without its signs."""
     pairs = [*shape.block, *((sign, "") for sign in shape.line)] if signs is None else [signs]
     for opening, closing in sorted(pairs, key=lambda pair: -len(pair[0])):
         first, last = opening.encode(), closing.encode()
         if comment[: len(first)].lower() == first and comment.endswith(last):
             said = comment[len(first) : len(comment) - len(last)]
-            # Signs are often repeated: ;; in Lisp, /// and /** in C.
+            # Signs may be repeated: ;; in Lisp, /// and /** in C.
             said = said.lstrip(first[-1:]) if not first.isalpha() else said
             return (said.rstrip(last[:1]) if last else said).strip()
     return comment.strip()
@@ -228,5 +229,5 @@ def _reason(inner: bytes, *, is_alone: bool) -> str:
         return "something else stands on its line"
     after = re.match(rb"EVOLVE-BLOCK-(?:START|END)(?P<rest>.*)", inner, re.DOTALL)
     if after is None or after["rest"][:1] in (b"_", b"-", b"."):
-        return "it is not spelled like one"
+        return "it is misspelled"
     return "only a name of one word may follow, after a space or a colon"

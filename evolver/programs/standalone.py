@@ -1,7 +1,7 @@
-"""The source of a function with what it needs of its module: a program that stands alone.
+"""The source of a function with what it needs from its module, as a program of its own.
 
-A candidate runs without the module that its function was written in. So the imports, the constants
-and the other functions that the function uses are written into the program's file before it.
+A candidate runs without the module in which its function was written. So the program's file also
+holds the imports, the constants and the other functions that the function uses.
 """
 
 from __future__ import annotations
@@ -29,35 +29,35 @@ _POSTPONED = "from __future__ import annotations\n"
 
 
 def source_of(program: Callable[..., Any]) -> str:
-    """Return the source of a function or a class, after what it uses of its surroundings.
+    """Return the source of a function or a class, after what it uses from its module.
 
     Raises:
-        UsageError: its source cannot be found, or it uses what cannot be written down.
+        UsageError: its source cannot be found, or it uses a value that has no source.
     """
     parts = _Parts()
     parts.add(program, _name_of(program))
     if parts.refused:
         reasons = "; ".join(f"{name} {reason}" for name, reason in parts.refused.items())
         raise UsageError(
-            f"the program {_name_of(program)} uses what cannot travel into its file: {reasons}. "
+            f"the program {_name_of(program)} uses what its file cannot hold: {reasons}. "
             "Define it inside the function, or give the program as a string"
         )
     return parts.text()
 
 
 class _Parts:
-    """What is written into the file: imports, constants, functions, each after what it needs."""
+    """The lines of the file: imports, constants, functions, each after what it needs."""
 
     def __init__(self) -> None:
-        self.refused: dict[str, str] = {}  # name -> why it cannot travel
-        self._bound: dict[str, Any] = {}  # name -> what it stands for in the file
+        self.refused: dict[str, str] = {}  # name -> why it cannot be written
+        self._bound: dict[str, Any] = {}  # name -> its value in the file
         self._imports: list[str] = []
         self._constants: list[str] = []
         self._sources: list[str] = []
         self._is_postponed = False
 
     def add(self, thing: Any, name: str) -> None:
-        """Add a function or a class under a name, and before it what it uses."""
+        """Add a function or a class under a name, after what it uses."""
         source, defined = _written(thing)
         surroundings, postponed = _surroundings(thing)
         self._is_postponed |= postponed and _is_annotated(source)
@@ -101,7 +101,7 @@ class _Parts:
 
 
 class _CannotTravelError(Exception):
-    """Why a value cannot be written down, as the end of a sentence."""
+    """Why a value cannot be written, as the end of a sentence."""
 
 
 def _name_of(thing: Any) -> str:
@@ -112,7 +112,7 @@ def _written(thing: Any) -> tuple[str, Sequence[str]]:
     """Return the source of a function or a class, and the names that it binds.
 
     Raises:
-        UsageError: there is none, or it is a part of a line.
+        UsageError: it has no source, or is part of a line.
     """
     name = _name_of(thing)
     try:
@@ -149,9 +149,9 @@ def _is_annotated(source: str) -> bool:
 
 
 def _surroundings(thing: Any) -> tuple[Mapping[str, Any], bool]:
-    """Return what the free names of a function or a class stand for.
+    """Return the values of the free names of a function or a class.
 
-    And whether its module postpones annotations, which are never evaluated then.
+    Also return whether its module postpones annotations, which are not evaluated then.
     """
     inner = inspect.unwrap(thing)
     if inspect.isclass(inner):
@@ -165,7 +165,7 @@ def _surroundings(thing: Any) -> tuple[Mapping[str, Any], bool]:
     for name, cell in zip(names, function.__closure__ or (), strict=True):
         try:
             found[name] = cell.cell_contents
-        except ValueError:  # it is not bound yet, or not any more
+        except ValueError:  # it is not bound now
             found.pop(name, None)
     return found, _postpones(function.__code__.co_flags)
 
@@ -175,7 +175,7 @@ def _postpones(flags: int) -> bool:
 
 
 def _free_names(source: str) -> list[str]:
-    """Return the names that a source reads and does not bind, in the order of their text."""
+    """Return the names that a source reads and does not bind, in the order of its text."""
     top = symtable.symtable(source, "program", "exec")
     own = {symbol.get_name() for symbol in top.get_symbols() if symbol.is_assigned()}
     own |= {child.get_name() for child in top.get_children()}
@@ -198,8 +198,8 @@ def _import_of(name: str, module: ModuleType) -> str:
     full = module.__name__
     if not _is_installed(full):
         raise _CannotTravelError(
-            f"is a module of your own, which no candidate can import (import what is used of it, "
-            f"by 'from {full} import ...', and its source goes along)"
+            f"is a module of your own, which no candidate can import (write "
+            f"'from {full} import ...', and the source of what you import is included)"
         )
     if full == name:
         return f"import {full}"
@@ -210,9 +210,9 @@ def _import_of(name: str, module: ModuleType) -> str:
 
 
 def _importing(name: str, value: Any, user: Any) -> str | None:
-    """Return the line that imports a value under a name; None where it is no installed one.
+    """Return the line that imports a value under a name; None where it is not installed.
 
-    By where a function or a class says that it stands, or as the module of who uses it does.
+    The line names the module of a function or a class, or repeats the import of the using module.
     """
     alias = f" as {name}"
     module, own = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
@@ -231,7 +231,7 @@ def _importing(name: str, value: Any, user: Any) -> str | None:
 
 
 def _module_of(thing: Any) -> ast.Module:
-    """Return the module that a function or a class was written in, as far as it has a source."""
+    """Return the module in which a function or a class was written; None without a source."""
     try:
         lines, _ = inspect.findsource(inspect.unwrap(thing))
         return ast.parse("".join(lines))
@@ -241,7 +241,7 @@ def _module_of(thing: Any) -> ast.Module:
 
 @cache
 def _is_installed(module: str) -> bool:
-    """Does a candidate find a module: in the standard library, or in an installed package?"""
+    """Can a candidate import a module: from the standard library, or an installed package?"""
     top = module.partition(".")[0]
     if top in ("evolver", "__main__"):
         return False
@@ -262,7 +262,7 @@ def _literal(value: Any) -> str:
     """Write a constant as Python.
 
     Raises:
-        _CannotTravelError: it is none, or too long.
+        _CannotTravelError: it is not a constant, or too long.
     """
     text = _expression(value)
     if len(text) > _LARGEST:

@@ -70,7 +70,7 @@ def test_so_is_one_that_uses_other_things_of_this_file(tmp_path):
     )
     misfit = sum(abs(f(x) - (2 * x + 1.0)) for x in (0.0, 1.0, 2.0, 3.0))
     assert run.elites[0].evaluation.metrics == {"error": misfit}
-    with pytest.raises(evolver.UsageError, match=r"cannot travel.*LOCK is a _thread\.lock"):
+    with pytest.raises(evolver.UsageError, match=r"its file cannot hold.*LOCK is a _thread\.lock"):
         evolver.evolve(locked, evaluate=misfit_to(1.0), minimize="error")
 
 

@@ -107,7 +107,7 @@ def test_the_file_is_read_and_not_imported(tmp_path: Path) -> None:
     assert isinstance(EvaluatorSource("score.py:evaluate", tmp_path).load({}), InsideEvaluator)
     assert find_inside("score.py:other", tmp_path) is None
     assert find_inside("package.module:evaluate", tmp_path) is None
-    with pytest.raises(UsageError, match=r"broken.py:1: .*mend it first"):
+    with pytest.raises(UsageError, match=r"broken.py:1: .*fix it first"):
         find_inside("broken.py:evaluate", tmp_path)
 
 

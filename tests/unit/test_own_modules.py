@@ -62,7 +62,7 @@ def test_a_module_of_a_package_needs_the_packages_around_it(folder):
 def test_what_is_no_python_is_named(folder):
     (folder / "a.py").write_text("x = (\n")
     (folder / "p.py").write_text("import a\n")
-    with pytest.raises(UsageError, match=r"a\.py:1: .*mend it first"):
+    with pytest.raises(UsageError, match=r"a\.py:1: .*fix it first"):
         list(own_modules(folder / "p.py", [folder]))
 
 

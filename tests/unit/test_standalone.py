@@ -134,7 +134,9 @@ REFUSED = {
 def test_what_cannot_travel_is_named(module, text, said):
     module("K = 1\n", "own_module")
     module("K = 2\ndef g(x): return K * x\n", "own_other")
-    with pytest.raises(UsageError, match=f"program f uses what cannot travel.*{said}") as caught:
+    with pytest.raises(
+        UsageError, match=f"program f uses what its file cannot hold.*{said}"
+    ) as caught:
         source_of(module(text).f)
     assert "\n" not in str(caught.value)
 

@@ -1,9 +1,9 @@
 """Edits in a model's answer, read and applied inside the editable regions. Pure functions.
 
-Three formats: SEARCH/REPLACE blocks and unified diffs (`parse`, which tells them apart, and
-`apply`), and code to stand in place of whole regions or files (`rewrite`). `make`, `make_unified`
-and `make_rewrite` write them. Whatever cannot be applied raises `EditError`, whose `report` is what
-a repair prompt says to the model.
+There are three formats: SEARCH/REPLACE blocks and unified diffs (`parse`, which tells them apart,
+and `apply`), and code that replaces whole regions or files (`rewrite`). `make`, `make_unified` and
+`make_rewrite` write them. An edit that cannot be applied raises `EditError`; its `report` goes into
+the prompt that asks the model again.
 """
 
 from collections.abc import Collection, Sequence
@@ -42,25 +42,25 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
         EditError: there is no edit, or one is not finished.
     """
     lines = answer_lines(answer)
-    # What is begun first holds the other: code may have lines like the marks of either.
+    # The format that begins first holds the other: code may have lines like the marks of both.
     if unified.begins_in(lines[: marks.first(lines)]):
         return unified.parse(answer, paths)
     return blocks.parse(answer, paths)
 
 
 def holds_edits(answer: str) -> bool:
-    """Tell whether an answer holds a block or a unified diff, begun at least.
+    """Tell whether an answer holds at least the beginning of a block or a unified diff.
 
     Raises:
-        EditError: what is thought and what is the answer cannot be told.
+        EditError: reasoning and answer cannot be told apart.
     """
     return _hold_edits(answer_lines(answer))
 
 
 def holds_edits_beside_code(answer: str) -> bool:
-    """Tell whether an answer's edits stand outside its code: in no fence, or first in one.
+    """Tell whether an answer has edits outside its code: in no fence, or first in one.
 
-    What looks like an edit in the middle of fenced code belongs to the code.
+    Lines like an edit in the middle of fenced code belong to the code.
 
     Raises:
         EditError: as `holds_edits`.
@@ -83,7 +83,7 @@ def _hold_edits(lines: Sequence[str]) -> bool:
 
 
 def _begins_with_an_edit(fenced: Sequence[str]) -> bool:
-    """Tell whether the first line of a fenced block, but for a path, is that of an edit."""
+    """Tell whether a fenced block begins with an edit, perhaps below a path."""
     body = [line for line in fenced[1:-1] if line.strip()]
     if body and path_in(body[0]) is not None:
         body = body[1:]

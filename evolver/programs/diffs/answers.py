@@ -22,12 +22,12 @@ _PLACEHOLDER = re.compile(
 
 
 def answer_lines(answer: str) -> list[str]:
-    r"""Return the answer's lines, without thoughts and with ``\n`` alone between them.
+    r"""Return the answer's lines without its thoughts.
 
-    Where none ends in it, ``\r`` ends a line.
+    Lines end in ``\n`` or ``\r\n``. In an answer without ``\n``, they end in ``\r``.
 
     Raises:
-        EditError: a thought never ends, or where it ends cannot be told.
+        EditError: a thought has no end, or its end is ambiguous.
     """
     text = answer.replace("\r\n", "\n").removeprefix("\ufeff")
     text = text if "\n" in text else text.replace("\r", "\n")
@@ -35,7 +35,7 @@ def answer_lines(answer: str) -> list[str]:
 
 
 def summary(answer: str) -> str:
-    """Return the first paragraph of prose before any code, at most 300 characters of it."""
+    """Return at most 300 characters of the first paragraph of prose before any code."""
     text = "\n".join(answer_lines(answer))
     code = _CODE.search(text)
     prose = text if code is None else text[: code.start()]
@@ -47,25 +47,25 @@ def summary(answer: str) -> str:
 
 
 def check_nothing_left_out(lines: Iterable[str], known: Collection[str]) -> None:
-    """Refuse new code that says that some of it stays as it was.
+    """Raise where new code has a placeholder for lines that stay as they were.
 
     Args:
         lines: the new code.
-        known: the lines that it replaces; what stands there already is no placeholder.
+        known: the lines of the old code; a line of these is no placeholder.
 
     Raises:
-        EditError: a line stands for code that is not written.
+        EditError: a line is a placeholder.
     """
     for line in lines:
         if _PLACEHOLDER.match(line) and line not in known:
             raise EditError(
                 f"the line {line.strip()[:60]!r} leaves code out; write all of it, "
-                "nothing is filled in"
+                "because nothing is filled in"
             )
 
 
 def path_in(line: str, known: Collection[str] = ()) -> str | None:
-    """Return the path that a line consists of, whatever marks stand around it; None: prose."""
+    """Return the path that a line consists of, without marks around it; None for prose."""
     bare = re.sub(r"^(?:file|path)(?:name)?\s*:\s*", "", line.strip("#/*`\"': \t"), flags=re.I)
     bare = bare.strip("*`\"': \t")
     for candidate in (line.strip(), bare):
@@ -76,7 +76,7 @@ def path_in(line: str, known: Collection[str] = ()) -> str | None:
 
 
 def resolve_path(path: str, known: Collection[str]) -> str | None:
-    """Return the known path that is meant: itself, or the only one with that ending."""
+    """Return the known path that is equal, or the only one with that ending."""
     if path in known:
         return path
     ending = "/" + path.removeprefix("./").lstrip("/")

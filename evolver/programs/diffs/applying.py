@@ -1,4 +1,4 @@
-"""Edits applied inside the editable regions, whatever format they were written in."""
+"""Edits of any format, applied inside the editable regions."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from evolver.types import Files
 
 @dataclass(frozen=True)
 class Edit:
-    r"""Lines to find and lines to stand there instead. Each ends in ``\n``; no line is "".
+    r"""Lines to find and the lines that replace them. Each line ends in ``\n``.
 
     Attributes:
         search: the lines as they stand in the file.
         replace: the new lines.
         path: of the file; None: the only one where the search matches.
-        line: number, from 1, of the line where the search is believed to stand; of several places
-            the nearest is meant. None: there must be one place only.
+        line: number, from 1, of the line where the search should match; of several matches the
+            nearest is taken. None: there must be one match only.
         has_last_newline: whether the file's last line ends in a newline afterwards; None: as it
             does now.
-        otherwise: other readings of the same words, for where this one matches only loosely.
-        readings: all readings, the shortest search first, where several lines could divide it.
-            This edit is the first of them. See `_apply_only` for which one is meant.
+        otherwise: other readings of the same lines, tried where this one has no exact match.
+        readings: all readings, the shortest search first, where several lines could divide the
+            block. This edit is the first of them. `_apply_only` chooses.
     """
 
     search: str
@@ -45,17 +45,17 @@ class Edit:
 def apply(edits: Sequence[Edit], files: Files, readonly: Collection[str] = ()) -> dict[str, bytes]:
     """Return the files after the edits, made one after the other.
 
-    An edit may hold lines from around a region, markers included, as long as what it changes lies
+    An edit may hold lines from around a region, markers included, but may change only lines
     inside one.
 
     Args:
         edits: what `parse` found.
         files: the parent's editable files.
-        readonly: paths of files that stand beside them, for a clearer refusal.
+        readonly: paths of files that may not change, for a clearer error.
 
     Raises:
-        EditError: edits match nothing, match several places, or change what is not editable; all
-            of them are reported, with the lines closest to what was searched.
+        EditError: edits match nothing, match several places, or change lines outside the regions.
+            The report has all of them, with the lines closest to each search.
     """
     changed = dict(files)
     failures: list[EditError] = []
@@ -74,16 +74,16 @@ def apply(edits: Sequence[Edit], files: Files, readonly: Collection[str] = ()) -
 
 @dataclass(frozen=True)
 class _Change:
-    """What an edit changes at one place where it matches."""
+    """What an edit changes where it matches."""
 
     path: str
     at: int  # index of the first searched line
     parts: Sequence[Part]  # in order
-    child: bytes | None  # the file afterwards; None where it changes what is not editable
+    child: bytes | None  # the file afterwards; None where lines outside the regions change
 
     @property
     def start(self) -> int:
-        """Index of the first line that changes, if any does."""
+        """Index of the first line that changes, else of the first searched line."""
         return self.parts[0].start if self.parts else self.at
 
 
@@ -112,11 +112,11 @@ def _apply_one(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str,
 
 
 def _apply_only(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str, bytes]:
-    """Apply the reading of an edit that is meant: the longest that stands, else the only possible.
+    """Apply one reading: the longest search that matches exactly, else the only applicable one.
 
-    A search that holds a line of ======= and stands in the program to the letter is no chance: such
-    a line underlines a heading. Every shorter search, which ends above that line, stands there too.
-    One that begins and ends with such a line says less: its last one may divide the block.
+    A search that holds a line of ======= and matches exactly holds a heading with its underline:
+    this is no coincidence. Every shorter search ends above that line, so it matches as well. A
+    search that begins and ends with such a line is ambiguous: its last line may be the divider.
     """
     texts = [Text(files[path]) for path in _candidates(edit, files, readonly)]
     for reading in edit.readings[:0:-1]:
@@ -142,13 +142,13 @@ def _apply_only(edit: Edit, files: Files, readonly: Collection[str]) -> dict[str
     sentence = "a block has several lines of =======, and more than one could divide it"
     raise EditError(
         sentence,
-        f"{sentence}. Write it once more with its three marks two characters longer, such as "
+        f"{sentence}. Write it again with its three marks two characters longer, such as "
         f"{'<' * 9} SEARCH, {'=' * 9} and {'>' * 9} REPLACE.\n{_quoted(edit)}",
     )
 
 
 def _nearest_to(line: int | None, changes: list[_Change]) -> list[_Change]:
-    """Of changes in one file, keep those that lie as near to a line as any."""
+    """Keep the changes nearest to a line, where all are in one file."""
     if line is None or len({change.path for change in changes}) != 1:
         return changes
     distances = [abs(change.at + 1 - line) for change in changes]
@@ -194,9 +194,10 @@ def _split(text: str) -> list[str]:
 
 
 def _change(path: str, text: Text, match: Match, edit: Edit, files: Files) -> _Change:
-    """Say what a match changes: what the edit says, else that with the markers left alone.
+    """Return what a match changes.
 
-    The first that leaves alone what is outside the regions is meant.
+    Of three readings, the first that keeps the lines outside the regions is taken: as the edit
+    says, with the markers kept in between, and with the markers kept around it.
     """
     whole = Part(match.start, match.end, list(match.lines))
     readings = [[whole] if text.lines[whole.start : whole.end] != whole.lines else []]
@@ -214,7 +215,7 @@ def _change(path: str, text: Text, match: Match, edit: Edit, files: Files) -> _C
 
 
 def _around_markers(path: str, text: Text, match: Match) -> Part:
-    """Leave the markers of regions where they are, whatever the edit makes of them."""
+    """Keep the markers at both ends of a change, whatever the edit makes of them."""
     start, end, lines = match.start, match.end, list(match.lines)
     old = text.lines
     while start < end and is_marker(old[start], path):
@@ -229,7 +230,7 @@ def _around_markers(path: str, text: Text, match: Match) -> Part:
 
 
 def _between_markers(path: str, text: Text, match: Match) -> list[Part] | None:
-    """Split a change at the markers that it leaves alone; None where it does not."""
+    """Split a change at its markers; None where it changes a marker."""
     before = _stretches(path, text.lines[match.start : match.end])
     after = _stretches(path, match.lines)
     if [marker.strip() for marker, _ in before] != [marker.strip() for marker, _ in after]:

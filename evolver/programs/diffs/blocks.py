@@ -1,18 +1,18 @@
 r"""SEARCH/REPLACE blocks: read from an answer, and made from two versions.
 
-A block, with the path of its file above it where there are several::
+A block, below the path of its file where there are several files::
 
     src/exp2.py
     <<<<<<< SEARCH
-    lines as they stand in the file
+    lines of the file
     =======
-    lines to stand there instead
+    the lines that replace them
     >>>>>>> REPLACE
 
-The marks are seven characters long. Where the code itself holds such lines, longer marks of equal
-length (`make` writes them) keep the block apart from what is in it. With marks of seven, of several
-lines of ======= that one divides the halves whose SEARCH stands in the program, the longest such
-SEARCH first, for it may hold headings with their underlines.
+The marks are seven characters long. Where the code itself holds such lines, the three marks are
+longer (`make` writes them so). In a block with marks of seven and several lines of =======, the
+SEARCH tells which of them divides it: the longest SEARCH that stands in the program is meant, since
+it may hold headings with their underlines.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from evolver.programs.diffs.text import Text
 from evolver.programs.edits import Region, find_regions, violation
 from evolver.types import Files
 
-_CONTEXT = 2  # lines around a change that `make` writes where fewer would do
+_CONTEXT = 2  # lines around a change that `make` writes at least
 
 
 def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
@@ -43,8 +43,8 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
         paths: the paths that a line above a block may name.
 
     Raises:
-        EditError: there is no block, one is not finished, its marks can be read in more ways than
-            the program could tell apart, or they are of several proposals.
+        EditError: there is no block, one is not finished, its marks are ambiguous, or the blocks
+            are of several proposals.
     """
     lines = answer_lines(answer)
     edits: list[Edit] = []
@@ -75,13 +75,13 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
 
 
 _LONGER = (
-    "where the code itself holds such lines, make all three lines of a block longer, by the same "
-    "number of characters"
+    "where the code itself holds such lines, write all three marks of the block longer, by the "
+    "same number of characters"
 )
 
 
 def _check_stray(line: str, blocks: int) -> None:
-    """Refuse a line that closes a block where none is open: the one before may end there."""
+    """Raise for a line that closes no block: the block above it may be meant to end there."""
     closing = marks.CLOSE.match(line)
     if closing is None or len(closing[1]) < marks.SIZE:
         return
@@ -90,7 +90,7 @@ def _check_stray(line: str, blocks: int) -> None:
 
 
 def _edit(lines: Sequence[str], size: int, path: str | None, number: int) -> Edit:
-    """Return a block's edit, with a reading for each line that may divide it."""
+    """Return a block's edit, with a reading for each possible divider."""
     found = [
         (index, len(mark[1]))
         for index, mark in enumerate(map(marks.DIVIDE.match, lines))
@@ -100,7 +100,7 @@ def _edit(lines: Sequence[str], size: int, path: str | None, number: int) -> Edi
     readings = []
     for divider in own or [index for index, _ in found]:
         search, new = lines[:divider], lines[divider + 1 :]
-        # Marks of another length in one half alone are what is left of another block.
+        # Marks of another length in one half alone are the rest of another block.
         if size <= marks.SIZE and any(marks.strays(new, search)):
             continue
         readings.append(Edit(_text(search), _text(new), path))
@@ -118,9 +118,8 @@ def _text(lines: Sequence[str]) -> str:
 def make(before: Files, after: Files) -> str:
     """Return blocks that turn one version of some files into the other.
 
-    Each search stands in its file once only, at the moment when its turn comes. Each file must
-    have one kind of line ending, and the last lines of both versions must both end in it, or both
-    not.
+    Each search matches once when the blocks before it are applied. Each file must have one kind of
+    line ending, and the last lines of both versions must both have one or both have none.
 
     Raises:
         ValueError: the versions differ outside the editable regions.
@@ -147,7 +146,7 @@ def make(before: Files, after: Files) -> str:
 def _line_changes(
     source: bytes, region: Region, body: bytes
 ) -> Iterator[tuple[int, int, Sequence[str]]]:
-    """Yield start, end and new lines of what differs in a region, counted from the file's top."""
+    """Yield start, end and new lines of each change in a region, counted from the file's top."""
     above = len(Text(source[: region.start]).lines)
     old, new = Text(source[region.start : region.end]).lines, Text(body).lines
     matcher = SequenceMatcher(None, old, new, autojunk=False)
@@ -161,7 +160,7 @@ def _line_changes(
 def _edits_for(
     lines: Sequence[str], changes: Sequence[tuple[int, int, Sequence[str]]], path: str | None
 ) -> list[Edit]:
-    """Give each change enough context to be the only place that its search matches."""
+    """Give each change enough context for its search to match once."""
     current, shift, edits = list(lines), 0, []
     for first, last, new in changes:
         start, end = first + shift, last + shift

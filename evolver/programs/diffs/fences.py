@@ -1,8 +1,8 @@
 """The fenced blocks of an answer, by the rules of CommonMark (https://spec.commonmark.org/0.31.2/).
 
 A fence is closed by one of the same character and at least its length, alone on its line. So a
-longer fence holds shorter ones. Models also nest fences of one length, which CommonMark has no way
-to read. Where only one of the two readings is whole, it is the one that is meant.
+longer fence can hold shorter ones. Models also nest fences of the same length, which CommonMark
+does not allow. Where only one of the two readings closes every fence, that reading is taken.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from evolver.errors import EditError
 from evolver.programs import languages
 
 _FENCE = re.compile(r"(?P<indent>[ \t]*)(?P<ticks>`{3,}|~{3,})[ \t]*(?P<info>.*?)[ \t]*$")
-_INDENT = 3  # columns beyond its opening's that a fence may stand deeper and still close it
+_INDENT = 3  # most columns that a closing fence may be indented deeper than its opening one
 _TITLE = re.compile(r"\b(?:title|file|filename|path|name)\s*[=:]\s*[\"']?([^\s\"'}]+)", re.I)
 
 
 @dataclass(frozen=True)
 class Fence:
-    """A fenced block: the lines inside it, and what stands beside its opening.
+    """A fenced block: its lines and the text beside and above its opening.
 
     Attributes:
         lines: without the indent of the opening.
-        info: what follows the opening's characters: a language, a path, attributes.
+        info: the text after the opening characters: a language, a path, attributes.
         above: the last line above that is not blank.
         start: index of the opening line.
         end: index of the closing line.
@@ -45,7 +45,7 @@ class Fence:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """What the info string may call the block: a path, or a region's name."""
+        """Names for the block in the info string: a path, or a region's name."""
         titles = _TITLE.findall(self.info)
         first, _, rest = self.info.partition(" ")
         language, _, behind = first.partition(":")
@@ -61,7 +61,7 @@ def is_fence(line: str) -> bool:
 
 def _match(line: str) -> re.Match[str] | None:
     found = _FENCE.match(line)
-    # Three backticks with more behind them on the line are code within a sentence.
+    # Three backticks with more backticks on the same line are code in a sentence.
     return None if found is None or (found["ticks"][0] == "`" and "`" in found["info"]) else found
 
 
@@ -74,7 +74,7 @@ def fences(lines: Sequence[str]) -> list[Fence]:
     """Return the fenced blocks.
 
     Raises:
-        EditError: the last fence is never closed, or there are two ways to read them.
+        EditError: the last fence is not closed, or nested fences are ambiguous.
     """
     plain = _read(lines, nests=False)
     if plain.is_whole and not plain.holds_an_opening:
@@ -91,7 +91,7 @@ def fences(lines: Sequence[str]) -> list[Fence]:
 
 
 def closing(lines: Sequence[str], start: int) -> int | None:
-    """Return the index of the line that closes the block opened at `start`; None: none does."""
+    """Return the index of the line that closes the block opened at `start`; None for none."""
     opening = _match(lines[start])
     assert opening is not None
     for index in range(start + 1, len(lines)):
@@ -142,7 +142,7 @@ def _read(lines: Sequence[str], *, nests: bool) -> _Reading:
 
 
 def _may_close(opening: re.Match[str], fence: re.Match[str]) -> bool:
-    """Tell whether a fence closes another, but for what stands behind its characters."""
+    """Tell whether a fence may close another, if nothing follows its characters."""
     return (
         fence["ticks"][0] == opening["ticks"][0]
         and len(fence["ticks"]) >= len(opening["ticks"])

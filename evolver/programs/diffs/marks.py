@@ -1,4 +1,4 @@
-"""The lines that set off a SEARCH/REPLACE block, and where whole blocks stand."""
+"""The three marks of a SEARCH/REPLACE block, and where blocks begin and end."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 OPEN = re.compile(r"[ \t]*(<{5,})[ \t]*SEARCH\b[ \t]*(.*)$", re.IGNORECASE)
 DIVIDE = re.compile(r"[ \t]*(={5,})[ \t]*$")
 CLOSE = re.compile(r"[ \t]*(>{5,})[ \t]*(?:REPLACE)?[ \t]*$", re.IGNORECASE)
-#: Signs of a line, where the code itself calls for no more.
+#: Characters of a mark, where the code itself has no such lines.
 SIZE = 7
-# What git leaves in a file where versions conflict, and some models write instead of SEARCH.
+# Git's conflict markers, which some models write instead of SEARCH/REPLACE.
 _CONFLICT = (
     re.compile(r"<{7}(?: (?!SEARCH\b).*)?$"),
     re.compile(r"={7}$"),
@@ -24,7 +24,7 @@ def first(lines: Sequence[str]) -> int | None:
 
 
 def find(lines: Sequence[str], start: int, mark: re.Pattern[str], size: int) -> int | None:
-    """Find a block's next mark: one of its own size, else of any, before another block opens."""
+    """Find a block's next mark before another block opens: of its own size, else of any."""
     of_any_size = None
     for index in range(start, len(lines)):
         opening = OPEN.match(lines[index])
@@ -39,7 +39,7 @@ def find(lines: Sequence[str], start: int, mark: re.Pattern[str], size: int) -> 
 
 
 def end(lines: Sequence[str], start: int) -> int | None:
-    """Return the index of the line that closes the block opened at `start`; None: none does."""
+    """Return the index of the line that closes the block opened at `start`; None for none."""
     opening = OPEN.match(lines[start])
     assert opening is not None
     divider = find(lines, start + 1, DIVIDE, len(opening[1]))
@@ -47,19 +47,19 @@ def end(lines: Sequence[str], start: int) -> int | None:
 
 
 def longest(lines: Sequence[str]) -> int:
-    """Return how many signs the longest line has that looks like a mark; 0 for none."""
+    """Return the number of characters of the longest line like a mark; 0 for none."""
     found = (OPEN.match(line) or DIVIDE.match(line) or CLOSE.match(line) for line in lines)
     return max((len(mark[1]) for mark in found if mark is not None), default=0)
 
 
 def needed(lines: Sequence[str]) -> int:
-    """Return how many signs the marks of a block need to be told from those in its lines."""
+    """Return how long the marks of a block must be to differ from those in its lines."""
     found = longest(lines)
     return max(SIZE, found) + 1 if found else SIZE
 
 
 def strays(lines: Sequence[str], known: Sequence[str]) -> Iterator[str]:
-    """Yield lines of new code that open or close a block and stood in none of the old."""
+    """Yield lines of new code that open or close a block and are not in the old code."""
     for line in lines:
         if (OPEN.match(line) or CLOSE.match(line)) and line not in known:
             yield line
@@ -71,7 +71,7 @@ def has_word(line: str) -> bool:
 
 
 def has_conflict(lines: Sequence[str]) -> bool:
-    """Tell whether two versions stand one above the other, set off by lines as git writes them."""
+    """Tell whether two versions stand between git's conflict markers."""
     wanted = iter(_CONFLICT)
     mark = next(wanted)
     for line in lines:

@@ -1,4 +1,4 @@
-"""Find lines in a text: exactly, then whatever their whitespace, then the closest that there are.
+"""Find lines in a text: exactly, then with other white space, then the closest ones.
 
 Lines are strings without their line endings.
 """
@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from evolver.programs.diffs.typography import mended, plain
 
 _WORD = re.compile(r"\w+")
-_TAB_WIDTH = 4  # columns, where nothing says otherwise
+_TAB_WIDTH = 4  # columns, where the text does not show another width
 
 
 @dataclass(frozen=True)
 class Match:
-    """What a replacement changes at one place where the searched lines stand.
+    """What a replacement changes where the searched lines match.
 
-    Lines that search and replacement begin or end with alike are context, and no part of it.
+    Equal lines at the beginning or end of search and replacement are context, not part of it.
 
     Attributes:
         at: index of the first searched line.
@@ -37,7 +37,7 @@ class Match:
 def find_exactly(
     lines: Sequence[str], search: Sequence[str], replace: Sequence[str]
 ) -> list[Match]:
-    """Return the places where `search` stands to the letter, else but for ends of lines."""
+    """Return the exact matches, else those that differ in white space at the ends of lines."""
     for key in (str, str.rstrip):
         starts = list(_windows(lines, search, key))
         if starts:
@@ -46,12 +46,12 @@ def find_exactly(
 
 
 def find(lines: Sequence[str], search: Sequence[str], replace: Sequence[str]) -> list[Match]:
-    """Return the places where `search` stands, by the strictest reading that finds any.
+    """Return the matches of `search` by the strictest comparison that finds any.
 
-    The readings: to the letter; ignoring white space at the ends of lines; ignoring blank lines
-    around the search as well; ignoring how deep it is indented, as long as what is indented alike
-    in the search is indented alike in the text. Then the last three with characters that look
-    alike taken for the same (`evolver.programs.diffs.typography`).
+    The comparisons: exact; ignoring white space at the ends of lines; ignoring also blank lines
+    around the search; ignoring also the depth of indentation, as long as equal indents in the
+    search are equal indents in the text. Then the last three with characters that look alike
+    taken as equal (`evolver.programs.diffs.typography`).
     """
     exactly = find_exactly(lines, search, replace)
     if exactly:
@@ -69,7 +69,7 @@ def _find(
     replace: Sequence[str],
     fold: Callable[[str], str],
 ) -> list[Match]:
-    """Return the places where lines stand that `fold` makes the same, else those of other depth."""
+    """Return the matches of lines made equal by `fold`, else those of another depth."""
     folded, wanted = list(map(fold, lines)), list(map(fold, search))
 
     def words(at: int) -> Sequence[str]:
@@ -106,12 +106,11 @@ def _match(
 
 
 def nearest(lines: Sequence[str], search: Sequence[str]) -> tuple[int, int] | None:
-    """Return start and end of the lines most like `search`, or None where nothing is like it.
+    """Return start and end of the lines most like `search`; None where no line is like it.
 
-    Each searched line votes for the places where it would begin if a line of the text were it.
-    A vote weighs as much as the words that the two have in common, rare ones more than others:
-    200 times cheaper than comparing all lines by their characters, which took 3.6 seconds
-    for 30 lines in a file of 3,000.
+    Each searched line votes for the start that would put it on a line with common words. Rare
+    words weigh more. This is 200 times cheaper than to compare all lines by their characters,
+    which took 3.6 seconds for 30 lines in a file of 3,000.
     """
     holders: dict[str, list[int]] = {}  # word -> the lines that hold it
     for index, line in enumerate(lines):
@@ -148,7 +147,7 @@ def _windows(
 def _without_blank_edges(
     search: Sequence[str], replace: Sequence[str]
 ) -> tuple[Sequence[str], Sequence[str]]:
-    """Cut blank lines off both ends of the search, and as many off the replacement's."""
+    """Remove blank lines from both ends of the search, and the same ones of the replacement."""
     while search and not search[0].strip():
         search = search[1:]
         if replace and not replace[0].strip():
@@ -184,7 +183,7 @@ def _reindent(line: str, mapping: Mapping[str, str]) -> str:
     if known:
         base = max(known, key=len)
         return mapping[base] + _convert(indent[len(base) :], mapping) + code
-    base = min(mapping, key=len)  # shallower than all that was searched
+    base = min(mapping, key=len)  # shallower than every searched line
     if mapping[base].endswith(base):
         return mapping[base].removesuffix(base) + indent + code
     if base.endswith(mapping[base]):

@@ -6,15 +6,15 @@ import re
 
 from evolver.errors import EditError
 
-_TAGS = r"(?:</?\w+>|\d+[.)]|[\W_])*"  # and whatever else a heading begins with
+_TAGS = r"(?:</?\w+>|\d+[.)]|[\W_])*"  # and other characters that a heading may begin with
 _COUNT = r"(?:\d+|one|two|three)"
-# A line that begins another proposal, whatever follows on it.
+# The beginning of a line that opens another proposal.
 _ANOTHER = re.compile(
     rf"{_TAGS}(?:(?:option|alternative|variant|approach|possibility)\b[\W_]*"
     rf"(?:{_COUNT}|[a-z]|first|second)\b|alternatively\b)",
     re.IGNORECASE,
 )
-# A heading that calls what stands below it a draft, or the answer after one.
+# A heading of a draft, or of the answer that follows one.
 _DRAFT = re.compile(
     rf"{_TAGS}(?:(?:my|the|an?)\s+)?(?:"
     r"(?:(?:first|second|third|initial|previous|earlier|rough|failed|rejected|abandoned|discarded"
@@ -29,27 +29,27 @@ _FOLD = re.compile(r"<(/?)details\b", re.IGNORECASE)
 
 
 class Proposals:
-    """What sets the edits of an answer apart, as the answer is read from its top."""
+    """Finds what separates the edits of an answer, which is read from its top."""
 
     def __init__(self) -> None:
-        """Nothing is read yet."""
+        """Begin with an empty answer."""
         self._edits: list[bool] = []  # for each, whether it stands in a folded section
         self._heads: set[int] = set()  # how many edits stand above each heading
         self._depth = 0
 
     def read(self, line: str) -> None:
-        """Take in a line that stands in no edit."""
+        """Read a line outside of edits."""
         if _ANOTHER.match(line) or _DRAFT.match(line):
             self._heads.add(len(self._edits))
         for slash in _FOLD.findall(line):
             self._depth = max(0, self._depth + (-1 if slash else 1))
 
     def add(self) -> None:
-        """Take in an edit."""
+        """Count an edit."""
         self._edits.append(self._depth > 0)
 
     def check(self) -> None:
-        """See whether the edits are of one proposal.
+        """Raise where the edits are of several proposals.
 
         Raises:
             EditError: a heading stands between them, or some stand in folded sections and others

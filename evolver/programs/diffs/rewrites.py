@@ -1,4 +1,4 @@
-"""Code that stands in place of a whole region or file: read from an answer's fences, and made."""
+"""Code that replaces a whole region or file: read from an answer's fences, and made."""
 
 from __future__ import annotations
 
@@ -23,28 +23,28 @@ from evolver.programs.languages import language
 from evolver.programs.markers import is_marker, markers
 from evolver.types import Files
 
-#: Languages in whose files fences are no rarity.
+#: Languages in whose files fences are common.
 _PROSE = ("markdown", "text", "jinja", "rst", "org")
 _DEFINED = re.compile(r"(?:(?:async\s+)?def|class)\s+(\w+)")
 
 
 def rewrite(answer: str, files: Files, readonly: Collection[str] = ()) -> dict[str, bytes]:
-    """Return the files with the regions that the answer gives in full.
+    """Return the files with the regions that the answer rewrites.
 
     A fenced block holds the code of one region, or a whole file with its markers. The line above
-    it, or its info string, names the region (`Region.label`, or its name alone) or the file. With
-    one region in all nothing needs a name. Of several unnamed blocks those in the program's
-    language count first, and of these the one that is a whole program: that defines what the
-    region defines, or is by far the longest.
+    it, or its info string, names the region (`Region.label`, or its name alone) or the file. A
+    program with one region needs no names. Of several unnamed blocks, those in the program's
+    language are preferred, and of these the one that defines all names that the region defines, or
+    is by far the longest.
 
     Args:
         answer: what the model wrote, prose around the blocks included.
         files: the parent's editable files.
-        readonly: paths of files that stand beside them, for a clearer refusal.
+        readonly: paths of files that may not change, for a clearer error.
 
     Raises:
-        EditError: no fenced block, one that is cut off, one that fits no region, several that
-            could be meant, or one that changes what is not editable.
+        EditError: there is no fenced block, one is cut off, fits no region, changes lines outside
+            the regions, or several blocks fit a region.
     """
     blocks = _blocks(answer_lines(answer), files)
     if not blocks:
@@ -61,8 +61,8 @@ def rewrite(answer: str, files: Files, readonly: Collection[str] = ()) -> dict[s
     is_prose = any(language(region.path) in _PROSE for region in named or regions)
     if is_prose and unnamed and (named or len(unnamed) > 1):
         raise EditError(
-            "the answer holds several fenced blocks, and those of the text cannot be told from "
-            "the others; put the whole text in one block with a longer fence (````)"
+            "the answer holds several fenced blocks, and which of them belong to the text is "
+            "ambiguous; put the whole text in one block with a longer fence (````)"
         )
     if not named and len(regions) == 1:
         named = {regions[0]: unnamed}
@@ -78,24 +78,24 @@ def rewrite(answer: str, files: Files, readonly: Collection[str] = ()) -> dict[s
 
 @dataclass(frozen=True)
 class _Offer:
-    """Lines of a block for one region."""
+    """The lines that a block has for one region."""
 
     block: Fence
     lines: Sequence[str]
 
 
 def _blocks(lines: Sequence[str], files: Files) -> list[Fence]:
-    """Return the fenced blocks that are not blank, out of a fence around the whole answer too."""
+    """Return the fenced blocks that are not blank, also those in a fence around all of them."""
     blocks = [fence for fence in fences(lines) if any(map(str.strip, fence.lines))]
     if len(blocks) != 1 or blocks[0].language not in ("", "markdown", "text"):
         return blocks
     outer = blocks[0]
     if path_in(outer.above, files) is not None:
-        return blocks  # what stands under a file's name is the file
+        return blocks  # a block below a file's name is the file
     languages = {language(path) for path in files}
     with suppress(EditError):
         inner = [fence for fence in fences(outer.lines) if any(map(str.strip, fence.lines))]
-        # A text may hold blocks in other languages, and code may hold any in its comments.
+        # A text may hold blocks in other languages, and comments in code may hold any.
         is_answer = any(fence.language in languages for fence in inner) or not (
             languages & {*_PROSE, ""}
         )
@@ -108,9 +108,9 @@ def _blocks(lines: Sequence[str], files: Files) -> list[Fence]:
 
 
 def make(files: Files) -> str:
-    """Return an answer that gives these files whole, with their markers.
+    """Return an answer that holds these files whole, with their markers.
 
-    A file with nothing but blank lines, or without any, cannot be given so.
+    Such an answer cannot give an empty file, or one with blank lines only.
     """
     parts = []
     for path, source in files.items():
@@ -123,7 +123,7 @@ def make(files: Files) -> str:
 def _offers(
     block: Fence, files: Files, regions: Sequence[Region], readonly: Collection[str]
 ) -> dict[Region, _Offer]:
-    """Return the regions that a block gives by name or by markers; none if it says none."""
+    """Return the regions that a block rewrites, by name or by markers; {} for an unnamed block."""
     meant = _meant(block, files, regions, readonly)
     paths = {region.path for region in meant or regions}
     if any(_is_marked(path, block.lines) for path in paths):
@@ -140,7 +140,7 @@ def _is_marked(path: str, lines: Sequence[str]) -> bool:
     """Tell whether there are markers in code for a file.
 
     Raises:
-        EditError: what looks like one is none.
+        EditError: a line looks like a marker but is malformed.
     """
     try:
         return bool(markers(path, _source(lines)))
@@ -176,7 +176,7 @@ def _meant(
 
 
 def _numbered(label: str, files: Files, regions: Sequence[Region]) -> Region | None:
-    """Return the region that a label such as "f.py block 2" calls by its number."""
+    """Return the region of a label with a number, such as "f.py block 2"."""
     words = re.fullmatch(
         r"(?:(?P<path>\S+?)[\s,:;(-]+)?block[\s#]*(?P<number>\d+)(?: (?:of|in) (?P<of>\S+))?\)?",
         re.sub(r"[*`\"'#]+", "", label).strip(" \t:.-"),
@@ -193,10 +193,10 @@ def _numbered(label: str, files: Files, regions: Sequence[Region]) -> Region | N
 
 
 def _chosen(offers: Sequence[_Offer], region: Region, files: Files) -> bytes:
-    """Return the body of a region out of what blocks offer for it.
+    """Return the new body of a region, from the blocks for it.
 
     Raises:
-        EditError: several could be meant, or what is meant is no code to stand there.
+        EditError: several blocks fit, or the one that fits is an edit or another language.
     """
     source = files[region.path]
     old = [line.rstrip() for line in Text(source[region.start : region.end]).lines]
@@ -204,8 +204,7 @@ def _chosen(offers: Sequence[_Offer], region: Region, files: Files) -> bytes:
     code = [offer for offer in offers if not _is_edit(offer.block, known)]
     if not code:
         raise EditError(
-            "a fenced block holds the marks of an edit; write the new code alone, or an edit that "
-            "is whole"
+            "a fenced block holds the marks of an edit; write the new code alone, or a whole edit"
         )
     new = [offer for offer in code if [line.rstrip() for line in offer.lines] != old] or code
     ranks = [_rank(offer.block, region.path) for offer in new]
@@ -230,7 +229,7 @@ def _rank(block: Fence, path: str) -> int:
 
 
 def _is_edit(block: Fence, known: Sequence[str]) -> bool:
-    """Tell whether a block is an edit, whole or in part, and no code."""
+    """Tell whether a block is an edit, or a part of one, instead of code."""
     is_diff = block.info.split(maxsplit=1)[:1] in (["diff"], ["patch"], ["udiff"])
     return (
         is_diff
@@ -242,16 +241,16 @@ def _is_edit(block: Fence, known: Sequence[str]) -> bool:
 def _only_whole(
     first: Sequence[_Offer], offers: Sequence[_Offer], old: Sequence[str], region: Region
 ) -> _Offer:
-    """Return the one block that is a whole new version of a region.
+    """Return the only block that is a whole new version of a region.
 
     Args:
         first: the blocks to choose from.
-        offers: these and others, in languages that fit less well.
+        offers: these, and others in languages that fit less.
         old: the region's lines.
         region: for the message.
 
     Raises:
-        EditError: none or several can be.
+        EditError: no block is, or several are.
     """
     names = _defined(old)
     whole = [offer for offer in offers if names <= _defined(offer.lines)] if names else []
@@ -268,8 +267,7 @@ def _only_whole(
 
 def _several(region: Region) -> EditError:
     return EditError(
-        f"several fenced blocks could be the new {region.label}; write the one that counts, alone "
-        "and whole"
+        f"several fenced blocks could be the new {region.label}; write one of them, alone and whole"
     )
 
 
@@ -283,9 +281,9 @@ def _defined(lines: Sequence[str]) -> set[str]:
 def _between_markers(
     lines: Sequence[str], regions: Sequence[Region], source: bytes
 ) -> dict[Region, list[str]]:
-    """Take the regions out of a file that was written with its markers.
+    """Return the regions of a file that was written with its markers.
 
-    Lines outside them may be left out, not changed.
+    Lines outside the regions may be left out, but not changed.
     """
     bodies: list[list[str]] = []
     is_inside = False
@@ -322,7 +320,7 @@ def _outside(source: bytes, regions: Sequence[Region]) -> list[str]:
 
 
 def _without_surroundings(lines: Sequence[str], region: Region, source: bytes) -> list[str]:
-    """Cut off what stands before and after the region, where the answer repeats all of it."""
+    """Remove the file's lines before and after the region, where the answer repeats them all."""
     code = list(lines)
     before = _significant(source[: region.start], region.path)
     after = _significant(source[region.end :], region.path)
@@ -343,7 +341,7 @@ def _significant(piece: bytes, path: str) -> list[str]:
 
 
 def _as_deep(body: list[str], region: Region, source: bytes) -> list[str]:
-    """Indent a region's lines at least as deep as they were, where they were written flat."""
+    """Indent a region's lines as deep as before, where the answer has them without indent."""
     old = [line for line in Text(source[region.start : region.end]).lines if line.strip()]
     new = [line for line in body if line.strip()]
     depth = min((indent_of(line) for line in old), key=len, default="")
@@ -353,7 +351,7 @@ def _as_deep(body: list[str], region: Region, source: bytes) -> list[str]:
 
 
 def _encode(body: Sequence[str], region: Region, source: bytes) -> bytes:
-    """Write a region's lines with its file's endings; the file ends as it did."""
+    """Return a region's lines with its file's line endings; the file's last ending is kept."""
     text = Text(source)
     check_nothing_left_out(body, text.lines)
     if region.end < len(source):

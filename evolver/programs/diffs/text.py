@@ -1,4 +1,4 @@
-"""A file as lines that remember their endings."""
+"""A file as lines that keep their endings."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _BOM = "\ufeff"
 
 @dataclass(frozen=True)
 class Part:
-    """Lines to put in place of others."""
+    """Lines that replace others."""
 
     start: int
     end: int
@@ -23,9 +23,8 @@ class Part:
 class Text:
     r"""The lines of one file.
 
-    Only ``\n`` and ``\r\n`` end a line, and bytes that are no UTF-8 survive, so that lines which
-    nobody touches stay as they are to the byte. A byte order mark is no part of the first line and
-    stays as well.
+    Only ``\n`` and ``\r\n`` end a line, and bytes that are not UTF-8 are kept, so that unchanged
+    lines keep every byte. A byte order mark is kept too, and is not part of the first line.
 
     Attributes:
         lines: without their endings.
@@ -48,12 +47,12 @@ class Text:
             self.lines[-1], self._endings[-1] = parts[-1], self._ending
 
     def replace(self, start: int, end: int, lines: Sequence[str]) -> None:
-        """Put other lines in place of those from `start` up to `end`."""
+        """Replace the lines from `start` up to `end`."""
         self.lines[start:end] = lines
         self._endings[start:end] = [self._ending] * len(lines)
 
     def with_parts(self, parts: Sequence[Part], has_last_newline: bool | None) -> bytes:
-        """Return the file with other lines in place of some.
+        """Return the file with some lines replaced.
 
         Args:
             parts: in order.
@@ -74,7 +73,7 @@ class Text:
         """Return the file.
 
         Raises:
-            EditError: a line holds a character that UTF-8 has no bytes for.
+            EditError: a line holds a character that UTF-8 cannot encode.
         """
         text = "".join(map("".join, zip(self.lines, self._endings, strict=True)))
         if self.lines and not self.has_last_newline:
@@ -82,7 +81,7 @@ class Text:
         return _encode(self._bom + text)
 
     def encode_lines(self, lines: Sequence[str]) -> bytes:
-        """Return other lines with this file's line ending after each.
+        """Return lines with this file's line ending after each.
 
         Raises:
             EditError: as `encode`.

@@ -1,7 +1,8 @@
-"""What a model thought before it answered, cut out of what it wrote.
+"""Remove a model's thoughts from its answer.
 
-Models set their thoughts off by tags or by channels, each family in its own way. Drafts inside a
-thought are no part of the answer. A tag in code, in a string, or quoted in a sentence is text.
+Models mark their thoughts by tags or by channels, and each family of models does so in its own way.
+Drafts inside a thought are not part of the answer. A tag in code, in a string, or quoted in a
+sentence is text.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ _TAG = re.compile(
 )
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)[^<\n]*(?:<\|constrain\|>[^<\n]*)?<\|message\|>")
 _LAST_TOKENS = re.compile(r"(?:\s*<\|(?:end|return|call|start)\|>(?:assistant)?)+\s*\Z")
-# As the same channels look where a server drops what are no words.
+# The same channels, where a server drops the special tokens.
 _BARE_CHANNELS = re.compile(
     r"\A\s*analysis(?=\S|\s*\n)(?:(?!assistantfinal).)*assistantfinal", re.DOTALL
 )
@@ -48,7 +49,7 @@ def without_thoughts(answer: str) -> str:
         answer: with ``\n`` alone between its lines.
 
     Raises:
-        EditError: a thought never ends, or where it ends cannot be told.
+        EditError: a thought has no end, or its end is ambiguous.
     """
     text = _final_channel(answer)
     kept = ""
@@ -63,9 +64,8 @@ def without_thoughts(answer: str) -> str:
                 kept, text = kept + text[: tag.end], after
             elif _has_code(kept + before) and (was_cut or not _has_code(after)):
                 raise EditError(
-                    f"the answer has a tag {text[tag.start : tag.end]} behind its code, so what is "
-                    "thought and what is the answer cannot be told; write the answer once more, "
-                    "after the thought"
+                    f"the answer has a tag {text[tag.start : tag.end]} after its code, so thought "
+                    "and answer cannot be told apart; write the answer again, after the thought"
                 )
             else:
                 kept, text, was_cut = "", after, True
@@ -78,7 +78,7 @@ def without_thoughts(answer: str) -> str:
 
 
 def _tags(text: str) -> list[_Tag]:
-    """Return the tags that nothing quotes."""
+    """Return the tags that are not quoted."""
     found = []
     for match in _TAG.finditer(text):
         name = match["name"] or match["name_"] or match["name__"] or "token"
@@ -100,7 +100,7 @@ def _is_quoted(text: str, tag: _Tag) -> bool:
 
 
 def _outside_code(text: str, tags: Sequence[_Tag], start: int = 0) -> Iterator[_Tag]:
-    """Yield those tags that stand in no block of code, as one reads from `start` on."""
+    """Yield the tags outside blocks of code, where the text is read from `start` on."""
     spans = list(_code(text, start))
     for tag in tags:
         if tag.start >= start and not any(low <= tag.start < high for low, high in spans):
@@ -131,10 +131,10 @@ def _has_code(text: str) -> bool:
 
 
 def _end(text: str, opening: _Tag) -> int | None:
-    """Return where the thought ends that a tag opens; None where the tag opens none.
+    """Return the end of the thought that a tag opens; None where it opens no thought.
 
     Raises:
-        EditError: the thought never ends, or nobody can say where.
+        EditError: the thought has no end, or its end is ambiguous.
     """
     ends = [
         tag
@@ -156,13 +156,13 @@ def _end(text: str, opening: _Tag) -> int | None:
         )
     if len(ends) > 1:
         raise EditError(
-            "where the answer's thought ends cannot be told; write the answer without thoughts"
+            "the end of the answer's thought is ambiguous; write the answer without thoughts"
         )
-    return ends[0].end  # the thought breaks off in the middle of a draft
+    return ends[0].end  # the thought ends in the middle of a draft
 
 
 def _is_end(text: str, tag: _Tag) -> bool:
-    """Tell whether a closing tag that none opened ends a thought: a sentence may name one."""
+    """Tell whether a closing tag without an opening one ends a thought, or is text."""
     before, after = text[: tag.start], text[tag.end :]
     line = before[before.rfind("\n") + 1 :]
     is_last = not after.split("\n", 1)[0].strip()
@@ -170,12 +170,10 @@ def _is_end(text: str, tag: _Tag) -> bool:
 
 
 def _final_channel(text: str) -> str:
-    """Return what was said in the channel "final", where an answer has channels.
-
-    As OpenAI's harmony format has them.
+    """Return the text of the channel "final", where an answer has channels (OpenAI's harmony).
 
     Raises:
-        EditError: it has none of that name.
+        EditError: it has channels, but none of that name.
     """
     bare = _BARE_CHANNELS.match(text)
     if bare is not None:

@@ -1,8 +1,8 @@
-"""Characters that a model, or what carries its answer, puts for plain ones.
+"""Typographic characters that a model, or a program on the way, writes for plain ones.
 
-Lines that differ in nothing else are a near miss. Where one place alone matches so, the edit is
-applied: lines that it repeats stay as they stand in the file, and in new lines the characters that
-the search shows to be slips become plain again. All else stays as the model wrote it.
+Lines that differ in these characters only are a near miss. Where there is only one such match, the
+edit is applied: repeated lines keep the file's characters, and in new lines the characters that the
+search shows to be slips become plain again. Everything else stays as the model wrote it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PLAIN = str.maketrans({
 
 
 def plain(line: str) -> str:
-    """Return a line with plain quotes, dashes, dots and spaces, and nothing that has no width."""
+    """Return a line with plain quotes, dashes, dots and spaces, without zero-width characters."""
     return line if line.isascii() else unicodedata.normalize("NFC", line.translate(_PLAIN))
 
 
@@ -38,7 +38,7 @@ def mended(search: Sequence[str], found: Sequence[str], replace: Sequence[str]) 
 
     Args:
         search: lines as the model wrote them.
-        found: the lines that it means, as many.
+        found: the lines of the file that they match, as many.
         replace: the new lines as the model wrote them.
     """
     slips = {

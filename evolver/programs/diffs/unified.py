@@ -1,8 +1,8 @@
-r"""Unified diffs: read from an answer however badly they are counted, and made from two versions.
+r"""Unified diffs: read from an answer, whatever their line numbers, and made from two versions.
 
-A hunk is an `Edit`: what it keeps and removes is searched, what it keeps and adds stands there
-instead, and its line numbers only say which of several places is meant. So wrong numbers, wrong
-counts, missing headers and context that is not quite right do no harm.
+A hunk is an `Edit`: the lines that it keeps or removes are searched, and those that it keeps or
+adds replace them. Its line numbers only choose between several matches. So wrong numbers, wrong
+counts, missing headers and slightly wrong context do no harm.
 """
 
 from __future__ import annotations
@@ -22,18 +22,18 @@ from evolver.programs.diffs.text import Text
 from evolver.programs.markers import is_marker
 from evolver.types import Files
 
-_CONTEXT = 3  # lines around a change, as everybody writes them
-_FUZZ = 2  # most lines of context on either side that may be wrong, as in `patch`
+_CONTEXT = 3  # lines around a change, the usual number
+_FUZZ = 2  # most wrong lines of context at each end, as in `patch`
 _HUNK = re.compile(r"@@(?: -\d+(?:,(\d+))? \+(\d+)(?:,(\d+))? @@)?")
 _FENCE_OF_DIFF = re.compile(r"[ \t]*(?:`{3,}|~{3,})[ \t]*u?(?:diff|patch)\b", re.IGNORECASE)
-_UPDATE = "*** Update File:"  # a form of some models, with neither numbers nor ---
+_UPDATE = "*** Update File:"  # a format of some models, without line numbers and ---
 _NO_NEWLINE = "\\ No newline at end of file"
 _NOWHERE = "/dev/null"
 
 
 @dataclass(frozen=True)
 class _Counts:
-    """What a hunk's header says of it."""
+    """The numbers in a hunk's header."""
 
     old: int  # lines that it keeps or removes
     start: int  # line number of the first that it keeps or adds
@@ -69,8 +69,8 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
         paths: the known files; a leading ``a/`` or ``b/`` is cut off a path that is not one.
 
     Raises:
-        EditError: there is no hunk, one is cut off, a file is made or deleted, or they are of
-            several proposals.
+        EditError: there is no hunk, one is cut off, a file is made or deleted, or the hunks are
+            of several proposals.
     """
     proposals = Proposals()
     edits = tuple(_edit(hunk) for hunk in _hunks(answer_lines(answer), paths, proposals))
@@ -81,9 +81,9 @@ def parse(answer: str, paths: Collection[str] = ()) -> tuple[Edit, ...]:
 
 
 def _hunks(lines: Sequence[str], paths: Collection[str], proposals: Proposals) -> Iterator[_Hunk]:
-    """Yield the hunks that change something, each ended by whatever is no line of a hunk."""
+    """Yield the hunks that change something; any line that fits no hunk ends one."""
     path: str | None = None
-    fence: str | None = None  # the line that opened the fence that we are in
+    fence: str | None = None  # the line that opened the current fence
     index = 0
     while index < len(lines):
         line = lines[index]
@@ -122,7 +122,7 @@ def _path(old: str, new: str, paths: Collection[str]) -> str:
     """
     names = [name.split("\t")[0].strip().strip('"') for name in (old, new)]
     if _NOWHERE in names:
-        raise EditError("files cannot be made or deleted; change those that are there")
+        raise EditError("files cannot be made or deleted; change the existing ones")
     name = names[1]
     return name if name in paths or not name.startswith(("a/", "b/")) else name[2:]
 
@@ -138,10 +138,10 @@ def _counts(header: re.Match[str] | None) -> _Counts | None:
 
 
 def _end(lines: Sequence[str], start: int, counts: _Counts | None, *, is_fenced: bool) -> int:
-    """Return the index after a hunk's last line: where its header says, if that can be.
+    """Return the index after a hunk's last line, by its header where that is possible.
 
     Raises:
-        EditError: the answer ends in the middle of it.
+        EditError: the answer ends inside the hunk.
     """
     counted = None if counts is None else _counted(lines, start, counts)
     if counted is not None:
@@ -152,12 +152,12 @@ def _end(lines: Sequence[str], start: int, counts: _Counts | None, *, is_fenced:
     if index == len(lines) and (is_fenced or (counts is not None and index - start < counts.old)):
         raise EditError("the answer ends in the middle of a diff: it was cut off")
     while index > start and not lines[index - 1].strip():
-        index -= 1  # blank lines belong to what follows
+        index -= 1  # blank lines belong to the text below
     return index
 
 
 def _counted(lines: Sequence[str], start: int, counts: _Counts) -> int | None:
-    """Return where a hunk of so many lines ends; None where the numbers cannot be right."""
+    """Return where a hunk of these counts ends; None where the counts are wrong."""
     old, new = counts.old, counts.new
     index = start
     while (old > 0 or new > 0) and index < len(lines):
@@ -179,26 +179,28 @@ def _ends_hunk(lines: Sequence[str], index: int, *, is_fenced: bool) -> bool:
     line = lines[index]
     if not line or line.startswith((" ", "+", "-", "\\")):
         return _is_file_header(lines, index)
-    # In a fence, a line of code that was not set off is more likely than prose.
+    # In a fence, a line without a sign is more likely code than prose.
     is_header = _HUNK.match(line) is not None or line.startswith(("diff --git ", "*** "))
     return is_header or is_fence(line) or not is_fenced
 
 
 def _edit(hunk: _Hunk) -> Edit:
-    """Return a hunk as it reads, beside what a model may have meant by it."""
+    """Return a hunk as an edit, with other readings of it."""
     strict = [(line[:1], line[1:]) if line[:1] in " +-\\" else (" ", line) for line in hunk.lines]
     strict = [(kind or " ", text) for kind, text in strict]
-    # Some models set off what they change and leave all other lines as they are.
+    # Some models put a sign before changed lines only, and no space before the others.
     unset = [(kind, " " + text if kind == " " and text else text) for kind, text in strict]
     line = None
     if hunk.counts is not None:
-        line = hunk.counts.start + (hunk.counts.new == 0)  # of nothing, the line before is named
+        line = hunk.counts.start + (
+            hunk.counts.new == 0
+        )  # a hunk that leaves no lines names the line before
     edit = replace(_reading(strict), path=hunk.path, line=line, has_last_newline=_newline(strict))
     others = [_reading(unset)] if unset != strict else []
     for margin in range(1, _FUZZ + 1):
         reading = _reading(_without_context(strict, margin))
         if sum(map(_is_code, reading.search.split("\n"))) > 1:
-            others.append(reading)  # one line alone may stand anywhere
+            others.append(reading)  # a single line is too little to search
     return replace(edit, otherwise=tuple(others))
 
 
@@ -217,13 +219,13 @@ def _reading(lines: _Marked) -> Edit:
 
 
 def _newline(lines: _Marked) -> bool | None:
-    r"""Read the lines that begin with a backslash: they follow a line that no newline ends."""
+    r"""Read the lines that begin with a backslash: they follow a line without a newline."""
     before = {lines[i - 1][0] for i, (kind, _) in enumerate(lines) if kind == "\\" and i}
     return None if not before else before == {"-"}
 
 
 def _without_context(lines: _Marked, margin: int) -> _Marked:
-    """Leave out up to so many lines at both ends, as long as they are context."""
+    """Remove up to `margin` lines of context from both ends."""
     lines = [line for line in lines if line[0] != "\\"]
     changes = [index for index, (kind, _) in enumerate(lines) if kind != " "]
     start = min(margin, changes[0])
@@ -234,8 +236,8 @@ def _without_context(lines: _Marked, margin: int) -> _Marked:
 def make(before: Files, after: Files) -> str:
     """Return a unified diff that turns one version of some files into the other.
 
-    Line endings are not part of it: the files keep theirs. Nor does it look at regions; `apply`
-    refuses what is outside.
+    It has no line endings: the files keep theirs. It ignores regions: `apply` refuses changes
+    outside them.
     """
     parts = []
     for path, source in before.items():
@@ -249,14 +251,14 @@ _Opcode = tuple[Literal["replace", "delete", "insert", "equal"], int, int, int, 
 
 
 class _Anchored(SequenceMatcher[str]):
-    """Matches the markers of regions with one another, so that no hunk moves one."""
+    """Matches markers of regions with each other, so that no hunk moves a marker."""
 
     def __init__(self, path: str, old: Sequence[str], new: Sequence[str]) -> None:
         super().__init__(None, old, new, autojunk=False)
         self._path, self._old, self._new = path, old, new
 
     def get_opcodes(self) -> list[_Opcode]:
-        """Return the opcodes of each stretch between markers, one after the other."""
+        """Return the opcodes of the stretches between markers."""
         old, new = (
             [index for index, line in enumerate(lines) if is_marker(line, self._path)]
             for lines in (self._old, self._new)
@@ -276,7 +278,7 @@ class _Anchored(SequenceMatcher[str]):
 
 
 def _add(opcodes: list[_Opcode], new: _Opcode) -> None:
-    """Append an opcode; equal stretches that follow one another are one."""
+    """Append an opcode, and merge adjacent equal stretches."""
     if opcodes and opcodes[-1][0] == new[0] == "equal":
         _, start, _, low, _ = opcodes.pop()
         new = ("equal", start, new[2], low, new[4])
@@ -298,7 +300,7 @@ def _made(path: str, before: Text, after: Text) -> Iterator[str]:
 
 
 def _written(text: Text) -> list[str]:
-    """Return the lines as a diff writes them: the last one says so where no newline ends it."""
+    """Return the lines of a diff, with a note after a last line without a newline."""
     lines = list(text.lines)
     if lines and not text.has_last_newline:
         lines[-1] += f"\n{_NO_NEWLINE}"
