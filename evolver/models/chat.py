@@ -1,8 +1,7 @@
-"""What every chat endpoint has in common: the reading of answers, the bill, the sentence on errors.
+"""What all chat endpoints share: reading answers, the bill, the sentence on errors.
 
-One call is one request. The clients' own retries are off; ours are the same for every model and
-stand in `evolver.routing.endpoint`. How requests are written follows what the endpoint has refused
-so far.
+One call is one request. The clients' own retries are off: `evolver.routing.endpoint` retries, in
+the same way for every model. Requests leave out what the endpoint has refused so far (`Manner`).
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from evolver.programs import diffs
 from evolver.types import Bound, Completion, Files, Prices, Prompt
 
 _LONGEST_CHECK = 10.0  # seconds
-_ENVELOPE = 64  # tokens, at most, that a chat template puts around a system and a user message
+_ENVELOPE = 64  # most tokens that a chat template puts around a system and a user message
 
 
 @dataclass(frozen=True)
@@ -67,9 +66,10 @@ class ChatModel(ABC):
 
         Raises:
             ModelUnavailable: no answer, for now.
-            ModelAdapted: the endpoint refuses how it was written; the next is written otherwise.
+            ModelAdapted: the endpoint refuses the way the request was written; the next request is
+                written differently.
             ModelRefused: the key, the account or the model's name is refused.
-            ModelError: the server refuses this request, or sent what is no answer.
+            ModelError: the server refuses this request, or sent a malformed answer.
             UsageError: no key is set, or requests beyond this machine are switched off.
         """
         self.prepare()
@@ -92,7 +92,7 @@ class ChatModel(ABC):
 
     @property
     def manner(self) -> Manner:
-        """How requests are written, by what the endpoint has refused so far."""
+        """How requests are written, given what the endpoint has refused so far."""
         return self._manners[-1] if self._manners else Manner(self.system)
 
     def wanted(self, n: int) -> dict[str, Any]:
@@ -105,10 +105,10 @@ class ChatModel(ABC):
         }
 
     def _error(self, failure: Failure, n: int, manner: Manner) -> ModelError:
-        """Return the error to raise; what a refusal teaches is kept for the requests to come."""
+        """Return the error to raise, and adapt later requests to what was refused."""
         if failure.kind not in ("request", "outage") or not failure.words:
             return failure.error
-        if manner != self.manner:  # another request has learnt it meanwhile
+        if manner != self.manner:  # another request has been adapted meanwhile
             return ModelAdapted(failure.sentence, failure.bill)
         learnt = manner.after(failure.words, self.wanted(n))
         if learnt is None:
@@ -120,7 +120,7 @@ class ChatModel(ABC):
     def bound(self, prompt: Prompt, n: int) -> Bound:
         """Return the most that a request can cost.
 
-        Tokenizers that fall back on bytes never make more tokens than a text has bytes in UTF-8.
+        A tokenizer makes at most one token of each UTF-8 byte of the text.
         """
         tokens = len(f"{prompt.system}{prompt.user}".encode("utf-8", "replace")) + _ENVELOPE
         if self.max_tokens is None:
@@ -138,7 +138,7 @@ class ChatModel(ABC):
         """
 
     async def check(self) -> None:
-        """Ask for something that costs nothing, once, so that a run can fail before it starts.
+        """Send one request that costs nothing, so that a run can fail before it starts.
 
         Raises:
             ModelError: no answer within 10 seconds, or the key is refused (`ModelRefused`).
@@ -152,7 +152,7 @@ class ChatModel(ABC):
             async with asyncio.timeout(probe.timeout):
                 await probe.ping()
         except (openai.OpenAIError, TimeoutError) as error:
-            # Any other status is a server that lives and knows no such request.
+            # Any other status comes from a live server that does not know this request.
             if getattr(error, "status_code", None) in (None, 401):
                 raise explain(error, probe).error from error
         finally:
@@ -163,11 +163,11 @@ class ChatModel(ABC):
         return
 
     def prepare(self) -> None:
-        """Import what the first request needs, outside its time limit."""
+        """Import what the first request needs, before its time limit starts."""
         import openai  # noqa: F401  a second of imports: not for `evolver --help` to pay
 
     async def close(self) -> None:
-        """Close what connections are kept open; the next request opens new ones."""
+        """Close all connections; the next request opens new ones."""
         return
 
     @property
@@ -185,7 +185,7 @@ class ChatModel(ABC):
         return Prices(self.prompt_price, self.completion_price, self.cached_price)
 
     def _bill(self, usage: reading.Usage) -> Completion:
-        """Return what an error says that it cost."""
+        """Return the cost of a request that failed, by the usage in its error."""
         dollars = self.prices().of(usage.prompt, usage.completion, usage.cached)
         return Completion("", self.name, usage.prompt, usage.completion, dollars)
 
@@ -193,7 +193,7 @@ class ChatModel(ABC):
         self, answer: reading.Answer, files: Files, seconds: float
     ) -> list[Completion]:
         usage = answer.usage or reading.Usage(0, 0)
-        prices = self.prices() if answer.usage else Prices()  # it did not say
+        prices = self.prices() if answer.usage else Prices()  # the server sent no usage
         share, rest = divmod(usage.completion, len(answer.choices))
         completions = []
         for index, choice in enumerate(answer.choices):
@@ -217,7 +217,7 @@ class ChatModel(ABC):
 
 
 def _holds_edit(reasoning: str, files: Files) -> bool:
-    """Does what a model thought hold its answer, because a server took all of it for thought?"""
+    """Does the reasoning hold the answer, because the server took the answer for reasoning?"""
     try:
         diffs.parse(reasoning, files)
     except EditError:

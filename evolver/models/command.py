@@ -21,19 +21,19 @@ from evolver.errors import ModelError, ModelRefused, ModelUnavailable
 from evolver.programs import diffs
 from evolver.types import Bound, Completion, Files, Prompt
 
-# What every command may know of the environment; `env` names what else. No key is among it.
+# Environment variables that every command gets, none of them a key; `env` adds others.
 _INHERITED = ("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "LC_CTYPE", "TMPDIR",
               "TZ")  # fmt: skip
-_TAIL = 500  # characters of standard error that an error repeats
+_TAIL = 500  # most characters of standard error in an error
 _NOT_FOUND = (126, 127)  # exit codes of a shell that could not run the command
 _PATH = re.compile(r"(?<![^\s;|&()<>])(?:[\w.-]+/)+[\w.-]+(?![^\s;|&()<>])")  # a relative one
 _LATER = 75  # EX_TEMPFAIL of sysexits.h: the command says that it may succeed later
 _IN_PLACE = """
-The files stand in your current directory. Whatever is said above of the form of the answer, edit
-them there, in place, and then say in one sentence what you changed.
+The files are in your current directory. Ignore the form of the answer that is asked for above: edit
+the files in place, and then say in one sentence what you changed.
 """
-# Kills the whole group when the other end of the pipe is closed: this process is gone. The command
-# is executed by a shell that knows nothing of it.
+# Kills the whole process group when the other end of the pipe closes, because this process died.
+# The command runs in a shell without that pipe.
 _GUARDED = '(cat /dev/fd/{pipe}; kill -KILL 0) </dev/null >/dev/null 2>&1 & exec sh -c "$1"'
 
 
@@ -64,7 +64,7 @@ class CommandModel:
     price: Annotated[float, Field(ge=0)] | None = None
 
     def beside(self, folder: Path, files: Collection[str]) -> CommandModel:
-        """Return the model for a task: what its command names by a path may lie in its folder.
+        """Return the model for a task; relative paths in the command are resolved in its folder.
 
         Args:
             folder: of the task.
@@ -102,7 +102,7 @@ class CommandModel:
         return (Completion(text, self.name, dollars=self.price, seconds=seconds),)
 
     def bound(self, prompt: Prompt, n: int) -> Bound:
-        """Return the most that a call can cost: its price, and nobody knows how many tokens."""
+        """Return the most that a call can cost: its price, and an unknown number of tokens."""
         return Bound(dollars=self.price)
 
     @property
@@ -138,7 +138,7 @@ def _how(code: int | None) -> str:
 async def _group(
     command: str, folder: str, environment: dict[str, str]
 ) -> AsyncIterator[asyncio.subprocess.Process]:
-    """Start a command in a process group of its own, and leave nothing of it behind."""
+    """Start a command in a process group of its own, and kill the group at the end."""
     pipe, guard = os.pipe()
     try:
         process = await asyncio.create_subprocess_exec(
@@ -170,7 +170,7 @@ def _write(files: Files, folder: Path) -> None:
 
 
 def _edits(said: str, files: Files, folder: Path) -> str:
-    """Return a unified diff of what was edited, below what was said of it; "" for no edit."""
+    """Return what the command said, followed by a unified diff of its edits; "" for no edit."""
     edited = dict(files)
     deleted = ""
     for name in files:

@@ -1,8 +1,9 @@
 """Which credentials of a provider are missing, found without asking it.
 
-litellm says what it needs of most providers (`validate_environment`). It does not know all of them,
-and it is stricter than its own requests for those that can be let in in several ways. Those stand
-here. What lies in files or comes from the machine is looked for only before a run (`not_found`).
+litellm knows the variables of most providers (`validate_environment`). It does not know all
+providers, and where there are several ways to authenticate it demands one of them. `_NEEDS` lists
+the ways of those providers. Credentials in files or from the machine are looked for once, before a
+run (`not_found`).
 """
 
 from __future__ import annotations
@@ -16,13 +17,13 @@ from typing import Any, NamedTuple
 from evolver.errors import UsageError
 
 _EITHER_KEY = {"gemini"}  # one of the variables is enough
-_SIGNING_IN = {"chatgpt", "github_copilot"}  # litellm asks them for a key when it is asked
+_SIGNING_IN = {"chatgpt", "github_copilot"}  # litellm starts a sign-in to find their key
 _KEYLESS = {"ollama", "ollama_chat"}
 _FOUND_ELSEWHERE = {"bedrock", "sagemaker", "vertex_ai"}  # in files, or from the machine
 
 _Alternatives = Sequence[tuple[str, ...]]
-#: Provider -> what it needs: each by one of several ways, each way by all of its variables. The
-#: first way is the one to recommend; "KEY" is met by a key of the model's own (`key_env`).
+#: Provider -> needs. A need is met by any of its ways, a way by all of its variables together. The
+#: error recommends the first way. The second need is a key, which `key_env` meets as well.
 _NEEDS: dict[str, Sequence[_Alternatives]] = {
     "azure": (
         (("AZURE_API_BASE",),),
@@ -69,7 +70,7 @@ class Provider(NamedTuple):
 
 
 def provider_of(litellm: Any, model: str) -> Provider | None:
-    """Return who provides a model; None where litellm would sign in to find out.
+    """Return who provides a model; None where litellm would start a sign-in to find out.
 
     Raises:
         UsageError: litellm cannot tell.
@@ -111,15 +112,15 @@ def missing(litellm: Any, model: str, *, has_key: bool) -> list[str]:
         names: list[str] = found["missing_keys"]
         return [" or ".join(names)] if provider.name in _EITHER_KEY else names
     is_remote = provider.name in litellm.openai_compatible_providers and provider.address
-    if is_remote and not provider.key:  # it does not look for all of them
+    if is_remote and not provider.key:  # validate_environment does not know all of these
         return [f"{provider.name.upper().replace('-', '_')}_API_KEY"]
     return []
 
 
 def _unmet(model: str, provider: str, *, has_key: bool) -> list[str]:
-    """Return the first way to meet each need that nothing meets."""
+    """Return the recommended variable of each need that is not met."""
     if provider == "databricks" and find_spec("databricks"):
-        return []  # its own library finds what lets it in
+        return []  # its own library looks for credentials
     needs = list(_NEEDS[provider])
     if provider == "watsonx" and model.partition("/")[2].startswith("deployment/"):
         del needs[2]
@@ -133,9 +134,9 @@ def _are_set(names: Collection[str]) -> bool:
 
 
 def not_found(litellm: Any, model: str) -> str:
-    """Say what credentials are missing that may lie in files or come from the machine.
+    """Return which credentials are missing, where they may be in files or come from the machine.
 
-    It may take seconds: the machine is asked whether it is one of the provider's.
+    This may take seconds: the libraries ask whether the machine is one of the provider's.
 
     Returns:
         What the model needs, and how to come by it; "" where nothing is missing.
@@ -160,7 +161,7 @@ def _aws() -> str:
     try:
         found = boto3.Session().get_credentials()
     except exceptions.BotoCoreError as error:
-        return f"AWS credentials, and those that there are cannot be read: {error}"
+        return f"AWS credentials; those of this machine cannot be read: {error}"
     if found is not None:
         return ""
     return "AWS credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"

@@ -1,7 +1,7 @@
 """What went wrong with a request: one sentence, and whether it is worth another try.
 
-Only what may pass by itself is an outage: no connection, no answer in time, a status that says so.
-Everything else is told as it is, with what to check.
+An outage is a failure that may pass by itself: no connection, no answer in time, a status that says
+so. For everything else the sentence says what to check.
 """
 
 from __future__ import annotations
@@ -38,14 +38,16 @@ _LENGTH = re.compile(
     r"|max_position_embeddings|tokens. must be <=|^too long: expected at most",
     re.IGNORECASE,
 )
-_TOO_LARGE = re.compile("request too large", re.IGNORECASE)  # for a minute's limit: it never passes
+_TOO_LARGE = re.compile(
+    "request too large", re.IGNORECASE
+)  # too long for the limit of a minute, so waiting does not help
 _FILTER = re.compile(
     r"content[ _-]?(?:filter|policy|management|moderation|safety)|flagged|moderat"
     r"|policy[ _]violation|usage polic|responsible ?ai|safety (?:system|filter|setting)"
     r"|prohibited (?:content|use)|harmful|content exists risk|inappropriate content",
     re.IGNORECASE,
 )
-# What an error in the place of an answer calls itself, and the status that means the same.
+# Names of errors in bodies -> the HTTP status that means the same.
 _STATUSES = (
     (re.compile(r"insufficient_quota|billing|payment|credit"), 402),
     (re.compile(r"invalid_api_key|authenti|unauthorized|unauthenticated"), 401),
@@ -61,7 +63,7 @@ NOTHING = Completion("", dollars=0.0)  # the bill of a request that was never se
 
 
 class Asked(Protocol):
-    """What a message names: a `ChatModel`."""
+    """What a message says about a model: a `ChatModel`."""
 
     @property
     def name(self) -> str: ...  # noqa: D102
@@ -81,12 +83,12 @@ class Failure:
 
     Attributes:
         sentence: what went wrong and what to do, without a full stop.
-        kind: what is at fault: the endpoint for now ("outage"), this request ("request"), what its
-            prompt says ("prompt") or how long it is ("length"), or every request ("model").
-        words: of the server, which a model may learn from; "" where it did not speak.
-        is_limit: it answers, but limits the rate of requests.
+        kind: what is at fault: the endpoint for now ("outage"), this request ("request"), the
+            content of its prompt ("prompt") or its length ("length"), or every request ("model").
+        words: the server's own, by which later requests are adapted; "" for none.
+        is_limit: does the endpoint limit the rate of requests?
         retry_after: seconds that the server asks to wait; None: it does not say.
-        bill: what it cost all the same; None: the server may have counted what nobody was told.
+        bill: what the failed request cost; None: unknown.
     """
 
     sentence: str
@@ -114,7 +116,7 @@ class Failure:
 
 
 def _share_that_fits(words: str) -> float:
-    """Return which share of a prompt that is too long would fit, by the numbers of the refusal."""
+    """Return the share of a too long prompt that would fit, by the numbers in the refusal."""
     limit = re.search(
         r"(?:max\w*|limit|window|context (?:length|size)|up to|at most|>)\D{0,40}?(\d[\d,]{2,})",
         words,
@@ -146,7 +148,7 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 
 def _headers(error: Exception) -> dict[str, str]:
     response = getattr(error, "response", None)
-    # litellm makes up a response of its own and keeps the real one's headers beside it.
+    # litellm makes a response of its own and keeps the headers of the real one beside it.
     headers = getattr(error, "litellm_response_headers", None) or getattr(response, "headers", {})
     return {name.lower(): value for name, value in dict(headers).items()}
 
@@ -177,7 +179,7 @@ def _clip(message: str) -> str:
 
 
 def _said(error: Exception) -> str:
-    """The server's own words, without what the clients wrap around them."""
+    """Return the server's own words, without those of the client libraries."""
     body = getattr(error, "body", None)
     if isinstance(body, dict) and isinstance(body.get("message"), str):
         return _clip(body["message"])
@@ -186,7 +188,7 @@ def _said(error: Exception) -> str:
 
 
 def explain(error: Exception, model: Asked) -> Failure:
-    """Return what a client's error means, in the words of someone who can mend it."""
+    """Return what a client's error means."""
     import httpx
 
     causes = list(_causes(error))
@@ -194,7 +196,7 @@ def explain(error: Exception, model: Asked) -> Failure:
     if unanswered is not None:
         return unanswered
     status = getattr(error, "status_code", None)
-    # litellm says 500 of what it cannot read or do, too.
+    # litellm also says 500 where it cannot read an answer or send a request.
     is_made_up = getattr(error, "litellm_response_headers", True) is None or (
         _UNREAD.search(str(error)) is not None
     )
@@ -211,7 +213,7 @@ def explain(error: Exception, model: Asked) -> Failure:
 def _without_answer(
     error: Exception, causes: Sequence[BaseException], model: Asked
 ) -> Failure | None:
-    """Return why there was no answer at all; None where there was one."""
+    """Return why there was no answer; None where there was one."""
     import httpx
     import openai
 
@@ -243,7 +245,7 @@ def _without_answer(
     if is_due_to(ConnectionRefusedError):
         sentence = f"no answer from {where}: connection refused; is the server running?"
         return Failure(sentence, "outage", bill=NOTHING)
-    if _said(error) == "Connection error.":  # all that is left of the cause
+    if _said(error) == "Connection error.":  # litellm keeps no more of the cause
         doubt = "is the server running?" if reason == "Connection error." else reason
         sentence = f"no answer from {where}: connection failed; {doubt}"
         return Failure(sentence, "outage", bill=bill)
@@ -251,7 +253,7 @@ def _without_answer(
 
 
 def explain_complaint(complaint: Complaint, model: Asked) -> Failure:
-    """Return what an error means that came in the place of an answer."""
+    """Return what an error in a body means."""
     said = _clip(complaint.words)
     if complaint.is_page:
         sentence = f"{model.endpoint} sent a web page instead of an answer ({said})"
@@ -269,8 +271,8 @@ def _of_status(status: int, said: str, words: str, model: Asked) -> Failure:
     Args:
         status: of HTTP.
         said: the server's words, for people.
-        words: these and the names of the error, to look for what it is.
-        model: that was asked.
+        words: the server's words and the names of the error, to search for its cause.
+        model: the one asked.
     """
     where = model.endpoint
     told = f"({status}: {said})"

@@ -18,16 +18,16 @@ from evolver.models.manner import Manner
 from evolver.models.remote import refusal
 from evolver.types import Prices, Prompt
 
-_arrived: ContextVar[list[Any]] = ContextVar("arrived")  # what a request was answered, as it came
+_arrived: ContextVar[list[Any]] = ContextVar("arrived")  # the raw answers to a request
 
 _client: list[Any] = []  # litellm's, at most one, for all models of this process
-# Providers with a protocol of their own that take the client which they are given.
+# Providers with protocols of their own that use the client which they are given.
 _OWN_PROTOCOL = {"anthropic", "gemini", "vertex_ai", "cohere", "cohere_chat", "ollama",
                  "ollama_chat"}  # fmt: skip
 
 
 def _load() -> ModuleType:
-    """Import litellm, which takes two seconds, so that it fetches and prints nothing."""
+    """Import litellm without downloads and messages; it takes two seconds."""
     os.environ.setdefault("LITELLM_LOCAL_MODEL_COST_MAP", "True")
     import litellm
 
@@ -39,13 +39,13 @@ def _load() -> ModuleType:
 
 
 async def _keep(response: Any) -> None:
-    """Keep what arrives before litellm reads it: it refuses much that can be read."""
+    """Keep the raw answer, because litellm refuses many answers that `reading` can read."""
     await response.aread()
     _arrived.get([]).append(response)
 
 
 def _listening(litellm: Any) -> Any:
-    """Return litellm's own client with `_keep` at its ear, which OpenAI's kind of endpoints use."""
+    """Return the client of OpenAI-compatible endpoints, which calls `_keep` on each answer."""
     if not _client:
         from litellm.llms.custom_httpx.http_handler import AsyncHTTPHandler
 
@@ -59,8 +59,8 @@ def _listening(litellm: Any) -> Any:
 class LiteLLMModel(ChatModel):
     """A chat model of any provider that litellm knows, such as "anthropic/NAME".
 
-    Where no `key_env` is set, litellm takes the key from the provider's own variable. Where no
-    price is set, litellm's list of prices is used; a model that is not in it has none.
+    Without `key_env`, litellm takes the key from the provider's own variable. Without a price,
+    litellm's price list applies; a model that it does not list has no price.
     """
 
     key_env: str = ""
@@ -71,10 +71,10 @@ class LiteLLMModel(ChatModel):
         return os.environ.get(self.key_env) if self.key_env else None
 
     def prepare(self) -> None:
-        """Import litellm, outside the first request's time limit, and look for the key.
+        """Import litellm before the first request's time limit starts, and look for the key.
 
         Raises:
-            UsageError: the provider is unknown, or a variable is not set that it needs.
+            UsageError: the provider is unknown, or a variable that it needs is not set.
         """
         _load()
         stopped = refusal(self.api_base or f"https://{self.name.partition('/')[0]}")
@@ -85,7 +85,7 @@ class LiteLLMModel(ChatModel):
             raise UsageError("; ".join(filter(None, problems)))
 
     async def ping(self) -> None:
-        """Look for credentials that may lie in files or come from the machine.
+        """Look for credentials that may be in files or come from the machine.
 
         Raises:
             UsageError: there are none, so no request can succeed.
@@ -106,8 +106,8 @@ class LiteLLMModel(ChatModel):
     async def send(self, prompt: Prompt, n: int, manner: Manner) -> bytes | str:
         """Send one request; see `ChatModel.send`.
 
-        What an endpoint of OpenAI's kind answers is returned as it came; what another one answers,
-        where litellm makes an error of it.
+        The raw answer of an OpenAI-compatible endpoint is returned, and that of any other endpoint
+        where litellm fails to read it.
         """
         import openai
 
@@ -140,7 +140,9 @@ class LiteLLMModel(ChatModel):
                 body: bytes = arrived[-1].content
                 return body
             if arrived and isinstance(error, openai.APIStatusError):
-                error.status_code = arrived[-1].status_code  # it makes a 429 of some others
+                error.status_code = arrived[
+                    -1
+                ].status_code  # litellm turns some other statuses into 429
             raise
         finally:
             _arrived.reset(token)
@@ -161,7 +163,7 @@ class LiteLLMModel(ChatModel):
                 await _client.pop().client.aclose()
             litellm.aclient_session = None
             await litellm.close_litellm_async_clients()
-            litellm.in_memory_llm_clients_cache.flush_cache()  # or it hands out closed ones
+            litellm.in_memory_llm_clients_cache.flush_cache()  # or litellm reuses closed ones
 
     def prices(self) -> Prices:
         """Return the prices that are set, else those of litellm's list."""

@@ -1,8 +1,8 @@
-"""How an endpoint wants its requests written, as far as its refusals have told.
+"""How an endpoint wants its requests written, learnt from its refusals.
 
-Endpoints that are compatible with OpenAI's differ: one knows no system role, one calls the limit
-``max_completion_tokens``, one takes no temperature. The first refusal that names what it does not
-take is believed, and the next request is written without it.
+OpenAI-compatible endpoints differ: one has no system role, one calls the limit
+``max_completion_tokens``, one takes no temperature. A refusal names what the endpoint does not
+take, and the next request is written without it.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Manner:
         ]
 
     def settings(self, wanted: Mapping[str, Any]) -> dict[str, Any]:
-        """Return the settings of a request: those that are set, under the names of the endpoint."""
+        """Return the settings of a request that are set, under the endpoint's names."""
         named = {self.limit if key == "max_tokens" else key: wanted[key] for key in wanted}
         return {
             name: value
@@ -67,14 +67,14 @@ class Manner:
         }
 
     def after(self, refusal: str, wanted: Mapping[str, Any]) -> tuple[Manner, str] | None:
-        """Return how the next request is written, and what to tell of it.
+        """Return how the next request is written, and a sentence about the change.
 
         Args:
             refusal: the endpoint's words.
-            wanted: the settings that the refused request was to have.
+            wanted: the settings of the refused request.
 
         Returns:
-            None where the refusal names nothing that can be written otherwise.
+            None where the refusal names nothing that can be written differently.
         """
         for name in self.settings(wanted):
             if not (_SEVERAL.search(refusal) if name == "n" else _names(refusal, name)):

@@ -14,19 +14,19 @@ from pydantic import Field
 
 from evolver.types import Bound, Completion, Prompt
 
-_POLL = 0.2  # seconds between two looks for the answer
+_POLL = 0.2  # seconds between two checks for the answer
 _DEFAULT_FOLDER = "manual"
 
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt that waits for its answer."""
+    """A prompt without an answer yet."""
 
     prompt: Path
     answer: Path  # where it is looked for
 
     def give(self, text: str) -> None:
-        """Write the answer, whole or not at all."""
+        """Write the answer atomically."""
         _write(self.answer, text)
 
 
@@ -62,7 +62,7 @@ class ManualModel:
         place = _place(folder, prompt.request or _digest(prompt))
         said = f"{prompt.system}\n{prompt.user}"
         if place.prompt.exists() and place.prompt.read_bytes() != _bytes(said):
-            _put_aside(place.answer)  # another run in the same folder asked something else
+            _put_aside(place.answer)  # it answers another run in the same folder
         _write(place.prompt, said)
         started = time.monotonic()
         self._waiting.add(str(place.answer))
@@ -85,7 +85,7 @@ class ManualModel:
         return f"{self.name} waits for {min(self._waiting)}{more}"
 
     async def _answer(self, path: Path) -> str:
-        """Return what is in a file once it is there, is not blank, and has come to rest."""
+        """Wait for a file that is not blank and no longer changes, and return its text."""
         while True:
             if path.is_file() and path.stat().st_size > 0:
                 age = time.time() - path.stat().st_mtime

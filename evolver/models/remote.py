@@ -1,6 +1,6 @@
 """The switch that forbids every request beyond this machine.
 
-Tests turn it off, so that no paid call can happen by accident; so may a user who wants to be sure,
+Tests turn remote requests off, so that no paid call can happen by accident. A user can do the same
 with ``EVOLVER_ALLOW_REMOTE_REQUESTS=0`` in the environment.
 """
 
@@ -16,7 +16,7 @@ ALLOW_REMOTE_REQUESTS: bool = os.environ.get("EVOLVER_ALLOW_REMOTE_REQUESTS", "1
 
 
 def is_loopback(address: str) -> bool:
-    """Is this URL's host this very machine?"""
+    """Is this URL's host this machine?"""
     host = urlsplit(address).hostname or ""
     try:
         return ip_address(host).is_loopback
@@ -25,7 +25,7 @@ def is_loopback(address: str) -> bool:
 
 
 def refusal(address: str) -> str:
-    """Return why no request may go to `address`; "" where it is on this machine, or may."""
+    """Return why no request may go to `address`; "" where requests may."""
     if ALLOW_REMOTE_REQUESTS or is_loopback(address):
         return ""
     return (
@@ -35,7 +35,7 @@ def refusal(address: str) -> str:
 
 
 def check_allowed(address: str) -> None:
-    """Let a request to `address` pass, or not.
+    """Raise where no request may go to `address`.
 
     Raises:
         UsageError: it is not on this machine, and `ALLOW_REMOTE_REQUESTS` is off.

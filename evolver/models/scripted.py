@@ -18,7 +18,7 @@ class ScriptedModel:
     """Answers from a list, one after the other, or from a function of the prompt.
 
     An answer is a text, a whole `Completion`, or an exception to raise. A text is billed at one
-    token a word and zero dollars, so that ledgers and budgets have something to count.
+    token a word and zero dollars, so that budgets have tokens to count.
 
     Attributes:
         answers: the list, or the function.
@@ -37,7 +37,7 @@ class ScriptedModel:
         """Return the next `n` answers.
 
         Raises:
-            ModelError: the list is used up.
+            ModelError: the list is exhausted.
             Exception: whatever the script says to raise.
         """
         self.asked.append(prompt)

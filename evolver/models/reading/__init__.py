@@ -1,9 +1,9 @@
-"""Read what a model's server answered, leniently: the answer is paid for, whatever its form.
+"""Read the body of a model server's answer leniently: the answer is paid for, whatever its form.
 
-A chat completion is JSON as OpenAI defined it. Servers also send lists of parts, nulls, events of a
-stream that nobody asked for, the formats of other providers, or no JSON at all. `read` takes the
-text wherever it stands. Where it finds none, the text is the body itself, so that nothing that
-arrived is lost. It knows nothing rather than refuse: a count that is missing is unknown.
+A chat completion is JSON as OpenAI defined it. Servers also send lists of parts, nulls, streams of
+events without being asked, the formats of other providers, or no JSON at all. `read` takes the text
+wherever it stands. Where it finds none, the text is the body itself, so that nothing is lost. A
+missing count is unknown, not an error.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TORN = re.compile(r'"(?:content|text)"\s*:\s*"((?:[^"\\]|\\.)*)', re.DOTALL)
 
 
 def read(body: bytes | str) -> Answer:
-    """Return what a body says; any body can be read."""
+    """Read a body; any body can be read."""
     text = clean(body if isinstance(body, str) else decoded(body))
     documents = list(documents_in(text))
     answer = (
@@ -40,11 +40,11 @@ def read(body: bytes | str) -> Answer:
 
 
 def _torn(text: str) -> Choice | None:
-    """Return what is there of the text of an answer whose JSON ends in the middle."""
+    """Return the beginning of the text of an answer whose JSON is cut off."""
     found = _TORN.search(text) if text.lstrip()[:1] in ("{", "[") else None
     if found is None or loaded(text) is not None:
         return None
-    for lost in range(7):  # an escape that was cut off has up to six letters
+    for lost in range(7):  # a truncated escape has up to six characters
         said = loaded(f'"{found[1][: len(found[1]) - lost]}"')
         if isinstance(said, str):
             return Choice(clean(said), finish_reason="length") if said.strip() else None

@@ -1,4 +1,4 @@
-"""The error that stands where an answer should be: in JSON, or as a web page."""
+"""The error in a body that holds no answer: in JSON, or a web page."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def complaint_in(text: str, documents: list[Any]) -> Complaint | None:
 
 
 def plain(words: str) -> str:
-    """Return words without the tags of a web page."""
+    """Return a text without the tags of a web page."""
     if not _HTML.match(words):
         return words
     title = _TITLE.search(words)

@@ -1,4 +1,4 @@
-"""The answer that one document holds: a chat completion, or the format of another server."""
+"""The answer in one document: a chat completion, or another server's format."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _WHOLE = (
     "generated_text",
     "completion",
     "answer",
-)  # where an answer without choices stands
+)  # keys of an answer without choices
 _WRAPPERS = ("data", "result", "response", "body", "outputs", "output", "results", "predictions")
 
 
 def answer_of(document: Any, depth: int = 0) -> Answer:
-    """Return the answer of one document; without choices where it holds none."""
+    """Return the answer in one document, without choices where it holds no answer."""
     if isinstance(document, list) and len(document) == 1:
         document = document[0]
     if not isinstance(document, dict) or depth > DEEPEST:
@@ -44,7 +44,7 @@ def answer_of(document: Any, depth: int = 0) -> Answer:
     listed = named if isinstance(named, list) else [named]
     choices = [_choice(one) for one in listed]
     if not any(choices) and any(key in document for key in _WHOLE):
-        named = document.get("message")  # "ok", as a rule, where it is no message
+        named = document.get("message")  # a string here is usually a status such as "ok"
         own = {**document, "message": None} if isinstance(named, str) else document
         choices = [_choice(own)]
     found = Answer(
@@ -62,7 +62,7 @@ def answer_of(document: Any, depth: int = 0) -> Answer:
 
 
 def _choice(choice: Any) -> Choice | None:
-    """Return one answer; None where nothing says that it is one, or it is an error."""
+    """Return one answer; None where it is not recognisable as one, or is an error."""
     if isinstance(choice, str):
         return Choice(clean(choice))
     if not isinstance(choice, dict):

@@ -10,11 +10,11 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
-_MOST_BYTES = 1 << 28  # of a body that was sent compressed
+_MOST_BYTES = 1 << 28  # of a decompressed body
 
 
 def decoded(body: bytes) -> str:
-    """Decode bytes: unpacked, by their byte order mark, as UTF-8, else as Latin-1."""
+    """Decompress and decode bytes: by their byte order mark, as UTF-8, else as Latin-1."""
     if body.startswith(b"\x1f\x8b"):
         with contextlib.suppress(zlib.error):
             body = zlib.decompressobj(31).decompress(body, _MOST_BYTES)
@@ -29,12 +29,12 @@ def decoded(body: bytes) -> str:
 
 
 def clean(text: str) -> str:
-    """Join the halves of pairs of surrogates, and replace a half that stands alone."""
+    """Join surrogate pairs, and replace lone surrogates."""
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def loaded(text: str) -> Any:
-    """Return what JSON says; None where it is none, or too deep."""
+    """Parse JSON; return None for a malformed or too deeply nested text."""
     try:
         return json.loads(
             text, strict=False, object_pairs_hook=_told, parse_int=lambda digits: int(digits[:400])
@@ -44,7 +44,7 @@ def loaded(text: str) -> Any:
 
 
 def _told(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return an object; of a key that stands in it twice, the last value that says something."""
+    """Return an object; a repeated key has its last value that is not empty."""
     found: dict[str, Any] = {}
     for key, value in pairs:
         if key not in found or value not in (None, "", [], {}):
@@ -53,7 +53,7 @@ def _told(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def documents_in(text: str) -> Iterator[Any]:
-    """Yield the JSON of a body: one document, the events of a stream, or one a line."""
+    """Yield the JSON documents of a body: one, the events of a stream, or one on each line."""
     whole = loaded(text)
     if isinstance(whole, str) and isinstance(inner := loaded(whole), dict | list):
         whole = inner
@@ -70,14 +70,14 @@ def documents_in(text: str) -> Iterator[Any]:
         return
     start = text.find("{")
     with contextlib.suppress(ValueError, RecursionError):
-        while start >= 0:  # with something before or behind it
+        while start >= 0:  # JSON with other text around it
             one, end = json.JSONDecoder(strict=False).raw_decode(text, start)
             yield one
             start = text.find("{", end)
 
 
 def _events(lines: Sequence[str]) -> list[Any]:
-    """Return the JSON of the events of a stream; one may go over several lines."""
+    """Return the JSON of a stream's events; an event may span several lines."""
     found: list[Any] = []
     for has_data, group in groupby(lines, lambda line: line.startswith("data:")):
         if not has_data:

@@ -1,4 +1,4 @@
-"""The parts of a message: its text, how it ended, which tokens were counted."""
+"""The parts of a message: its text, its tool calls, why it ended, its tokens."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any
 from evolver.models.reading.documents import clean, loaded
 from evolver.models.reading.records import Usage
 
-_MOST_TOKENS = 10**12  # a larger count is none
-DEEPEST = 8  # wrappers around an answer, parts within parts
-_NO_TEXT = re.compile(  # types of parts
+_MOST_TOKENS = 10**12  # a larger count is ignored
+DEEPEST = 8  # most wrappers around an answer, or parts within parts
+_NO_TEXT = re.compile(  # types of parts that are no text
     "refusal|image|audio|think|thought|reason|tool|function", re.IGNORECASE
 )
 TEXTS = ("content", "text", "output_text", "parts", "value")  # of a message, or of a part of it
@@ -47,10 +47,10 @@ def text_of(value: Any, depth: int = 0) -> str:
 
 
 def arguments_of(message: Mapping[str, Any]) -> str:
-    """Return the text that a model handed to a tool instead of saying it."""
+    """Return the text in the arguments of a model's tool calls."""
     calls = message.get("tool_calls")
     calls = [*(calls if isinstance(calls, list) else ()), message.get("function_call")]
-    parts = message.get("content")  # as Anthropic has them
+    parts = message.get("content")  # in Anthropic's format
     calls += parts if isinstance(parts, list) else ()
     found: list[str] = []
     for call in calls:
@@ -68,7 +68,7 @@ def arguments_of(message: Mapping[str, Any]) -> str:
 
 
 def _strings(value: Any, depth: int = 0) -> Iterator[str]:
-    """Yield the texts in what was handed to a tool."""
+    """Yield the strings in the arguments of a tool call."""
     if isinstance(value, str):
         yield value
     elif depth < DEEPEST and isinstance(value, dict | list):
@@ -86,7 +86,7 @@ def end_of(choice: Mapping[str, Any]) -> str:
 
 
 def _count(value: Any) -> int | None:
-    """Return a number of tokens, in digits perhaps; None where it is none."""
+    """Return a number of tokens, which may be a string; None where it is invalid."""
     if isinstance(value, str) and re.fullmatch("[0-9]{1,15}", value):
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -95,7 +95,7 @@ def _count(value: Any) -> int | None:
 
 
 def usage_of(document: Mapping[str, Any]) -> Usage | None:
-    """Return what was counted, where the whole of it is told."""
+    """Return the counted tokens; None where a count is missing."""
     found = document.get("usage") or document.get("usageMetadata") or document
     if not isinstance(found, dict):
         return None

@@ -1,4 +1,4 @@
-"""What was read of an answer."""
+"""Records of what a body holds."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ class Choice:
     """One answer.
 
     Attributes:
-        text: "" where there is none.
-        reasoning: what a model thought before it, where that stands apart.
+        text: "" for none.
+        reasoning: the model's reasoning, where the server sends it separately.
         finish_reason: "stop", "length" where it was cut off, "content_filter" where it was
             withheld, or what else the server says.
     """
@@ -23,7 +23,7 @@ class Choice:
 
 @dataclass(frozen=True)
 class Usage:
-    """How many tokens were counted; `cached` are among those of the prompt."""
+    """Numbers of tokens; those of `prompt` include the `cached` ones."""
 
     prompt: int
     completion: int
@@ -32,13 +32,13 @@ class Usage:
 
 @dataclass(frozen=True)
 class Complaint:
-    """An error that came where an answer should be.
+    """An error in a body that holds no answer.
 
     Attributes:
-        words: for people.
-        names: its code and its type, for programs, in lower case.
-        status: the HTTP status that it names; None: it names none.
-        is_page: it is a web page.
+        words: its message.
+        names: its code and its type, in lower case.
+        status: the HTTP status in the error; None for none.
+        is_page: is it a web page?
     """
 
     words: str
@@ -49,7 +49,7 @@ class Complaint:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a body says. `complaint` is None where it is an answer, and `choices` is not empty."""
+    """What a body holds: `choices`, at least one, or a `complaint`."""
 
     choices: tuple[Choice, ...] = ()
     usage: Usage | None = None  # None: unknown

@@ -1,4 +1,4 @@
-"""The answer of a stream, put together from its events."""
+"""The answer of a stream, assembled from its events."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from evolver.models.reading.records import Answer, Choice
 
 
 def merged(events: list[Any]) -> Answer:
-    """Put the answer of a stream together from its events."""
+    """Assemble the answer of a stream from its events."""
     texts: dict[int, str] = {}
     thoughts: dict[int, str] = {}
     calls: dict[int, str] = {}
@@ -75,13 +75,13 @@ def merged(events: list[Any]) -> Answer:
 
 
 def _is_whole(event: Mapping[str, Any], choice: Mapping[str, Any]) -> bool:
-    """Tell whether an event may repeat what others brought in pieces."""
+    """Tell whether an event may hold the whole text that earlier events brought in pieces."""
     is_message = choice is not event and "message" in choice and not choice.get("delta")
     return is_message or string(event.get("type")).endswith(".done")
 
 
 def _pieces(delta: Mapping[str, Any]) -> str:
-    """Return the next piece of what a stream hands to a tool."""
+    """Return the next piece of a tool call's arguments."""
     calls = delta.get("tool_calls")
     calls = [*(calls if isinstance(calls, list) else ()), delta.get("function_call")]
     functions = [call.get("function", call) for call in calls if isinstance(call, dict)]
