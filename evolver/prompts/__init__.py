@@ -1,12 +1,12 @@
-"""Render what a model is sent, from Jinja2 templates and an operator's context.
+"""Render prompts from Jinja2 templates and an operator's context.
 
-A prompt has two parts. The system part, ``NAME.system.md.j2``, holds what is the same for a whole
-run: the task, and the format of the answer. It sees the task alone, so it cannot change, and stands
-first, so that a provider's prompt cache can hold it. The user part, ``NAME.user.md.j2``, holds the
-programs, and may word its instructions in several ways (``one_of``), drawn for each attempt, as
-Novikov 2025 (AlphaEvolve, https://arxiv.org/abs/2506.13131) does for diversity.
+A prompt has two parts. The system part, ``NAME.system.md.j2``, holds the task and the format of the
+answer. Its template sees the task alone, so it is the same for a whole run, and a provider's prompt
+cache can hold it. The user part, ``NAME.user.md.j2``, holds the programs. It may have several
+phrasings of its instructions (``one_of``); one is drawn for each attempt, as Novikov 2025
+(AlphaEvolve, https://arxiv.org/abs/2506.13131) does for diversity.
 
-What is left out where a prompt would be too long stands in `evolver.prompts.budget`.
+`evolver.prompts.budget` shortens a prompt that is too long.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from evolver.types import Brief, Context, Files, Prompt
 
 __all__ = ["again", "fenced", "path", "render", "repair", "shown", "tokens"]
 
-_SMALLEST_ANSWER = 1000  # characters of an answer that `again` repeats, however small the budget
+_SMALLEST_ANSWER = 1000  # characters of the answer in `again`, at least
 
 
 def render(
@@ -45,9 +45,9 @@ def render(
 
     Args:
         name: of the user part: "diff", "rewrite", or what a folder has a template for.
-        context: what the operator sees; a number is drawn from its `rng`.
+        context: the operator's; one number is drawn from its `rng`.
         system: name of the system part; default: the same.
-        extra: what else the user part's template sees, and no budget cuts.
+        extra: more values for the user part's template, which are never cut.
 
     Raises:
         UsageError: a template is missing or faulty.
@@ -64,7 +64,7 @@ def render(
 def _rendered(
     name: str, context: Context, limit: int, seed: int, system: str, extra: Mapping[str, Any]
 ) -> Prompt:
-    """Return the prompt in about `limit` tokens; `seed` is of its phrasings."""
+    """Return the prompt in about `limit` tokens; `seed` draws its phrasings."""
     brief = context.brief
 
     def user(task: ShownTask, material: Material) -> str:
@@ -82,14 +82,14 @@ def _rendered(
     room = limit - tokens(first)
     material = first_that_fits(list(cuts(whole)), lambda cut: tokens(user(task, cut)) <= room)
     said = user(task, material)
-    if tokens(said) > room:  # only now, because it costs the provider's cache
+    if tokens(said) > room:  # last, because the provider's cache does not hold this system part
         task, first = _shared(system, brief, limit - tokens(said))
         said = user(task, material)
     return Prompt(first, said, {**brief.readonly, **context.parent.program.files})
 
 
 def again(prompt: Prompt, answer: str, error: EditError, brief: Brief) -> Prompt:
-    """Return the prompt once more, with the answer that could not be applied and the reason.
+    """Return the prompt with the answer that could not be applied, and the reason.
 
     Raises:
         UsageError: the template is missing or faulty.
@@ -109,10 +109,10 @@ def again(prompt: Prompt, answer: str, error: EditError, brief: Brief) -> Prompt
 
 
 def repair(context: Context, child: Files, complaint: str, *, system: str) -> Prompt:
-    """Return the request to mend a child that does not run.
+    """Return the request to repair a child that does not run.
 
     Args:
-        context: as the operator had it when it proposed the child.
+        context: the one from which the operator proposed the child.
         child: the program.
         complaint: what went wrong: a traceback, or a sentence.
         system: name of the system part, which says how to answer.
@@ -131,7 +131,7 @@ def repair(context: Context, child: Files, complaint: str, *, system: str) -> Pr
 
 
 def _shared(name: str, brief: Brief, room: int) -> tuple[ShownTask, str]:
-    """Return the task, cut to so many tokens where that is possible, and the system part of it."""
+    """Return the task and its system part, cut to `room` tokens where possible."""
     whole = shown.task(brief)
 
     def text(task: ShownTask) -> str:

@@ -1,19 +1,19 @@
-"""What a prompt leaves out where it would be too long, and in which order.
+"""What a prompt that is too long leaves out, in which order.
 
-Never cut are the task's description, objectives and requirements, the parent's code and metrics,
-and what an operator's request is about (a second parent, a plan). Everything else goes in this
-order, only as far as it must:
+These are never cut: the task's description, objectives and requirements, the parent's code and
+metrics, and what an operator's request is about (a second parent, a plan). The rest is cut in this
+order, as far as needed:
 
 1. files beside the program, then context files, the last named first: shortened to their
-   beginning, then left out; until the part that all prompts of a run share takes no more than half
-   of the budget. That much is the same for a whole run, so that providers can cache it.
+   beginning, then left out, until the system part takes no more than half of the budget. This cut
+   is the same for a whole run, so that providers can cache the system part.
 2. the thoughts behind the inspirations
 3. the inspirations, the worst first, down to the best
 4. what was tried before, the oldest first, down to the last two
 5. the best inspiration
 6. the middle of the evaluator's feedback
 7. what else was tried, the parent's thought, the rest of the feedback
-8. the rest of the files of 1, for this prompt alone
+8. the rest of the files of 1, in this prompt only
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from typing import TypeVar
 
 from evolver.prompts.shown import ShownCode, ShownProgram, ShownTask, ShownTime, ShownTrial, clip
 
-_BYTES_PER_TOKEN = 4  # a usual rule of thumb for English and code; tokenizers differ
-_BEGINNING = 2000  # characters that are left of a file which is too long
+_BYTES_PER_TOKEN = 4  # a common estimate for English and code; tokenizers differ
+_BEGINNING = 2000  # characters of a shortened file
 _SHORT_FEEDBACK = 300  # characters at each end
 _LAST_TRIALS = 2
 
@@ -39,7 +39,7 @@ def tokens(text: str) -> int:
 
 @dataclass(frozen=True)
 class Material:
-    """What the changing part of a prompt is made from."""
+    """What the user part of a prompt is made from."""
 
     parent: ShownProgram
     inspirations: tuple[ShownProgram, ...]
@@ -48,7 +48,7 @@ class Material:
 
 
 def cuts(material: Material) -> Iterator[Material]:
-    """Yield the material whole, then with ever more left out."""
+    """Yield the material whole, then with more and more left out."""
     yield material
     plain = tuple(replace(shown, thought="") for shown in material.inspirations)
     material = replace(material, inspirations=plain)
@@ -72,12 +72,12 @@ def cuts(material: Material) -> Iterator[Material]:
 
 
 def files_of(task: ShownTask) -> int:
-    """How many steps `shortened` can go."""
+    """Return the number of steps that `shortened` can take."""
     return 2 * (len(task.context) + len(task.readonly))
 
 
 def shortened(task: ShownTask, steps: int) -> ShownTask:
-    """Return the task with its last files shortened or left out, half a file a step."""
+    """Return the task with its last files shortened or left out: two steps for each file."""
     dropped, is_half = divmod(steps, 2)
     files = [*task.context, *task.readonly]
     kept = files[: len(files) - dropped]
@@ -92,13 +92,13 @@ def shortened(task: ShownTask, steps: int) -> ShownTask:
 
 
 def first_that_fits(choices: Sequence[_T], fits: Callable[[_T], bool]) -> _T:
-    """Return an early choice that fits, by bisection; the last one where none does.
+    """Return an early choice that fits, by bisection; the last choice where none fits.
 
-    Choices that come later are smaller, bar a few bytes, so that what is returned is the first
-    one that fits, or next to it.
+    Later choices are smaller, except for a few bytes, so that the result is the first choice that
+    fits, or next to it.
     """
     if fits(choices[0]):
-        return choices[0]  # as a rule
+        return choices[0]  # the usual case
     low, high = min(1, len(choices) - 1), len(choices) - 1
     while low < high:
         middle = (low + high) // 2

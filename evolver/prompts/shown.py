@@ -1,6 +1,6 @@
-"""What templates may see: plain texts, made from an operator's context.
+"""What templates see: plain texts, made from an operator's context.
 
-No template sees an `Evaluation`, so private metrics cannot be put into a prompt, not even by a
+No template sees an `Evaluation`, so private metrics cannot get into a prompt, not even by a
 task's own templates.
 """
 
@@ -16,7 +16,7 @@ from evolver.programs.languages import language
 from evolver.tasks.objective import dominates
 from evolver.types import Brief, Context, Elite, Files, Trial
 
-_FEEDBACK_HEAD, _FEEDBACK_TAIL = 1000, 3000  # characters; a traceback says most at its end
+_FEEDBACK_HEAD, _FEEDBACK_TAIL = 1000, 3000  # characters; the end of a traceback says most
 _THOUGHT_LENGTH = 3000  # characters
 _GOALS = {"maximize": "higher is better", "minimize": "lower is better"}
 
@@ -28,13 +28,13 @@ class ShownCode:
     path: str
     name: str  # of the region; "" for a file, or a region without a name
     text: str
-    language: str  # as a fence names it; "" if unknown
-    label: str  # what an answer calls it
+    language: str  # its name in fences; "" if unknown
+    label: str  # its name in an answer
 
 
 @dataclass(frozen=True)
 class ShownMetric:
-    """A metric as a sentence says it; `value` has its unit, `goal` what is wanted of it, or ""."""
+    """A metric for people: `value` with its unit, and `goal` such as "higher is better", or ""."""
 
     name: str
     value: str
@@ -43,7 +43,7 @@ class ShownMetric:
 
 @dataclass(frozen=True)
 class ShownTrial:
-    """What was tried on the parent, and what it did to the measurements."""
+    """An earlier edit of the parent, and its effect on the measurements."""
 
     summary: str
     effect: str  # "" where nothing was measured
@@ -52,15 +52,15 @@ class ShownTrial:
 
 @dataclass(frozen=True)
 class ShownTime:
-    """How long an evaluation may take, and how long the parent's took, in seconds."""
+    """The time limit of an evaluation, and the time that the parent's took, in seconds."""
 
     limit: str
-    parent: str  # "" where that is not known, or other than one evaluation
+    parent: str  # "" where it is unknown, or the time of several evaluations
 
 
 @dataclass(frozen=True)
 class ShownProgram:
-    """An elite without what no model may see."""
+    """An elite without its private parts."""
 
     files: tuple[ShownCode, ...]
     regions: tuple[ShownCode, ...]
@@ -76,17 +76,17 @@ class ShownTask:
 
     Attributes:
         description: the task in its author's words.
-        objectives: name, what is wanted, unit or "".
+        objectives: name, direction, unit or "".
         requirements: name, condition, unit or "".
         context: the material that `[task] context` names.
         readonly: the files that stand beside the program and never change.
-        left_out: how many of these two are not shown, for their length or because they are no text.
+        left_out: how many files of these two are left out, as too long or not text.
         paths: of the editable files.
-        regions: the editable regions by the label that an answer gives them.
-        has_markers: whether the regions are marked, else each file is one.
-        marks: characters of each mark of a SEARCH/REPLACE block; more than the usual seven where
-            the program has lines that look like marks.
-        ticks: of a fence that is longer than any in the program.
+        regions: the labels of the editable regions.
+        has_markers: has the program markers? Without any, each file is a region.
+        marks: characters of each mark of a SEARCH/REPLACE block: seven, or more where the program
+            has lines that look like marks.
+        ticks: length of a fence that is longer than any in the program.
     """
 
     description: str
@@ -103,7 +103,7 @@ class ShownTask:
 
 
 def task(brief: Brief) -> ShownTask:
-    """Return the part of a prompt that no attempt changes."""
+    """Return what is the same for all prompts of a run."""
     explain = brief.prompts.explain
     texts = {path: _text(source) for path, source in brief.readonly.items()} if explain else {}
     lines = [line for source in brief.seed.values() for line in decode(source).split("\n")]
@@ -154,8 +154,8 @@ def trials(context: Context) -> tuple[ShownTrial, ...]:
 def time(context: Context) -> ShownTime | None:
     """Return how long an evaluation may take; None where that is not known.
 
-    In a deterministic run, which has no `Context.limit`, it does not say how long the parent's
-    took: prompts must not depend on a clock.
+    In a deterministic run, which has no `Context.limit`, the time of the parent is left out:
+    prompts must not depend on a clock.
     """
     brief, evaluation = context.brief, context.parent.evaluation
     limit = brief.timeout if context.limit is None else context.limit
@@ -177,7 +177,7 @@ def region_code(region: Region, files: Files) -> ShownCode:
 
 
 def code(path: str, text: str, name: str = "", label: str = "") -> ShownCode:
-    """Return a text with the language that its path's ending stands for."""
+    """Return a text with the language of its path's ending."""
     known = language(path)
     return ShownCode(path, name, text, "" if known == "text" else known, label or path)
 
@@ -188,7 +188,7 @@ def decode(source: bytes) -> str:
 
 
 def clip(text: str, head: int = _FEEDBACK_HEAD, tail: int = _FEEDBACK_TAIL) -> str:
-    """Return a text without its middle, where it is longer than its two ends together."""
+    """Return a text without its middle, where it is longer than `head` and `tail` together."""
     text = text.strip()
     cut = len(text) - head - tail
     if cut <= 0:
@@ -197,7 +197,7 @@ def clip(text: str, head: int = _FEEDBACK_HEAD, tail: int = _FEEDBACK_TAIL) -> s
 
 
 def _text(source: bytes) -> str | None:
-    """Return a file's text, or None where it is none: a model can do nothing with it."""
+    """Return a file's text; None for a binary file."""
     try:
         return None if b"\0" in source else source.decode().replace("\r\n", "\n")
     except UnicodeDecodeError:
@@ -210,7 +210,7 @@ def _number(name: str, value: float, brief: Brief) -> str:
 
 
 def _metrics(metrics: Mapping[str, float], brief: Brief) -> tuple[ShownMetric, ...]:
-    """Return the metrics, objectives first, each with what is wanted of it."""
+    """Return the metrics, objectives first, each with its goal."""
     goals = {name: [_GOALS[direction]] for name, direction in brief.objectives}
     for name, condition in brief.require.items():
         goals.setdefault(name, []).append(f"must be {condition}")

@@ -1,4 +1,4 @@
-"""Jinja2 templates: a task's own before evolver's, in a sandbox of their own."""
+"""Jinja2 templates, in a Jinja2 sandbox: a task's own take precedence over evolver's."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ def fill(name: str, folder: str, values: Mapping[str, Any], rng: Random | None =
     Args:
         name: such as "diff.user".
         folder: the task's own templates; "" for none.
-        values: what the template sees, beside the filter `fenced`, which sets off code and other
-            people's text, and `one_of(...)`, one of several phrasings.
+        values: what the template sees, beside the filter `fenced`, which puts code and quoted text
+            between fences, and `one_of(...)`, one of several phrasings.
         rng: draws the phrasings; None: always the first.
 
     Raises:
@@ -43,7 +43,7 @@ def fill(name: str, folder: str, values: Mapping[str, Any], rng: Random | None =
         ) from None
     except Exception as error:
         raise UsageError(f"the prompt template {name + _ENDING} is faulty: {error}") from error
-    # As the store keeps texts: what is no character must not make a resumed run ask otherwise.
+    # The store replaces lone surrogates in the same way, so a resumed run sends the same prompt.
     return text.strip().encode("utf-8", "replace").decode() + "\n"
 
 
@@ -74,7 +74,7 @@ def _environment(folder: str) -> SandboxedEnvironment:
     environment = SandboxedEnvironment(
         loader=FileSystemLoader([*([folder] if folder else []), str(bundled("prompts"))]),
         undefined=StrictUndefined,
-        autoescape=False,  # prompts are no HTML
+        autoescape=False,  # prompts are not HTML
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,
