@@ -1,11 +1,11 @@
-"""What edits programs: operators, and which of them a task has that names none."""
+"""Operators, which edit programs, and the mix of a task that names none."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: The operators of a task without [[operator]]; without a model only the first two take part.
+#: The operators of a task without [[operator]]; without a model, only the first two.
 DEFAULT: Sequence[Mapping[str, Any]] = (
     {"use": "mutate", "weight": 4.0},
     {"use": "crossover", "weight": 1.0},

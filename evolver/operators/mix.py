@@ -1,4 +1,4 @@
-"""The mix: which operator an attempt uses, by shares of evaluations."""
+"""The mix chooses the operator of an attempt by shares of evaluations."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Weighted:
 class Mix:
     """Chooses the operator that is furthest behind its share of the evaluations.
 
-    Shares, not races: a genetic operator proposes hundreds of children a second and would drown a
-    model's few if whoever is ready went first. What counts for a share is what attempts spent, and
-    what those in flight have reserved. An attempt that spends nothing counts a quarter, so that an
-    operator whose children are filtered out is soon asked again, and one that never has an idea
-    holds up nobody; with a model it counts whole, since its completion was paid for.
+    A genetic operator proposes hundreds of children a second, so without shares it would take all
+    evaluations from an operator with a model. A share counts the evaluations that attempts spent,
+    and those that attempts in flight have reserved. An attempt that spends none counts a quarter:
+    an operator whose children are filtered out soon has another turn, and one that finds no child
+    does not block the others. With a model it counts as one, because its completion was paid for.
     """
 
     def __init__(self, operators: list[Weighted], *, model_share: float = 0.7) -> None:
@@ -63,8 +63,8 @@ class Mix:
         """Return the name of the operator whose turn it is.
 
         Args:
-            can: whether an operator finds a child now. One that cannot keeps its share for later;
-                where none can, it is the turn of the one that it would be anyway.
+            can: can an operator find a child now? One that cannot keeps its share for later. If
+                none can, all are considered.
         """
         counts = {name: self._spent[name] + self._begun[name] for name in self.shares}
         total = sum(counts.values()) + 1

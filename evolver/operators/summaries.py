@@ -1,4 +1,4 @@
-"""Summaries of children of genetic operators: the kinds of their edits, and what they did."""
+"""Summaries of genetic children: the kind and the effect of each edit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ _LABEL = re.compile(r"(?:^|; )([a-z_]+): ")
 
 
 def labelled(kind: str, what: str) -> str:
-    """Return an edit's part of a summary, of which `edits_of` can tell the kind."""
+    """Return an edit's part of a summary, beginning with its kind for `edits_of`."""
     return f"{kind}: {what}"
 
 
@@ -19,5 +19,5 @@ def summary_of(edits: Iterable[str]) -> str:
 
 
 def edits_of(summary: str) -> tuple[str, ...]:
-    """Return the kinds of the edits that made a child, by its summary."""
+    """Return the kinds of a child's edits, from its summary."""
     return tuple(_LABEL.findall(summary))

@@ -2,7 +2,7 @@
 
 Programs are trees of libcst, which keeps every byte; only the editable regions are parsed. The
 edits are the classical ones of genetic programming (Koza 1992, https://doi.org/10.1007/BF00175355)
-on ordinary Python, each put where the kinds of things agree.
+on ordinary Python, each applied where the inferred types agree.
 """
 
 from evolver.operators.genetic.child import applies_to

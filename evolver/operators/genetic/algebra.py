@@ -40,9 +40,9 @@ class _Product(NamedTuple):
 def normal(node: cst.BinaryOperation) -> cst.BaseExpression | None:
     """Return the normal form of an operation on operands in normal form, or None if it has it.
 
-    Literals are pulled out of sums and products and joined, products with a literal are spread
-    over sums that hold one, quotients are freed of a common literal, and operands that may be
-    exchanged are put in an order that does not depend on the values of literals.
+    It collects the literals of sums and products, multiplies out a product of a literal and a sum
+    that holds one, cancels a common literal of a quotient, and sorts commutative operands in an
+    order that does not depend on the values of literals.
     """
     operator = symbol(node.operator)
     if operator in ("+", "-"):
@@ -60,12 +60,12 @@ def shape(node: cst.CSTNode) -> str:
 
 
 def _order(node: cst.BaseExpression) -> tuple[bool, str]:
-    """Return what operands are sorted by: literals last, and their values ignored."""
+    """Return the key for sorting operands: literals last, whatever their values."""
     return number(node) is not None, shape(node)
 
 
 def _joined(terms: Sequence[cst.BaseExpression], operator: str) -> cst.BaseExpression:
-    """Join terms by an operator whose operands may be exchanged."""
+    """Join terms by a commutative operator."""
     first, *rest = sorted(terms, key=_order)
     for term in rest:
         first = join(first, operator, term)

@@ -1,4 +1,4 @@
-"""How a fragment is surveyed: passes over its statements and expressions that infer types."""
+"""The survey of a fragment: passes over its statements and expressions that infer types."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ from evolver.operators.genetic.syntax import (
 from evolver.operators.genetic.tree import Operand, Path, at, operands
 from evolver.operators.genetic.writing import number
 
-_PASSES = 2  # the first learns what the last one writes down
+_PASSES = 2  # the first infers types, the last one lists the sites
 _ANNOTATIONS = {"int": INTEGER, "float": REAL, "bool": TRUTH, "str": TEXT, "list": SEQUENCE}
 
 
 @dataclass
 class _Walk:
-    """Passes over a fragment: the types that one learns are there for the next."""
+    """Passes over a fragment; each starts with the types that the passes before inferred."""
 
     fragment: Fragment
     inference: Inference = field(default_factory=Inference)
@@ -66,7 +66,7 @@ class _Walk:
     # -- statements ------------------------------------------------------------------------------
 
     def body(self, body: cst.CSTNode, path: Path, scope: Scope) -> None:
-        """Visit a suite or the top level; statements on their head's line are no lines."""
+        """Visit a suite or the top level; a statement on the line of its head is no `Line`."""
         if isinstance(body, cst.SimpleStatementSuite):
             scope.line = None
             for i, small in enumerate(body.body):
@@ -154,10 +154,10 @@ class _Walk:
             own.be(OTHER)
 
     def branch(self, node: cst.If | cst.While | cst.For, path: Path, scope: Scope) -> None:
-        """Visit a statement of which parts may not run: what only they bind is not bound after."""
+        """Visit a conditional or a loop; after it, names of parts that may not run are unbound."""
         loop, line, vital = (scope.in_loop, scope.in_while), scope.line, scope.vital
         if isinstance(node, cst.While):
-            scope.line = None  # its test runs at every turn, a line above it only once
+            scope.line = None  # its test runs in each iteration, a line above it only once
             expected = Expected(kind=TRUTH, is_risky=True, decides=1)
             scope.vital = vital.union(names_in(node.test))
         else:
@@ -237,14 +237,14 @@ class _Walk:
         *,
         is_owner: bool = False,
     ) -> Type:
-        """Visit an operand of the node at `above`, and what is under it; return its type.
+        """Visit an operand of the node at `above`, and the nodes under it; return its type.
 
         Args:
             operand: see `tree.operands`.
             above: path of the node that holds it.
-            expected: what that node wants there.
+            expected: what that node expects there.
             scope: where it stands.
-            is_owner: is an attribute taken of it, so that nothing else may stand there?
+            is_owner: is one of its attributes read, so that it must stay?
         """
         step, node, floor = operand
         path = (*above, *step)
@@ -303,7 +303,7 @@ class _Walk:
         return found
 
     def open(self, node: cst.CSTNode, path: Path, scope: Scope) -> None:
-        """Bind what a lambda or a comprehension binds."""
+        """Bind the names of a lambda or a comprehension."""
         table = self.table(path)
         inside = {name: table.setdefault(name, Type()) for name in bound_inside(node)}
         scope.table = {**scope.table, **inside}
@@ -312,7 +312,7 @@ class _Walk:
             self.inference.at(path).root.takes = list(inside.values())
 
     def loop(self, node: cst.CSTNode, step: Path, source: Type, scope: Scope) -> None:
-        """Learn what the loop of a comprehension binds."""
+        """Infer the types of the names that the loop of a comprehension binds."""
         source.be(SEQUENCE)
         bind(self.inference, at(node, (*step[:-1], "target")), scope, source.item())
 

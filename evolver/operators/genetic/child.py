@@ -1,4 +1,4 @@
-"""What every genetic operator does before and after its edits: read, simplify, check, propose."""
+"""What all genetic operators do before and after edits: read, simplify, check, propose."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Tree:
         )
 
     def sizes(self) -> list[int]:
-        """Return how much there is to edit in each fragment: weights to choose one by."""
+        """Return the number of sites in each fragment, as weights for a choice."""
         return [len(each.sites) + 1 for each in self.surveys]
 
 
@@ -47,7 +47,7 @@ def read_tree(files: Files) -> Tree:
     """Read the editable regions of a program.
 
     Raises:
-        ProposalError: none holds Python.
+        ProposalError: no region holds Python.
     """
     fragments = read_fragments(files)
     if not fragments:
@@ -63,9 +63,9 @@ def applies_to(brief: Brief) -> bool:
 
 
 def credited(weights: Mapping[str, float], credit: Mapping[str, float]) -> dict[str, float]:
-    """Return the weights of edits, less for a kind that often fails: by the square of its share.
+    """Return the weights of edits times the squares of their kinds' shares of success.
 
-    None is given up for good: what fails on one program may be what another needs.
+    No weight becomes zero: an edit that fails on one program may help another.
     """
     return {
         kind: weight * max(credit.get(kind, 1.0), _LEAST_CREDIT) ** 2
@@ -108,17 +108,17 @@ def first_new(
     """Draw children until one is sound and new, and its structure not exhausted.
 
     Args:
-        context: tells what was seen.
+        context: knows earlier programs.
         parent: the program that is edited.
-        draw: returns a child, bold or not (see `Draft`), or None where its dice found nothing.
+        draw: returns a child, bold or not (see `Draft`), or None where it found nothing.
         grammar: for simplification.
         tries: how often to draw.
         is_simplified: simplify the child?
         tune: what the proposal asks for.
-        refits: a structure that was fitted so often is proposed only if nothing else is found.
+        refits: a structure that was fitted this often is proposed only if no other is found.
 
     Raises:
-        ProposalError: none was new.
+        ProposalError: no child was new.
     """
     known = [parent.files, *(each.program.files for each in context.inspirations)]
     exhausted: Proposal | None = None

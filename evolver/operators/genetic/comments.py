@@ -1,8 +1,8 @@
-"""Comments of statements that were edited: what they say need not be true any more.
+"""Comments of edited statements are removed, because they may be wrong now.
 
-The rule is simple: a statement that an edit changed loses the comment at its end and the comment
-lines directly above it, up to the first blank line. A loop or a condition loses them where its head
-was changed, not for what stands in it. A comment for a tool, such as `# noqa`, is kept.
+A changed statement loses the comment at its end and the comment lines directly above it, up to the
+first blank line. A loop or a condition loses them if its head was changed, but not for a change
+inside it. A comment for a tool, such as `# noqa`, is kept.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _FOR_TOOLS = re.compile(r"#\s*(type:|noqa|pragma|fmt:|ruff:|mypy:|pylint:|EVOLVE
 
 
 def without_untrue(module: cst.Module, root: Path, before: Survey) -> cst.Module:
-    """Return a child's tree without the comments of what was edited.
+    """Return a child's tree without the comments of edited statements.
 
     Args:
         module: of the child.
         root: path of the suite that holds the fragment's statements.
-        before: of the parent; what was not edited is the same object in both.
+        before: of the parent; unedited nodes are the same objects in both.
     """
     old = {id(line.node) for line in before.lines}
     old |= {id(part.node) for line in before.lines for part in operands(line.node)}

@@ -1,4 +1,4 @@
-"""The operator `crossover`: parts of another program put into the parent."""
+"""The operator `crossover`: puts parts of another program into the parent."""
 
 from __future__ import annotations
 
@@ -222,14 +222,14 @@ def _statement(draft: Draft, other: Draft) -> Change | None:
 
 
 def _may_stand(node: cst.BaseStatement, target: Line) -> bool:
-    """May a statement stand in place of another, for what it breaks off?"""
+    """May a statement replace another, given what it breaks, continues or returns?"""
     if leaves_loop(node) and (not target.is_in_loop or target.in_while):
         return False
     return bool(target.function) or not leaves_function(node)
 
 
 def _may_go(draft: Draft, target: Line, new: cst.BaseStatement) -> bool:
-    """May a statement be replaced, for what else needs it?"""
+    """May a statement be replaced, given the names that others read?"""
     if not is_movable(target) or (target.is_vital and not draft.is_bold):
         return False
     fresh = set(names_bound(target.node)) - target.names.keys() - set(names_bound(new))
@@ -256,7 +256,7 @@ def _statement_renamed(draft: Draft, source: Line, target: Line) -> cst.BaseStat
     for name in names_bound(source.node):
         name = names.get(name, name)
         if name in target.names and not _is_own(draft, target, name):
-            return None  # it would become a variable of the function, unbound where that reads it
+            return None  # it would become a local variable, and unbound where the function reads it
     return renamed_statement(source.node, names)
 
 

@@ -1,4 +1,4 @@
-"""A child under construction: one fragment, its survey, and the changes that edits make to it."""
+"""A child under construction: one fragment, its survey, and helpers for its edits."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from evolver.operators.genetic.survey import Line, Site, Survey
 from evolver.operators.genetic.tree import Path, at, replaced, walk
 from evolver.operators.genetic.writing import number, placed
 
-_DECIDING = 1.5  # more weight of a site for what it decides
-_FEW = 3.0  # weight of all sites at which half of an edit's turns go to others
+_DECIDING = 1.5  # additional weight of a site that decides something
+_FEW = 3.0  # total weight of sites at which an edit gives way half of the time
 
 
 class Change(NamedTuple):
-    """What an edit returns: the new tree, and what was done, in words."""
+    """What an edit returns: the new tree, and a summary."""
 
     module: cst.Module
     summary: str
@@ -29,10 +29,10 @@ class Change(NamedTuple):
 
 @dataclass(frozen=True)
 class Draft:
-    """What an edit gets. It returns a `Change`, or None where it finds nothing to do.
+    """What an edit gets. The edit returns a `Change`, or None where it finds nothing to do.
 
     Attributes:
-        is_bold: may the edit do what often makes a program raise or never end?
+        is_bold: may the edit be one that often makes a program raise or never end?
     """
 
     fragment: Fragment
@@ -47,15 +47,15 @@ class Draft:
         return self.fragment.module
 
     def numeric(self) -> list[Site]:
-        """Return the sites of numbers; where there are none, those of which nothing is known."""
+        """Return the sites of numbers; where there are none, those of unknown types."""
         known = [site for site in self.survey.sites if site.wants & site.kind & NUMBER]
         return known or [site for site in self.survey.sites if not site.kind]
 
     def pick(self, sites: Sequence[Site]) -> Site | None:
-        """Choose a site: more often one that decides something, none at risk but in a bold child.
+        """Choose a site; one that decides something more often, a risky one in a bold child only.
 
-        Where there are few, often none, so that another edit has its turn: else the same child
-        would come of them again and again.
+        Where there are few sites, often choose none, so that another edit has its turn. Otherwise
+        they would give the same child again and again.
         """
         if not self.is_bold:
             sites = [site for site in sites if not site.is_risky]
@@ -71,7 +71,7 @@ class Draft:
         return replaced(self.module, site.path, placed(new, site.floor))
 
     def can_extract(self, site: Site) -> bool:
-        """Can the expression be computed by a statement above its own?"""
+        """Can a statement above compute the expression?"""
         return (
             site.line is not None
             and site.kind != SEQUENCE
@@ -102,7 +102,7 @@ def accepts(site: Site, kind: int, own: Type | None = None) -> bool:
 
 
 def overlap(one: Path, other: Path) -> bool:
-    """Does one path lead through the other?"""
+    """Is one path a prefix of the other?"""
     shorter = min(len(one), len(other))
     return one[:shorter] == other[:shorter]
 
@@ -143,7 +143,7 @@ def assignment(name: str, value: cst.BaseExpression) -> cst.SimpleStatementLine:
 
 
 def assigned(node: cst.CSTNode) -> tuple[str, cst.BaseExpression] | None:
-    """Return name and value of a line that is `name = value` and nothing else."""
+    """Return the name and the value of a line `name = value`; None for other lines."""
     if type(node) is not cst.SimpleStatementLine:
         return None
     match node:
@@ -177,7 +177,7 @@ def replace_line(module: cst.Module, line: Path, new: Sequence[Any]) -> cst.Modu
 
 
 def is_movable(line: Line) -> bool:
-    """Is it a statement that can be deleted or repeated without leaving a broken program behind?"""
+    """Can the statement be deleted or repeated without breaking the program's syntax?"""
     match line.node:
         case cst.SimpleStatementLine(body=[small]):
             return isinstance(small, cst.Assign | cst.AugAssign | cst.Expr) and not (

@@ -1,4 +1,4 @@
-"""What the surroundings of an expression expect of it, and how dangerous it is to change."""
+"""What the code around an expression expects of it, and how risky an edit of it is."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from evolver.operators.genetic.tree import Path, operands, symbol
 
 
 class Expected(NamedTuple):
-    """What is expected of an expression by its surroundings, as an expected type is.
+    """What the code around an expression expects of it: an expected type, and risks.
 
     Attributes:
         sink: the type of the variable, element or parameter that takes the value; None: not known.
-        kind: the kind that is expected where there is no sink; 0: the kind of what stands there.
+        kind: the expected kind where there is no sink; 0: the kind of the expression itself.
         is_strict: does a float raise here?
-        is_risky: does an edit often make the program raise or never end: of an index, of what is
-            divided by, of the test of a `while`?
-        decides: 1 where it is compared or tested, 4 where it is a key to sort or choose by.
+        is_risky: does an edit often make the program raise or never end? True for an index, a
+            divisor, the test of a `while`.
+        decides: 1 where it is compared or tested, 4 where it is a key for sorting or choosing.
     """
 
     sink: Type | None = None
@@ -33,7 +33,7 @@ class Expected(NamedTuple):
     decides: int = 0
 
     def wants(self, own: Type) -> int:
-        """Return the kind that may stand here, INTEGER where nothing else will do."""
+        """Return the kind that may stand here; INTEGER where no other number may."""
         kind = self.kind or own.kind
         if self.sink is not None:
             kind = self.sink.kind or kind
@@ -44,14 +44,14 @@ class Expected(NamedTuple):
         return kind if self.sink is None and not self.kind and kind == INTEGER else NUMBER
 
     def is_at_risk_of(self, own: Type) -> bool:
-        """Does an edit of what stands here often make the program raise or never end?"""
+        """Does an edit here often make the program raise or never end?"""
         if self.is_risky or (own.kind == INTEGER and own.root.is_strict):
             return True
         sink = None if self.sink is None else self.sink.root
         return sink is not None and sink.is_divisor and sink.kind == INTEGER  # a float is seldom 0
 
     def at_risk(self) -> Expected:
-        """Return the same where edits are dangerous."""
+        """Return the same with `is_risky` set."""
         return self._replace(is_risky=True)
 
 

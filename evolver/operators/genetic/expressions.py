@@ -1,4 +1,4 @@
-"""Edits of expressions: each returns a change of its draft, or None where it finds no place."""
+"""Edits of expressions: each returns a change of its draft, or None where it finds no site."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def operator(draft: Draft) -> Change | None:
 
 
 def _others(site: Site, grammar: Grammar) -> list[str]:
-    """Return the operators that may stand in place of a site's own."""
+    """Return the operators that may replace a site's own."""
     node = site.node
     others: tuple[str, ...] = ()
     match node:

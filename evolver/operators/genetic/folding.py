@@ -1,4 +1,4 @@
-"""Algebra on single expressions: literals folded, neutral operations dropped, signs outside."""
+"""Algebra on single expressions: fold literals, drop neutral operations, move signs outside."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ def folder(
     """Return the change for `tree.rewritten` that simplifies expressions.
 
     Args:
-        grammar: says which operators may be written and what may be dropped.
-        kinds: of the names; only what is surely a float is brought into the normal form.
+        grammar: which operators may be written, and which expressions may be dropped.
+        kinds: of the names; only expressions that are surely floats get the normal form.
         merge: bring expressions into the normal form of `algebra.normal`? Their values then change
             in the last bits, which does not matter where a tuner fits the literals.
     """
@@ -53,7 +53,7 @@ def folder(
 def _simpler(
     node: cst.BaseExpression, grammar: Grammar, kinds: Mapping[str, int], merge: bool
 ) -> cst.BaseExpression | None:
-    """Return a simpler expression of the same value, or None; operands are simple already."""
+    """Return a simpler expression of the same value, or None; operands are simplified already."""
     match node:
         case cst.UnaryOperation(
             operator=cst.Minus(),
@@ -74,7 +74,7 @@ def _simpler(
 
 
 def kind_of(node: cst.CSTNode, kinds: Mapping[str, int]) -> int:
-    """Return the kind of an expression of numbers; `Survey.kinds` says those of the names."""
+    """Return the kind of an expression of numbers, given the kinds of its names."""
     match node:
         case cst.Name(value=name):
             return kinds.get(name, 0)

@@ -12,7 +12,7 @@ from evolver.operators.genetic.surroundings import Surroundings, surroundings
 from evolver.programs.edits import Region, find_regions, replace_regions
 from evolver.types import Files
 
-_WRAPPER = "if 1:\n"  # makes an indented region a whole program; its printed form is cut off again
+_WRAPPER = "if 1:\n"  # makes an indented region a whole program; removed again after printing
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Fragment:
     """One editable region.
 
     Attributes:
-        region: where it stands in the files that it was read from.
+        region: its position in the files.
         module: its tree; the statements of an indented region stand in an `if`, see `root`.
         is_indented: does it stand in a class or a function?
         around: its scope.
@@ -99,6 +99,6 @@ def read_fragments(files: Files) -> tuple[Fragment, ...]:
 
 
 def write_fragments(files: Files, fragments: Sequence[Fragment]) -> dict[str, bytes]:
-    """Return the files with the regions of these fragments printed anew."""
+    """Return the files with the regions of these fragments."""
     bodies: Mapping[Region, bytes] = {each.region: each.render() for each in fragments}
     return replace_regions(files, bodies)

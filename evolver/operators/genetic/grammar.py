@@ -67,10 +67,10 @@ class Function:
 
 
 def parse_functions(texts: Iterable[str]) -> tuple[Function, ...]:
-    """Read settings such as "math.sqrt" or "max/2": numbers in, a number out.
+    """Parse settings such as "math.sqrt" or "max/2": functions of numbers.
 
     Raises:
-        UsageError: a text is no dotted name with an optional arity behind a slash.
+        UsageError: a text is not a dotted name with an optional arity after a slash.
     """
     functions = []
     for text in texts:
@@ -88,14 +88,14 @@ def parse_functions(texts: Iterable[str]) -> tuple[Function, ...]:
 
 @dataclass(frozen=True)
 class Grammar:
-    """What edits may insert. `derive` fills it from the program where the task says nothing."""
+    """What edits may insert. Where the task says nothing, `derive` takes it from the program."""
 
     binary: tuple[str, ...]
     comparisons: tuple[str, ...]
     boolean: tuple[str, ...]
     functions: tuple[Function, ...]
     constants: tuple[float, ...] = ()
-    floats: bool = True  # are new numbers floats, where either kind would do?
+    floats: bool = True  # are new numbers floats, where both kinds are possible?
     control: bool = True  # may `if` be inserted, and statements be moved, deleted, repeated?
 
     def arithmetic(self, kind: int) -> tuple[str, ...]:
@@ -119,7 +119,7 @@ class Grammar:
         """Return a variable in scope at `site`, or a constant."""
         found: list[cst.BaseExpression] = [cst.Name(name) for name in fitting(site.names, kind)]
         found += readable(survey, site, kind, rng)
-        if not found and kind & REAL:  # what the program makes no use of may well be a number
+        if not found and kind & REAL:  # a variable that the program never reads may be a number
             found = [cst.Name(name) for name, each in site.names.items() if not each.is_known]
         if found and rng.random() < 0.6:
             return rng.choice(found)
@@ -128,7 +128,7 @@ class Grammar:
     def tree(
         self, rng: Random, survey: Survey, site: Site, kind: int, depth: int = 2
     ) -> cst.BaseExpression:
-        """Grow a random expression of at most `depth` operators above each other."""
+        """Grow a random expression with at most `depth` nested operators."""
         if depth == 0 or kind & (SEQUENCE | TEXT) or rng.random() < 0.25:
             return self.leaf(rng, survey, site, kind)
         if kind == TRUTH:
@@ -166,7 +166,7 @@ class Grammar:
         return join(left, operator, right)
 
     def condition(self, rng: Random, survey: Survey, site: Site) -> cst.BaseExpression | None:
-        """Return a comparison of what is in scope, or None where none may be inserted."""
+        """Return a comparison of variables in scope; None where comparisons may not be inserted."""
         names = fitting(site.names, NUMBER)
         if not self.comparisons or not names:
             return None
@@ -179,7 +179,7 @@ class Grammar:
         return cst.Comparison(left, [target])
 
     def is_pure(self, node: cst.CSTNode) -> bool:
-        """Can the expression be moved, repeated and dropped without anyone noticing?"""
+        """Can the expression be moved, repeated and dropped without an effect?"""
         for part in walk(node):
             if isinstance(part, cst.Call):
                 name = key(part.func)
@@ -218,7 +218,7 @@ _NEVER_INSERTED = frozenset(
 
 
 def _called(surveys: Iterable[Survey]) -> tuple[Function, ...]:
-    """Return the functions that the program calls by position, with the kinds seen there."""
+    """Return the functions that the program calls with positional arguments, with their kinds."""
     found: dict[tuple[str, int], Function] = {}
     for survey in surveys:
         by_path = {site.path: site for site in survey.sites}
@@ -252,9 +252,9 @@ def derive(
 
     Args:
         surveys: of all its fragments.
-        operators: those that the task allows; empty means + - * / and what the program uses,
-            and in a program that decides anything every comparison.
-        functions: those that the task allows; None means what the program calls.
+        operators: those that the task allows; empty means + - * / and those of the program, and
+            all comparisons if the program has any decision.
+        functions: those that the task allows; None means those that the program calls.
         constants: the only floats that may be inserted; empty means any.
         statements: may statements be inserted under conditions, moved, deleted, repeated?
         tune: will a tuner fit the floats? Then new numbers are floats.

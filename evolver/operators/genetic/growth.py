@@ -1,4 +1,4 @@
-"""Edits that make expressions larger, or use what is there twice."""
+"""Edits that make expressions larger, or use an expression twice."""
 
 from __future__ import annotations
 
@@ -58,16 +58,16 @@ def insert(draft: Draft) -> Change | None:
 
 
 def _passes(function: Function, site: Site) -> bool:
-    """May a site's value go through the function, and what it gives stand at the site?"""
+    """May the function take the site's value, and its result stand at the site?"""
     takes = function.takes[0]
     fits = takes in (REAL, NUMBER, site.kind)
     return bool(site.kind & NUMBER) and fits and accepts(site, function.gives)
 
 
 def relate(draft: Draft) -> Change | None:
-    """Join a measure of something with another of the same: `value / weight`, `high - low`.
+    """Combine two measures of one object: `value / weight`, `high - low`.
 
-    They are read of one thing, as `item[0]` and `item[1]`, `values[i]` and `weights[i]`, or
+    They are read from one object, as `item[0]` and `item[1]`, `values[i]` and `weights[i]`, or
     unpacked together.
     """
     rng = draft.rng
@@ -118,7 +118,7 @@ def _siblings(draft: Draft, site: Site, together: list[set[str]]) -> list[cst.Ba
 
 
 def _is_of_same_thing(one: cst.BaseExpression, other: cst.BaseExpression) -> bool:
-    """Are both read of one thing, as `item[0]` and `item[1]`, or by one index?"""
+    """Are both read from one object, as `item[0]` and `item[1]`, or by one index?"""
     if type(one) is not type(other) or not isinstance(one, cst.Subscript | cst.Attribute):
         return False
     assert isinstance(other, cst.Subscript | cst.Attribute)
@@ -143,7 +143,7 @@ def _insert_condition(draft: Draft) -> Change | None:
 def identity(draft: Draft) -> Change | None:
     """Insert `+ c` with c near 0, or `* c` with c near 1, for a tuner to fit.
 
-    Not exactly 0 and 1: those are no parameters, and simplification removes them.
+    Never exactly 0 or 1, because simplification removes those.
     """
     rng = draft.rng
     sites = [s for s in draft.survey.sites if s.kind & REAL and s.wants & REAL]

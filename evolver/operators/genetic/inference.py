@@ -1,4 +1,4 @@
-"""Types of expressions: what each gives, and what the place of each operand wants."""
+"""Types of expressions, inferred from their operands."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def augment(sink: Type, value: Type) -> None:
 
 
 class Inference:
-    """What one or more passes over a fragment learn of its expressions."""
+    """What passes over a fragment infer about its expressions."""
 
     def __init__(self) -> None:
         self.types: dict[Path, Type] = {}
@@ -141,7 +141,7 @@ def _binary(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> 
 
 
 def zero_of(operator: str, left: bool, right: bool) -> bool:
-    """May the value of an operation be 0 often, where its operands may?"""
+    """May the value of an operation often be 0, given whether its operands may?"""
     if operator == "*":
         return left or right
     return left and right if operator in ("+", "-") else left or operator == "%"
@@ -264,14 +264,14 @@ def _call(of: Inference, node: Any, own: Type, below: Mapping[Path, Type]) -> No
     if key is not None:
         source = arguments[0] if arguments else below.get(("func", "value"), Type())
         if not key.result().kind:
-            key.result().compute()  # most things are sorted by numbers
+            key.result().compute()  # most keys are numbers
         for taken in key.root.takes[:1]:
             taken.join(source.item() if len(arguments) < 2 else source)
     _call_of_library(name_of(node.func), own, below.get(("func", "value")), arguments)
 
 
 def _call_of_library(name: str, own: Type, owner: Type | None, arguments: list[Type]) -> None:
-    """Learn from a call of what the program does not define itself."""
+    """Infer types from a call of a function that the program does not define."""
     last = name.rpartition(".")[2]
     if name.startswith("math."):
         own.be(of_math(name))

@@ -1,9 +1,9 @@
-"""What the values of a program are, as far as its text tells: numbers, containers, functions.
+"""Types of the values of a program, as far as its text tells: numbers, containers, functions.
 
-Python has no static types, and most expressions put in a random place raise. So every name and
-every expression has a `Type`, which collects what flows into it and how it is used; what is
-assigned, passed, returned or kept together shares one (the union of Hindley and Milner, but that
-it never fails: what does not agree is of no known kind). Edits put like for like.
+Python has no static types, and most expressions raise in a random place. So every name and every
+expression has a `Type`, which collects the values that flow into it and how it is used. Values that
+are assigned, passed, returned or kept together share one type, as by unification in Hindley-Milner
+inference. It never fails: where kinds disagree, the kind is unknown. Edits keep types.
 """
 
 from __future__ import annotations
@@ -11,33 +11,33 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
-# What a value is: one of these bits, or INTEGER | REAL for some number; 0 is "nothing known".
+# The kind of a value: one of these bits, or INTEGER | REAL for any number; 0 for unknown.
 INTEGER, REAL, TRUTH, TEXT, SEQUENCE, FUNCTION, OTHER = 1, 2, 4, 8, 16, 32, 64
 NUMBER = INTEGER | REAL
 
-Index = int | str  # a constant that a container is subscripted by
+Index = int | str  # a constant index
 _Key = TypeVar("_Key")
 _DEEPEST = 6  # levels of containers in containers
 
 
 class Type:
-    """What is known of a value. Types that were joined are one: read all through `root`.
+    """What is known about a value. Joined types share their `root`; read every field from there.
 
     Attributes:
-        kinds: bits of what was seen to flow into it.
+        kinds: bits of the values that flow into it.
         is_computed: is it used in arithmetic?
-        is_floating: does it meet floats there?
-        is_strict: must a number in its place be an integer?
-        is_divisor: is something divided by it?
-        may_be_zero: was it seen to be 0, as the first value of a range is?
-        flavours: names of the containers that it was seen to be.
-        indices: the constants that it is subscripted by.
+        is_floating: is it used in arithmetic with floats?
+        is_strict: must it be an integer, if it is a number?
+        is_divisor: is it a divisor?
+        may_be_zero: is it sometimes 0, as the first value of a range is?
+        flavours: names of its container types.
+        indices: its constant indices.
         element: of a container, the values of a dictionary.
         key: of a dictionary.
         parts: of a container whose elements differ, by index.
         takes: the parameters of a function.
         gives: what a function returns.
-        sources: the numbers that flow into it, or that it is computed of, by their identity.
+        sources: the numbers that flow into it, or from which it is computed, by identity.
     """
 
     def __init__(self, kinds: int = 0, flavour: str = "", element: Type | None = None) -> None:
@@ -64,11 +64,11 @@ class Type:
 
     @property
     def kind(self) -> int:
-        """What it surely is, for all that is known; a number that may be a float is REAL."""
+        """The only kind that it can be; 0 if unknown. A number that may be a float is REAL."""
         own = self.root
         numbers, others = own.kinds & NUMBER, own.kinds & ~NUMBER
         if others == SEQUENCE and own.is_computed and own.flavours <= {"array"}:
-            return NUMBER  # an array: what may stand for it in arithmetic is any number
+            return NUMBER  # an array: any number may replace it in arithmetic
         if others:
             is_one = not numbers and not others & (others - 1)
             return others if is_one and not (own.is_computed and others != TRUTH) else 0
@@ -82,13 +82,13 @@ class Type:
 
     @property
     def is_known(self) -> bool:
-        """Is anything known of it, be it that its kinds do not agree?"""
+        """Is anything known about it, even if its kinds disagree?"""
         own = self.root
         inner = (own.element, own.gives, own.parts, own.takes)
         return bool(own.kind or own.kinds or own.is_computed or any(inner))
 
     def join(self, other: Type, depth: int = 0) -> None:
-        """Make two types one: their values go to the same places."""
+        """Unify two types, whose values flow together."""
         one, two = self.root, other.root
         if one is two or depth > _DEEPEST:
             return
@@ -114,7 +114,7 @@ class Type:
         one.takes = one.takes or two.takes
 
     def be(self, kinds: int) -> None:
-        """Note what flows into it."""
+        """Note that values of these kinds flow into it."""
         self.root.kinds |= kinds
 
     def compute(self, *, floating: bool = False) -> None:
@@ -124,7 +124,7 @@ class Type:
         own.is_floating |= floating
 
     def need_integer(self) -> None:
-        """Note that a float in its place would raise, so that all that flows there is whole."""
+        """Note that a float would raise here, so that all values that flow into it are integers."""
         own = self.root
         if not own.is_strict:
             own.is_strict = True
@@ -132,10 +132,10 @@ class Type:
                 source.need_integer()
 
     def is_whole(self, known: set[int]) -> bool:
-        """Is it an integer, and all that flows into it? A sum begins with 0, whatever it is of.
+        """Is it an integer, like all that flows into it? A sum of floats may begin with 0.
 
         Args:
-            known: the identities of the types that need not be asked again.
+            known: the identities of the types already checked.
         """
         own = self.root
         if id(own) in known:
@@ -144,7 +144,7 @@ class Type:
         return own.kind == INTEGER and all(each.is_whole(known) for each in own.sources.values())
 
     def take(self, source: Type) -> None:
-        """Note that a number flows into it, or that it is computed of one."""
+        """Note that a number flows into it, or that it is computed from one."""
         self.root.sources[id(source)] = source
         if self.root.is_strict:
             source.need_integer()
@@ -173,13 +173,13 @@ class Type:
         return own.key.root
 
     def result(self) -> Type:
-        """Return the type of what a function returns."""
+        """Return the type of a function's result."""
         own = self.root
         own.gives = own.gives or Type()
         return own.gives.root
 
     def seal(self, depth: int = 0) -> None:
-        """Note that a container leaves the program: what surely is whole in it stays whole."""
+        """Note that a container leaves the program: its integers must stay integers."""
         own = self.root
         if own.kind != SEQUENCE or depth > _DEEPEST:
             return
@@ -205,7 +205,7 @@ def _join_all(into: dict[_Key, Type], others: Mapping[_Key, Type], depth: int) -
 
 
 def alike(one: Type, two: Type, depth: int = 0) -> bool:
-    """May a value of the one type stand for a value of the other?"""
+    """May a value of one type replace a value of the other?"""
     one, two = one.root, two.root
     if one is two:
         return True
@@ -224,15 +224,15 @@ def alike(one: Type, two: Type, depth: int = 0) -> bool:
     )
 
 
-Names = Mapping[str, Type]  # the variables that are bound at some place
+Names = Mapping[str, Type]  # the variables that are bound at one point of a program
 
 
 def fitting(names: Names, kind: int) -> tuple[str, ...]:
-    """Return the names that surely hold what a place of this kind wants.
+    """Return the names whose values surely are of a kind.
 
     Args:
         names: in scope.
-        kind: INTEGER where nothing but an integer will do, another kind of number for any.
+        kind: INTEGER for integers only, another kind of number for any number.
     """
     if kind & REAL:
         return tuple(name for name, each in names.items() if each.kind & NUMBER)
@@ -240,5 +240,5 @@ def fitting(names: Names, kind: int) -> tuple[str, ...]:
 
 
 def of_same_type(names: Names, wanted: Type) -> Iterable[str]:
-    """Yield the names that hold what a value of `wanted` can be replaced by."""
+    """Yield the names whose values can replace a value of type `wanted`."""
     return (name for name, each in names.items() if alike(each, wanted))

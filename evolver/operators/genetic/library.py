@@ -1,4 +1,4 @@
-"""What the functions and methods of Python's own library take and give."""
+"""Argument and result types of the functions and methods of Python's library."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from evolver.operators.genetic.kinds import INTEGER, NUMBER, REAL, SEQUENCE, TEX
 ARRAY_MODULES = ("np", "numpy", "torch", "jnp")
 _INTEGERS_OF_MATH = ("floor", "ceil", "comb", "gcd", "isqrt", "factorial", "perm", "lcm", "trunc")
 
-#: Functions and methods that raise for an argument that is a float.
+#: Functions and methods that raise for a float argument.
 INTEGER_ARGUMENTS = frozenset(
     (
         *("range", "chr", "bin", "hex", "math.isqrt", "math.comb", "math.gcd", "math.factorial"),
@@ -146,7 +146,7 @@ def _dict(own: Type, arguments: _Arguments) -> None:
     own.root.flavours.add("dict")
 
 
-#: Function -> what its value has to do with its arguments.
+#: Function -> how its result's type follows from its arguments.
 ELEMENTS_OF: dict[str, Callable[[Type, _Arguments], None]] = {
     "list": _container("list"),
     "sorted": _container("list"),

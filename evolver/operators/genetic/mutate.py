@@ -48,9 +48,9 @@ EDITS: Mapping[str, tuple[Edit, float]] = {
     "guard": (statements.guard, 0.4),
     "conditional": (statements.conditional, 0.2),
     "unwrap": (statements.unwrap, 0.3),
-    "interchange": (statements.interchange, 0.0),  # of use where speed is measured
+    "interchange": (statements.interchange, 0.0),  # useful where speed is measured
 }
-"""Kinds of edits with the weights they have unless the task sets others."""
+"""Kinds of edits, with their default weights."""
 
 _OPERATORS = (*BINARY, *COMPARISONS, *BOOLEAN)
 
@@ -146,7 +146,7 @@ class Mutate:
     def _weights(self) -> dict[str, float]:
         weights = {kind: weight for kind, (_, weight) in EDITS.items()}
         if self.tune:
-            weights["constant"] *= 0.1  # the tuner finds them anyway
+            weights["constant"] *= 0.1  # the tuner finds their values anyway
         return {**weights, **self.weights}
 
     def _draw(
@@ -171,7 +171,7 @@ class Mutate:
 
 
 def _edited(draft: Draft, weights: Mapping[str, float]) -> Change | None:
-    """Make one edit, of the first kind drawn that finds its place."""
+    """Make one edit, of the first kind drawn that finds a site."""
     left = dict(weights)
     while any(left.values()):
         (kind,) = draft.rng.choices(list(left), list(left.values()))

@@ -22,11 +22,11 @@ from evolver.operators.genetic.writing import key, literal
 
 
 def readable(survey: Survey, site: Site, kind: int, rng: Random) -> list[cst.BaseExpression]:
-    """Return what can be read at a site and surely is of this kind.
+    """Return the elements and attributes of a kind that can be read at a site.
 
-    That is what the program reads itself, also by another variable of the same type, and by another
-    constant where elements differ: where it reads `item[0]` and unpacks `value, weight = item`,
-    `item[1]` can be read. Seldom an element that was not read before, see `is_there`.
+    These are the program's own reads, also with another variable of the same type, and with another
+    constant index where elements differ: where it reads `item[0]` and unpacks `value, weight =
+    item`, `item[1]` can be read. Elements that were not read before are rare, see `is_there`.
     """
     found: dict[str, cst.BaseExpression] = {}
     is_bold = rng.random() >= SAFE
@@ -42,10 +42,10 @@ def readable(survey: Survey, site: Site, kind: int, rng: Random) -> list[cst.Bas
 
 
 def is_there(survey: Survey, site: Site, new: cst.CSTNode) -> bool:
-    """Are the elements that an expression reads surely there when it stands at a site?
+    """Do the elements that an expression reads surely exist where it stands at a site?
 
-    One whose index is computed is, for all that is known, where the program reads it before, or at
-    the site itself: elsewhere a condition may be what keeps the index in its bounds.
+    An element with a computed index does where the program reads it before, or at the site itself.
+    Elsewhere a condition may keep the index within its bounds.
     """
     return all(
         any(_comes_first(survey, other, site) for other in survey.reads.get(key(part), ()))
@@ -56,7 +56,7 @@ def is_there(survey: Survey, site: Site, new: cst.CSTNode) -> bool:
 
 
 def _comes_first(survey: Survey, other: Site, site: Site) -> bool:
-    """Was an element read, by an index that is still the same, whenever a site is come to?"""
+    """Was an element read on every way to a site, by an index that has not changed since?"""
     if other.path[: len(site.path)] == site.path:
         return not _may_be_skipped(site.node, other.path[len(site.path) :])
     if site.path[: len(other.path)] == other.path:
@@ -73,7 +73,7 @@ def _comes_first(survey: Survey, other: Site, site: Site) -> bool:
 
 
 def _may_be_skipped(node: Any, path: Path) -> bool:
-    """May what stands at a path not be evaluated when the node is?"""
+    """May the node be evaluated without the expression at the path?"""
     for step in path:
         if isinstance(step, str) and may_be_skipped(node, (step,)):
             return True
@@ -89,7 +89,7 @@ def _is_length(site: Site) -> bool:
 
 
 def _variants(site: Site) -> Iterator[tuple[cst.BaseExpression, Type]]:
-    """Yield an expression, and it with other constants for an index."""
+    """Yield an expression, and the same with other constant indices."""
     node = site.node
     yield node, site.type
     index = constant_index(node)
@@ -119,7 +119,7 @@ def _type_of(node: cst.BaseExpression, names: Names) -> Type | None:
 
 
 def _renamed(node: cst.BaseExpression, before: Names, names: Names) -> cst.BaseExpression | None:
-    """Return an expression in the names of another place, None where they do not fit."""
+    """Return an expression in the names of another site; None where they do not fit."""
     changed: dict[str, str] = {}
     for part in walk(node):
         if isinstance(part, cst.Lambda) or (isinstance(part, cst.Call) and part is not node):
@@ -138,11 +138,11 @@ def _renamed(node: cst.BaseExpression, before: Names, names: Names) -> cst.BaseE
 
 
 def _counterpart(name: str, own: Type, names: Names) -> str | None:
-    """Return the variable that holds the same, else one of the same type."""
+    """Return the same variable, else one of the same type."""
     if name in names and names[name].root is own.root:
         return name
     same = [each for each, its in names.items() if its.root is own.root]
-    if own.kind & NUMBER:  # another number would be another index
+    if own.kind & NUMBER:  # another number is another index
         others = [name] if name in names and names[name].kind == own.kind else []
     else:
         others = [each for each, its in names.items() if own.kind and alike(its, own)]

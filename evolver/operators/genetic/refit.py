@@ -1,4 +1,4 @@
-"""The operator `refit`: the parent as it is, with its float literals fitted once more."""
+"""The operator `refit`: fits the float literals of the parent again."""
 
 from __future__ import annotations
 

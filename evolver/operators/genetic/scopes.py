@@ -1,4 +1,4 @@
-"""Which names a scope binds, and of which types: the state of a survey, and what assignments do."""
+"""Scopes in a survey: which names they bind, of which types, and how assignments bind them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scope:
     visible: Names | None = None  # a copy of the names, until one is bound
 
     def in_scope(self) -> Names:
-        """Return the names that are surely bound, as of now."""
+        """Return the names that are surely bound now."""
         if self.visible is None:
             self.visible = dict(self.names)
         return self.visible
@@ -49,7 +49,7 @@ class Scope:
 
 
 def bind(of: Inference, target: cst.CSTNode, scope: Scope, value: Type, path: Path = ()) -> None:
-    """Bind what a target binds, and note that the value flows there."""
+    """Bind the names of a target, and note that the value flows there."""
     match target:
         case cst.Name(value=name):
             flow(value, scope.bind(name))

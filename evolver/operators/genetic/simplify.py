@@ -1,7 +1,7 @@
 """Simplification of a child: folding, shared and copied values, single uses, dead code.
 
-It keeps children readable, and makes alike children identical so that fewer are judged twice.
-A line that the edits did not touch changes only where what it reads was edited.
+It keeps children readable, and makes equivalent children identical, so that fewer are judged twice.
+A line that was not edited changes only where a value that it reads was edited.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from evolver.operators.genetic.writing import key, number, placed
 Fold = Callable[[cst.BaseExpression, int], cst.BaseExpression | None]
 
 _INTERMEDIATE = re.compile(r"t\d+")
-_LONGEST_INLINED = 60  # characters, literals counted as one each
+_LONGEST_INLINED = 60  # characters, with one for each literal
 _LONGEST_READER = 80
 _SEES_LOCALS = frozenset(("locals", "vars", "eval", "exec"))
 
@@ -34,13 +34,13 @@ _SEES_LOCALS = frozenset(("locals", "vars", "eval", "exec"))
 def simplify(
     fragment: Fragment, survey: Survey, before: Survey, grammar: Grammar, merge: bool
 ) -> cst.Module:
-    """Return the fragment's tree without what does nothing.
+    """Return the fragment's tree without code that has no effect.
 
     Args:
         fragment: after the edits.
         survey: of it.
-        before: the survey of the parent's fragment; its lines are left as they are.
-        grammar: says which calls are pure.
+        before: the survey of the parent's fragment; its lines do not change.
+        grammar: which calls are pure.
         merge: see `folding.folder`.
     """
     old = {id(line.node) for line in before.lines}
@@ -61,7 +61,7 @@ def simplify(
 
 
 def _is_arithmetic(node: cst.CSTNode, kinds: Mapping[str, int]) -> bool:
-    """Is it made of numbers, variables and operators only, so that equal text is equal value?"""
+    """Does it hold numbers, variables and operators only, so that equal text has equal value?"""
     match node:
         case cst.Name():
             return not kinds.get(node.value, 0) & (SEQUENCE | TEXT)
@@ -88,11 +88,11 @@ def _substitution(
 
 
 class _Holder(NamedTuple):
-    """What may stand for an expression until one of `reads` changes."""
+    """A variable that holds an expression's value until one of `reads` changes."""
 
     value: cst.BaseExpression
     reads: tuple[str, ...]
-    is_old: bool  # did its line stand in the parent?
+    is_old: bool  # is its line the parent's?
 
 
 def _share(
@@ -126,7 +126,7 @@ def _share(
 
 
 def _held(node: cst.BaseExpression, holders: dict[str, _Holder]) -> cst.BaseExpression | None:
-    """Return what may stand for an expression."""
+    """Return the variable that may replace an expression."""
     if not holders or not isinstance(node, cst.BinaryOperation | cst.UnaryOperation | cst.Name):
         return None
     holder = holders.get(key(node))
@@ -137,7 +137,7 @@ def _held(node: cst.BaseExpression, holders: dict[str, _Holder]) -> cst.BaseExpr
 
 
 def _reads(node: cst.CSTNode) -> Iterator[str]:
-    """Yield each name that is read somewhere under a node, as often as it is."""
+    """Yield each name that is read under a node, with repetitions."""
     skipped: set[int] = set()
     for part in walk(node):
         kind = type(part)
@@ -194,7 +194,7 @@ def _inline(
     fold: Fold,
     doomed: list[Path],
 ) -> cst.Module:
-    """Move the value of an intermediate that is read once to where it is read."""
+    """Move the value of an intermediate to the only expression that reads it."""
     for line in lines:
         node = at(module, line.path)
         found = assigned(node)
@@ -211,7 +211,7 @@ def _inline(
         )
         read = rewritten(at(module, reader), put)
         if name in _reads(read):
-            continue  # where no expression can be put: in an f-string, in a decorator
+            continue  # in an f-string or a decorator, where no expression can be inserted
         module = replaced(module, reader, rewritten(read, fold))
         counts[name] = 0
         doomed.append(line.path)

@@ -1,4 +1,4 @@
-"""Edits of statements: each takes a draft and returns a change, or None where it finds no place."""
+"""Edits of statements: each returns a change of its draft, or None where it finds no site."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _without_comments(node: cst.BaseStatement) -> cst.BaseStatement:
 
 
 def swap_statements(draft: Draft) -> Change | None:
-    """Swap two statements that stand next to each other."""
+    """Swap two adjacent statements."""
     if not draft.grammar.control:
         return None
     by_path = {line.path: line for line in draft.survey.lines}
@@ -127,7 +127,7 @@ def swap_statements(draft: Draft) -> Change | None:
 
 
 def interchange(draft: Draft) -> Change | None:
-    """Swap the headers of two loops, one directly in the other, that do not hang on each other."""
+    """Swap the headers of two directly nested loops that are independent."""
     if not draft.grammar.control:
         return None
     loops = []
@@ -152,7 +152,7 @@ def interchange(draft: Draft) -> Change | None:
 
 
 def extract(draft: Draft) -> Change | None:
-    """Assign a subexpression that stands more than once to an intermediate."""
+    """Assign a repeated subexpression to an intermediate."""
     groups: dict[str, list[Site]] = {}
     for site in draft.survey.sites:
         if not isinstance(site.node, cst.Name) and draft.can_extract(site):
@@ -180,7 +180,7 @@ def extract(draft: Draft) -> Change | None:
 
 
 def _is_changed_between(draft: Draft, first: Site, later: Site) -> bool:
-    """May a statement from the first site's to the later one's bind a name that the first reads?"""
+    """May a statement between two sites bind a name that the first site reads?"""
     assert first.line is not None
     suite, start = first.line[:-1], int(first.line[-1])
     end = int(later.path[len(suite)])
@@ -204,7 +204,7 @@ def guard(draft: Draft) -> Change | None:
         return None
     first = line.names[numbers[0]]
     place = Site(
-        (*line.path, "guard"),  # nothing of the statement is read before
+        (*line.path, "guard"),  # the condition reads nothing of the statement
         cst.Name(numbers[0]),
         1,
         first.kind,
@@ -236,7 +236,7 @@ def _may_be_skipped(line: Line) -> bool:
 
 
 def unwrap(draft: Draft) -> Change | None:
-    """Replace a conditional statement or a loop-free branch by what stands under it."""
+    """Replace a conditional statement, or a branch without loops, by its body."""
     if not draft.grammar.control:
         return None
     lines = [

@@ -1,4 +1,4 @@
-"""What the rest of a file says about the names in one of its regions."""
+"""The names around a region: what the rest of its file binds and reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Surroundings:
         visible: variables that are bound where the region starts.
         shared: variables of the file's top level, which every function sees.
         read_after: variables that code outside the region, but in the same function, may read
-            after it; None where the region is no part of a function and every variable counts.
+            after it; None for every variable, where the region is not in a function.
         taken: every name that occurs in the file.
     """
 

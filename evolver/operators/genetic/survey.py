@@ -13,7 +13,7 @@ from evolver.operators.genetic.syntax import is_computed, names_changed
 from evolver.operators.genetic.tree import Path
 from evolver.operators.genetic.writing import key
 
-SAFE = 0.8  # share of children in which what may well make a program raise is left alone
+SAFE = 0.8  # share of children without risky edits, which may make a program raise
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,13 +24,13 @@ class Site:
         path: from the fragment's module.
         node: the expression.
         floor: how tightly its replacement must bind, see `writing.placed`.
-        kind: what it is, 0 where that is not known.
-        wants: what may stand in its place: INTEGER where no other number will do, 0: not known.
-        type: all that is known of it.
+        kind: its kind; 0 for unknown.
+        wants: the kind that may replace it: INTEGER where no other number may; 0 for unknown.
+        type: what is known about it.
         names: the variables that are bound there.
         line: path of the statement before which an intermediate can be assigned, or None.
         is_risky: see `expected.Expected`.
-        decides: see there.
+        decides: see `expected.Expected`.
     """
 
     path: Path
@@ -47,7 +47,7 @@ class Site:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A statement that stands on a line, or on lines, of its own."""
+    """A statement on one or more lines of its own."""
 
     path: Path  # ends with its position in the suite
     node: cst.BaseStatement
@@ -64,7 +64,7 @@ class Line:
         return self.may_stall(self.node)
 
     def may_stall(self, node: cst.CSTNode) -> bool:
-        """May a `while` around it never end where this statement stands here, or not?"""
+        """May a `while` around it never end if this statement is inserted here or removed?"""
         return bool(self.vital) and not self.vital.isdisjoint(names_changed(node))
 
 
@@ -81,7 +81,7 @@ class Survey:
 
     @cached_property
     def reads(self) -> Mapping[str, tuple[Site, ...]]:
-        """Where elements are read by an index that is computed: by the text of the expression."""
+        """Text of an expression with a computed index -> the sites where it is read."""
         found: dict[str, list[Site]] = {}
         for site in self.sites:
             if is_computed(site.node):

@@ -1,4 +1,4 @@
-"""What Python's syntax says of a node: what it binds, what runs, what comes after it."""
+"""What Python's syntax tells about a node: which names it binds, which parts may not run."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from evolver.operators.genetic.writing import number
 
 
 def in_order(node: cst.CSTNode) -> list[Operand]:
-    """Return the operands as they are evaluated: the loops of a comprehension first."""
+    """Return the operands in the order of evaluation: the loops of a comprehension first."""
     found = list(operands(node))
     if isinstance(node, cst.BaseComp):
         found.sort(key=lambda each: each.path[0] != "for_in")
@@ -69,7 +69,7 @@ def is_slice(node: cst.Subscript) -> bool:
 
 
 def never_goes_on(body: cst.CSTNode) -> bool:
-    """Does a suite never come to what stands after it?"""
+    """Does a suite never reach the statement after it?"""
     match body:
         case cst.IndentedBlock(body=[*_, cst.SimpleStatementLine(body=[*_, small])]):
             return isinstance(small, cst.Return | cst.Raise | cst.Continue | cst.Break)
@@ -106,14 +106,14 @@ OPEN_SCOPES = frozenset((cst.Lambda, cst.ListComp, cst.SetComp, cst.DictComp, cs
 
 
 def is_editable(node: cst.BaseExpression) -> bool:
-    """May an edit put something else in its place?"""
+    """May an edit replace it?"""
     if type(node) is cst.Name:
         return node.value not in ("None", "self", "cls")
     return type(node) not in _NEVER_EDITED
 
 
 def bound_inside(node: cst.CSTNode) -> list[str]:
-    """Return the names that a lambda or a comprehension binds for itself."""
+    """Return the names that a lambda or a comprehension binds inside it."""
     if isinstance(node, cst.Lambda):
         return [parameter.name.value for parameter in node.params.params]
     found: list[str] = []
@@ -128,7 +128,7 @@ def bound_inside(node: cst.CSTNode) -> list[str]:
 
 
 def name_of(node: cst.BaseExpression) -> str:
-    """Return a dotted name, "" for what is none."""
+    """Return a dotted name; "" for other expressions."""
     match node:
         case cst.Name(value=name):
             return name
@@ -138,7 +138,7 @@ def name_of(node: cst.BaseExpression) -> str:
 
 
 def is_computed(node: cst.CSTNode) -> bool:
-    """Is it an element read by an index that is no constant? There may be none at that index."""
+    """Is it an element with a computed index, which may be out of range?"""
     match node:
         case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=index))]):
             return number(index) is None and not isinstance(index, cst.SimpleString)
@@ -146,7 +146,7 @@ def is_computed(node: cst.CSTNode) -> bool:
 
 
 def constant_index(node: cst.CSTNode) -> Index | None:
-    """Return the constant that a container is subscripted by, or None."""
+    """Return the constant index of a container, or None."""
     match node:
         case cst.Subscript(slice=[cst.SubscriptElement(slice=cst.Index(value=index))]):
             value = number(index)

@@ -1,4 +1,4 @@
-"""Parts of one program brought into another: in its names, with what they depend on."""
+"""Parts of one program brought into another: renamed, with the lines that they depend on."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MOST_LINES_BROUGHT = 12
 
 
 def variables(survey: Survey) -> set[str]:
-    """Return the names that are variables, and not functions or modules, in a fragment."""
+    """Return the names of variables in a fragment, without functions and modules."""
     return {name for line in survey.lines for name in line.names}.union(
         name for site in survey.sites for name in site.names
     )
@@ -37,7 +37,7 @@ def renamed(node: cst.BaseExpression, names: Mapping[str, str]) -> cst.BaseExpre
 def rebound(
     names: Sequence[str], draft: Draft, other: Names, in_scope: Names
 ) -> dict[str, str] | None:
-    """Map variables of the other program to those in scope: the same name, else one alike.
+    """Map variables of the other program to those in scope: the same name, else a similar type.
 
     Args:
         names: to map.
@@ -62,14 +62,14 @@ def rebound(
 
 
 def may_be(here: Type, there: Type) -> bool:
-    """May a variable of one type take the part of one of another?"""
+    """May a variable of one type replace one of the other?"""
     return not (here.kind and there.kind) or alike(here, there)
 
 
 def _definition(other: Draft, name: str, line: Path) -> Line | None:
     """Return the last line above `line`, in its suite or one around it, that assigns `name`.
 
-    None where the value cannot be moved: bound by a loop, changed in between, not pure.
+    None where the value cannot be moved: a loop binds it, it changes in between, it is not pure.
     """
     found = None
     for each in other.survey.lines:
@@ -102,7 +102,7 @@ def _changes_before(other: Draft, name: str, definition: Line, line: Path) -> bo
 
 
 def _binds(node: cst.BaseStatement) -> set[str]:
-    """Return the names that a statement itself binds, without those in its suites."""
+    """Return the names that a statement binds outside its suites."""
     if isinstance(node, cst.For):
         node = node.with_changes(body=cst.IndentedBlock([]), orelse=None)
     elif not isinstance(node, cst.SimpleStatementLine):
@@ -112,7 +112,7 @@ def _binds(node: cst.BaseStatement) -> set[str]:
 
 @dataclass
 class Transplant:
-    """An expression of the other program on its way into the parent, with what it depends on."""
+    """Brings an expression of the other program into the parent, with the lines that it needs."""
 
     draft: Draft
     other: Draft
@@ -124,7 +124,7 @@ class Transplant:
     def bring(
         self, node: cst.BaseExpression, line: Path, types: Names
     ) -> cst.BaseExpression | None:
-        """Return the expression in the child's names; the assignments needed go to `lines`."""
+        """Return the expression in the child's names, and add needed assignments to `lines`."""
         names = dict(self.names)
         for name in loads(node):
             if name not in self.variables:
@@ -168,7 +168,7 @@ def renamed_statement(
 
 
 class _Renamer(cst.CSTTransformer):
-    """Renames variables, those that are assigned too."""
+    """Renames variables, also where they are assigned."""
 
     def __init__(self, names: Mapping[str, str]) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
-"""Python syntax trees as the genetic operators see them: operators, operands, paths.
+"""Python syntax trees for the genetic operators: operators, operands, paths.
 
-libcst keeps every byte, which is why it is used, but its visitors and its metadata cost
-milliseconds a pass. Here a node is addressed by its path from the root, and `operands` is the one
-table of where expressions stand; both cost microseconds.
+libcst is used because it keeps every byte. Its visitors and its metadata cost milliseconds a pass.
+Here a node is addressed by its path from the root, and `operands` lists the expressions in a node;
+both cost microseconds.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ _SYMBOLS: dict[type[Any], str] = {
 
 
 def symbol(operator: cst.CSTNode) -> str:
-    """Return how an operator is written, without spaces; "" for `in`, `is` and their negations."""
+    """Return an operator's text without spaces; "" for `in`, `is` and their negations."""
     return _SYMBOLS.get(type(operator), "")
 
 
@@ -82,7 +82,7 @@ def symbol(operator: cst.CSTNode) -> str:
 
 
 class Operand(NamedTuple):
-    """An expression inside another node: where, what, and how tightly it must bind there."""
+    """An expression inside another node: its path, itself, and how tightly it must bind."""
 
     path: Path
     node: cst.BaseExpression
@@ -236,7 +236,7 @@ _OPERANDS: dict[type[cst.CSTNode], Callable[[Any], Iterator[Operand]]] = {
 def operands(node: cst.CSTNode) -> Iterator[Operand]:
     """Yield the expressions directly under an expression or a statement, in reading order.
 
-    What an edit must not touch has none: targets, annotations, decorators, patterns, f-strings.
+    Parts that an edit must not change are left out: targets, annotations, decorators, f-strings.
     """
     of = _OPERANDS.get(type(node))
     return of(node) if of is not None else iter(())
@@ -253,7 +253,7 @@ def at(root: Any, path: Path) -> Any:
 
 
 def replaced(root: Node, path: Path, new: object) -> Node:
-    """Return a copy of the tree with `new` at `path`; the rest is shared."""
+    """Return a copy of the tree with `new` at `path`, which shares all other nodes."""
     if not path:
         return cast(Node, new)
     step, rest = path[0], path[1:]
@@ -279,7 +279,7 @@ def rewritten(
     """Return a copy with expressions changed from the leaves upwards.
 
     Args:
-        node: an expression, or a statement, of which the suites are left alone.
+        node: an expression, or a statement, whose suites do not change.
         change: gets an expression, its operands already rewritten, and the floor of its place;
             returns its replacement, which must fit that place, or None to keep it.
     """
@@ -292,7 +292,7 @@ def rewritten(
 
 
 _SKIPPED = re.compile("whitespace|^[lr]par$|leading_lines|header|footer|colon|comma")
-_FIELDS: dict[type, tuple[str, ...]] = {  # last first, as they are pushed on a stack
+_FIELDS: dict[type, tuple[str, ...]] = {  # in reverse, because a stack holds them
     kind: tuple(
         field.name
         for field in reversed(dataclasses.fields(kind))

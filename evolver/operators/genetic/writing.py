@@ -1,4 +1,4 @@
-"""Expressions written and read: parentheses where a place needs them, literals, keys."""
+"""Write and read expressions: needed parentheses, literals, keys for comparison."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _PRINTER = cst.Module([])
 
 
 def code(node: cst.CSTNode) -> str:
-    """Return a node as it is written."""
+    """Return a node's source."""
     return _PRINTER.code_for_node(node)
 
 
@@ -79,7 +79,7 @@ _SPACES: dict[type, tuple[str, ...]] = {
 
 
 def _is_broken(node: cst.BaseExpression) -> bool:
-    """Does a line end inside it, outside of its brackets and parentheses?"""
+    """Does it hold a line break outside its brackets and parentheses?"""
     kind: type[cst.CSTNode] = type(node)
     if kind in _BRACKETED:
         return False
@@ -97,7 +97,7 @@ def _is_broken(node: cst.BaseExpression) -> bool:
 
 
 def placed(node: cst.BaseExpression, floor: int) -> cst.BaseExpression:
-    """Return an expression with the parentheses that a place of this floor needs, and no more."""
+    """Return an expression with parentheses where a place of this floor needs them."""
     level = binding(node)
     wanted = level < floor or level == BARE
     if level < ATOM and not wanted and _is_broken(node):
@@ -125,7 +125,7 @@ def boolean(
 
 
 def literal(value: float | bool) -> cst.BaseExpression:
-    """Return a finite number, or a truth value, as it is written."""
+    """Return the literal of a finite number or a truth value."""
     if isinstance(value, bool):
         return cst.Name(str(value))
     if value < 0 or (value == 0 and math.copysign(1, value) < 0):
@@ -150,7 +150,7 @@ def number(node: cst.CSTNode) -> float | int | None:
 
 
 def key(node: cst.CSTNode) -> str:
-    """Return a text that is equal for expressions that differ in nothing but layout."""
+    """Return a text that is equal for expressions that differ in layout only."""
     write = _KEYS.get(type(node))
     return write(node) if write is not None else " ".join(code(node).split())
 

@@ -1,4 +1,4 @@
-"""Operators that ask a model, each in its file; what they share is in `asking`."""
+"""Operators that ask a model. `asking` holds what they share."""
 
 from evolver.operators.llm.diff import Diff
 from evolver.operators.llm.evolution import EvolutionOfThought

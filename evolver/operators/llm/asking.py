@@ -29,7 +29,7 @@ _CHANGE = re.compile(
 class Asking:
     """An operator that asks a model for code; a subclass says what it asks.
 
-    Whatever the form asked for, an answer in another one that can be applied is taken.
+    An answer in another form than the requested one is applied where possible.
 
     Attributes:
         repairs: how often an answer that cannot be applied is sent back with the reason.
@@ -48,7 +48,7 @@ class Asking:
     needs_model: ClassVar[bool] = True
 
     def prompt(self, context: Context) -> Prompt:
-        """Return what the model is asked first.
+        """Return the first prompt.
 
         Raises:
             UsageError: a template is missing or faulty.
@@ -68,12 +68,12 @@ class Asking:
         return self.proposal(child, completion)
 
     def proposal(self, child: Files, completion: Completion) -> Proposal:
-        """Return a child as a proposal, in the words of the answer that made it."""
+        """Return a child as a proposal, with the summary of its answer."""
         tune = Tune(self.limit) if self.tune else None
         return Proposal(child, summary=summary(completion.text), tune=tune)
 
     async def repair(self, context: Context, proposal: Proposal, complaint: str) -> Proposal:
-        """Return the child with what the model mended in it: one request, for an edit of the child.
+        """Return the child as the model repairs it: one request, for an edit of the child.
 
         Raises:
             EditError: the answer could not be applied.
@@ -89,7 +89,7 @@ class Asking:
         return replace(proposal, files=mended)
 
     async def ask(self, context: Context, prompt: Prompt) -> tuple[Files, Completion]:
-        """Return the parent with what the model answers, and the answer that was applied.
+        """Return the parent with the model's edit, and the answer that was applied.
 
         Raises:
             EditError: neither the answer nor its repairs could be applied.
@@ -119,7 +119,7 @@ async def complete(context: Context, prompt: Prompt) -> Completion:
 
     Raises:
         ModelError: the model did not answer.
-        UsageError: there is none.
+        UsageError: there is no model.
     """
     if context.model is None:
         raise UsageError("this operator needs a model: give one with --model NAME")
@@ -132,7 +132,7 @@ def applied(
     """Return the files with an answer's edit, inside the seed's regions.
 
     Raises:
-        EditError: there is none that can be applied.
+        EditError: the answer has no edit that can be applied.
     """
     brief = context.brief
     readonly = tuple(brief.readonly)
@@ -154,10 +154,10 @@ def applied(
 
 
 def _are_edits(answer: str, form: Form) -> bool:
-    """Tell whether an answer is to be read as edits, else as code.
+    """Tell whether to read an answer as edits, or else as code.
 
-    Code that was asked for may itself hold what looks like an edit. Without markers a fenced block
-    that answers a request for edits may be a fragment, so it is not taken for the whole.
+    Requested code may itself hold lines like an edit. In answer to a request for edits, a fenced
+    block without markers may be a fragment, so it does not count as the whole code.
     """
     if form == "rewrite":
         return diffs.holds_edits_beside_code(answer)
@@ -167,7 +167,7 @@ def _are_edits(answer: str, form: Form) -> bool:
 
 
 def summary(answer: str) -> str:
-    """Return what an answer says that it changes: the line that says so, else its first words."""
+    """Return an answer's line that begins with "Change:", else its first paragraph."""
     said = _CHANGE.search(prose(answer))
     if said is None:
         return diffs.summary(answer)
@@ -176,14 +176,14 @@ def summary(answer: str) -> str:
 
 
 def prose(answer: str) -> str:
-    """Return what an answer says before its first block of code."""
+    """Return the prose before an answer's first block of code."""
     text = "\n".join(answer_lines(answer))
     code = _CODE.search(text)
     return (text if code is None else text[: code.start()]).strip()
 
 
 def thought(answer: str) -> str:
-    """Return the reasoning of an answer: its prose, without the line that says what it changes."""
+    """Return the reasoning of an answer: its prose without the line "Change:"."""
     words = prose(answer)
     said = _CHANGE.search(words)
     return words if said is None else words[: said.start()].strip() or words[said.end() :].strip()

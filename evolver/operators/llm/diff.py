@@ -17,5 +17,5 @@ class Diff(Asking):
     templates: ClassVar[tuple[str, ...]] = ("diff.system", "diff.user")
 
     def prompt(self, context: Context) -> Prompt:
-        """Return what the model is asked."""
+        """Return the prompt."""
         return prompts.render("diff", context)

@@ -1,4 +1,4 @@
-"""Ask what made a program better than the seed, and for more of the same."""
+"""Ask why a program is better than the seed, and to apply the same principle elsewhere."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class EvolutionOfThought(Asking):
     )
 
     def prompt(self, context: Context) -> Prompt:
-        """Return what the model is asked."""
+        """Return the prompt."""
         rng = context.rng
         changed = [
             (elite, before, after)
@@ -42,7 +42,7 @@ class EvolutionOfThought(Asking):
             return prompts.render("diff", context)
         elite, before, after = rng.choice(changed)
         regions = prompts.shown.program(context.parent, context.brief).regions
-        # Another region than the one that teaches, where the parent has one.
+        # Another region than the one with the difference, where the parent has one.
         targets = [region for region in regions if region.label != after.label] or regions
         extra = {
             "elite": prompts.shown.program(elite, context.brief),
@@ -52,7 +52,7 @@ class EvolutionOfThought(Asking):
             "target": rng.choice(targets).label,
         }
         others = tuple(other for other in context.inspirations if other != elite)
-        context = replace(context, inspirations=others)  # it stands there already
+        context = replace(context, inspirations=others)  # the prompt shows it anyway
         return prompts.render("evolution-of-thought", context, system=self.form, extra=extra)
 
     async def propose(self, context: Context) -> Proposal:
@@ -82,4 +82,4 @@ def _changes(elite: Elite, brief: Brief) -> list[tuple[ShownCode, ShownCode]]:
 
 def _difference(before: ShownCode, after: ShownCode) -> str:
     lines = unified_diff(before.text.splitlines(), after.text.splitlines(), lineterm="", n=5)
-    return "\n".join(list(lines)[2:])  # without the two lines that would name files
+    return "\n".join(list(lines)[2:])  # without the two lines that name files

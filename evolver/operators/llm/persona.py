@@ -1,4 +1,4 @@
-"""Ask somebody in particular, for a particular kind of change."""
+"""Ask a model in a role for one kind of change."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Persona(Asking):
     templates: ClassVar[tuple[str, ...]] = ("diff.system", "persona.user")
 
     def prompt(self, context: Context) -> Prompt:
-        """Return what the model is asked."""
+        """Return the prompt."""
         rng = context.rng
         regions = prompts.shown.program(context.parent, context.brief).regions
         extra = {

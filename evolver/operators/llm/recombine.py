@@ -28,7 +28,7 @@ class Recombine(Asking):
     templates: ClassVar[tuple[str, ...]] = ("rewrite.system", "recombine.user", "rewrite.user")
 
     def prompt(self, context: Context) -> Prompt:
-        """Return what the model is asked."""
+        """Return the prompt."""
         mates = self._mates(context)
         if not mates:
             return prompts.render("rewrite", context)

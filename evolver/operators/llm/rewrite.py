@@ -18,5 +18,5 @@ class Rewrite(Asking):
     templates: ClassVar[tuple[str, ...]] = ("rewrite.system", "rewrite.user")
 
     def prompt(self, context: Context) -> Prompt:
-        """Return what the model is asked."""
+        """Return the prompt."""
         return prompts.render("rewrite", context)
