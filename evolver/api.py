@@ -1,4 +1,4 @@
-"""evolver as a library: the same machinery as the command line, for scripts and notebooks."""
+"""evolver as a library, for scripts and notebooks; it does the same as the command line."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ def run(
 ) -> Run:
     """Evolve the program of a task folder.
 
-    What is returned holds confirmed values: `run.best` was measured again beside the seed,
-    `run.established` says whether it is better by more than the noise, `run.evidence` why, and
-    `run.search_score` what the search measured once.
+    The result holds confirmed values: `run.best` was measured again beside the seed,
+    `run.established` tells whether it is better by more than the noise, `run.evidence` has the
+    measurements, and `run.search_score` is the search's own score.
 
     Args:
         task: a folder with a task.toml.
         out: directory of the run; default: runs/<task>-<time>.
-        start_from: another run's directory, whose front becomes seeds.
-        listener: is told of progress, on another thread.
+        start_from: another run's directory; the programs of its front become seeds.
+        listener: called with the progress, on another thread.
         **options: the fields of `evolver.runs.config.Options`: evaluations, seconds, seed...
 
     Raises:
-        UsageError: what you can mend, with how.
+        UsageError: an error that you can correct; the message says how.
         ModelError: the model does not answer; the run can be resumed.
         SandboxError: this host cannot run candidates.
     """
@@ -86,30 +86,32 @@ def evolve(
 
     Args:
         program: Python source, or a function or a class whose source can be found. The imports,
-            constants and other functions that it uses of its module go into the program's file.
-        evaluate: the evaluator: a function of a candidate, anything else that can be called with
-            one, or an object (or a class, made from [evaluator] with) that has `evaluate`. With
-            one objective it may return that one number. Closures travel too. It must not have the
-            side effects of a process that is shared: it runs in worker processes.
+            constants and other functions of its module that it uses go into the program's file.
+        evaluate: the evaluator: a function or another callable that takes a candidate, or an
+            object with `evaluate` (or its class, made from [evaluator] with). With one objective it
+            may return a single number. It may be a closure. It runs in worker processes, so side
+            effects do not reach this process.
         maximize: metric or metrics, higher is better.
         minimize: metric or metrics, lower is better.
         require: metric -> condition such as "<= 12".
-        reference: metric -> worst value that counts; needed with several objectives.
-        description: goes into prompts.
-        timeout: seconds for one evaluation; default: 10, or what the settings say.
-        settings: further sections of a task.toml, such as {"islands": {"number": 2}}, or more of
-            those that the arguments make, such as {"evaluator": {"with": {"points": 9}}}.
+        reference: metric -> the worst value that counts; needed with several objectives.
+        description: text for prompts.
+        timeout: most seconds for one evaluation; default: 10, or that of the settings.
+        settings: further sections of a task.toml, such as {"islands": {"number": 2}}, or further
+            keys of a section, such as {"evaluator": {"with": {"points": 9}}}.
         out: directory of the run; default: runs/program-<time>.
-        listener: is told of progress, on another thread.
+        listener: called with the progress, on another thread.
         **options: the fields of `evolver.runs.config.Options`.
 
     Raises:
-        UsageError: what you can mend, with how.
+        UsageError: an error that you can correct; the message says how.
     """
     chosen = _options(options, evolve)
     given = settings or {}
     if "use" in given.get("evaluator", {}):
-        raise UsageError("settings: [evaluator] use is what `evaluate` says; leave it out")
+        raise UsageError(
+            "settings: `evaluate` names the evaluator already; leave out [evaluator] use"
+        )
     content = {
         **given,
         "task": _over(given.get("task", {}), program=["program.py"], description=description),
@@ -140,16 +142,16 @@ def evolve(
 
 
 def _over(section: Mapping[str, Any], **arguments: Any) -> dict[str, Any]:
-    """Lay the arguments that were given over a section."""
+    """Override a section by the arguments that were given."""
     given = {key: value for key, value in arguments.items() if value not in (None, "", [], {})}
     return {**section, **given}
 
 
 def _options(given: Mapping[str, Any], function: Callable[..., Any]) -> Options:
-    """Make the options that a function was given as further keywords.
+    """Make options from a function's further keywords.
 
     Raises:
-        UsageError: there is no such option; the nearest keyword is told.
+        UsageError: there is no such option; the message names the nearest keyword.
     """
     known = [option.name for option in fields(Options)]
     for name in given:

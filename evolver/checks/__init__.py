@@ -1,1 +1,1 @@
-"""What is found out before a run: doctor, init, the gallery, the reference of task.toml."""
+"""Checks before a run: doctor, init, the gallery, the reference of task.toml."""

@@ -1,4 +1,4 @@
-"""The files of a user's project that a program or its evaluator needs, and where they keep."""
+"""The files of a user's project that a program or its evaluator needs, and their layout."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from evolver.evaluation.inside import with_packages
 from evolver.programs.imports import found, import_base, own_modules
 from evolver.runs.repository import project_of
 
-LARGEST = 64 * 2**20  # bytes of a folder of data that goes along whole
-_MOST = 5000  # files in one
+LARGEST = 64 * 2**20  # bytes of a folder of data that is copied whole
+_MOST = 5000  # files in such a folder
 _FOREIGN = ("__pycache__", "site-packages", "dist-packages", "node_modules")
 
 
 class Belongings:
-    """What one file needs, by the names that it has in a layout of its own.
+    """The files that one file needs, with their names in a task.
 
     Attributes:
         main: the file.
-        project: the folder that everything has to be in: the repository's, the current folder, or
-            that which the file is imported from.
-        base: the folder that the names are relative to, as deep in the project as can be.
-        notes: what was found out, as sentences.
+        project: the folder that holds all of them: the repository, the current folder, or the
+            folder that the file is imported from.
+        base: the folder that the names are relative to, as deep in the project as possible.
+        notes: remarks for the user, in sentences.
     """
 
     def __init__(self, main: Path, *, base: Path | None = None) -> None:
@@ -36,8 +36,8 @@ class Belongings:
         self.base = base or import_base(self.main)
         self.notes: list[str] = []
         self._files: dict[Path, None] = {self.main: None}
-        self._folders: dict[Path, None] = {}  # of data: each goes along whole
-        self._refused: set[Path] = set()  # folders that are too large to
+        self._folders: dict[Path, None] = {}  # folders of data, which are copied whole
+        self._refused: set[Path] = set()  # folders that are too large for that
 
     @property
     def names(self) -> dict[str, Path]:
@@ -47,7 +47,7 @@ class Belongings:
 
     @property
     def patterns(self) -> list[str]:
-        """What names them all in a task.toml, the main one first."""
+        """Patterns for a task.toml that match them all, the main one first."""
         folders = self._folders
         single = [p for p in self._files if not any(p.is_relative_to(f) for f in folders)]
         first, *others = [glob.escape(self.name_of(path)) for path in single]
@@ -55,7 +55,7 @@ class Belongings:
         return [first, *sorted(others), *sorted(whole)]
 
     def __contains__(self, path: Path) -> bool:
-        """Is a file or a folder among what goes along?"""
+        """Tell whether a file or a folder is needed."""
         return path in self._files or any(path.is_relative_to(f) for f in self._folders)
 
     def name_of(self, path: Path) -> str:
@@ -63,14 +63,14 @@ class Belongings:
         return path.relative_to(self.base).as_posix()
 
     def add(self, paths: Iterable[Path]) -> None:
-        """Add files of the project, and what else is none of its own is left out."""
+        """Add files, except those outside the project."""
         for path in paths:
             if self._is_own(path) and path not in self._files:
                 self._files[path] = None
                 self._hold(path)
 
     def add_data(self, path: Path) -> None:
-        """Add a file or a folder that was read, with the folder of data that it lies in."""
+        """Add a file or a folder that was read, with the folder of data that holds it."""
         if not self._is_own(path):
             return
         folder = path if path.is_dir() else path.parent
@@ -84,7 +84,7 @@ class Belongings:
             self.add([path])
 
     def widen(self, folder: Path) -> None:
-        """Let the names be relative to a folder above too, as far as it is in the project."""
+        """Move the base up to a folder, if that is in the project."""
         if folder.is_relative_to(self.project):
             self._hold(folder / "_")
 
@@ -101,7 +101,7 @@ class Belongings:
         return not any((folder / "pyvenv.cfg").is_file() for folder in inner)
 
     def _is_data(self, folder: Path) -> bool:
-        """Tell whether a folder holds data alone, and little enough to go along whole."""
+        """Tell whether a folder holds only data, and little enough to be copied whole."""
         if folder == Path.cwd() or self.main.is_relative_to(folder) or folder in self._refused:
             return False
         size = 0
@@ -113,8 +113,8 @@ class Belongings:
             if size > LARGEST or number > _MOST:
                 self._refused.add(folder)
                 self.notes.append(
-                    f"{folder} holds more than {LARGEST >> 20} MiB or {_MOST} files: only those of "
-                    "its files that one evaluation of the seed opened go along"
+                    f"{folder} holds more than {LARGEST >> 20} MiB or {_MOST} files: only files "
+                    "that one evaluation of the seed opened are copied"
                 )
                 return False
         return True
@@ -125,11 +125,11 @@ def of_program(main: Path, *, judge: Path, in_place: bool) -> Belongings:
 
     Args:
         main: its file.
-        judge: the scoring function's file, which does not go along.
+        judge: the scoring function's file, which is left out.
         in_place: name the files from the project's root.
 
     Raises:
-        UsageError: one of them is no Python.
+        UsageError: one of them is not valid Python.
     """
     belongings = Belongings(main)
     if in_place:
@@ -144,7 +144,7 @@ def of_evaluator(file: Path) -> Belongings:
     """Return a scoring function's file with the modules that it imports.
 
     Raises:
-        UsageError: one of them is no Python.
+        UsageError: one of them is not valid Python.
     """
     belongings = Belongings(file, base=file.resolve().parent)
     belongings.add(with_packages(belongings.main))
@@ -152,7 +152,7 @@ def of_evaluator(file: Path) -> Belongings:
 
 
 def grow_evaluator(belongings: Belongings, told: Told) -> None:
-    """Add what an evaluation opened and imported in the evaluator's process."""
+    """Add the files that an evaluation opened and imported in the evaluator's process."""
     belongings.add(Path(file) for file in told.modules)
     for place, is_relative in told.opened.items():
         path = Path(place)
@@ -162,7 +162,7 @@ def grow_evaluator(belongings: Belongings, told: Told) -> None:
 
 
 def grow_program(belongings: Belongings, told: Told, judge: Path) -> bool:
-    """Add what an evaluation asked for in the candidate's process; tell whether that is more."""
+    """Add the files that a candidate's process asked for; tell whether any is new."""
     before = belongings.names
     places = [import_base(belongings.main), belongings.project]
     modules = [path for name in told.missed for path in found(name, places)]
@@ -180,7 +180,7 @@ def grow_program(belongings: Belongings, told: Told, judge: Path) -> bool:
 
 
 def _files_in(folder: Path) -> Iterator[Path]:
-    """Yield what can be copied: no hidden file, no pipe, no link that leads nowhere."""
+    """Yield the files that can be copied: no hidden ones, pipes or broken links."""
     for place, folders, names in os.walk(folder):
         folders[:] = sorted(f for f in folders if f not in _FOREIGN and not f.startswith("."))
         files = (Path(place, name) for name in sorted(names) if not name.startswith("."))

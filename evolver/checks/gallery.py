@@ -1,4 +1,4 @@
-"""The tasks that evolver ships: what each is, the published record, and what was reached here."""
+"""The tasks that ship with evolver, with published records and measured results."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ from evolver.tasks.task import TASK_FILE, Task, load_task
 MEASURED = "measured.json"
 
 
-#: What is shown of several objectives in the place of a metric.
+#: The name that stands for a metric if there are several objectives.
 HYPERVOLUME = "hypervolume"
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What one run of an example gave; written by `benchmarks/examples.py`, never by hand.
+    """The results of one run of an example; `benchmarks/examples.py` writes them.
 
     Attributes:
         seed: the seed program's metric, or with several objectives its hypervolume.
         best: the same of the best program, or of the front; None where the run found none that is
             better than the seed.
-        evaluations: that the run took.
-        seconds: that they took.
-        command: the run.
+        evaluations: of the run.
+        seconds: of the run.
+        command: that started the run.
         date: of the run.
         rate: evaluations a second in the first ten seconds of a run on a machine with no other
-            work; None where that was not measured.
-        again: means of three more evaluations of the seed and of what was reached, for of the many
-            that a run evaluates the best is a lucky one, too; None where that was not measured.
+            work; None: not measured.
+        again: means of three more evaluations of the seed and of the best, because the best of many
+            noisy results is biased upwards; None: not measured.
         front: with several objectives the metrics of each program of the front, whose files are in
             `best/1`, `best/2`, ...; empty with one, whose program is in `best`, if it found any.
     """
@@ -67,8 +67,8 @@ class Example:
         title: the first line of its README.
         metric: the objective's name; "hypervolume" where there are several.
         direction: "maximize" or "minimize".
-        records: who -> the published value of that metric.
-        measured: what a run gave; None where none was made.
+        records: author -> the published value of that metric.
+        measured: results of a run; None if there was none.
     """
 
     task: Task
@@ -85,7 +85,7 @@ class Example:
 
     @property
     def record(self) -> tuple[str, float] | None:
-        """The best published value, with whose it is."""
+        """The best published value, with its author."""
         sign = 1 if self.direction == "maximize" else -1
         return max(self.records.items(), key=lambda item: sign * item[1], default=None)
 
@@ -94,7 +94,7 @@ def folder_of(name: str) -> Path:
     """Return the folder of a shipped task.
 
     Raises:
-        UsageError: there is no such task; the nearest name is told.
+        UsageError: there is no such task; the message names the nearest one.
     """
     folder = bundled("examples") / name
     if not (folder / TASK_FILE).is_file():
@@ -109,7 +109,7 @@ def examples() -> Sequence[Example]:
 
 
 def load(folder: Path) -> Example:
-    """Return a shipped task with what is known of it."""
+    """Load a shipped task, with its records and results."""
     task = load_task(folder)
     metric, direction = task.objective.directions[0]
     if len(task.objective.directions) > 1:
@@ -122,7 +122,7 @@ def load(folder: Path) -> Example:
 
 
 def _records(task: Task, metric: str) -> Mapping[str, float]:
-    """Ask the evaluator for what is published; of a series with several points their score."""
+    """Return the published values that the evaluator knows; the score of a series of points."""
     section = task.settings.evaluator
     evaluator = EvaluatorSource(section.use, task.root).load(section.with_)
     references = evaluator.references() if isinstance(evaluator, Referenced) else {}
@@ -147,7 +147,7 @@ def _records(task: Task, metric: str) -> Mapping[str, float]:
 
 
 def copy(name: str, target: Path) -> Path:
-    """Copy a shipped task, without what was reached with it.
+    """Copy a shipped task, without its results.
 
     Raises:
         UsageError: there is no such task, or the target exists or cannot be made.

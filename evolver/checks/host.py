@@ -1,4 +1,4 @@
-"""What this machine offers: isolation, container engines, GPUs, tools, keys by their names."""
+"""Examine this machine: isolation, container engines, GPUs, tools, names of keys."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Docker:
     """A container engine.
 
     Attributes:
-        engine: its version; "" where none can be used.
-        reason: why not, and what to do about it.
-        image: the image that tasks without requirements of their own run in.
-        has_image: is it there?
+        engine: its version; "" if none can be used.
+        reason: why none can be used, and what to do.
+        image: the image for tasks without requirements.
+        has_image: whether that image exists.
     """
 
     engine: str
@@ -40,16 +40,16 @@ class Docker:
 
 @dataclass(frozen=True)
 class Host:
-    """What was found.
+    """What this machine offers.
 
     Attributes:
-        cores: that this process may use.
-        memory: bytes of the machine.
-        tiers: tier of the local sandbox -> what this host lacks for it; "" where it works.
-        notes: what is not as it should be in the strongest of them, in sentences.
+        cores: cores that this process may use.
+        memory: of the machine, in bytes.
+        tiers: tier of the local sandbox -> what this host lacks for it; "" if the tier works.
+        notes: shortcomings of the strongest tier that works, in sentences.
         gpus: name and memory of each.
-        git: where it is; "" where it is not.
-        missing: optional packages that are not installed -> what installs them.
+        git: its path; "" if it is not installed.
+        missing: optional packages that are not installed -> the command that installs them.
         keys: names of environment variables that hold keys.
     """
 
@@ -72,11 +72,11 @@ class Host:
 
 
 def examine() -> Host:
-    """Look at this machine; candidates are tried in each tier of the local sandbox."""
+    """Examine this machine; try a candidate in each tier of the local sandbox."""
     tiers = {
         tier: " ".join(local.lacks(tier)).removeprefix(f"tier {tier}: ") for tier in local.TIERS
     }
-    tiers[local.TIERS[-1]] = ""  # resource limits are everywhere
+    tiers[local.TIERS[-1]] = ""  # resource limits work everywhere
     return Host(
         evolver=version("evolver"),
         python=platform.python_version(),

@@ -1,4 +1,4 @@
-"""What a run of a task would be like, found out before anything is spent on it."""
+"""Examine a task before a run: the seed, its noise, the gate, the models."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ _MOST_REQUESTS = 8  # of one trial edit, those included that teach how the endpo
 
 @dataclass(frozen=True)
 class Answer:
-    """What came of asking a model for one edit of the seed.
+    """The result of asking a model for one edit of the seed.
 
     Attributes:
-        is_asked: False for a model whose answers come by files.
-        problem: why there was no answer, or an empty one; "" where there was.
-        flaw: why the edit of its answer cannot be applied; "" where it can.
-        notes: what was found out about how it must be asked, in sentences.
-        dollars: what it cost; None: the price is not known.
-        prompt_dollars: what the first prompt of a run would cost, its answer aside.
+        is_asked: False for a model whose answers come in files.
+        problem: why there was no answer, or an empty one; "" if it answered.
+        flaw: why the edit of its answer cannot be applied; "" if it can.
+        notes: how the model must be asked, in sentences.
+        dollars: the cost; None: the price is unknown.
+        prompt_dollars: the cost of the first prompt of a run, without its answer.
     """
 
     model: str
@@ -58,21 +58,21 @@ class Answer:
 
 @dataclass(frozen=True)
 class Inspection:
-    """What was found.
+    """The results of examining a task.
 
     Attributes:
         seed: the evaluation of the seed program.
-        noise: of evaluations with the same secret inputs.
-        variation: of evaluations with others.
-        seconds: of one evaluation, the median.
+        noise: spread of evaluations with the same secret inputs.
+        variation: spread of evaluations with different ones.
+        seconds: the median of one evaluation.
         workers: evaluations at once.
-        gate: what became of known-bad programs.
+        gate: the verdicts on known-bad programs.
         operators: their names.
-        refusal: why there is none; "" where there is.
+        refusal: why there are none; "" if there are.
         answers: of each model.
-        prompt_tokens: about how many the first prompt has; 0 without models.
-        requests: about how many the budget's evaluations take, one answer and no repair each; 0
-            without models or where evaluations have no limit.
+        prompt_tokens: of the first prompt, roughly; 0 without models.
+        requests: roughly how many the budget's evaluations take, one answer and no repair each; 0
+            without models or without a limit of evaluations.
     """
 
     task: Task
@@ -90,31 +90,31 @@ class Inspection:
 
     @property
     def per_hour(self) -> float:
-        """Evaluations an hour, if nothing else takes time."""
+        """Evaluations an hour, if only they take time."""
         return 3600.0 * self.workers / self.seconds if self.seconds else 0.0
 
     @property
     def luck(self) -> float:
-        """How much better than it is the luckiest program of a run looks, relative to its score."""
+        """How far luck raises the best score of a run, relative to the score."""
         return self.variation.luck(self.evaluations)
 
     @property
     def evaluations(self) -> int:
-        """How many a run of the task has, or would have by default."""
+        """The evaluations of a run of the task, or their default number."""
         return self.task.settings.budget.evaluations or config.DEFAULT_EVALUATIONS
 
     @property
     def limit(self) -> float:
-        """Seconds that the evaluation of a child may take."""
+        """Most seconds for the evaluation of a child."""
         return self.task.settings.evaluator.limit(self.seconds)
 
     @property
     def problems(self) -> Sequence[str]:
-        """What keeps a run from starting, or from being worth it, in sentences."""
+        """Reasons why a run cannot start, or cannot succeed, in sentences."""
         if self.seed.status != "ok":
             return [
-                f"the seed program fails its own evaluation ({self.seed.status}); mend the program "
-                f"or the evaluator first:\n{self.seed.complaint}"
+                f"the seed program fails its own evaluation ({self.seed.status}); correct the "
+                f"program or the evaluator first:\n{self.seed.complaint}"
             ]
         held = gate.complaint(self.gate, self.seed, self.task.objective)
         silent = [f"{a.model} gives no answer: {a.problem}" for a in self.answers if a.problem]
@@ -154,15 +154,15 @@ def inspect(
     options: Options = Options(),  # noqa: B008 - frozen
     tell: Callable[[str], None] = lambda _said: None,
 ) -> Inspection:
-    """Judge the seed of a task several times, hold the gate, and ask each model for one edit.
+    """Judge the seed of a task several times and known-bad programs; ask each model for one edit.
 
     Args:
         task: as loaded.
-        options: what the user said.
-        tell: is given sentences about the progress, on another thread.
+        options: the user's.
+        tell: called with sentences about the progress, on another thread.
 
     Raises:
-        UsageError: what the user can mend, with how.
+        UsageError: an error that the user can correct; the message says how.
         SandboxError: this host cannot run candidates.
     """
     configuration = config.resolve(task.settings, options)
@@ -181,7 +181,7 @@ async def _inspect(task: Task, workers: int, tell: Callable[[str], None]) -> Ins
     try:
         operators = make_operators(task, has_model=bool(endpoints))
     except UsageError as error:
-        refusal = str(error)  # the rest can be looked at all the same
+        refusal = str(error)  # the other checks go on
     bad = gate.bad_programs(task)
     executor = make_executor(task, workers)
     program = Program(0, task.files, task.base)
@@ -231,7 +231,7 @@ def _requests(task: Task, operators: Sequence[Weighted]) -> int:
 
 
 def _first_operator(task: Task) -> Operator:
-    """Return the operator whose prompt is the first one, which asks once and repairs nothing."""
+    """Return the operator of the first prompt; it asks once and repairs nothing."""
     operator: Any = next(iter(operators_that_ask(task).values()))
     can_repair = any(field.name == "repairs" for field in fields(operator))
     found: Operator = replace(operator, repairs=0) if can_repair else operator
@@ -240,14 +240,14 @@ def _first_operator(task: Task) -> Operator:
 
 @dataclass
 class _Trial:
-    """A model as an operator asks it: an endpoint, whose answers and lessons are kept."""
+    """A model for one operator: asks an endpoint, and keeps answers and lessons."""
 
     endpoint: Endpoint
     answers: list[Completion] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     async def complete(self, prompt: Prompt, n: int = 1) -> Sequence[Completion]:
-        """Ask; once more where the endpoint refuses how it was asked."""
+        """Ask, and ask again in another way if the endpoint refuses how it was asked."""
         for _ in range(_MOST_REQUESTS):
             try:
                 answers = await self.endpoint.ask(prompt, n)
@@ -256,13 +256,13 @@ class _Trial:
             else:
                 self.answers += answers
                 return answers
-        raise ModelError(f"{self.endpoint.name} refuses whatever is sent")
+        raise ModelError(f"{self.endpoint.name} refuses every request")
 
 
 async def _ask(
     endpoint: Endpoint, operator: Operator, context: Context, prompt_tokens: int
 ) -> Answer:
-    """Have an operator ask a model for an edit of the seed, once the model is seen to be there."""
+    """Check that a model answers, and have an operator ask it for an edit of the seed."""
     name, model = endpoint.name, endpoint.model
     if isinstance(model, Filing):
         return Answer(name, is_asked=False)

@@ -1,6 +1,6 @@
 """The keys of a task.toml with their types, defaults and meanings, from the classes that read them.
 
-A meaning stands in the "Attributes" of the class that has the key.
+The "Attributes" section of a class's docstring has the meanings.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from pydantic import BaseModel
 from evolver.checks.toml import to_toml
 from evolver.types import Tune
 
-MISSING: Any = object()  # the default of a key that has none
-_INHERITED = {"Tune": Tune}  # "see `Tune.limit`" is what that says
+MISSING: Any = object()  # the default of a required key
+_INHERITED = {"Tune": Tune}  # "see `Tune.limit`" is replaced by that meaning
 _BOUNDS = {"gt": "above", "ge": "at least", "lt": "below", "le": "at most"}
 _WORDS = {
     str: "text", bool: "true or false", int: "whole number", float: "number", Path: "path",
@@ -35,11 +35,11 @@ class Key:
     """One key of a table.
 
     Attributes:
-        name: as task.toml has it.
-        kind: what its value is, in words.
-        default: a value; `MISSING` where it has to be given.
-        meaning: in a sentence or two, without a full stop.
-        example: a value to be shown where the default is that there is none.
+        name: as in task.toml.
+        kind: the type of its value, in words.
+        default: a value; `MISSING` for a required key.
+        meaning: a sentence or two, without a full stop.
+        example: a value to show if the default is None.
     """
 
     name: str
@@ -73,7 +73,7 @@ def keys_of(kind: type[Any]) -> list[Key]:
 
 
 def meanings(kind: type) -> dict[str, str]:
-    """Return what a class and those that it inherits from say of their attributes."""
+    """Return the meanings of a class's attributes, inherited ones included."""
     told: dict[str, str] = {}
     for one in reversed(kind.__mro__):
         told |= entries(one.__doc__ or "", "Attributes")
@@ -129,7 +129,7 @@ def _is_model(kind: type) -> bool:
 
 
 def _kind_of(annotation: Any, metadata: Sequence[Any] = ()) -> str:
-    """Say in words what a value of a type is."""
+    """Return the name of a type, in words."""
     origin, arguments = typing.get_origin(annotation), typing.get_args(annotation)
     if origin is typing.Annotated:
         return _kind_of(arguments[0], [*arguments[1:], *metadata])

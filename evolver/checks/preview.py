@@ -1,4 +1,4 @@
-"""What models are sent, shown without asking one."""
+"""Show prompts without asking a model."""
 
 from __future__ import annotations
 
@@ -21,11 +21,11 @@ from evolver.types import Context, Elite, Evaluation, Program, Prompt
 
 @dataclass(frozen=True)
 class Preview:
-    """What one operator would send.
+    """The prompt that one operator would send.
 
     Attributes:
         operator: its name in the mix.
-        templates: the files that its prompts are made from, the task's own where there are any.
+        templates: the files of its templates, the task's own if it has any.
         others: names of the other operators that ask a model.
     """
 
@@ -45,10 +45,10 @@ def operators_that_ask(task: Task) -> dict[str, Prompting]:
 
 
 def preview(task: Task, context: Context, operator: str | None = None) -> Preview:
-    """Return what an operator of a task would send first, by default the first one with a model.
+    """Return the first prompt of an operator, by default of the first one that asks a model.
 
     Raises:
-        UsageError: no such operator, or none that asks a model; a template is faulty.
+        UsageError: there is no such operator, none asks a model, or a template is invalid.
     """
     asking = operators_that_ask(task)
     if not asking:
@@ -67,11 +67,11 @@ def preview(task: Task, context: Context, operator: str | None = None) -> Previe
 
 
 def at_the_start(task: Task, evaluation: Evaluation | None = None) -> Context:
-    """Return what operators see first: the seed, judged.
+    """Return the first context of a run: the seed with its evaluation.
 
     Args:
         task: as loaded.
-        evaluation: the seed's, where it has been judged already.
+        evaluation: the seed's, if it has been judged already.
 
     Raises:
         UsageError: the seed fails its evaluation.
@@ -87,7 +87,7 @@ def at_the_start(task: Task, evaluation: Evaluation | None = None) -> Context:
 
 
 def at_the_end(run: Run) -> Context:
-    """Return what the next attempt of a run could see: a parent, inspirations, what was tried.
+    """Return a context for the next attempt of a run: a parent, inspirations, earlier children.
 
     Raises:
         UsageError: no program of the run passed its evaluation.

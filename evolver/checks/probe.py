@@ -1,4 +1,4 @@
-"""What a scoring function does with the seed: its metrics, and the files that it needs."""
+"""Record what a scoring function does with the seed: its metrics, and the files that it needs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from evolver.evaluation.evaluator import (
 from evolver.evaluation.inside import InsideEvaluator
 from evolver.types import Candidate, Files, Result
 
-METRIC = "measured"  # the only one of a probe: what the function returns is told in a file
+METRIC = "measured"  # the only metric of a probe; a file has what the function returns
 _TRACER = "evolver_tracing"  # the name of sandbox/tracing.py in the candidate's process
 
 
@@ -33,9 +33,9 @@ class Told:
     """What a probe writes.
 
     Attributes:
-        metrics: what the function returned, a bare number as that of "".
-        opened: files and folders that the evaluator's process read, absolute -> whether it named
-            them from the current folder.
+        metrics: what the function returned; a bare number has the name "".
+        opened: files and folders that the evaluator's process read: absolute path -> whether it
+            used a relative path.
         modules: files of the modules that it had imported at the end.
         wanted: files and folders that the candidate's process asked for, relative to the program.
         missed: modules that the candidate's process did not find, by name.
@@ -49,19 +49,19 @@ class Told:
 
     @classmethod
     def read(cls, path: Path) -> Told:
-        """Read what a probe wrote; nothing, where it did not come to that."""
+        """Read what a probe wrote; empty if it wrote nothing."""
         return cls(**json.loads(path.read_text("utf-8"))) if path.is_file() else cls()
 
 
 class Trace:
-    """What this process reads, from `begin` on."""
+    """Records what this process reads, from `begin` on."""
 
     def __init__(self) -> None:
-        self.opened: dict[str, bool] = {}  # path -> was it a relative one?
+        self.opened: dict[str, bool] = {}  # absolute path -> whether a relative path was used
         self.written = set[str]()
 
     def begin(self) -> None:
-        """Listen; there is no end to it."""
+        """Record until the process ends: an audit hook cannot be removed."""
         sys.addaudithook(self._note)
 
     def _note(self, event: str, args: tuple[Any, ...]) -> None:
@@ -82,7 +82,7 @@ class Trace:
         if not isinstance(path, str | bytes | os.PathLike):
             return
         text = os.fsdecode(path)
-        place = os.path.abspath(text)  # noqa: PTH100 - and not resolved: a link is what is needed
+        place = os.path.abspath(text)  # noqa: PTH100 - not resolved: links are copied as files
         if is_written:
             self.written.add(place)
         elif place not in self.written and os.path.exists(place):  # noqa: PTH110
@@ -91,7 +91,7 @@ class Trace:
 
 @dataclass(frozen=True)
 class Probe:
-    """An evaluator that tells what a scoring function returns and reads.
+    """An evaluator that records what a scoring function returns and reads.
 
     Attributes:
         use: the function, "file.py:name".
@@ -111,14 +111,14 @@ class Probe:
 
     @cached_property
     def _evaluator(self) -> FunctionEvaluator | InsideEvaluator:
-        _ = self._trace  # it listens while the function's file is imported
+        _ = self._trace  # records also the import of the function's file
         evaluator = EvaluatorSource(self.use, self.root).load({})
         assert isinstance(evaluator, FunctionEvaluator | InsideEvaluator)
         return evaluator
 
     @property
     def guest(self) -> Files:
-        """What the function needs beside the candidate, and what listens there."""
+        """The guest files of the function, and the tracer."""
         tracer = {f"{_TRACER}.py": (bundled("sandbox") / "tracing.py").read_bytes()}
         return {**guest_files(self._evaluator), **tracer}
 

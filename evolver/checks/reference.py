@@ -27,13 +27,13 @@ _INTRODUCTION = """\
 # task.toml, Result, candidate, evolve
 
 This page is generated from the code by `make reference`. A task is a folder with a `task.toml`;
-`evolver init` writes one with every section. `--set KEY=VALUE` gives any key another value on the
-command line of `run`, `resume`, `fork`, `doctor`, `evaluate` and `prompt`, as in
-`--set sandbox.memory=2048`, `--set operator.diff.weight=2` (one of several tables by its name, or
-by its number) or `--set objective.require.operations='<= 12'`. A value is TOML, or else a text.
+`evolver init` writes one with every section. `--set KEY=VALUE` overrides any key on the command
+line of `run`, `resume`, `fork`, `doctor`, `evaluate` and `prompt`, as in
+`--set sandbox.memory=2048`, `--set operator.diff.weight=2` (one of several tables by its name or
+its number) or `--set objective.require.operations='<= 12'`. A value that is not TOML is a text.
 
-A list of texts with one entry may be that text alone. A path is relative to the task's folder, one
-of `[task]` to its `root`.
+A text may stand for a list of one text. Paths are relative to the task's folder, those in `[task]`
+to its `root`.
 """
 
 
@@ -68,12 +68,12 @@ _OPTIONAL = (
 )  # fmt: skip
 _MAY_HAVE = "An evaluator has `evaluate(candidate)`. It may also have:"
 _ABOUT_OPERATORS = """\
-Who edits programs. `use` names one of these or "file.py:Name", `weight` (1.0) is its share. Without
-[[operator]] a task has {default}; without a model those that ask one are left out."""
+Operators edit programs. `use` names one of these or "file.py:Name"; `weight` (1.0) is its share. By
+default a task has {default}; without a model, operators that ask one are left out."""
 _ABOUT_MODELS = """\
-Which models operators ask. `use` names one of these or "file.py:Name"; without it a `name` with a
-"/" and no `api_base` is litellm's, any other is openai's. [models.md](models.md) explains them."""
-_ABOUT_PLUGINS = 'A name of these, "file.py:Name", or a table with `use` and the settings.'
+Operators ask these models. `use` names one of these or "file.py:Name"; without it, a `name` with a
+"/" and no `api_base` means litellm, any other openai. [models.md](models.md) explains them."""
+_ABOUT_PLUGINS = 'One of these names, "file.py:Name", or a table with `use` and settings.'
 
 
 def _section(heading: str, kind: type) -> list[str]:

@@ -1,4 +1,4 @@
-"""Make a task folder of a program and a scoring function, finding out what can be found out."""
+"""Make a task folder from a program and a scoring function; infer the settings."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from evolver.tasks.plugins import nearest
 from evolver.tasks.settings import EvaluatorSection, TaskSettings, validate
 from evolver.tasks.task import TASK_FILE, is_aside
 
-_COMBINED = "combined_score"  # what other systems maximise, whatever else there is
+_COMBINED = "combined_score"  # other systems maximise it, whatever other metrics there are
 _EVALUATIONS = 1000  # of the budget
 _INSIDE = (
     "Untrusted: {function} takes a program's path, so it runs inside the sandbox, beside the "
-    "candidate, which can write itself any score; to be sure of the scores, let it take a "
-    "candidate and call the program's functions by candidate.call(NAME, ...)."
+    "candidate, which can write itself any score; for trusted scores, let it take a candidate "
+    "and call the program's functions by candidate.call(NAME, ...)."
 )
 
 
 @dataclass(frozen=True)
 class Scaffold:
-    """A task that was made, and what was found out or assumed, as sentences."""
+    """A new task, with findings and assumptions in sentences."""
 
     folder: Path
     sentences: Sequence[str]
@@ -44,7 +44,7 @@ class Scaffold:
 
 @dataclass(frozen=True)
 class Objectives:
-    """Which metrics count, and why."""
+    """The metrics to optimise, and why."""
 
     maximize: Sequence[str]
     minimize: Sequence[str]
@@ -60,21 +60,21 @@ def make_task(
     *,
     in_place: bool | None = None,
 ) -> Scaffold:
-    """Write a task folder for a program, with a copy of the scoring function and what it needs.
+    """Write a task folder for a program, with copies of the scoring function and what it needs.
 
     Args:
         program: one file.
         scoring: "FILE.py" or "FILE.py:FUNCTION"; the function takes a candidate and returns its
             metrics, or one number.
-        folder: where to; may exist without a task. None: by the program's name.
-        maximize: metrics; with none at all, what names and numbers suggest.
+        folder: the task's folder; may exist without a task. None: named after the program.
+        maximize: metrics; without any, names and numbers suggest the direction.
         minimize: metrics.
-        in_place: leave the program where it lies, instead of copying it too; None: if that is in a
-            git repository.
+        in_place: leave the program in its folder instead of copying it; None: if it is in a git
+            repository.
 
     Raises:
         UsageError: a file is missing, the function fails on the program, the direction of its
-            metrics has to be given, or the folder cannot be written.
+            metrics is unclear, or the folder cannot be written.
     """
     if not program.exists():
         raise UsageError(f"{program} does not exist; name the file of the program to evolve")
@@ -102,10 +102,10 @@ def make_task(
 
 
 def _folder_of(program: Path, folder: Path | None) -> Path:
-    """Return where the task goes.
+    """Return the task's folder.
 
     Raises:
-        UsageError: there is a task already.
+        UsageError: it holds a task already.
     """
     name = program.resolve().parent.name if program.stem == "__init__" else program.stem
     chosen = folder or Path(name)
@@ -118,24 +118,24 @@ def _folder_of(program: Path, folder: Path | None) -> Path:
 
 
 def _check_program(program: Path, scoring: Path) -> None:
-    """Refuse what is no program of its own.
+    """Refuse a folder, an unreadable name, and the scoring function's file.
 
     Raises:
-        UsageError: it is none.
+        UsageError: the program is one of these.
     """
     if program.is_dir():
         inner = [path for path in sorted(_python_in(program)) if not path.samefile(scoring)]
         some = written([str(path) for path in inner]) or "it holds no Python"
         raise UsageError(
-            f"{program} is a folder; name the file in it that is to be evolved ({some}): what that "
-            "file imports goes along"
+            f"{program} is a folder; name the file in it to evolve ({some}); the modules that it "
+            "imports are copied too"
         )
     if any("\ud800" <= sign <= "\udfff" for sign in program.name):
-        raise UsageError(f"the name of {program} is not UTF-8, as {TASK_FILE} has to be; rename it")
+        raise UsageError(f"the name of {program} is not UTF-8, but {TASK_FILE} must be; rename it")
     if scoring.name == program.name:
         raise UsageError(
-            f"the program and the scoring function are both called {scoring.name}; the candidate "
-            "must not hold its own score: put them into two files of different names"
+            f"the program and the scoring function are both called {scoring.name}, but a candidate "
+            "must not hold its own score; put them into two files with different names"
         )
 
 
@@ -151,7 +151,7 @@ def _python_in(folder: Path) -> Iterator[Path]:
 
 
 def _scoring_function(scoring: str) -> tuple[Path, str]:
-    """Return the file and the function's name; the only public one where none is given."""
+    """Return the file and the function's name; by default the only public function."""
     place, _, name = (scoring, "", "") if Path(scoring).is_file() else scoring.rpartition(":")
     file = Path(place or name)
     name = name if place else ""
@@ -162,7 +162,7 @@ def _scoring_function(scoring: str) -> tuple[Path, str]:
     try:
         tree = ast.parse(file.read_bytes())
     except SyntaxError as error:
-        raise UsageError(f"{file}:{error.lineno}: {error.msg}; mend it first") from error
+        raise UsageError(f"{file}:{error.lineno}: {error.msg}; correct it first") from error
     found = [
         node.name
         for node in tree.body
@@ -177,7 +177,7 @@ def _scoring_function(scoring: str) -> tuple[Path, str]:
     if len(found) == 1 or usual:
         return file, (usual or found)[0]
     raise UsageError(
-        f"{file} has {len(found)} public functions; name the one that scores, {file}:FUNCTION"
+        f"{file} has {len(found)} public functions; name the one that scores: {file}:FUNCTION"
     )
 
 
@@ -185,10 +185,10 @@ def _scoring_function(scoring: str) -> tuple[Path, str]:
 
 
 def _objectives(tryout: Tryout, maximize: Sequence[str], minimize: Sequence[str]) -> Objectives:
-    """Return what counts: as was said, as the name tells, or as the numbers do.
+    """Return the objectives: as given, as the name suggests, or as the numbers do.
 
     Raises:
-        UsageError: it has to be said.
+        UsageError: they have to be given.
     """
     metrics = tryout.metrics
     for name in (*maximize, *minimize):
@@ -201,7 +201,7 @@ def _objectives(tryout: Tryout, maximize: Sequence[str], minimize: Sequence[str]
     if len(metrics) > 1:
         guessed = " ".join(f"--{by_name(name) or 'maximize'} {name}" for name in metrics)
         raise UsageError(
-            f"the scoring function returns {', '.join(metrics)}; say which of them count, each by "
+            f"the scoring function returns {', '.join(metrics)}; name those to optimise, each by "
             f"--maximize METRIC or --minimize METRIC: some of {guessed}"
         )
     (name,) = metrics
@@ -213,7 +213,7 @@ def _objectives(tryout: Tryout, maximize: Sequence[str], minimize: Sequence[str]
 
 
 def _direction(tryout: Tryout, name: str) -> tuple[Direction, str]:
-    """Return which way a metric is better, and how that is known."""
+    """Return the direction of a metric, and the reason."""
     told = None if tryout.is_number and name == NUMBER else by_name(name)
     if told is not None:
         return told, "by its name"
@@ -226,8 +226,8 @@ def _direction(tryout: Tryout, name: str) -> tuple[Direction, str]:
                 "wrong, change [objective]"
             )
     return "maximize", (
-        "assumed, for neither its name nor a program that returns 0 tells; if that is wrong, "
-        "change [objective]"
+        "assumed, because neither its name nor a program that returns 0 shows it; if that is "
+        "wrong, change [objective]"
     )
 
 
@@ -235,13 +235,13 @@ def _direction(tryout: Tryout, name: str) -> tuple[Direction, str]:
 
 
 def _write(tryout: Tryout, chosen: Objectives, folder: Path, place: Path) -> None:
-    """Write the task into an empty folder.
+    """Write the task into a new folder.
 
     Args:
-        tryout: what belongs to it.
-        chosen: what counts.
-        folder: to be made.
-        place: where it will lie in the end.
+        tryout: knows its files.
+        chosen: the objectives.
+        folder: to make.
+        place: its final place.
 
     Raises:
         UsageError: two files would have the same name.
@@ -251,7 +251,7 @@ def _write(tryout: Tryout, chosen: Objectives, folder: Path, place: Path) -> Non
         for name, path in tryout.seed.names.items():
             if files.setdefault(name, path) != path:
                 raise UsageError(
-                    f"{files[name]} and {path} would both be {name} in the task; rename one"
+                    f"{files[name]} and {path} would both be {name} in the task; rename one of them"
                 )
     folder.mkdir(parents=True)
     for name, path in files.items():
@@ -272,7 +272,7 @@ def _judge_files(tryout: Tryout) -> Iterator[tuple[str, Path]]:
 
 
 def _content(tryout: Tryout, chosen: Objectives, place: Path) -> dict[str, dict[str, Any]]:
-    """Return what the task.toml says that is no default."""
+    """Return the settings of the task.toml that differ from the defaults."""
     seed, judge = tryout.seed, tryout.judge
     task: dict[str, Any] = {"description": _description(tryout.program)}
     if tryout.is_in_place:
@@ -303,21 +303,21 @@ def _content(tryout: Tryout, chosen: Objectives, place: Path) -> dict[str, dict[
 
 
 def _layout(tryout: Tryout, place: Path) -> Iterator[str]:
-    """Yield what lies where, in sentences."""
+    """Yield sentences about the files of the task."""
     seed, judge = tryout.seed, tryout.judge
     main = judge.name_of(judge.main)
     copied = [main, *(name for name, _ in _judge_files(tryout) if name != main)]
     if not tryout.is_in_place:
         copied += [name for name in seed.names if name not in copied]
-    yield f"Copied into {place}: {written(copied)}. The copies count from now on."
+    yield f"Copied into {place}: {written(copied)}. Runs use the copies."
     if tryout.is_in_place:
         yield (
-            f"The program stays where it is, {seed.name_of(seed.main)} in {seed.base}: "
+            f"The program stays {seed.name_of(seed.main)} in {seed.base}: "
             "'evolver apply' changes it there, on a branch."
         )
     more = seed.patterns[1:]
     if more:
-        yield f"Beside the program, for it to read: {written(more)}."
+        yield f"Files beside the program: {written(more)}."
     yield from (*seed.notes, *judge.notes)
     if tryout.inside is not None:
         yield _INSIDE.format(function=tryout.function)
@@ -325,16 +325,16 @@ def _layout(tryout: Tryout, place: Path) -> Iterator[str]:
 
 @contextlib.contextmanager
 def _made(folder: Path) -> Iterator[None]:
-    """Make a folder, and take it away again if nothing comes of it.
+    """Make a folder, and remove it if it stays empty.
 
     Raises:
-        UsageError: it cannot be made, or written into.
+        UsageError: it cannot be made or written.
     """
     is_new = not folder.exists()
     with unmakeable(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
-            pass  # to know now, and not after all is measured
+            pass  # a folder that is read-only fails here, before the measurements
     try:
         yield
     finally:
@@ -346,14 +346,14 @@ def _check_free(staged: Path, folder: Path) -> None:
     """Check that no file of a task would replace another one.
 
     Raises:
-        UsageError: it would.
+        UsageError: one would.
     """
     for path in staged.rglob("*"):
         target = folder / path.relative_to(staged)
         if not path.is_file() or not os.path.lexists(target):
             continue
         if not target.is_file() or target.read_bytes() != path.read_bytes():
-            raise UsageError(f"{target} is there already, and differs; choose another --out")
+            raise UsageError(f"{target} exists and differs; choose another --out")
 
 
 def _worse(value: float, sign: int) -> float:
@@ -362,7 +362,7 @@ def _worse(value: float, sign: int) -> float:
 
 
 def _tree(program: Path) -> ast.Module:
-    """Parse a program; what is no Python is empty."""
+    """Parse a program; return an empty module if it is not Python."""
     try:
         return ast.parse(program.read_bytes())
     except (SyntaxError, ValueError):
@@ -370,7 +370,7 @@ def _tree(program: Path) -> ast.Module:
 
 
 def _description(program: Path) -> str:
-    """Take the program's own words: its docstring's first line, or its first function's."""
+    """Return the first line of the program's docstring, or of its first function's."""
     tree = _tree(program)
     for node in (tree, *tree.body):
         if isinstance(node, ast.Module | ast.FunctionDef):
@@ -381,7 +381,7 @@ def _description(program: Path) -> str:
 
 
 def _preloadable(files: Iterable[Path]) -> list[str]:
-    """Return the slow libraries that a program imports: loaded once, before forking."""
+    """Return the slow libraries that a program imports, to load them once before forking."""
     names = set()
     for node in (node for file in files if file.suffix == ".py" for node in ast.walk(_tree(file))):
         if isinstance(node, ast.Import):

@@ -1,4 +1,4 @@
-"""How far evaluations of one program are apart, and what that means for a run."""
+"""The spread of evaluations of one program, and what it means for a run."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from evolver.evaluation.executors import together
 from evolver.ports import Executor
 from evolver.types import Evaluation, Job, Program
 
-INPUTS = 20  # secret inputs whose scores are compared
+INPUTS = 20  # different secret inputs to compare
 _SAME = 3  # evaluations with the same inputs
 _PATIENCE = 60.0  # seconds for all of them
 
 
 @dataclass(frozen=True)
 class Spread:
-    """How far the objectives of some evaluations of one program are apart.
+    """The spread of the objectives of some evaluations of one program.
 
     Attributes:
-        evaluations: how many there were.
+        evaluations: their number.
         largest: objective -> the largest difference of two, relative to the largest value; empty
-            where fewer than two succeeded.
+            if fewer than two succeeded.
         deviation: objective -> the standard deviation, relative to the mean's size.
     """
 
@@ -34,7 +34,7 @@ class Spread:
 
     @classmethod
     def of(cls, evaluations: Sequence[Evaluation], objectives: Sequence[str]) -> Spread:
-        """Compare evaluations; those that failed do not count."""
+        """Compare evaluations; failed ones do not count."""
         points = [e.metrics for e in evaluations if e.status == "ok"]
         if len(points) < 2:
             return cls(len(points))
@@ -48,7 +48,7 @@ class Spread:
         return cls(len(points), largest, deviation)
 
     def luck(self, evaluations: int) -> float:
-        """Return how much better the luckiest of equally good programs looks, at most.
+        """Return how far the luckiest of equally good programs is above the mean.
 
         The expected largest of so many normal deviates (Blom 1958) times the standard deviation,
         relative to the mean.
@@ -66,7 +66,7 @@ class Spread:
 class Repeated:
     """Evaluations of one program: the first, those with its secret inputs, those with others.
 
-    The first is among both.
+    Both sequences hold the first one.
     """
 
     first: Evaluation
@@ -80,16 +80,16 @@ async def repeat(
     chance: int,
     tell: Callable[[str], None] = lambda _said: None,
 ) -> Repeated:
-    """Judge a program again and again, as often as there is time for.
+    """Judge a program repeatedly, as often as time allows.
 
-    First with the same secret inputs, one evaluation after the other; then with others, as many at
-    once as in a run.
+    First with the same secret inputs, one evaluation after the other; then with different ones, as
+    many at once as in a run.
 
     Args:
         executor: judges it.
-        program: as it is.
-        chance: the secret inputs of the first evaluation; others are drawn by it.
-        tell: is given sentences about the progress.
+        program: the program.
+        chance: seed of the first evaluation's secret inputs, and of those of the others.
+        tell: called with sentences about the progress.
     """
     started = time.monotonic()
     tell("judging the seed")

@@ -20,7 +20,7 @@ _OPENAI = "openai"
 
 
 def commented(content: Mapping[str, Any]) -> str:
-    """Write a task.toml with these values, and every other key as a comment with its default.
+    """Return a task.toml with these values, and every other key as a comment with its default.
 
     Args:
         content: section -> key -> value.
@@ -42,7 +42,7 @@ def commented(content: Mapping[str, Any]) -> str:
 
 
 def _lines(keys: Sequence[Key], values: Mapping[str, Any], sign: str = "# ") -> Iterator[str]:
-    """Yield a line for each key: those with a value first."""
+    """Yield a line for each key, keys with a value first."""
     ordered = sorted(keys, key=lambda key: key.name not in values)
     written = []
     for key in ordered:
@@ -58,7 +58,7 @@ def _lines(keys: Sequence[Key], values: Mapping[str, Any], sign: str = "# ") -> 
 
 
 def _operators_shown() -> Iterator[str]:
-    yield "# [[operator]]: who edits programs, by weight; one table each. Without any these:"
+    yield "# [[operator]]: edits programs; drawn by weight, one table each. By default these:"
     for table in DEFAULT:
         yield "# [[operator]]"
         about = title(find(table["use"], root=Path(), kind="operator", builtin=OPERATORS))
@@ -67,7 +67,7 @@ def _operators_shown() -> Iterator[str]:
 
 
 def _models_shown() -> Iterator[str]:
-    yield "# [[model]]: a model that operators ask; one table each. Without any, none is asked."
+    yield "# [[model]]: a model that operators ask; one table each. By default there is none."
     yield "# [[model]]"
     plugin = find(_OPENAI, root=Path(), kind="model", builtin=MODELS)
     shown = {"name": "NAME", "api_base": "http://localhost:8000/v1"}
@@ -79,7 +79,7 @@ def _models_shown() -> Iterator[str]:
 
 def _stages_shown() -> Iterator[str]:
     kind = typing.get_args(TaskSettings.model_fields["stage"].annotation)[0]
-    yield f"# [[stage]]: {title(kind)}. Without any there is one."
+    yield f"# [[stage]]: {title(kind)}. By default there is one."
     yield "# [[stage]]"
     yield from _lines(keys_of(kind), {})
 

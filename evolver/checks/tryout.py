@@ -1,4 +1,4 @@
-"""A program and a scoring function, tried together before there is a task of them."""
+"""Try a program with a scoring function, before they become a task."""
 
 from __future__ import annotations
 
@@ -30,26 +30,23 @@ from evolver.tasks.settings import TaskSettings, validate
 from evolver.tasks.task import Task, assemble_task
 from evolver.types import Evaluation, Files
 
-NUMBER = "score"  # the name of a number whose function's name does not say what it is
+NUMBER = "score"  # the metric of a bare number, if the function's name suggests no direction
 _PATIENCE = 300.0  # seconds for an evaluation of the seed
-_WORST = (
-    "constant",
-    "no-op",
-)  # bad programs that numbers are compared with, of `evolver.search.gate`
+_WORST = ("constant", "no-op")  # bad programs of `evolver.search.gate` to compare numbers with
 
 
 class Tryout:
-    """What was found out by judging the seed.
+    """A program and a scoring function, and what evaluations of the seed showed.
 
     Attributes:
-        program: the file, as it was named.
+        program: the file, as the user named it.
         function: the scoring function's name.
-        is_in_place: is the program to be left where it lies?
-        inside: the evaluator, where it runs beside the candidate.
+        is_in_place: whether the program stays in its folder.
+        inside: the evaluator, if it runs beside the candidate.
         seed: the program's files.
-        judge: the evaluator's.
-        metrics: what the seed scores, once it was traced.
-        is_number: the function returned a number, and the metric's name is ours.
+        judge: the evaluator's files.
+        metrics: the seed's, after `trace`.
+        is_number: whether the function returned a bare number.
         seconds: of an evaluation of the seed.
     """
 
@@ -66,10 +63,10 @@ class Tryout:
         self.seconds = 0.0
 
     def trace(self) -> None:
-        """Judge the seed until all that it asks for is there.
+        """Judge the seed until it has all files that it asks for.
 
         Raises:
-            UsageError: it fails.
+            UsageError: the evaluation fails.
         """
         while True:
             verdict, told = self._probed()
@@ -84,7 +81,7 @@ class Tryout:
         self.seconds = verdict.seconds
 
     def worst(self) -> Iterator[tuple[str, float]]:
-        """Yield what bad programs do, and the number that each has, where there is only one."""
+        """Yield what bad programs do, with the metric of each, if it has one metric."""
         with tempfile.TemporaryDirectory(prefix="evolver-") as scratch:
             task = self._probe_task(Path(scratch))
             bad = {program.name: program for program in bad_programs(task)}
@@ -101,10 +98,10 @@ class Tryout:
         Args:
             staged: the task's folder.
             settings: of its task.toml.
-            run: a folder to be made.
+            run: a folder to make.
 
         Raises:
-            UsageError: it fails, because something has not come along.
+            UsageError: it fails, because the task lacks a file.
         """
         if self.is_in_place:
             section = settings.task.model_copy(update={"root": str(self.seed.base)})
@@ -123,9 +120,9 @@ class Tryout:
 
     def _incomplete(self) -> str:
         return (
-            f"{self.program} can be judged here, but not as a task of its own, so something that "
-            f"{self._file} or it needs does not come along. Let them find it beside their own "
-            "files, as by Path(__file__).parent, in no hidden folder."
+            f"{self.program} can be judged here, but not as a task, so the task lacks a file that "
+            f"{self._file} or {self.program} needs. Let them find it relative to their own "
+            "files, as by Path(__file__).parent, and not in a hidden folder."
         )
 
     def _probed(self, files: Files | None = None) -> tuple[Evaluation, Told]:
@@ -134,7 +131,7 @@ class Tryout:
             return verdict, Told.read(Path(scratch, "told.json"))
 
     def _probe_task(self, scratch: Path) -> Task:
-        """Lay the seed out in a folder, to be judged by a probe."""
+        """Make a task in a folder that has the seed judged by a probe."""
         layout = scratch / "layout"
         names = self.seed.names
         for name, path in names.items():
@@ -152,14 +149,14 @@ class Tryout:
             "evaluator": {"use": "evolver.checks.probe:Probe", "timeout": _PATIENCE, "with": probe},
             "objective": {"maximize": [METRIC]},
         }
-        # In the current folder, from where the user would call the function.
+        # In the current folder, because the user would call the function there.
         return assemble_task("probe", Path.cwd(), validate(TaskSettings, content, "init"))
 
     def _refuse(self, verdict: Evaluation) -> None:
-        """Raise what the user can mend, where the seed could not be measured.
+        """Refuse a seed that could not be measured.
 
         Raises:
-            UsageError: it could not.
+            UsageError: it could not be measured.
         """
         if verdict.fault == "evaluator":
             raise UsageError(
@@ -174,7 +171,7 @@ class Tryout:
 
 
 def _example(program: Path) -> str:
-    """Write a call of the program's first function, for messages."""
+    """Return an example call of the program's first function, for messages."""
     try:
         body: Sequence[ast.stmt] = ast.parse(program.read_bytes()).body
     except (SyntaxError, ValueError):

@@ -94,7 +94,7 @@ def test_a_reference_is_timed_against_itself(cli: CommandLine, make_task: MakeTa
 def test_what_is_wrong_is_told_with_exit_code_2(cli: CommandLine, make_task: MakeTask) -> None:
     task = make_task(program="def curve(x):\n    return y\n")
     said = cli.refuses("doctor", task)
-    assert "mend the program or the evaluator first" in said
+    assert "correct the program or the evaluator first" in said
     assert "NameError" in said
     told = cli("doctor", task, "--json", code=2).stdout.splitlines()[-1]
     assert "NameError" in json.loads(told)["problems"][0]

@@ -86,7 +86,7 @@ def test_a_program_that_returns_nothing_is_asked_where_0_is_as_good(cli: Command
     assert "minimize flux: the seed has 2, a program that returns nothing has 3;" in said
     write(cli, "def judge(candidate):\n    return {'flux': 2.0}\n")
     said = cli("init", "curve.py", "score.py", "--out", "two").stdout
-    assert "maximize flux: assumed, for neither its name nor a program that returns 0" in said
+    assert "maximize flux: assumed, because neither its name nor a program that returns 0" in said
 
 
 def test_several_metrics_need_directions(cli: CommandLine) -> None:
@@ -151,7 +151,7 @@ def test_what_is_there_already_is_not_replaced(cli: CommandLine) -> None:
     assert "Start with: evolver run curve-task" in cli("init", "curve.py", "score.py").stdout
     assert names(cli.folder / "curve") == {"mine.txt"}
     said = cli.refuses("init", "curve.py", "score.py", "--out", "here")
-    assert "here/score.py is there already, and differs" in said
+    assert "here/score.py exists and differs" in said
     assert names(cli.folder / "here") == {"score.py"}
     (cli.folder / "folder" / "score.py").mkdir(parents=True)
     assert "is there already" in cli.refuses("init", "curve.py", "score.py", "--out", "folder")
@@ -348,7 +348,7 @@ def test_what_does_not_travel_is_found_out(tmp_path: Path) -> None:
         },
     )
     said = CommandLine(project).refuses("init", "curve.py", "score.py")
-    assert "can be judged here, but not as a task of its own" in said
+    assert "can be judged here, but not as a task" in said
     assert ".hidden/known.txt" in said
     assert not (project / "curve").exists()
 
@@ -364,7 +364,7 @@ def test_in_a_repository_the_program_is_evolved_where_it_lies(
     commit_all(project)
     here = CommandLine(project)
     said = here("init", "src/geo/curve.py", "score.py").stdout
-    assert f"The program stays where it is, src/geo/curve.py in {project}" in said
+    assert f"The program stays src/geo/curve.py in {project}" in said
     assert made(here)["task"] == {
         "description": "Improve curve.py.",
         "root": "..",
@@ -381,7 +381,7 @@ def test_in_a_repository_the_program_is_evolved_where_it_lies(
     assert git(project, "status", "--short").split() == ["??", "curve/"]
     assert not list(tmp_path.rglob("__pycache__"))
     said = here("init", "src/geo/curve.py", "score.py", "--copy", "--out", "copied").stdout
-    assert "stays where it is" not in said
+    assert "The program stays" not in said
     assert "geo/curve.py" in names(project / "copied")
 
 
