@@ -51,7 +51,7 @@ class CommandLine:
             not a fork of one that has the libraries already.
     """
 
-    def __init__(self, folder: Path, timeout: float = 120.0, *, is_cold: bool = False) -> None:
+    def __init__(self, folder: Path, timeout: float = 300.0, *, is_cold: bool = False) -> None:
         self.folder = folder
         self.timeout = timeout
         self.is_cold = is_cold
@@ -145,4 +145,4 @@ def wait_for_line(process: subprocess.Popen[str]) -> str:
 def interrupt(process: subprocess.Popen[str]) -> tuple[str, str]:
     """Press Ctrl-C: the whole foreground process group gets the signal."""
     os.killpg(process.pid, signal.SIGINT)
-    return process.communicate(timeout=30)
+    return process.communicate(timeout=60)
