@@ -115,7 +115,7 @@ def test_another_language_without_a_model(cli: CommandLine, make_task: MakeTask)
     (task / "curve.sh").write_text("echo 1\n")
     done = cli("doctor", task, code=2)
     assert "gate         none of 2 bad programs" in done.stdout
-    assert "name a model with --model" in done.stderr
+    assert "name one with --model" in done.stderr
 
 
 def test_an_agent_that_edits_in_place_finds_the_program(

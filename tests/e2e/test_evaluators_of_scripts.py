@@ -130,7 +130,7 @@ def test_an_argument_goes_before_a_setting(tmp_path):
     ("arguments", "said"),
     [
         ({"evaluate": lambda candidate: {}, "timeout": 0}, "evaluator.timeout"),
-        ({"evaluate": lambda c: {}, "settings": {"evaluator": {"use": "exp2"}}}, "leave it out"),
+        ({"evaluate": lambda c: {}, "settings": {"evaluator": {"use": "exp2"}}}, "leave out"),
         ({"evaluate": lambda c: {}, "settings": {"evaluator": {"with": {"n": 1}}}}, "key 'n'"),
         ({"evaluate": 3}, "is not an evaluator"),
         ({"evaluate": lambda c: {}, "workers": -1}, "workers"),

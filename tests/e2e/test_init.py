@@ -154,7 +154,7 @@ def test_what_is_there_already_is_not_replaced(cli: CommandLine) -> None:
     assert "here/score.py exists and differs" in said
     assert names(cli.folder / "here") == {"score.py"}
     (cli.folder / "folder" / "score.py").mkdir(parents=True)
-    assert "is there already" in cli.refuses("init", "curve.py", "score.py", "--out", "folder")
+    assert "exists and differs" in cli.refuses("init", "curve.py", "score.py", "--out", "folder")
 
 
 # --- what travels ---------------------------------------------------------------------------------
