@@ -11,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from effort import LATE
 from sandbox_attacks import program
 
 from evolver.errors import CandidateCrashed, CandidateOutputError, CandidateTimeout
@@ -67,9 +68,10 @@ def f(x):
         with sandbox.open(program("print(1)"), seed=1, timeout=20) as candidate:
             assert candidate.run(["python3", "main.py"], timeout=timeout).stdout == b"1\n"
 
+    @pytest.mark.slow
     def test_the_evaluations_time_is_the_last_of_it(self, sandbox: Sandbox) -> None:
         source = "import time\ndef f(x):\n    print('so far')\n    time.sleep(x)\n"
-        with sandbox.open(program(source), seed=1, timeout=2.0) as candidate:
+        with sandbox.open(program(source), seed=1, timeout=LATE) as candidate:
             with pytest.raises(CandidateTimeout, match="did not return"):
                 candidate.call("f", 20, timeout=0.3)
             with pytest.raises(CandidateTimeout, match="evaluation did not end") as caught:
