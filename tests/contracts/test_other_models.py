@@ -177,7 +177,7 @@ class TestCommandModel(ModelContract):
 
     def test_in_place_the_command_is_told_so(self) -> None:
         (completion,) = ask(CommandModel("cat", edits_in_place=True), EDITING)
-        assert "edit\nthem there, in place" in completion.text
+        assert "edit\nthe files in place" in completion.text
 
     def test_an_answer_without_edits_is_taken_as_it_is(self) -> None:
         answer = "<<<<<<< SEARCH\n    return x\n=======\n    return 2 * x\n>>>>>>> REPLACE\n"

@@ -321,7 +321,7 @@ def test_a_large_folder_goes_along_as_far_as_it_was_read(cli: CommandLine) -> No
     lay(cli.folder, {"curve.py": CURVE, **files})
     (cli.folder / "score.py").write_text(f"TARGET = float(open('data/7.txt').read())\n{JUDGE}")
     said = cli("init", "curve.py", "score.py").stdout
-    assert "data holds more than 64 MiB or 5000 files: only those" in said
+    assert "data holds more than 64 MiB or 5000 files: only files" in said
     assert names(cli.folder / "curve") == {"task.toml", "curve.py", "score.py", "data/7.txt"}
 
 
