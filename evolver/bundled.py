@@ -1,8 +1,10 @@
-"""Finds the folders that are beside the package in a checkout and inside it in a wheel."""
+"""Finds the package, and the folders beside it in a checkout and inside it in a wheel."""
 
 from __future__ import annotations
 
 from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent  # the folder of this library
 
 
 def bundled(folder: str) -> Path:
@@ -11,8 +13,7 @@ def bundled(folder: str) -> Path:
     Raises:
         FileNotFoundError: neither the checkout nor the installed package has it.
     """
-    package = Path(__file__).resolve().parent
-    for root in (package / "_bundled", package.parent):
+    for root in (PACKAGE / "_bundled", PACKAGE.parent):
         if (root / folder).is_dir():
             return root / folder
     raise FileNotFoundError(f"evolver's folder {folder}/ is missing; install evolver again")

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeGuard
 
-import evolver
+from evolver.bundled import PACKAGE
 from evolver.errors import (
     CandidateCrashed,
     CandidateError,
@@ -37,7 +37,6 @@ from evolver.programs import literals
 from evolver.tasks.plugins import find
 from evolver.types import Candidate, Evaluation, Job, Preflight, Program, SandboxReport, Tune
 
-_PACKAGE = Path(evolver.__file__).resolve().parent
 #: The feedback of a flagged program. It does not tell the next author what gave the program away.
 _FLAGGED = "it looked for the evaluator instead of solving the task; its score does not count"
 _LIMITED = "; [evaluator] times_seed says how many times longer than the seed's it may take"
@@ -362,7 +361,7 @@ def traceback_of(error: Exception) -> str:
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
-        if _PACKAGE not in Path(frame.filename).parents and "importlib" not in frame.filename
+        if PACKAGE not in Path(frame.filename).parents and "importlib" not in frame.filename
     ]
     lines = traceback.format_list(frames) + traceback.format_exception_only(error)
     return "".join(lines).rstrip()

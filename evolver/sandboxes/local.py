@@ -13,8 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-import evolver
-from evolver.bundled import bundled
+from evolver.bundled import PACKAGE, bundled
 from evolver.errors import CandidateError, SandboxError
 from evolver.sandboxes import gpus, runner
 from evolver.sandboxes.channel import Channel
@@ -27,7 +26,6 @@ TIERS = ("A", "B", "C")
 _SYSTEM = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64")
 #: Folders in it where people put their own sources, perhaps evaluators.
 _SOURCES = ("/usr/src", "/usr/local/src")
-_PACKAGE = Path(evolver.__file__).resolve().parent
 _PACKAGES = "lib/python3*/*-packages"  # of other Pythons
 
 
@@ -193,7 +191,7 @@ def hidden_paths() -> list[str]:
         for name in runner.hidden_modules()
         for suffix in ("", ".py")
     ]
-    places = [*_SOURCES, str(_PACKAGE), str(bundled("evaluators")), *packages]
+    places = [*_SOURCES, str(PACKAGE), str(bundled("evaluators")), *packages]
     return [place for place in places if Path(place).exists()]
 
 

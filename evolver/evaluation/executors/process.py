@@ -11,10 +11,9 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import IO, Any
 
-import evolver
+from evolver.bundled import PACKAGE
 from evolver.errors import EvolverError, SandboxError
 from evolver.evaluation.executors.output import Output
 from evolver.evaluation.messages import HEADER, Begun, Judged, PreflightJob, Ready, Setup
@@ -117,7 +116,7 @@ class Worker:
                 "-P",
                 "-c",
                 _BOOT,
-                str(Path(evolver.__file__).resolve().parents[1]),
+                str(PACKAGE.parent),
                 str(os.getpid()),
                 end.strip("\0\n"),
                 stdin=theirs.fileno(),
