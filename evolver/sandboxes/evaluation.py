@@ -208,7 +208,7 @@ class Evaluation:
                 raise error(_printable(reason))
             case {"error": str(text)}:
                 raise CandidateCrashed(_printable(text), printed=_end_of(self._tail_of_output()))
-        raise wire.WireError("an answer that is none")
+        raise wire.WireError("a malformed answer")
 
     def _send(
         self, header: dict[str, Any], buffers: Sequence[wire.Buffer], deadline: float
